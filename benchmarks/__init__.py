@@ -1,0 +1,1 @@
+"""Suites that ship with hashbench (`suites/`) and figures that papers report (`published/`)."""

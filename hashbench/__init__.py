@@ -1,0 +1,70 @@
+"""hashbench: a benchmark of adversarial robustness for deep hashing retrieval.
+
+The public API; everything is imported when it is first used, so `import hashbench` is quick.
+
+    import hashbench
+    results = hashbench.run("quick", out="results")
+    results.to_frame()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashbench import evaluation as evaluation
+    from hashbench import hashing as hashing
+    from hashbench import plugins as plugins
+    from hashbench import retrieval as retrieval
+    from hashbench.eps import Eps as Eps
+    from hashbench.errors import HashbenchError as HashbenchError
+    from hashbench.errors import PluginError as PluginError
+    from hashbench.errors import UsageError as UsageError
+    from hashbench.runner.results import Results as Results
+    from hashbench.runner.results import load_results as load_results
+    from hashbench.runner.run import run as run
+    from hashbench.runner.suite import Suite as Suite
+    from hashbench.runner.suite import load as load_suite
+
+_HOMES = {
+    "Eps": ("hashbench.eps", "Eps"),
+    "HashbenchError": ("hashbench.errors", "HashbenchError"),
+    "PluginError": ("hashbench.errors", "PluginError"),
+    "Results": ("hashbench.runner.results", "Results"),
+    "Suite": ("hashbench.runner.suite", "Suite"),
+    "UsageError": ("hashbench.errors", "UsageError"),
+    "load_results": ("hashbench.runner.results", "load_results"),
+    "load_suite": ("hashbench.runner.suite", "load"),
+    "run": ("hashbench.runner.run", "run"),
+}
+_ROOMS = ("evaluation", "hashing", "plugins", "retrieval")
+
+__all__ = [
+    "Eps",
+    "HashbenchError",
+    "PluginError",
+    "Results",
+    "Suite",
+    "UsageError",
+    "evaluation",
+    "hashing",
+    "load_results",
+    "load_suite",
+    "plugins",
+    "retrieval",
+    "run",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _ROOMS:
+        return import_module(f"hashbench.{name}")
+    if name in _HOMES:
+        module, attribute = _HOMES[name]
+        return getattr(import_module(module), attribute)
+    raise AttributeError(f"module 'hashbench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

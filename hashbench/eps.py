@@ -1,0 +1,54 @@
+"""The radius of an attack: kept as it was written and as an exact fraction. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from hashbench.errors import UsageError
+
+
+@dataclass(frozen=True, order=True)
+class Eps:
+    """An L-infinity radius in `[0, 1]` pixels.
+
+    Two radii are equal when their fractions are: `8/255` and `16/510` are one threat, `8/255` and
+    `0.031` are two. `float(eps)` is the nearest double.
+    """
+
+    fraction: Fraction
+    text: str = field(compare=False)
+
+    @classmethod
+    def parse(cls, written: object) -> Eps:
+        """Read `8/255`, `0.031` or a number.
+
+        Raises:
+            UsageError: it is no number, or lies outside `[0, 1]`.
+        """
+        if isinstance(written, Eps):
+            return written
+        text = str(written).replace(" ", "")
+        try:
+            fraction = Fraction(text)
+        except (ValueError, ZeroDivisionError):
+            raise UsageError(
+                f"eps is '{written}', but must be a fraction such as 8/255 or a number from 0 to 1"
+            ) from None
+        if not 0 <= fraction <= 1:
+            raise UsageError(
+                f"eps is {text}, but must lie from 0 to 1: pixels are in [0, 1], "
+                "so the literature's 8 is written 8/255"
+            )
+        return cls(fraction=fraction, text=text)
+
+    @property
+    def canonical(self) -> str:
+        """One spelling per value, for keys: the fraction in lowest terms."""
+        return str(self.fraction)
+
+    def __float__(self) -> float:
+        return float(self.fraction)
+
+    def __str__(self) -> str:
+        return self.text

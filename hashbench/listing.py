@@ -1,0 +1,140 @@
+"""What `hashbench plugins` and `hashbench show` print."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hashbench import plugins
+from hashbench.errors import UsageError
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.parameters import field_types, plain
+from hashbench.plugins.registry import Entry
+from hashbench.plugins.suggestions import did_you_mean
+
+
+def print_plugins(console: Console, *, verbose: bool) -> None:
+    """A table of all plugins, then the broken ones with their reason (and traceback).
+
+    Args:
+        console: where to.
+        verbose: show tracebacks.
+    """
+    registry = plugins.registry()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("kind", "name", "from"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("what it is", overflow="fold")
+    for kind in Kind:
+        for name in registry.names(kind):
+            for entry in registry.entries[kind, name]:
+                table.add_row(
+                    str(kind),
+                    name,
+                    Text(entry.origin.source),
+                    Text(entry.plugin.card.summary.rstrip(".")),
+                )
+    console.print(table)
+    for broken in registry.broken:
+        console.print(
+            f"\nbroken: {broken.kind or 'plugin'} '{broken.name}' of {broken.origin}\n"
+            f"  {broken.reason}",
+            style="red",
+            markup=False,
+            highlight=False,
+        )
+        if verbose:
+            console.print(broken.traceback, markup=False, highlight=False)
+
+
+def print_plugin(console: Console, name: str) -> None:
+    """Everything about one plugin.
+
+    Args:
+        console: where to.
+        name: its name, or `kind/name`.
+
+    Raises:
+        UsageError: there is none, or several kinds have one.
+    """
+    entry = _find(name)
+    card, plugin = entry.plugin.card, entry.plugin
+    say = _Speaker(console)
+    say(f"{card.kind} {card.name}", style="bold")
+    say(inspect.cleandoc(plugin.__doc__ or ""))
+    facts = {
+        "source": card.cite,
+        "looks at": card.access or "",
+        "is told": ", ".join(sorted(card.knowledge)) or ("nothing" if card.access else ""),
+        "version": card.version,
+        "from": str(entry.origin),
+    }
+    say("")
+    for fact, value in facts.items():
+        if value:
+            say(f"{fact + ':':10}{value}")
+    rows = _parameters(plugin)
+    if rows:
+        table = Table(box=None, pad_edge=False, title="parameters", title_justify="left")
+        for heading in ("name", "type", "default"):
+            table.add_column(heading)
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        say("")
+        console.print(table)
+    for preset, values in card.presets.items():
+        said = ", ".join(f"{key}={value}" for key, value in values.items())
+        say(f"\npreset {card.name}@{preset}: {said}")
+
+
+class _Speaker:
+    """Prints foreign text as it is: no markup, no highlighting."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __call__(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style, markup=False, highlight=False)
+
+
+def _find(name: str) -> Entry:
+    registry = plugins.registry()
+    kind, slash, bare = name.partition("/")
+    if slash:
+        if kind not in {k.value for k in Kind} | {k.plural for k in Kind}:
+            raise UsageError(f"no kind of plugin '{kind}'{did_you_mean(kind, list(Kind))}")
+        return registry.find(Kind(kind), bare)
+    kinds = [kind for kind, known in registry.entries if known == name]
+    if len(kinds) > 1:
+        choices = " or ".join(f"{kind}/{name}" for kind in kinds)
+        raise UsageError(f"several plugins are called '{name}': write {choices}")
+    if not kinds:
+        for broken in registry.broken:
+            if broken.name == name:
+                raise UsageError(f"plugin '{name}' of {broken.origin} is broken: {broken.reason}")
+        everyone = {known for _, known in registry.entries}
+        raise UsageError(f"there is no plugin '{name}'{did_you_mean(name, everyone)}")
+    return registry.find(kinds[0], name)
+
+
+def _parameters(plugin: type[Any]) -> list[tuple[str, str, str]]:
+    types = field_types(plugin)
+    rows = []
+    for field in dataclasses.fields(plugin) if types else ():
+        if field.default is not dataclasses.MISSING:
+            default = plain(field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            default = plain(field.default_factory())
+        else:
+            default = "required"
+        kind = types[field.name]
+        if isinstance(default, bool):
+            default = str(default).lower()
+        written = "none" if default is None else str(default)
+        rows.append((field.name, getattr(kind, "__name__", str(kind)), written))
+    return rows

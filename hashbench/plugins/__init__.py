@@ -1,0 +1,114 @@
+"""Plugins: what an author imports to write one, and how the rest of hashbench finds them by name.
+
+    from hashbench.plugins import Attack, attack
+
+Nobody imports a plugin; `get` and `names` find it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hashbench.errors import UsageError
+from hashbench.plugins.base import (
+    Plugin,
+    attack,
+    backbone,
+    dataset,
+    defense,
+    format,  # noqa: A004 - the field's word
+    loss,
+)
+from hashbench.plugins.card import Access, Card, Knowledge
+from hashbench.plugins.contracts import (
+    Attack,
+    Backbone,
+    Dataset,
+    Defense,
+    Format,
+    Loss,
+    TrainedDefense,
+    WrappingDefense,
+)
+from hashbench.plugins.discovery import add_file, discover
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.parameters import Spec, build
+from hashbench.plugins.registry import Registry
+from hashbench.plugins.suggestions import did_you_mean
+
+
+@cache
+def registry() -> Registry:
+    """The plugins of this process, found at the first call."""
+    return discover()
+
+
+def use_file(path: Path | str) -> None:
+    """Add the plugins of one file, as `--plugin FILE` does; its code is run.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    add_file(registry(), Path(path))
+
+
+def names(kind: Kind | str) -> tuple[str, ...]:
+    """The names of all plugins of a kind, sorted.
+
+    Args:
+        kind: `attack`, `defense`, `loss`, `backbone`, `dataset` or `format` (plurals do too).
+    """
+    return registry().names(_kind(kind))
+
+
+def get(kind: Kind | str, name: str, **parameters: Any) -> Plugin:
+    """Build a plugin by name.
+
+    Args:
+        kind: as for `names`.
+        name: the plugin's name; `name@preset` and `name:key=value` do too.
+        parameters: its dataclass fields; text is read as the field's type.
+
+    Raises:
+        UsageError: unknown name or parameter, or a value that does not fit; names the nearest one.
+    """
+    spec = Spec.parse(name)
+    entry = registry().find(_kind(kind), spec.name)
+    return build(entry.plugin, {**dict(spec.given), **parameters}, spec.preset)
+
+
+def _kind(kind: Kind | str) -> Kind:
+    try:
+        return Kind(kind)
+    except ValueError:
+        raise UsageError(f"no kind of plugin '{kind}'{did_you_mean(kind, Kind)}") from None
+
+
+__all__ = [
+    "Access",
+    "Attack",
+    "Backbone",
+    "Card",
+    "Dataset",
+    "Defense",
+    "Format",
+    "Kind",
+    "Knowledge",
+    "Loss",
+    "Plugin",
+    "Spec",
+    "TrainedDefense",
+    "WrappingDefense",
+    "attack",
+    "backbone",
+    "dataset",
+    "defense",
+    "format",
+    "get",
+    "loss",
+    "names",
+    "registry",
+    "use_file",
+]

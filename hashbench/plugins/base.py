@@ -1,0 +1,137 @@
+"""The base class of every plugin, and the decorators that give a class its card.
+
+Decorating registers nothing: the registry finds decorated classes in the modules that entry points
+and `--plugin` files name. So importing a plugin twice, or for its types alone, has no side effect.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Protocol, TypeVar
+
+from hashbench.errors import UsageError
+from hashbench.plugins.card import Access, Card, Knowledge
+from hashbench.plugins.kinds import Kind
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class Plugin(ABC):
+    """A frozen dataclass whose fields are its parameters, with a card that a decorator sets."""
+
+    card: ClassVar[Card]
+
+
+PluginT = TypeVar("PluginT", bound=Plugin)
+
+
+class Decorator(Protocol):
+    """Gives a plugin class its card and returns it."""
+
+    def __call__(self, cls: type[PluginT], /) -> type[PluginT]:
+        """Return `cls`, now with a card."""
+
+
+def attack(
+    name: str,
+    *,
+    cite: str = "",
+    version: str = "1",
+    presets: Mapping[str, Mapping[str, object]] | None = None,
+    access: Access = Access.GRADIENT,
+    knowledge: Iterable[Knowledge] = (Knowledge.LABELS, Knowledge.TRAINING),
+) -> Decorator:
+    """Declare a dataclass to be the attack `name`.
+
+    Args:
+        name: what a user types: small letters, digits and single hyphens.
+        cite: a citation key or free text.
+        version: raise it when the method changes, so that old results no longer count.
+        presets: named parameter sets, typed as `name@preset`.
+        access: how the attack looks at the model.
+        knowledge: what it is told besides the image; `()` for a label-free attack.
+    """
+    return _carded(
+        Kind.ATTACK, name, cite, version, presets, access=access, knowledge=frozenset(knowledge)
+    )
+
+
+def defense(
+    name: str,
+    *,
+    cite: str = "",
+    version: str = "1",
+    presets: Mapping[str, Mapping[str, object]] | None = None,
+) -> Decorator:
+    """Declare a dataclass to be the defense `name`; the arguments are those of `attack`."""
+    return _carded(Kind.DEFENSE, name, cite, version, presets)
+
+
+def loss(
+    name: str,
+    *,
+    cite: str = "",
+    version: str = "1",
+    presets: Mapping[str, Mapping[str, object]] | None = None,
+) -> Decorator:
+    """Declare a dataclass to be the hashing loss `name`; the arguments are those of `attack`."""
+    return _carded(Kind.LOSS, name, cite, version, presets)
+
+
+def backbone(
+    name: str,
+    *,
+    cite: str = "",
+    version: str = "1",
+    presets: Mapping[str, Mapping[str, object]] | None = None,
+) -> Decorator:
+    """Declare a dataclass to be the backbone `name`; the arguments are those of `attack`."""
+    return _carded(Kind.BACKBONE, name, cite, version, presets)
+
+
+def dataset(
+    name: str,
+    *,
+    cite: str = "",
+    version: str = "1",
+    presets: Mapping[str, Mapping[str, object]] | None = None,
+) -> Decorator:
+    """Declare a dataclass to be the data set `name`; the arguments are those of `attack`."""
+    return _carded(Kind.DATASET, name, cite, version, presets)
+
+
+def format(name: str, *, version: str = "1") -> Decorator:  # noqa: A001 - the field's word
+    """Declare a dataclass to be the report format `name`."""
+    return _carded(Kind.FORMAT, name, "", version, None)
+
+
+def _carded(
+    kind: Kind,
+    name: str,
+    cite: str,
+    version: str,
+    presets: Mapping[str, Mapping[str, object]] | None,
+    access: Access | None = None,
+    knowledge: frozenset[Knowledge] = frozenset(),
+) -> Decorator:
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{kind} name '{name}': use small letters, digits and single hyphens, as in pgd-hamming"
+        )
+
+    def decorate(cls: type[PluginT], /) -> type[PluginT]:
+        cls.card = Card(
+            kind=kind,
+            name=name,
+            summary=(cls.__doc__ or "").strip().split("\n")[0],
+            cite=cite,
+            version=version,
+            presets=dict(presets or {}),
+            access=access,
+            knowledge=knowledge,
+        )
+        return cls
+
+    return decorate

@@ -1,0 +1,51 @@
+"""Cards: what a plugin says about itself. Pure data; imports nothing of hashbench but the kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from hashbench.plugins.kinds import Kind
+
+
+class Access(StrEnum):
+    """How an attack may look at the model."""
+
+    NONE = "none"  # never asks the model
+    RANKING = "ranked lists only"
+    CODES = "codes only"
+    GRADIENT = "gradient"
+
+
+class Knowledge(StrEnum):
+    """What an attack is told besides the query image."""
+
+    LABELS = "labels"  # the query's own label row
+    TRAINING = "training codes"  # codes and labels of the training set, hence center codes
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a plugin before it is built.
+
+    Attributes:
+        kind: what it is.
+        name: how a user types it, in kebab-case.
+        summary: the first line of the class's docstring.
+        cite: a citation key or free text; empty where there is nothing to cite.
+        version: the author's own version of the method; part of every key in the store, so
+            raising it makes old results of this plugin count no longer.
+        presets: named sets of parameters, typed as `name@preset`.
+        access: for an attack, how it looks at the model; `None` for other kinds.
+        knowledge: for an attack, what it is told; empty for a label-free one.
+    """
+
+    kind: Kind
+    name: str
+    summary: str
+    cite: str = ""
+    version: str = "1"
+    presets: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    access: Access | None = None
+    knowledge: frozenset[Knowledge] = frozenset()

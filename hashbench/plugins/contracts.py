@@ -1,0 +1,174 @@
+"""What an author implements: one abstract class per kind of plugin.
+
+Types that need torch are named for type checkers only, so listing plugins costs no torch import.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from hashbench.eps import Eps
+from hashbench.plugins.base import Plugin
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hashbench.data.images import RetrievalData
+    from hashbench.evaluation.goal import Goal
+    from hashbench.evaluation.randomness import QueryRandom
+    from hashbench.evaluation.target import AttackedModel
+    from hashbench.evaluation.threat import Threat
+    from hashbench.hashing.backbone import BackboneNet, InputSpec
+    from hashbench.hashing.model import HashModel
+    from hashbench.hashing.objective import BoundLoss, Objective
+    from hashbench.hashing.recipe import Budget, Recipe
+    from hashbench.hashing.setup import DefenseSetup, LossSetup
+    from hashbench.runner.results import Results
+
+
+class Attack(Plugin):
+    """Perturbs queries so that their codes lead to the wrong neighbours."""
+
+    @abstractmethod
+    def perturb(
+        self,
+        model: AttackedModel,
+        images: Tensor,
+        goal: Goal,
+        threat: Threat,
+        rng: QueryRandom,
+    ) -> Tensor:
+        """Return perturbed images.
+
+        The caller sees to eval mode, frozen parameters, device, seeds, clipping to the ball and to
+        `[0, 1]`, and counts passes. It fails the cell when the answer has another shape or type, is
+        not finite, or when `images` was changed in place.
+
+        Args:
+            model: `outputs(x, alpha=1.0)` and `logits(x)` of shape (B, K), `codes(x)`, `bits`.
+            images: (B, C, H, W) float32 in `[0, 1]`.
+            goal: what the attacker knows of these queries; only what the card asks for.
+            threat: the ball: `threat.radius` in `[0, 1]` pixels.
+            rng: one generator per query, so that batches draw the same numbers however cut.
+
+        Returns:
+            A tensor like `images`.
+        """
+
+    def passes(self) -> int:
+        """Forward and backward passes per query, for the time estimate; by default its `steps`."""
+        return int(getattr(self, "steps", 1))
+
+
+class Defense(Plugin):
+    """Makes a base hashing model harder to attack: see its two kinds below."""
+
+
+class TrainedDefense(Defense):
+    """A defense that goes on training the base model.
+
+    The shared trainer runs the loop; the defense gives its recipe and the loss of one batch.
+    """
+
+    @abstractmethod
+    def recipe(self, budget: Budget) -> Recipe:
+        """Optimiser, learning rate, schedule and epochs.
+
+        Args:
+            budget: what the suite grants to every trained defense alike.
+        """
+
+    @abstractmethod
+    def objective(self, setup: DefenseSetup) -> Objective:
+        """Build the state of one training (memories, auxiliary networks): gives each batch's loss.
+
+        Args:
+            setup: the base model (to be trained in place), the training data, the bound hashing
+                loss, the budget and a generator.
+        """
+
+    def passes(self, budget: Budget) -> int:
+        """Forward and backward passes per image and epoch, for the time estimate."""
+        return budget.inner_steps + 2
+
+
+class WrappingDefense(Defense):
+    """A defense that changes no weight: it returns another model around the base model."""
+
+    @abstractmethod
+    def wrap(self, model: HashModel) -> HashModel:
+        """Return the defended model; the base model must stay as it is."""
+
+
+@dataclass(frozen=True)
+class Loss(Plugin):
+    """A hashing method's training loss."""
+
+    @abstractmethod
+    def bind(self, setup: LossSetup) -> BoundLoss:
+        """Build the loss of one training: with its memory of outputs, its centers, its layers."""
+
+
+@dataclass(frozen=True)
+class Backbone(Plugin):
+    """The network under the hash layer."""
+
+    @abstractmethod
+    def build(self, images: InputSpec) -> BackboneNet:
+        """Build the network with fresh weights from torch's current random state."""
+
+
+@dataclass(frozen=True)
+class Dataset(Plugin):
+    """Images with multi-hot labels, split into train, query and database."""
+
+    needs_root: ClassVar[bool] = False
+    """Whether the images lie in a folder that the user has to name."""
+
+    top_k: ClassVar[int | None] = None
+    """Length of the ranked list that mAP is taken over; `None` for the whole database."""
+
+    eps: ClassVar[Eps] = Eps.parse("8/255")
+    """The radius that a run takes when it names none."""
+
+    @abstractmethod
+    def load(self, root: Path | None) -> RetrievalData:
+        """Read the three splits.
+
+        Args:
+            root: the folder named by the user, `None` where the data needs none.
+
+        Raises:
+            UsageError: the folder or a file is missing or malformed.
+        """
+
+
+@dataclass(frozen=True)
+class Format(Plugin):
+    """A way to write a report."""
+
+    suffix: ClassVar[str] = ".txt"
+
+    @abstractmethod
+    def render(self, results: Results, *, width: int | None = None) -> str:
+        """Return the whole report as text.
+
+        Args:
+            results: every cell of the folders that are reported.
+            width: columns of the terminal it is for; `None` for a file.
+        """
+
+
+__all__ = [
+    "Attack",
+    "Backbone",
+    "Dataset",
+    "Defense",
+    "Format",
+    "Loss",
+    "TrainedDefense",
+    "WrappingDefense",
+]

@@ -1,0 +1,107 @@
+"""Finds plugins: entry points of installed packages, and single files named by the user."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hashbench.errors import UsageError
+from hashbench.plugins.base import Plugin
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.registry import Broken, Origin, Registry
+
+
+def discover() -> Registry:
+    """A registry of everything that is installed; whatever fails to load is listed as broken."""
+    registry = Registry()
+    for kind in Kind:
+        for point in sorted(entry_points(group=kind.group), key=lambda point: point.name):
+            _add_entry_point(registry, kind, point)
+    return registry
+
+
+def add_file(registry: Registry, path: Path) -> None:
+    """Add the plugins of one Python file.
+
+    Args:
+        registry: receives them, or a broken entry when the file fails to load.
+        path: the file; its code is run.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if not path.is_file():
+        raise UsageError(f"plugin file {path}: no such file")
+    origin = Origin(source=str(path), version="", target=path.name)
+    try:
+        _add_all(registry, _import_file(path), origin)
+    except (Exception, SystemExit) as error:  # a plugin's import may raise anything
+        registry.broken.append(_broken(None, path.stem, origin, error))
+
+
+def _add_entry_point(registry: Registry, kind: Kind, point: EntryPoint) -> None:
+    origin = Origin(
+        source=point.dist.name if point.dist else "unknown distribution",
+        version=point.dist.version if point.dist else "",
+        target=point.value,
+    )
+    try:
+        _add_all(registry, point.load(), origin)
+    except (Exception, SystemExit) as error:  # a plugin's import may raise anything
+        registry.broken.append(_broken(kind, point.name, origin, error))
+
+
+def _add_all(registry: Registry, found: Any, origin: Origin) -> None:
+    plugins = list(_plugins_in(found))
+    if not plugins:
+        raise UsageError("it declares no plugin: is the decorator, as in @attack('name'), missing?")
+    for plugin in plugins:
+        if inspect.isabstract(plugin):
+            missing = ", ".join(sorted(plugin.__abstractmethods__))
+            raise UsageError(f"class {plugin.__name__} does not define {missing}")
+        registry.add(plugin, origin)
+
+
+def _plugins_in(found: Any) -> Iterable[type[Plugin]]:
+    """Decorated classes: the object itself, or all that a module defines (not what it imports)."""
+    members = vars(found).values() if isinstance(found, ModuleType) else (found,)
+    for member in members:
+        if isinstance(member, type) and issubclass(member, Plugin) and "card" in vars(member):
+            home = getattr(found, "__name__", "")
+            if not isinstance(found, ModuleType) or member.__module__.startswith(home):
+                yield member
+
+
+def _import_file(path: Path) -> ModuleType:
+    # The name carries the path's hash: two files of one name are two modules.
+    unique = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    name = f"hashbench_plugin_{path.stem}_{unique}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"plugin file {path}: not a Python file (its name must end in .py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up while they are made
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _broken(kind: Kind | None, name: str, origin: Origin, error: BaseException) -> Broken:
+    return Broken(
+        kind=kind,
+        name=name,
+        origin=origin,
+        reason=f"{type(error).__name__}: {error}".strip(),
+        traceback="".join(traceback.format_exception(error)),
+    )

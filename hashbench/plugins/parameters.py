@@ -1,0 +1,217 @@
+"""Parameters of a plugin: read from text, TOML or Python, checked against the dataclass fields.
+
+The canonical text of a specification (`hag:steps=2000`) names only what differs from the default;
+it is what tables show, what keys are made of (with all values resolved), and what is parsed back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from typing import Any, TypeVar
+
+from hashbench.errors import UsageError
+from hashbench.plugins.base import Plugin
+from hashbench.plugins.suggestions import did_you_mean
+
+PluginT = TypeVar("PluginT", bound=Plugin)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A plugin's name and the parameters that were given, before they are checked."""
+
+    name: str
+    preset: str | None = None
+    given: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Spec:
+        """Read `name`, `name@preset`, `name:key=value,key=value` or both.
+
+        Raises:
+            UsageError: the text does not have that form.
+        """
+        head, colon, tail = text.strip().partition(":")
+        name, at, preset = head.partition("@")
+        if not name or (at and not preset) or (colon and not tail):
+            raise UsageError(f"'{text}': write NAME, NAME@PRESET or NAME:key=value,key=value")
+        given = []
+        for part in tail.split(",") if tail else ():
+            key, equals, value = part.partition("=")
+            if not equals or not key.strip() or not value.strip():
+                raise UsageError(f"'{text}': '{part}' is not of the form key=value")
+            given.append((key.strip().replace("-", "_"), value.strip()))
+        _refuse_repeats(text, [key for key, _ in given])
+        return cls(name.strip(), preset or None, tuple(given))
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Spec:
+        """Read a TOML table `{name = "hag", steps = 20}`, where `name` may carry a preset."""
+        if not isinstance(table.get("name"), str):
+            raise UsageError(f"{dict(table)}: a plugin table needs a name, as in {{name = 'hag'}}")
+        head = cls.parse(table["name"])
+        rest = tuple((key, value) for key, value in table.items() if key != "name")
+        _refuse_repeats(table["name"], [key for key, _ in head.given + rest])
+        return cls(head.name, head.preset, head.given + rest)
+
+    def __str__(self) -> str:
+        head = f"{self.name}@{self.preset}" if self.preset else self.name
+        return head + (
+            ":" + ",".join(f"{k}={_text(v)}" for k, v in self.given) if self.given else ""
+        )
+
+
+def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = None) -> PluginT:
+    """Build a plugin with checked parameters.
+
+    Args:
+        plugin: a dataclass with a card.
+        given: values by field name: Python values, or text to be read as the field's type.
+        preset: one of the card's presets, applied before `given`.
+
+    Raises:
+        UsageError: an unknown name, a value of the wrong type, a value that the plugin refuses.
+    """
+    card = plugin.card
+    where = f"{card.kind} '{card.name}'"
+    values: dict[str, Any] = {}
+    if preset is not None:
+        if preset not in card.presets:
+            if not card.presets:
+                raise UsageError(f"{where} has no preset '{preset}', and no preset at all")
+            raise UsageError(
+                f"{where} has no preset '{preset}'{did_you_mean(preset, card.presets)}"
+            )
+        values.update(card.presets[preset])
+    values.update(given)
+    kinds = field_types(plugin)
+    for key in values:
+        if key not in kinds:
+            if not kinds:
+                raise UsageError(f"{where} has no parameter '{key}': it takes none")
+            raise UsageError(f"{where} has no parameter '{key}'{did_you_mean(key, kinds)}")
+    checked = {
+        key: coerce(value, kinds[key], f"{where}, parameter '{key}'")
+        for key, value in values.items()
+    }
+    try:
+        return plugin(**checked)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+    except TypeError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def field_types(plugin: type[Plugin]) -> dict[str, Any]:
+    """The type of every parameter, in the order of the dataclass fields."""
+    if not dataclasses.is_dataclass(plugin):
+        return {}
+    hints = typing.get_type_hints(plugin)
+    return {field.name: hints[field.name] for field in dataclasses.fields(plugin) if field.init}
+
+
+def resolved(plugin: Plugin) -> dict[str, Any]:
+    """Every parameter with its value as plain JSON data: what a key is made of."""
+    return {name: plain(getattr(plugin, name)) for name in field_types(type(plugin))}
+
+
+def canonical(plugin: Plugin) -> str:
+    """The shortest text that builds this plugin: `hag`, or `hag:steps=2000`."""
+    fields: tuple[dataclasses.Field[Any], ...] = (
+        dataclasses.fields(plugin) if dataclasses.is_dataclass(plugin) else ()
+    )
+    changed = [
+        f"{field.name}={_text(getattr(plugin, field.name))}"
+        for field in fields
+        if field.init and getattr(plugin, field.name) != _default(field)
+    ]
+    return plugin.card.name + (":" + ",".join(changed) if changed else "")
+
+
+def plain(value: Any) -> Any:
+    """A parameter's value as JSON data: enums by value, exact fractions as text."""
+    if isinstance(value, Enum):
+        return value.value
+    if hasattr(value, "canonical"):
+        return value.canonical
+    return value
+
+
+def coerce(value: Any, kind: Any, where: str) -> Any:
+    """Read a value as the field's type.
+
+    Numbers may be written as fractions (`1/255`), booleans as true/false, `None` as none.
+
+    Raises:
+        UsageError: the value is not of that type; `where` opens the sentence.
+    """
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        choices = typing.get_args(kind)
+        if type(None) in choices and (value is None or value == "none"):
+            return None
+        rest = [choice for choice in choices if choice is not type(None)]
+        if len(rest) == 1:
+            return coerce(value, rest[0], where)
+    if kind is bool:
+        words = {"true": True, "false": False, True: True, False: False}
+        if value not in words or isinstance(value, int) != isinstance(value, bool):
+            raise UsageError(f"{where}: expected true or false, found '{value}'")
+        return words[value]
+    if kind in (int, float):
+        return _number(value, kind, where)
+    if kind is str:
+        if not isinstance(value, str):
+            raise UsageError(f"{where}: expected a text, found {value!r}")
+        return value
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        try:
+            return kind(value)
+        except ValueError:
+            known = [str(member.value) for member in kind]
+            raise UsageError(
+                f"{where}: '{value}' is no choice{did_you_mean(str(value), known)}"
+            ) from None
+    if hasattr(kind, "parse"):
+        try:
+            return kind.parse(value)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+    raise UsageError(f"{where}: parameters of type {kind} cannot be set by name")
+
+
+def _number(value: Any, kind: type[int] | type[float], where: str) -> int | float:
+    if isinstance(value, bool):
+        raise UsageError(f"{where}: expected a number, found {value}")
+    try:
+        exact = Fraction(value.replace(" ", "") if isinstance(value, str) else value)
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        raise UsageError(f"{where}: expected a number, found '{value}'") from None
+    if kind is float:
+        return float(exact)
+    if exact.denominator != 1:
+        raise UsageError(f"{where}: expected a whole number, found '{value}'")
+    return int(exact)
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else str(plain(value))
+
+
+def _refuse_repeats(where: str, keys: list[str]) -> None:
+    for key in keys:
+        if keys.count(key) > 1:
+            raise UsageError(f"'{where}': '{key}' is given twice")

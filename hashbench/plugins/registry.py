@@ -1,0 +1,90 @@
+"""The registry: which plugins there are, where each came from, which are broken.
+
+A plain object without import side effects; `discovery` fills one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hashbench.errors import UsageError
+from hashbench.plugins.base import Plugin
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.suggestions import did_you_mean
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a plugin came from.
+
+    Attributes:
+        source: the distribution's name, or the path of a `--plugin` file.
+        version: the distribution's version; empty for a file.
+        target: the module that was imported.
+    """
+
+    source: str
+    version: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.version}".strip() + f" ({self.target})"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One plugin that loaded."""
+
+    plugin: type[Plugin]
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One plugin that did not load; it stops nothing else."""
+
+    kind: Kind | None
+    name: str
+    origin: Origin
+    reason: str
+    traceback: str
+
+
+@dataclass
+class Registry:
+    """All plugins by kind and name."""
+
+    entries: dict[tuple[Kind, str], list[Entry]] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
+
+    def add(self, plugin: type[Plugin], origin: Origin) -> None:
+        """Add a plugin; the same class from a second entry point counts once."""
+        entries = self.entries.setdefault((plugin.card.kind, plugin.card.name), [])
+        if all(entry.plugin is not plugin for entry in entries):
+            entries.append(Entry(plugin, origin))
+
+    def names(self, kind: Kind) -> tuple[str, ...]:
+        """Every name of a kind, sorted."""
+        return tuple(sorted(name for of, name in self.entries if of is kind))
+
+    def find(self, kind: Kind, name: str) -> Entry:
+        """The plugin of this name.
+
+        Raises:
+            UsageError: there is none, it is broken, or two plugins bear the name.
+        """
+        entries = self.entries.get((kind, name), [])
+        if len(entries) == 1:
+            return entries[0]
+        if entries:
+            origins = " and ".join(str(entry.origin) for entry in entries)
+            raise UsageError(
+                f"two plugins are called {kind} '{name}': {origins}; uninstall or rename one"
+            )
+        for broken in self.broken:
+            if broken.name == name and broken.kind in (kind, None):
+                raise UsageError(
+                    f"{kind} '{name}' of {broken.origin} is broken: {broken.reason} "
+                    "('hashbench plugins --verbose' shows where)"
+                )
+        raise UsageError(f"there is no {kind} '{name}'{did_you_mean(name, self.names(kind))}")

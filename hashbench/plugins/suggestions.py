@@ -1,0 +1,27 @@
+"""'Did you mean': the nearest right name for a wrong one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(wrong: str, right: Iterable[str]) -> str:
+    """A clause to append to an error message, naming the nearest right name and all others.
+
+    Args:
+        wrong: what was typed.
+        right: what would have been accepted.
+
+    Returns:
+        For example `"; did you mean 'cgat'? Known: atrdh, cgat, none"`, or the empty string when
+        nothing is accepted at all.
+    """
+    known = sorted(right)
+    if not known:
+        return ""
+    near = difflib.get_close_matches(wrong.lower(), known, n=1, cutoff=0.5)
+    # Nothing looks alike, but one choice begins as the wrong word does: 'pgd' -> 'pgd-hamming'.
+    near = near or [name for name in known if wrong and name.startswith(wrong.lower())][:1]
+    guess = f"; did you mean '{near[0]}'?" if near else ";"
+    return f"{guess} known: {', '.join(known)}"
