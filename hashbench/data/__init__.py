@@ -1,0 +1,9 @@
+"""Data sets: images with labels in their splits, and the protocol card that numbers are kept under.
+
+The data sets themselves are plugins, found by name; what is exported here is what they return.
+"""
+
+from hashbench.data.images import ImageSet, RetrievalData
+from hashbench.data.protocol import Protocol, protocol_of
+
+__all__ = ["ImageSet", "Protocol", "RetrievalData", "protocol_of"]

@@ -1,0 +1,82 @@
+"""The idx file format of MNIST and its kin: unsigned bytes, plain or gzipped. Reads files only.
+
+Format: two zero bytes, the type (8 for unsigned bytes), the number of dimensions, each dimension
+as a big-endian 32-bit number, then the values, last dimension fastest.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.errors import UsageError
+
+UNSIGNED_BYTE = 8
+
+
+def find_idx(folder: Path, name: str) -> Path:
+    """The file `name`, or `name.gz` where there is no plain one.
+
+    Raises:
+        UsageError: the folder or both files are missing.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; it must hold {name}, plain or as .gz")
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise UsageError(f"{folder / name}: no such file, and none with .gz added")
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of an idx file, unpacked when its name ends in `.gz`.
+
+    Raises:
+        UsageError: it cannot be read, or is no whole gzip file.
+    """
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UsageError(f"{path}: damaged gzip file ({error}); download it again") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """Read an array of unsigned bytes.
+
+    Args:
+        path: the file; gzipped when its name ends in `.gz`.
+        dimensions: how many it must have: 3 for images (N, H, W), 1 for labels (N,).
+
+    Returns:
+        A read-only array of the shape that the file states.
+
+    Raises:
+        UsageError: not such a file, or its length does not fit its header; names the file.
+    """
+    content = read_content(path)
+    header = 4 + 4 * dimensions
+    if len(content) < header:
+        raise UsageError(f"{path}: truncated, {len(content)} bytes are less than the idx header")
+    magic = bytes((0, 0, UNSIGNED_BYTE, dimensions))
+    if content[:4] != magic:
+        raise UsageError(
+            f"{path}: an idx file of bytes with {dimensions} dimension(s) starts with "
+            f"{magic.hex()}, this one with {content[:4].hex()}"
+        )
+    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dimensions, offset=4))
+    stated, found = math.prod(shape), len(content) - header
+    if found != stated:
+        fault = "truncated" if found < stated else "too long"
+        raise UsageError(
+            f"{path}: {fault}, its header states {' x '.join(map(str, shape))} = {stated} bytes "
+            f"of data, found {found}"
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
