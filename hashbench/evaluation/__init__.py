@@ -1,0 +1,28 @@
+"""Evaluation: the threat, what an attack is given, the shared descent loop, and the harness."""
+
+from __future__ import annotations
+
+from hashbench.eps import Eps
+from hashbench.evaluation.goal import Goal
+from hashbench.evaluation.harness import AttackerView, AttackOutcome, run_attack
+from hashbench.evaluation.projected import AdamStep, MomentumStep, SignStep, descend
+from hashbench.evaluation.randomness import QueryRandom
+from hashbench.evaluation.schedule import AlphaSchedule
+from hashbench.evaluation.target import AttackedModel
+from hashbench.evaluation.threat import Threat
+
+__all__ = [
+    "AdamStep",
+    "AlphaSchedule",
+    "AttackOutcome",
+    "AttackedModel",
+    "AttackerView",
+    "Eps",
+    "Goal",
+    "MomentumStep",
+    "QueryRandom",
+    "SignStep",
+    "Threat",
+    "descend",
+    "run_attack",
+]

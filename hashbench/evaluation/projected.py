@@ -1,0 +1,111 @@
+"""Projected gradient descent on images: the one loop that all gradient attacks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from hashbench.evaluation.threat import Threat
+
+BatchLoss = Callable[[Tensor, int], Tensor]
+"""(images (B, C, H, W), step) -> one loss per image, (B,)."""
+
+
+class Update(Protocol):
+    """Moves the point against the gradient; may keep state over the steps of one run."""
+
+    def __call__(self, point: Tensor, gradient: Tensor) -> Tensor:
+        """Return the new point; the loop projects it."""
+
+
+class SignStep:
+    """`x - size * sign(g)`: every pixel moves by the same amount (Madry et al., 2018)."""
+
+    def __init__(self, size: float) -> None:
+        """Take steps of `size`, in `[0, 1]` pixels."""
+        self.size = size
+
+    def __call__(self, point: Tensor, gradient: Tensor) -> Tensor:
+        """Return the moved point."""
+        return point - self.size * gradient.sign()
+
+
+class MomentumStep:
+    """Gradient descent with heavy-ball momentum on the raw gradient, as `torch.optim.SGD`."""
+
+    def __init__(self, rate: float, momentum: float) -> None:
+        """Start with an empty buffer."""
+        self.rate = rate
+        self.momentum = momentum
+        self._buffer: Tensor | None = None
+
+    def __call__(self, point: Tensor, gradient: Tensor) -> Tensor:
+        """Return the moved point."""
+        if self._buffer is None:
+            self._buffer = gradient.clone()
+        else:
+            self._buffer = self.momentum * self._buffer + gradient
+        return point - self.rate * self._buffer
+
+
+class AdamStep:
+    """Adam (Kingma and Ba, 2015) on the pixels, with bias correction."""
+
+    def __init__(self, rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+        """Start with empty moments."""
+        self.rate = rate
+        self.betas = betas
+        self._first: Tensor | None = None
+        self._second: Tensor | None = None
+        self._count = 0
+
+    def __call__(self, point: Tensor, gradient: Tensor) -> Tensor:
+        """Return the moved point."""
+        if self._first is None or self._second is None:
+            self._first = torch.zeros_like(gradient)
+            self._second = torch.zeros_like(gradient)
+        self._count += 1
+        one, two = self.betas
+        self._first = one * self._first + (1 - one) * gradient
+        self._second = two * self._second + (1 - two) * gradient.square()
+        mean = self._first / (1 - one**self._count)
+        spread = (self._second / (1 - two**self._count)).sqrt()
+        return point - self.rate * mean / (spread + 1e-8)
+
+
+def descend(
+    loss: BatchLoss,
+    images: Tensor,
+    threat: Threat,
+    *,
+    steps: int,
+    update: Update,
+    start: Tensor | None = None,
+) -> Tensor:
+    """Minimise a loss over the ball around each image.
+
+    The losses of a batch are summed, never averaged, so an image's gradient, and hence its step,
+    is the same in a batch of 1 as in a batch of 500.
+
+    Args:
+        loss: gives one loss per image; called once per step.
+        images: the clean images (B, C, H, W) in `[0, 1]`.
+        threat: the ball.
+        steps: number of updates; 0 returns the projected start.
+        update: how a gradient moves a point; made afresh for each call of `descend`.
+        start: where to begin, any tensor like `images`; the clean images by default.
+
+    Returns:
+        The point after the last update: like `images`, in the ball and the box, detached.
+    """
+    low = (images - threat.radius).clamp(min=0.0)
+    high = (images + threat.radius).clamp(max=1.0)
+    point = torch.clamp(images if start is None else start, low, high)
+    for step in range(steps):
+        point = point.detach().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(loss(point, step).sum(), point)
+        point = torch.clamp(update(point.detach(), gradient), low, high)
+    return point.detach()

@@ -1,0 +1,1 @@
+"""Backbones that ship with hashbench: one file each, found through entry points."""

@@ -1,0 +1,133 @@
+"""Checkpoints: a folder of safetensors and a JSON card. No pickle, so nothing in it can run.
+
+weights.safetensors   every parameter and buffer of the model
+card.json             what the model is: backbone, bits, loss, data, recipe, versions
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from hashbench.errors import UsageError
+from hashbench.hashing.model import HashModel
+
+SCHEMA = 1
+WEIGHTS = "weights.safetensors"
+CARD = "card.json"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a checkpoint says about itself.
+
+    Attributes:
+        backbone, bits: what has to be built before the weights fit.
+        loss: the hashing loss it was trained with.
+        defense: the defense it went through, `none` for a base model.
+        dataset: the data set's canonical name.
+        protocol: the protocol's hash.
+        seed: the cell's seed.
+        recipe: every setting of the training.
+        schema: version of this format.
+    """
+
+    backbone: str
+    bits: int
+    loss: str
+    defense: str
+    dataset: str
+    protocol: str
+    seed: int
+    recipe: dict[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+
+def weight_bytes(model: HashModel) -> bytes:
+    """The model's weights in the safetensors format."""
+    tensors = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
+    return save(tensors)
+
+
+def card_bytes(card: ModelCard) -> bytes:
+    """The card as JSON text."""
+    return (json.dumps(asdict(card), indent=2, sort_keys=True) + "\n").encode()
+
+
+def save_checkpoint(folder: Path, model: HashModel, card: ModelCard) -> None:
+    """Write a checkpoint into a folder that only the caller knows of yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS).write_bytes(weight_bytes(model))
+    (folder / CARD).write_bytes(card_bytes(card))
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card of a checkpoint.
+
+    Raises:
+        UsageError: no such folder or card, a damaged one, or one of a newer format.
+    """
+    path = folder / CARD
+    if not folder.is_dir():
+        raise UsageError(f"checkpoint {folder}: no such folder")
+    try:
+        fields = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UsageError(f"checkpoint {folder}: there is no {CARD} in it") from None
+    except (ValueError, OSError) as error:
+        raise UsageError(f"checkpoint {folder}: {CARD} cannot be read ({error})") from None
+    if not isinstance(fields, dict) or not isinstance(fields.get("schema"), int):
+        raise UsageError(f"checkpoint {folder}: {CARD} is no model card")
+    if fields["schema"] > SCHEMA:
+        raise UsageError(
+            f"checkpoint {folder}: written in format {fields['schema']}, "
+            f"this hashbench reads up to {SCHEMA}: update it"
+        )
+    try:
+        return ModelCard(**fields)
+    except TypeError as error:
+        raise UsageError(f"checkpoint {folder}: {CARD} is no model card ({error})") from None
+
+
+def load_checkpoint(folder: Path, model: HashModel) -> HashModel:
+    """Load weights into a model that was built as the card says.
+
+    Args:
+        folder: the checkpoint.
+        model: receives the weights, in place.
+
+    Raises:
+        UsageError: a missing or damaged file; keys or shapes that do not fit; values that are not
+            finite. Nothing is loaded then.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise UsageError(f"checkpoint {folder}: there is no {WEIGHTS} in it")
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UsageError(f"checkpoint {folder}: {WEIGHTS} cannot be read ({error})") from None
+    wanted = model.state_dict()
+    problems = [f"'{name}' is missing" for name in wanted.keys() - weights.keys()]
+    problems += [f"'{name}' is not known" for name in weights.keys() - wanted.keys()]
+    problems += [
+        f"'{name}' has shape {tuple(weights[name].shape)}, expected {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in weights and weights[name].shape != value.shape
+    ]
+    problems += [
+        f"'{name}' holds values that are not finite"
+        for name, value in weights.items()
+        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+    ]
+    if problems:
+        shown = "; ".join(sorted(problems)[:3]) + ("; ..." if len(problems) > 3 else "")
+        raise UsageError(f"checkpoint {folder} does not fit the model: {shown}")
+    model.load_state_dict(weights)
+    return model

@@ -1,0 +1,1 @@
+"""Hashing losses that ship with hashbench: one file each, found through entry points."""

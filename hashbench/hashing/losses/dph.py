@@ -1,0 +1,48 @@
+"""DPH: the squared error of pairwise similarities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hashbench.hashing.objective import BoundLoss
+from hashbench.hashing.setup import LossSetup
+from hashbench.hashing.similarity import relevant
+from hashbench.plugins import Loss, loss
+
+
+@loss("dph", cite="as coded in CgAT, SAAT and SIGIR'21 (DPH)")
+@dataclass(frozen=True)
+class DPH(Loss):
+    """Squared error between the outputs' similarity to a memory and +1 (relevant) or -1.
+
+    `mean((u U^T / K - (2 s - 1))^2)`, U the memory of all train outputs. Where few pairs are
+    relevant (10 % on ten classes), training from scratch tends towards u = 0: use a pretrained
+    backbone, or `csq`.
+    """
+
+    def bind(self, setup: LossSetup) -> BoundLoss:
+        """Start with an all-zero memory."""
+        return _BoundDPH(setup)
+
+
+class _BoundDPH(BoundLoss):
+    memory: Tensor
+    labels: Tensor
+
+    def __init__(self, setup: LossSetup) -> None:
+        super().__init__()
+        self.bits = setup.bits
+        self.register_buffer("labels", setup.labels)
+        self.register_buffer("memory", torch.zeros(len(setup.labels), setup.bits))
+
+    def remember(self, outputs: Tensor) -> None:
+        self.memory.copy_(outputs)
+
+    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+        # The batch's own rows count with their new outputs, without a gradient through the memory.
+        self.memory[index] = outputs.detach()
+        wanted = 2 * relevant(labels, self.labels) - 1
+        return (outputs @ self.memory.T / self.bits - wanted).square().mean()

@@ -1,0 +1,101 @@
+"""Training recipes: optimiser, learning rate, schedule, epochs. Data only, but for `optimizer`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch.nn import Parameter
+
+from hashbench.eps import Eps
+from hashbench.errors import UsageError
+
+
+class OptimizerName(StrEnum):
+    """Which optimiser a recipe uses."""
+
+    SGD = "sgd"
+    ADAM = "adam"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained, whatever its loss.
+
+    Attributes:
+        epochs: passes over the train set; 0 trains nothing.
+        batch: images per step.
+        optimizer: which one.
+        learning_rate: at the start.
+        momentum: of SGD, or Adam's first beta.
+        weight_decay: as torch defines it for the optimiser.
+        milestones: fractions of all steps at which the rate is multiplied by `gamma`.
+        gamma: that factor.
+        float_milestones: keep the steps of the milestones as fractions, as CgAT's script does: one
+            that is no whole number then never comes, so its decay never happens.
+    """
+
+    epochs: int
+    batch: int = 32
+    optimizer: OptimizerName = OptimizerName.SGD
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    gamma: float = 0.1
+    float_milestones: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 0), ("batch", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} must be {least} or more, found {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise UsageError(f"learning_rate must be above 0, found {self.learning_rate}")
+
+    def build_optimizer(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
+        """The optimiser over these parameters."""
+        if self.optimizer is OptimizerName.ADAM:
+            return torch.optim.Adam(
+                parameters,
+                lr=self.learning_rate,
+                betas=(self.momentum, 0.999),
+                weight_decay=self.weight_decay,
+            )
+        return torch.optim.SGD(
+            parameters,
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+        )
+
+    def rate_at(self, step: int, steps: int) -> float:
+        """The learning rate of step `step` of `steps`, counted from 0."""
+        passed = 0
+        for fraction in self.milestones:
+            at = fraction * steps
+            if self.float_milestones and at != int(at):
+                continue
+            passed += step >= int(at)
+        rate: float = self.learning_rate * self.gamma**passed
+        return rate
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a suite grants to every trained defense alike, so that none wins by training longer.
+
+    Attributes:
+        epochs: passes over the train set.
+        inner_steps: steps of the attack inside adversarial training.
+        eps: the radius of that attack.
+    """
+
+    epochs: int
+    inner_steps: int
+    eps: Eps
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or self.inner_steps < 0:
+            raise UsageError("the budget's epochs and inner_steps must be 0 or more")

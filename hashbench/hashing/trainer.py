@@ -1,0 +1,118 @@
+"""The one training loop: base models and every trained defense go through it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hashbench.errors import TrainingError
+from hashbench.hashing.encode import as_images, device_of
+from hashbench.hashing.model import HashModel
+from hashbench.hashing.objective import Batch, BoundLoss, Objective
+from hashbench.hashing.recipe import Recipe
+
+Progress = Callable[[int, int], None]
+"""(done, total), in steps."""
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """What a training went through.
+
+    Attributes:
+        losses: the loss of every step, in order.
+    """
+
+    losses: tuple[float, ...]
+
+
+class PlainObjective(Objective):
+    """The hashing loss on clean images: how a base model is trained."""
+
+    def __init__(self, model: HashModel, loss: BoundLoss) -> None:
+        """Train `model` with `loss`."""
+        self._model = model
+        self._loss = loss
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """The hashing loss of the batch."""
+        value: torch.Tensor = self._loss(
+            self._model.outputs(batch.images), batch.labels, batch.index
+        )
+        return value
+
+    def parameters(self) -> Iterable[torch.nn.Parameter]:
+        """The loss's own layers, where it has some."""
+        return self._loss.parameters()
+
+
+def random_orders(count: int, epochs: int, seed: int) -> Iterator[torch.Tensor]:
+    """A fresh random order of all items for every epoch."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(epochs):
+        yield torch.randperm(count, generator=generator)
+
+
+def train(
+    model: HashModel,
+    objective: Objective,
+    recipe: Recipe,
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    orders: Iterable[torch.Tensor],
+    *,
+    eval_mode: bool = False,
+    progress: Progress | None = None,
+) -> TrainingLog:
+    """Train a model in place.
+
+    Args:
+        model: on the device to compute on.
+        objective: gives the loss of each batch.
+        recipe: optimiser and schedule.
+        pixels: the train set, uint8 (N, C, H, W).
+        labels: (N, classes) of 0 and 1.
+        orders: one order of the N items per epoch.
+        eval_mode: train with dropout off and batch statistics frozen, as a defense does whose codes
+            are to be those of the model that is evaluated.
+        progress: told after every step.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    device = device_of(model)
+    all_labels = torch.from_numpy(labels).float()
+    parameters = [*model.parameters(), *objective.parameters()]
+    optimizer = recipe.build_optimizer(parameters)
+    per_epoch = math.ceil(len(pixels) / recipe.batch)
+    steps = recipe.epochs * per_epoch
+    losses: list[float] = []
+    model.train(not eval_mode)
+    for order in orders:
+        for index in order.split(recipe.batch):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate_at(len(losses), steps)
+            batch = Batch(
+                images=as_images(pixels[index.numpy()], device),
+                labels=all_labels[index].to(device),
+                index=index.to(device),
+            )
+            loss = objective.loss(batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise TrainingError(
+                    f"the training loss became {losses[-1]} in step {len(losses)} of {steps} "
+                    f"(learning rate {recipe.learning_rate}): try a smaller one"
+                )
+            if progress is not None:
+                progress(len(losses), steps)
+    model.eval()
+    return TrainingLog(losses=tuple(losses))
