@@ -1,0 +1,58 @@
+"""Hamming retrieval: packed codes, rankings, average precision with ties, center codes, quality.
+
+Takes arrays or tensors, needs numpy alone, and reads files only where a shard names one.
+"""
+
+from hashbench.retrieval.centers import center_codes
+from hashbench.retrieval.compiled import Engine
+from hashbench.retrieval.curves import RECALL_LEVELS, PrecisionRecall
+from hashbench.retrieval.database import Shard
+from hashbench.retrieval.functions import (
+    average_precision,
+    average_precisions,
+    mean_average_precision,
+    precision_at,
+    precision_recall_curve,
+    precision_within_radius,
+    recall_at,
+)
+from hashbench.retrieval.options import Normalize, RecallRounding, Ties, Weighting
+from hashbench.retrieval.packing import pack_codes, unpack_codes
+from hashbench.retrieval.protocol import (
+    DegenerateQueries,
+    ceiling,
+    chance_level,
+    degenerate_queries,
+)
+from hashbench.retrieval.quality import CodeQuality, code_quality
+from hashbench.retrieval.scorer import Scorer
+from hashbench.retrieval.tally import Tally
+
+__all__ = [
+    "RECALL_LEVELS",
+    "CodeQuality",
+    "DegenerateQueries",
+    "Engine",
+    "Normalize",
+    "PrecisionRecall",
+    "RecallRounding",
+    "Scorer",
+    "Shard",
+    "Tally",
+    "Ties",
+    "Weighting",
+    "average_precision",
+    "average_precisions",
+    "ceiling",
+    "center_codes",
+    "chance_level",
+    "code_quality",
+    "degenerate_queries",
+    "mean_average_precision",
+    "pack_codes",
+    "precision_at",
+    "precision_recall_curve",
+    "precision_within_radius",
+    "recall_at",
+    "unpack_codes",
+]
