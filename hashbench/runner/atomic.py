@@ -1,0 +1,88 @@
+"""Writing files so that nothing half-written is ever read: the only place that writes results."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    A temporary file in the same folder is written and synced, then renamed over `path`; an earlier
+    file survives any failure.
+
+    Raises:
+        OSError: the disk is full, the folder cannot be written; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        _write_synced(temporary, content)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_folder(path: Path, files: Mapping[str, bytes], last: str) -> None:
+    """Write a folder of files whole or not at all.
+
+    Args:
+        path: where the folder shall appear. If it already exists it is replaced.
+        files: content by file name.
+        last: the name that is written after all others: the marker that says 'done'.
+
+    Raises:
+        OSError: as for `write_file`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.mkdir()
+        for name in [name for name in files if name != last] + [last]:
+            _write_synced(temporary / name, files[name])
+        _sync_folder(temporary)
+        if path.exists():
+            # A damaged artifact, or the same one that another process was faster with.
+            aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+            path.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+        temporary.rename(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def sweep(folder: Path) -> None:
+    """Delete what interrupted writers left in a folder that nobody else writes to."""
+    for rest in [*folder.glob(".*.tmp"), *folder.glob(".*.old")]:
+        if rest.is_dir():
+            shutil.rmtree(rest, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                rest.unlink()
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    # A rename is durable only once its folder is; not every file system lets a folder be opened.
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,95 @@
+"""How long a run will take: passes counted from the plan, seconds per pass measured here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from hashbench.hashing.encode import frozen
+from hashbench.plugins.contracts import Backbone, Dataset, TrainedDefense
+from hashbench.runner.execute import load_data, new_model, torch_threads
+from hashbench.runner.steps import AdversarialCodes, BaseModel, DefendedModel, Setting, Step
+
+_TRIALS = 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What lies ahead.
+
+    Attributes:
+        passes: images that go forward and backward.
+        seconds: of one worker's work, data loading and scoring left out.
+    """
+
+    passes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Image passes of one step, made in batches of this size."""
+
+    passes: int
+    batch: int
+    setting: Setting
+
+
+def estimate(steps: Iterable[Step]) -> Estimate:
+    """Estimate the work of these steps; takes about a second per model size.
+
+    Training on small batches costs more per image than attacking large ones, so each kind is
+    measured at its own batch size.
+    """
+    speeds: dict[tuple[Dataset, Backbone, int, int], float] = {}
+    passes, seconds = 0, 0.0
+    for step in steps:
+        work = _work(step)
+        if work is None or not work.passes:
+            continue
+        # Settings that differ in seed or loss alone share a figure.
+        key = (work.setting.source.dataset, work.setting.backbone, work.setting.bits, work.batch)
+        if key not in speeds:
+            speeds[key] = _seconds_per_pass(work.setting, work.batch)
+        passes += work.passes
+        seconds += work.passes * speeds[key]
+    return Estimate(passes, seconds)
+
+
+def _work(step: Step) -> _Work | None:
+    match step:
+        case BaseModel() if step.checkpoint is None:
+            count = step.recipe.epochs * _train_size(step.setting)
+            return _Work(count, step.recipe.batch, step.setting)
+        case DefendedModel() if isinstance(step.defense, TrainedDefense):
+            recipe = step.defense.recipe(step.budget)
+            per_image = step.defense.passes(step.budget)
+            count = recipe.epochs * per_image * _train_size(step.setting)
+            return _Work(count, recipe.batch, step.setting)
+        case AdversarialCodes():
+            setting = step.codes.model.setting
+            queries = setting.source.protocol.query
+            batch = min(setting.compute.attack_batch, queries)
+            return _Work(step.attack.passes() * queries, batch, setting)
+    return None
+
+
+def _train_size(setting: Setting) -> int:
+    return setting.source.protocol.train
+
+
+def _seconds_per_pass(setting: Setting, batch: int) -> float:
+    data = load_data(setting.source.dataset, setting.source.root)
+    model = new_model(setting)
+    shape = (batch, *data.query.images.shape[1:])
+    images = torch.rand(shape, device=setting.compute.device, requires_grad=True)
+    times = []
+    with torch_threads(setting.compute.threads), frozen(model):
+        for _ in range(_TRIALS):
+            began = time.perf_counter()
+            torch.autograd.grad(model.outputs(images).sum(), images)
+            times.append(time.perf_counter() - began)
+    return min(times) / batch

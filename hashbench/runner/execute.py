@@ -1,0 +1,337 @@
+"""Makes the artifact of one step from the artifacts before it. The only file that computes."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hashbench.data.images import RetrievalData
+from hashbench.errors import UsageError
+from hashbench.evaluation.harness import AttackerView, run_attack
+from hashbench.evaluation.threat import Threat
+from hashbench.hashing.checkpoint import (
+    CARD,
+    WEIGHTS,
+    ModelCard,
+    card_bytes,
+    load_checkpoint,
+    weight_bytes,
+)
+from hashbench.hashing.encode import as_images, encode
+from hashbench.hashing.model import HashModel
+from hashbench.hashing.objective import BoundLoss
+from hashbench.hashing.setup import DefenseSetup, LossSetup
+from hashbench.hashing.trainer import PlainObjective, random_orders, train
+from hashbench.plugins.contracts import Dataset, TrainedDefense, WrappingDefense
+from hashbench.plugins.parameters import canonical
+from hashbench.retrieval import center_codes
+from hashbench.runner.scoring import score_attack, score_clean
+from hashbench.runner.steps import (
+    AdversarialCodes,
+    BaseModel,
+    DefendedModel,
+    ModelCodes,
+    Scores,
+    Setting,
+    Source,
+    Step,
+)
+from hashbench.runner.store import Store
+from hashbench.seeds import seed_of
+
+Progress = Callable[[int, int], None]
+"""(done, total), in the step's own units."""
+
+CODES = "codes.npz"
+SCORES = "scores.json"
+PER_QUERY = "per_query.npz"
+
+
+def execute(step: Step, store: Store, progress: Progress) -> None:
+    """Make one step's artifact and write it into the store.
+
+    Args:
+        step: its upstream artifacts are in the store.
+        store: read and written.
+        progress: told of what is done, often.
+
+    Raises:
+        HashbenchError: the step failed for a reason that a person can read.
+    """
+    began = time.monotonic()
+    with torch_threads(_compute_threads(step)):
+        files = _make(step, store, progress)
+    about = {
+        "label": step.label,
+        "made": step.described(),
+        "from": [before.key for before in step.upstream],
+        "seconds": round(time.monotonic() - began, 3),
+        "environment": environment(),
+    }
+    store.write(step.address, files, about)
+
+
+def environment() -> dict[str, str]:
+    """Versions that a float result may depend on: recorded, no part of a key."""
+    return {
+        "hashbench": version("hashbench"),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": str(np.__version__),
+        "machine": platform.machine(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """A fixed number of torch threads inside: the order of float sums depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=4)
+def load_data(dataset: Dataset, root: Any) -> RetrievalData:
+    """A data set's splits, kept for the steps that follow."""
+    return dataset.load(root)
+
+
+def _compute_threads(step: Step) -> int:
+    match step:
+        case BaseModel() | DefendedModel():
+            return step.setting.compute.threads
+        case ModelCodes():
+            return step.model.setting.compute.threads
+        case AdversarialCodes() | Scores():
+            return step.codes.model.setting.compute.threads
+    raise TypeError(f"no such step: {step}")
+
+
+def _make(step: Step, store: Store, progress: Progress) -> Mapping[str, bytes]:
+    match step:
+        case BaseModel():
+            return _base_model(step, progress)
+        case DefendedModel():
+            return _defended_model(step, store, progress)
+        case ModelCodes():
+            return _model_codes(step, store)
+        case AdversarialCodes():
+            return _adversarial_codes(step, store, progress)
+        case Scores():
+            return _scores(step, store)
+    raise TypeError(f"no such step: {step}")
+
+
+def _base_model(step: BaseModel, progress: Progress) -> Mapping[str, bytes]:
+    setting = step.setting
+    card = _card(setting, "none", asdict(step.recipe))
+    model = new_model(setting)
+    if step.checkpoint is not None:
+        load_checkpoint(step.checkpoint, model)
+        return {WEIGHTS: weight_bytes(model), CARD: card_bytes(card)}
+    data = load_data(setting.source.dataset, setting.source.root)
+    loss = _bound_loss(setting, data)
+    log = train(
+        model,
+        PlainObjective(model, loss),
+        step.recipe,
+        data.train.images,
+        data.train.labels,
+        random_orders(len(data.train), step.recipe.epochs, _seed(setting, "order", "base")),
+        progress=progress,
+    )
+    return {
+        WEIGHTS: weight_bytes(model),
+        CARD: card_bytes(card),
+        "log.json": (json.dumps(asdict(log)) + "\n").encode(),
+    }
+
+
+def _defended_model(step: DefendedModel, store: Store, progress: Progress) -> Mapping[str, bytes]:
+    setting, defense = step.setting, step.defense
+    if isinstance(defense, WrappingDefense):
+        # Nothing is trained: the base model's weights stay where they are.
+        return {CARD: card_bytes(_card(setting, canonical(defense), {}))}
+    if not isinstance(defense, TrainedDefense):
+        raise UsageError(
+            f"defense '{defense.card.name}' is neither a TrainedDefense nor a WrappingDefense"
+        )
+    data = load_data(setting.source.dataset, setting.source.root)
+    model = _load_base(step.base, store)
+    device = torch.device(setting.compute.device)
+    recipe = defense.recipe(step.budget)
+    objective = defense.objective(
+        DefenseSetup(
+            model=model,
+            loss=_bound_loss(setting, data),
+            outputs=_outputs(model, data),
+            labels=torch.from_numpy(data.train.labels).float().to(device),
+            database_labels=torch.from_numpy(data.database.labels).float().to(device),
+            budget=step.budget,
+            generator=torch.Generator().manual_seed(_seed(setting, "defense", defense.card.name)),
+        )
+    )
+    log = train(
+        model,
+        objective,
+        recipe,
+        data.train.images,
+        data.train.labels,
+        random_orders(len(data.train), recipe.epochs, _seed(setting, "order", "defense")),
+        eval_mode=not getattr(defense, "training_mode", False),
+        progress=progress,
+    )
+    card = _card(setting, canonical(defense), asdict(recipe))
+    return {
+        WEIGHTS: weight_bytes(model),
+        CARD: card_bytes(card),
+        "log.json": (json.dumps(asdict(log)) + "\n").encode(),
+    }
+
+
+def _model_codes(step: ModelCodes, store: Store) -> Mapping[str, bytes]:
+    source = step.model.setting.source
+    data = load_data(source.dataset, source.root)
+    model = load_model(step.model, store)
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in ("train", "query", "database"):
+        encoded = encode(model, getattr(data, name).images)
+        arrays[name] = encoded.codes
+        arrays[f"{name}_saturated"] = np.array(encoded.saturated)
+    return {CODES: _npz(arrays)}
+
+
+def _adversarial_codes(
+    step: AdversarialCodes, store: Store, progress: Progress
+) -> Mapping[str, bytes]:
+    setting = step.codes.model.setting
+    data = load_data(setting.source.dataset, setting.source.root)
+    clean = _read_npz(store, step.codes, CODES)
+    outcome = run_attack(
+        step.attack,
+        load_model(step.codes.model, store),
+        data.query.images,
+        AttackerView(
+            query_labels=data.query.labels,
+            center_codes=center_codes(data.query.labels, clean["train"], data.train.labels),
+            train_codes=clean["train"],
+            train_labels=data.train.labels,
+        ),
+        Threat(step.eps),
+        [
+            _seed(setting, "attack", step.attack.card.name, index)
+            for index in range(len(data.query))
+        ],
+        batch=setting.compute.attack_batch,
+        progress=progress,
+    )
+    fields = {name: np.asarray(value) for name, value in vars(outcome).items()}
+    return {CODES: _npz(fields)}
+
+
+def _scores(step: Scores, store: Store) -> Mapping[str, bytes]:
+    source = step.codes.model.setting.source
+    data = load_data(source.dataset, source.root)
+    clean = _read_npz(store, step.codes, CODES)
+    if step.adversarial is None:
+        scores = score_clean(clean, data, source.protocol)
+    else:
+        attacked = _read_npz(store, step.adversarial, CODES)
+        scores = score_attack(clean, attacked, data, source.protocol)
+    summary = {"metrics": scores.metrics, "curve": asdict(scores.curve)}
+    return {
+        SCORES: (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
+        PER_QUERY: _npz(scores.per_query),
+    }
+
+
+def new_model(setting: Setting) -> HashModel:
+    """A model with fresh weights, drawn from the cell's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_seed(setting, "weights"))
+        net = setting.backbone.build(setting.source.images)
+        model = HashModel(net, setting.bits)
+    return model.to(setting.compute.device).eval()
+
+
+def load_model(step: DefendedModel, store: Store) -> HashModel:
+    """The defended model of a finished step, in eval mode."""
+    if isinstance(step.defense, WrappingDefense):
+        return step.defense.wrap(_load_base(step.base, store)).eval()
+    return load_checkpoint(store.file(step.address, WEIGHTS).parent, new_model(step.setting))
+
+
+def _load_base(step: BaseModel, store: Store) -> HashModel:
+    return load_checkpoint(store.file(step.address, WEIGHTS).parent, new_model(step.setting))
+
+
+def _bound_loss(setting: Setting, data: RetrievalData) -> BoundLoss:
+    return setting.loss.bind(
+        LossSetup(
+            labels=torch.from_numpy(data.train.labels).float(),
+            bits=setting.bits,
+            generator=torch.Generator().manual_seed(_seed(setting, "loss")),
+        )
+    ).to(setting.compute.device)
+
+
+@torch.no_grad()
+def _outputs(model: HashModel, data: RetrievalData) -> torch.Tensor:
+    device = next(model.parameters()).device
+    images = data.train.images
+    return torch.cat(
+        [
+            model.outputs(as_images(images[start : start + 500], device))
+            for start in range(0, len(images), 500)
+        ]
+    )
+
+
+def _seed(setting: Setting, *purpose: object) -> int:
+    """A stream of this cell. Named without bits, radius or parameters, so that settings are paired:
+    the same query starts from the same random point in each.
+    """  # noqa: D205
+    return seed_of(setting.source.protocol.dataset, setting.seed, *purpose)
+
+
+def _card(setting: Setting, defense: str, recipe: dict[str, Any]) -> ModelCard:
+    return ModelCard(
+        backbone=canonical(setting.backbone),
+        bits=setting.bits,
+        loss=canonical(setting.loss),
+        defense=defense,
+        dataset=setting.source.protocol.dataset,
+        protocol=setting.source.protocol.hash,
+        seed=setting.seed,
+        recipe=recipe,
+    )
+
+
+def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _read_npz(store: Store, step: Step, name: str) -> dict[str, NDArray[Any]]:
+    with np.load(store.file(step.address, name), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+__all__ = ["PER_QUERY", "SCORES", "Source", "execute", "load_data", "load_model", "new_model"]

@@ -1,0 +1,251 @@
+"""From a suite to the cells it asks for and the steps they need. Loads data; trains nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from hashbench import plugins
+from hashbench.data.protocol import Protocol, protocol_of
+from hashbench.eps import Eps
+from hashbench.errors import UsageError
+from hashbench.hashing.backbone import InputSpec
+from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint, read_card
+from hashbench.hashing.recipe import Budget, OptimizerName, Recipe
+from hashbench.plugins.base import Plugin
+from hashbench.plugins.contracts import Attack, Backbone, Dataset, Defense, Loss
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.parameters import Spec, build, canonical, coerce
+from hashbench.runner.cell import CLEAN, Cell
+from hashbench.runner.execute import load_data, new_model
+from hashbench.runner.fingerprint import sha256_of
+from hashbench.runner.steps import (
+    AdversarialCodes,
+    BaseModel,
+    DefendedModel,
+    ModelCodes,
+    Scores,
+    Setting,
+    Source,
+    Step,
+)
+from hashbench.runner.suite import Suite
+
+PluginT = TypeVar("PluginT", bound=Plugin)
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell and the step whose artifact is its result."""
+
+    cell: Cell
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a suite comes down to.
+
+    Attributes:
+        suite: what was asked for.
+        cells: every cell, clean ones included.
+        steps: every step once, each after the steps that it reads from.
+        protocols: the protocol cards by hash.
+        trainings: by hash, what cells of one training share.
+    """
+
+    suite: Suite
+    cells: tuple[PlannedCell, ...]
+    steps: tuple[Step, ...]
+    protocols: dict[str, Protocol]
+    trainings: dict[str, dict[str, Any]]
+
+    def record(self, asked: str) -> dict[str, Any]:
+        """The plan as the store keeps it.
+
+        Args:
+            asked: when it was asked for, ISO 8601: the latest plan speaks for a cell.
+        """
+        return {
+            "asked": asked,
+            "suite": self.suite.to_plain(),
+            "protocols": {key: asdict(value) for key, value in self.protocols.items()},
+            "trainings": self.trainings,
+            "cells": [
+                {
+                    "cell": asdict(planned.cell),
+                    "scores": asdict(planned.scores.address),
+                    "steps": [asdict(step.address) for step in ancestors(planned.scores)],
+                }
+                for planned in self.cells
+            ],
+        }
+
+    @property
+    def name(self) -> str:
+        """The same for the same cells and steps: asking twice leaves one plan in the store."""
+        return sha256_of([planned.scores.key for planned in self.cells])[:20]
+
+
+def make_plan(suite: Suite) -> Plan:
+    """Resolve every plugin, load the data, and lay out cells and steps.
+
+    Raises:
+        UsageError: an unknown plugin or parameter, a missing folder, a checkpoint that
+            does not fit.
+    """
+    for path in suite.plugin:
+        plugins.use_file(path)
+    if suite.compute.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("compute.device is cuda, but torch finds no CUDA device here")
+    if suite.compute.device not in ("cpu", "cuda"):
+        raise UsageError(f"compute.device is '{suite.compute.device}', expected cpu or cuda")
+    losses = [_plugin(Kind.LOSS, Loss, spec) for spec in suite.loss]
+    backbones = [_plugin(Kind.BACKBONE, Backbone, spec) for spec in suite.backbone]
+    defenses = [_plugin(Kind.DEFENSE, Defense, spec) for spec in suite.defense]
+    attacks = [_plugin(Kind.ATTACK, Attack, spec) for spec in suite.attack]
+    cells: dict[Cell, Scores] = {}
+    protocols: dict[str, Protocol] = {}
+    trainings: dict[str, dict[str, Any]] = {}
+    for spec in suite.dataset:
+        dataset = _plugin(Kind.DATASET, Dataset, spec)
+        source = _source(dataset, suite.root)
+        protocols[source.protocol.hash] = source.protocol
+        radii = suite.eps or (type(dataset).eps,)
+        budget = _budget(suite, radii)
+        training = _training(suite, budget)
+        trainings[sha256_of(training)] = training
+        for loss, backbone, bits, seed in itertools.product(
+            losses, backbones, suite.bits, suite.seed
+        ):
+            setting = Setting(source, loss, backbone, bits, seed, suite.compute)
+            base = _base(setting, suite)
+            for defense in defenses:
+                model = DefendedModel(base, defense, budget)
+                for attack, eps, scores in _scores_of(model, attacks, radii):
+                    cell = Cell(
+                        dataset=source.protocol.dataset,
+                        loss=canonical(loss),
+                        backbone=canonical(backbone),
+                        bits=bits,
+                        defense=canonical(defense),
+                        attack=attack,
+                        eps=eps,
+                        seed=seed,
+                        protocol=source.protocol.hash,
+                        training=sha256_of(training),
+                    )
+                    cells[cell] = scores
+    steps: dict[str, Step] = {}
+    for scores in cells.values():
+        for step in ancestors(scores):
+            steps.setdefault(step.key, step)
+    return Plan(
+        suite=suite,
+        cells=tuple(PlannedCell(cell, scores) for cell, scores in cells.items()),
+        steps=tuple(steps.values()),
+        protocols=protocols,
+        trainings=trainings,
+    )
+
+
+def ancestors(step: Step) -> Iterator[Step]:
+    """The step and all it is made from, each after what it reads from; may repeat."""
+    for before in step.upstream:
+        yield from ancestors(before)
+    yield step
+
+
+def _scores_of(
+    model: DefendedModel, attacks: list[Attack], radii: tuple[Eps, ...]
+) -> Iterator[tuple[str, str, Scores]]:
+    codes = ModelCodes(model)
+    yield CLEAN, "0", Scores(codes, None)
+    for attack, eps in itertools.product(attacks, radii):
+        yield canonical(attack), str(eps), Scores(codes, AdversarialCodes(codes, attack, eps))
+
+
+def _plugin(kind: Kind, contract: type[PluginT], spec: Spec) -> PluginT:
+    entry = plugins.registry().find(kind, spec.name)
+    if not issubclass(entry.plugin, contract):
+        raise UsageError(
+            f"{kind} '{spec.name}' of {entry.origin} is no subclass of "
+            f"hashbench.plugins.{contract.__name__}"
+        )
+    return build(entry.plugin, dict(spec.given), spec.preset)
+
+
+def _source(dataset: Dataset, root: Path | None) -> Source:
+    if dataset.needs_root and root is None:
+        raise UsageError(
+            f"dataset '{dataset.card.name}' is read from a folder: name it with --root FOLDER"
+        )
+    if root is not None and not root.is_dir():
+        raise UsageError(f"root {root}: no such folder")
+    data = load_data(dataset, root if dataset.needs_root else None)
+    return Source(
+        dataset=dataset,
+        root=root if dataset.needs_root else None,
+        protocol=protocol_of(canonical(dataset), dataset, data),
+        images=InputSpec.of(data.train),
+    )
+
+
+def _budget(suite: Suite, radii: tuple[Eps, ...]) -> Budget:
+    return Budget(
+        epochs=suite.budget.epochs,
+        inner_steps=suite.budget.inner_steps,
+        eps=suite.budget.eps or max(radii),
+    )
+
+
+def _training(suite: Suite, budget: Budget) -> dict[str, Any]:
+    """What all cells of a run share besides the grid: shown with every table."""
+    base: dict[str, Any] = asdict(suite.training)
+    if suite.checkpoint is not None:
+        base = {"checkpoint": _weights_hash(suite.checkpoint)}
+    return {
+        "base": base,
+        "budget": {
+            "epochs": budget.epochs,
+            "inner_steps": budget.inner_steps,
+            "eps": budget.eps.canonical,
+        },
+        "compute": asdict(suite.compute),
+    }
+
+
+def _base(setting: Setting, suite: Suite) -> BaseModel:
+    fields = asdict(suite.training)
+    fields["optimizer"] = coerce(fields["optimizer"], OptimizerName, "training.optimizer")
+    recipe = Recipe(**fields)
+    if suite.checkpoint is None:
+        return BaseModel(setting, recipe)
+    card = read_card(suite.checkpoint)
+    wanted = {
+        "backbone": canonical(setting.backbone),
+        "bits": setting.bits,
+        "dataset": setting.source.protocol.dataset,
+        "loss": canonical(setting.loss),
+    }
+    for name, value in wanted.items():
+        if getattr(card, name) != value:
+            raise UsageError(
+                f"checkpoint {suite.checkpoint} is of {name} {getattr(card, name)}, "
+                f"but the run asks for {value}: add --{name} {getattr(card, name)}"
+            )
+    load_checkpoint(suite.checkpoint, new_model(setting))
+    return BaseModel(setting, recipe, suite.checkpoint, _weights_hash(suite.checkpoint))
+
+
+def _weights_hash(folder: Path) -> str:
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise UsageError(f"checkpoint {folder}: there is no {WEIGHTS} in it")
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,124 @@
+"""Telling people how a run goes: bars on a terminal, plain lines elsewhere, nothing by default."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+
+from hashbench.runner.steps import Step
+
+
+class Reporter:
+    """Hears of everything that happens in a run; this one keeps it to itself."""
+
+    def begin(self, steps: int, stored: int) -> None:
+        """A run starts: so many steps to do, so many already in the store."""
+
+    def started(self, step: Step) -> None:
+        """A step starts."""
+
+    def advanced(self, step: Step, done: int, total: int) -> None:
+        """A step came so far, in its own units."""
+
+    def finished(self, step: Step, seconds: float) -> None:
+        """A step is done."""
+
+    def failed(self, step: Step, reason: str, dropped: int) -> None:
+        """A step failed, and so many steps that needed it are dropped."""
+
+    def end(self) -> None:
+        """The run is over, however it ended."""
+
+
+class LineReporter(Reporter):
+    """One line when a step ends: for log files."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to `console`."""
+        self._console = console
+        self._steps = 0
+        self._count = 0
+
+    def begin(self, steps: int, stored: int) -> None:
+        """Say how much there is to do."""
+        self._steps = steps
+        self._say(f"{steps} steps to do, {stored} in the store")
+
+    def finished(self, step: Step, seconds: float) -> None:
+        """Say which step is done, and how long it took."""
+        self._count += 1
+        self._say(f"[{self._count}/{self._steps}] {step.label} ({seconds:.1f} s)")
+
+    def failed(self, step: Step, reason: str, dropped: int) -> None:
+        """Say which step failed and why."""
+        self._count += 1 + dropped
+        more = f"; {dropped} steps that need it are dropped" if dropped else ""
+        self._say(f"[{self._count}/{self._steps}] FAILED {step.label}: {reason}{more}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class BarReporter(Reporter):
+    """A bar for the run and one for every step at work: for terminals."""
+
+    def __init__(self, console: Console) -> None:
+        """Draw on `console`."""
+        self._console = console
+        self._bars = Progress(
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
+            BarColumn(bar_width=16),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            expand=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._run: TaskID | None = None
+
+    def begin(self, steps: int, stored: int) -> None:
+        """Show the run's bar."""
+        if not steps:
+            return
+        self._bars.start()
+        self._run = self._bars.add_task(f"{steps} steps ({stored} in the store)", total=steps)
+
+    def started(self, step: Step) -> None:
+        """Show the step's bar."""
+        self._tasks[step.key] = self._bars.add_task(step.label, total=None)
+
+    def advanced(self, step: Step, done: int, total: int) -> None:
+        """Move the step's bar."""
+        self._bars.update(self._tasks[step.key], completed=done, total=total)
+
+    def finished(self, step: Step, seconds: float) -> None:  # noqa: ARG002 - the bar shows it
+        """Take the step's bar away and move the run's."""
+        self._close(step, 1)
+
+    def failed(self, step: Step, reason: str, dropped: int) -> None:
+        """Leave a line that stays."""
+        self._console.print(f"FAILED {step.label}: {reason}", markup=False, style="red")
+        self._close(step, 1 + dropped)
+
+    def end(self) -> None:
+        """Take all bars away."""
+        self._bars.stop()
+
+    def _close(self, step: Step, count: int) -> None:
+        self._bars.remove_task(self._tasks.pop(step.key))
+        if self._run is not None:
+            self._bars.advance(self._run, count)

@@ -1,0 +1,133 @@
+"""From codes to metrics: what one cell reports. Names are canonical: they are the CSV's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.data.images import RetrievalData
+from hashbench.data.protocol import Protocol
+from hashbench.retrieval import (
+    Ties,
+    average_precisions,
+    ceiling,
+    center_codes,
+    chance_level,
+    code_quality,
+    degenerate_queries,
+    mean_average_precision,
+    precision_recall_curve,
+)
+
+Codes = Mapping[str, NDArray[Any]]
+"""The arrays of a codes artifact by name."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision at levels of recall, averaged over the queries."""
+
+    recall: list[float]
+    precision: list[float]
+
+
+@dataclass(frozen=True)
+class CellScores:
+    """Everything that is measured of one cell.
+
+    Attributes:
+        metrics: value by canonical name; shares and mAP in `[0, 1]`.
+        curve: precision and recall.
+        per_query: average precision of each query by tie rule, float64 (Q,).
+    """
+
+    metrics: dict[str, float]
+    curve: Curve
+    per_query: dict[str, NDArray[np.float64]]
+
+
+def score_clean(codes: Codes, data: RetrievalData, protocol: Protocol) -> CellScores:
+    """Score a model on clean queries, and describe its codes and its protocol's bounds.
+
+    Args:
+        codes: `train`, `query`, `database`, each with its `..._saturated` share.
+        data: the splits.
+        protocol: list length and AP normaliser.
+    """
+    ranked, curve, per_query = _ranking(codes["query"], codes["database"], data, protocol)
+    labels = (data.query.labels, data.database.labels)
+    rule: Any = {"top_k": protocol.top_k, "normalize": protocol.normalize}
+    quality = code_quality(codes["database"])
+    queries = code_quality(codes["query"], database_codes=codes["database"], top_k=protocol.top_k)
+    degenerate = degenerate_queries(*labels)
+    metrics = {
+        **ranked,
+        "chance": chance_level(*labels, **rule),
+        "floor": mean_average_precision(
+            _opposite(codes, data), codes["database"], *labels, ties=Ties.EXPECTED, **rule
+        ),
+        "ceiling": ceiling(*labels, **rule),
+        "distinct-codes": float(quality.distinct_codes),
+        "bit-balance": quality.bit_balance,
+        "bit-entropy": quality.bit_entropy,
+        "tied": queries.tied_share or 0.0,
+        "saturated": float(codes["query_saturated"]),
+        "queries-without-relevant": float(degenerate.without_relevant),
+    }
+    return CellScores(metrics, curve, per_query)
+
+
+def score_attack(
+    clean: Codes, attacked: Codes, data: RetrievalData, protocol: Protocol
+) -> CellScores:
+    """Score attacked queries against the clean database.
+
+    Args:
+        clean: the model's codes, as in `score_clean`.
+        attacked: the fields of an `AttackOutcome`.
+        data: the splits.
+        protocol: list length and AP normaliser.
+    """
+    ranked, curve, per_query = _ranking(attacked["codes"], clean["database"], data, protocol)
+    queries = len(attacked["codes"])
+    metrics = {
+        **ranked,
+        "flipped-bits": float((attacked["codes"] != clean["query"]).mean()),
+        "distinct-codes": float(code_quality(attacked["codes"]).distinct_codes),
+        "saturated": float(attacked["saturated"]),
+        "zero-gradients": float(attacked["zero_gradients"]),
+        "linf": float(attacked["linf"].max()),
+        "l2": float(attacked["l2"].mean()),
+        "forwards": float(attacked["forwards"]) / queries,
+        "backwards": float(attacked["backwards"]) / queries,
+    }
+    return CellScores(metrics, curve, per_query)
+
+
+def _ranking(
+    query_codes: NDArray[Any], database_codes: NDArray[Any], data: RetrievalData, protocol: Protocol
+) -> tuple[dict[str, float], Curve, dict[str, NDArray[np.float64]]]:
+    arguments = (query_codes, database_codes, data.query.labels, data.database.labels)
+    scores = average_precisions(*arguments, top_k=protocol.top_k, normalize=protocol.normalize)
+    curve = precision_recall_curve(*arguments)
+    metrics = {
+        protocol.metric: float(scores[Ties.EXPECTED].mean()),
+        f"{protocol.metric}(ties=best)": float(scores[Ties.BEST].mean()),
+        f"{protocol.metric}(ties=worst)": float(scores[Ties.WORST].mean()),
+    }
+    return (
+        metrics,
+        Curve(recall=curve.recall.tolist(), precision=curve.precision.tolist()),
+        {str(ties): values for ties, values in scores.items()},
+    )
+
+
+def _opposite(codes: Codes, data: RetrievalData) -> NDArray[np.int8]:
+    """The opposite of every query's center code; an undecided bit is turned from the clean code."""
+    centers = center_codes(data.query.labels, codes["train"], data.train.labels)
+    opposite: NDArray[np.int8] = -np.where(centers == 0, codes["query"], centers).astype(np.int8)
+    return opposite

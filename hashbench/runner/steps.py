@@ -1,0 +1,256 @@
+"""Steps: the artifacts of a run and what each is made from. Pure description; nothing runs here.
+
+A step's key is the SHA-256 of its full description: resolved parameters, source hashes of the
+plugins and core rooms that take part, and the keys of the steps before it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hashbench.data.protocol import Protocol
+from hashbench.eps import Eps
+from hashbench.hashing.backbone import InputSpec
+from hashbench.hashing.recipe import Budget, Recipe
+from hashbench.plugins.contracts import Attack, Backbone, Dataset, Defense, Loss
+from hashbench.plugins.parameters import canonical
+from hashbench.runner.fingerprint import describe, rooms_hash, sha256_of
+from hashbench.runner.store import Address
+from hashbench.runner.suite import Compute
+
+_MODEL_ROOMS = ("hashing", "evaluation")
+_ATTACK_ROOMS = ("hashing", "evaluation", "retrieval")
+_SCORE_ROOMS = ("retrieval",)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data of a cell: the plugin that loads it, from where, and the protocol that came out.
+
+    The folder is no part of any key: the protocol's content hash is.
+    """
+
+    dataset: Dataset
+    root: Path | None
+    protocol: Protocol
+    images: InputSpec
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all steps of a model share.
+
+    Attributes:
+        source: the data.
+        loss, backbone, bits, seed: of the cell.
+        compute: threads, batch and device.
+    """
+
+    source: Source
+    loss: Loss
+    backbone: Backbone
+    bits: int
+    seed: int
+    compute: Compute
+
+    def described(self) -> dict[str, Any]:
+        """Plain data for keys: everything but the attack batch, which concerns attacks alone."""
+        return {
+            "protocol": self.source.protocol.hash,
+            "loss": describe(self.loss),
+            "backbone": describe(self.backbone),
+            "bits": self.bits,
+            "seed": self.seed,
+            "threads": self.compute.threads,
+            "device": self.compute.device,
+        }
+
+    @property
+    def slug(self) -> str:
+        """Readable words for file names and progress lines."""
+        return (
+            f"{canonical(self.source.dataset)} {canonical(self.loss)} "
+            f"{canonical(self.backbone)} {self.bits} bits seed {self.seed}"
+        )
+
+
+class Step(ABC):
+    """One artifact to be made."""
+
+    kind: str
+
+    @property
+    @abstractmethod
+    def upstream(self) -> tuple[Step, ...]:
+        """The steps whose artifacts it reads."""
+
+    @abstractmethod
+    def described(self) -> dict[str, Any]:
+        """Plain data that says what is made, without what comes from upstream."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """What a progress line calls it."""
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the description and of the upstream keys."""
+        return sha256_of(
+            {
+                "kind": self.kind,
+                "made": self.described(),
+                "from": [step.key for step in self.upstream],
+            }
+        )
+
+    @property
+    def address(self) -> Address:
+        """Where its artifact lies."""
+        return Address(kind=self.kind, slug=self.label, key=self.key)
+
+
+@dataclass(frozen=True)
+class BaseModel(Step):
+    """Train a base hashing model, or take it from a checkpoint.
+
+    Attributes:
+        checkpoint: a folder to load instead of training.
+        weights: the SHA-256 of its weights, which stands for it in the key.
+    """
+
+    setting: Setting
+    recipe: Recipe
+    checkpoint: Path | None = None
+    weights: str = ""
+    kind = "model"
+
+    @property
+    def upstream(self) -> tuple[Step, ...]:
+        """Nothing."""
+        return ()
+
+    @property
+    def label(self) -> str:
+        """Names the setting."""
+        return f"{'load' if self.checkpoint else 'train'} {self.setting.slug}"
+
+    def described(self) -> dict[str, Any]:
+        """Setting, recipe and training code, or the loaded weights."""
+        made = asdict(self.recipe) if self.checkpoint is None else {"weights": self.weights}
+        return {**self.setting.described(), "made": made, "code": rooms_hash(*_MODEL_ROOMS)}
+
+
+@dataclass(frozen=True)
+class DefendedModel(Step):
+    """Put a defense on a base model."""
+
+    base: BaseModel
+    defense: Defense
+    budget: Budget
+    kind = "model"
+
+    @property
+    def setting(self) -> Setting:
+        """The base model's setting."""
+        return self.base.setting
+
+    @property
+    def upstream(self) -> tuple[Step, ...]:
+        """The base model."""
+        return (self.base,)
+
+    @property
+    def label(self) -> str:
+        """Names defense and setting."""
+        return f"{canonical(self.defense)} {self.setting.slug}"
+
+    def described(self) -> dict[str, Any]:
+        """Defense, budget and training code."""
+        return {
+            "defense": describe(self.defense),
+            "budget": {
+                "epochs": self.budget.epochs,
+                "inner_steps": self.budget.inner_steps,
+                "eps": self.budget.eps.canonical,
+            },
+            "code": rooms_hash(*_MODEL_ROOMS),
+        }
+
+
+@dataclass(frozen=True)
+class ModelCodes(Step):
+    """Codes of train set, queries and database under one model."""
+
+    model: DefendedModel
+    kind = "codes"
+
+    @property
+    def upstream(self) -> tuple[Step, ...]:
+        """The model."""
+        return (self.model,)
+
+    @property
+    def label(self) -> str:
+        """Names the model."""
+        return f"codes {self.model.label}"
+
+    def described(self) -> dict[str, Any]:
+        """The encoding code."""
+        return {"code": rooms_hash("hashing")}
+
+
+@dataclass(frozen=True)
+class AdversarialCodes(Step):
+    """Codes of attacked queries."""
+
+    codes: ModelCodes
+    attack: Attack
+    eps: Eps
+    kind = "adversarial"
+
+    @property
+    def upstream(self) -> tuple[Step, ...]:
+        """The model's codes, and the model."""
+        return (self.codes.model, self.codes)
+
+    @property
+    def label(self) -> str:
+        """Names attack, radius and model."""
+        return f"{canonical(self.attack)} eps {self.eps} on {self.codes.model.label}"
+
+    def described(self) -> dict[str, Any]:
+        """Attack, radius, batch and attack code."""
+        return {
+            "attack": describe(self.attack),
+            "eps": self.eps.canonical,
+            "batch": self.codes.model.setting.compute.attack_batch,
+            "code": rooms_hash(*_ATTACK_ROOMS),
+        }
+
+
+@dataclass(frozen=True)
+class Scores(Step):
+    """Metrics of one cell: of the clean queries, or of attacked ones."""
+
+    codes: ModelCodes
+    adversarial: AdversarialCodes | None
+    kind = "scores"
+
+    @property
+    def upstream(self) -> tuple[Step, ...]:
+        """The codes to compare."""
+        return (self.codes,) if self.adversarial is None else (self.codes, self.adversarial)
+
+    @property
+    def label(self) -> str:
+        """Names what is scored."""
+        return f"score {(self.adversarial or self.codes).label}"
+
+    def described(self) -> dict[str, Any]:
+        """The metrics' code."""
+        return {"code": rooms_hash(*_SCORE_ROOMS)}

@@ -1,0 +1,303 @@
+"""The suite: what to run, read from TOML or put together from options. Needs no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hashbench.eps import Eps
+from hashbench.errors import UsageError
+from hashbench.plugins.parameters import Spec, coerce
+from hashbench.plugins.suggestions import did_you_mean
+
+QUICK = "quick"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How base models are trained; see `hashbench.hashing.Recipe` for the fields."""
+
+    epochs: int
+    batch: int = 32
+    optimizer: str = "sgd"
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+
+
+@dataclass(frozen=True)
+class BudgetPlan:
+    """What every trained defense gets alike.
+
+    Attributes:
+        epochs, inner_steps: as in `hashbench.hashing.Budget`.
+        eps: radius of the inner attack; `None` takes the largest radius of the run, so that a
+            defense is trained for the strongest threat that it will meet.
+    """
+
+    epochs: int
+    inner_steps: int
+    eps: Eps | None = None
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What float results depend on besides the seed, and is therefore part of every key.
+
+    Attributes:
+        threads: of torch, per cell.
+        attack_batch: queries that are attacked together.
+        device: `cpu` or `cuda`.
+    """
+
+    threads: int = 1
+    attack_batch: int = 500
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A grid: every combination of the lists below is a cell.
+
+    Attributes:
+        name: what reports call it.
+        dataset, loss, backbone, defense, attack: plugins with their parameters.
+        bits: code lengths, at least 1.
+        eps: radii; empty takes each data set's own.
+        seed: seeds of training and attacks.
+        training, budget, compute: see their classes.
+        root: the folder of data sets that need one.
+        checkpoint: a folder to take the base model from, instead of training it.
+        plugin: Python files with further plugins.
+    """
+
+    name: str
+    dataset: tuple[Spec, ...]
+    loss: tuple[Spec, ...]
+    backbone: tuple[Spec, ...]
+    bits: tuple[int, ...]
+    defense: tuple[Spec, ...]
+    attack: tuple[Spec, ...]
+    eps: tuple[Eps, ...]
+    seed: tuple[int, ...]
+    training: Training
+    budget: BudgetPlan
+    compute: Compute
+    root: Path | None = None
+    checkpoint: Path | None = None
+    plugin: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("dataset", "loss", "backbone", "bits", "defense", "seed"):
+            if not getattr(self, name):
+                raise UsageError(f"suite '{self.name}': {name} is an empty list")
+        for bits in self.bits:
+            if bits < 1:
+                raise UsageError(f"bits is {bits}, but a code has at least 1 bit")
+        for where, value, least in (
+            ("training.epochs", self.training.epochs, 0),
+            ("training.batch", self.training.batch, 1),
+            ("budget.epochs", self.budget.epochs, 0),
+            ("budget.inner_steps", self.budget.inner_steps, 0),
+            ("compute.threads", self.compute.threads, 1),
+            ("compute.attack_batch", self.compute.attack_batch, 1),
+        ):
+            if value < least:
+                raise UsageError(f"{where} is {value}, but must be {least} or more")
+        if self.training.learning_rate <= 0:
+            raise UsageError(
+                f"training.learning_rate is {self.training.learning_rate}, but must be above 0"
+            )
+
+    def to_plain(self) -> dict[str, Any]:
+        """The suite as JSON data that `from_plain` reads back."""
+        return {
+            field.name: _plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) is not None
+        }
+
+
+def from_plain(given: Mapping[str, Any], where: str) -> Suite:
+    """Build a suite from parsed TOML or JSON.
+
+    Args:
+        given: one key per field; a single value stands for a list of one. What is left out is taken
+            from the quick suite, and eps from the data set.
+        where: opens every error message.
+
+    Raises:
+        UsageError: an unknown key, a wrong type, an impossible value.
+    """
+    return (
+        _build({}, given, where) if given.get("name") == QUICK else override(quick(), given, where)
+    )
+
+
+def quick() -> Suite:
+    """The quick suite, as it ships with hashbench."""
+    text = (files("hashbench.benchmarks") / "suites" / f"{QUICK}.toml").read_text()
+    return _build({}, tomllib.loads(text), "the quick suite")
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the suites that ship with hashbench."""
+    folder = files("hashbench.benchmarks") / "suites"
+    return tuple(sorted(Path(item.name).stem for item in folder.iterdir()))
+
+
+def load(source: str | Path | None) -> Suite:
+    """Read a suite by the path of its file, or by the name of one that ships with hashbench.
+
+    Raises:
+        UsageError: no such file or name; empty, malformed, or with wrong values.
+    """
+    if source is None or str(source) == QUICK:
+        return quick()
+    path = Path(source)
+    if path.is_dir():
+        raise UsageError(f"suite {path}: a folder, expected a .toml file")
+    if path.is_file():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"suite {path}: cannot be read ({error})") from None
+    elif str(source) in shipped():
+        text = (files("hashbench.benchmarks") / "suites" / f"{source}.toml").read_text()
+    else:
+        raise UsageError(
+            f"suite {source}: no such file, and no suite of that name"
+            f"{did_you_mean(str(source), shipped())}"
+        )
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"suite {path}: not valid TOML ({error})") from None
+    if not given:
+        raise UsageError(f"suite {path}: it is empty; name at least a defense or an attack")
+    given.setdefault("name", path.stem)
+    return from_plain(given, f"suite {path}")
+
+
+def override(suite: Suite, changes: Mapping[str, Any], where: str = "the options") -> Suite:
+    """A suite with some fields replaced.
+
+    Args:
+        suite: the one to start from.
+        changes: as for `from_plain`. Tables are merged key by key; a new `dataset` without a new
+            `eps` takes that data set's own radius.
+        where: opens every error message.
+    """
+    before = suite.to_plain()
+    if "dataset" in changes and "eps" not in changes:
+        before["eps"] = []
+    return _build(before, changes, where)
+
+
+def _build(before: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> Suite:
+    fields = {field.name for field in dataclasses.fields(Suite)}
+    for key in changes:
+        if key not in fields:
+            raise UsageError(f"{where}: there is no key '{key}'{did_you_mean(key, fields)}")
+    merged = {**before, **changes}
+    for missing in ("training", "budget"):
+        if missing not in merged:
+            raise UsageError(f"{where}: the table [{missing}] is missing")
+    return Suite(
+        name=coerce(merged.get("name", "unnamed"), str, f"{where}: name"),
+        dataset=_specs(merged, "dataset", where),
+        loss=_specs(merged, "loss", where),
+        backbone=_specs(merged, "backbone", where),
+        bits=tuple(coerce(value, int, f"{where}: bits") for value in _many(merged.get("bits"))),
+        defense=_specs(merged, "defense", where),
+        attack=_specs(merged, "attack", where),
+        eps=_distinct(_eps(value, where) for value in _many(merged.get("eps"))),
+        seed=tuple(coerce(value, int, f"{where}: seed") for value in _many(merged.get("seed"))),
+        training=_table(Training, before, changes, "training", where),
+        budget=_table(BudgetPlan, before, changes, "budget", where),
+        compute=_table(Compute, before, changes, "compute", where),
+        root=_path(merged.get("root"), f"{where}: root"),
+        checkpoint=_path(merged.get("checkpoint"), f"{where}: checkpoint"),
+        plugin=tuple(Path(str(value)) for value in _many(merged.get("plugin"))),
+    )
+
+
+def _specs(merged: Mapping[str, Any], key: str, where: str) -> tuple[Spec, ...]:
+    specs = []
+    for value in _many(merged.get(key)):
+        if isinstance(value, str):
+            specs.append(Spec.parse(value))
+        elif isinstance(value, Mapping):
+            specs.append(Spec.from_table(value))
+        else:
+            raise UsageError(f"{where}: {key} holds {value!r}, expected a name or a table")
+    return _distinct(specs)
+
+
+def _table(
+    kind: type[Any], before: Mapping[str, Any], changes: Mapping[str, Any], key: str, where: str
+) -> Any:
+    given = changes.get(key, {})
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{where}: {key} must be a table, [{key}]")
+    merged = {**before.get(key, {}), **given}
+    types = typing.get_type_hints(kind)
+    for name in merged:
+        if name not in types:
+            raise UsageError(f"{where}: [{key}] has no key '{name}'{did_you_mean(name, types)}")
+    missing = [
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING and field.name not in merged
+    ]
+    if missing:
+        raise UsageError(f"{where}: [{key}] lacks {', '.join(missing)}")
+    return kind(
+        **{
+            name: coerce(value, types[name], f"{where}: {key}.{name}")
+            for name, value in merged.items()
+        }
+    )
+
+
+def _many(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _eps(value: Any, where: str) -> Eps:
+    try:
+        return Eps.parse(value)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _path(value: Any, where: str) -> Path | None:
+    if value is None:
+        return None
+    if not isinstance(value, str | Path):
+        raise UsageError(f"{where}: expected a path, found {value!r}")
+    return Path(value)
+
+
+def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, Spec | Eps):
+        return {
+            field.name: _plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if getattr(value, field.name) is not None
+        }
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, int | float) else str(value)
