@@ -1,0 +1,189 @@
+"""What people type, and what they see when they mistype it."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+TINY = Path(__file__).parent / "tiny_data.py"
+FEW = ("--plugin", TINY, "--dataset", "tiny")
+
+
+def test_help_imports_no_torch(tmp_path: Path) -> None:
+    """Nor pandas, nor matplotlib; and costs at most 0.4 CPU-seconds."""
+    program = (
+        "import sys; sys.argv = ['hashbench', '--help']\n"
+        "from hashbench.cli import app\n"
+        "try:\n    app()\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'scipy', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, cwd=tmp_path
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    sys.stdout.write(f"hashbench --help: {spent:.2f} CPU-seconds\n")
+    assert "run" in done.stdout
+    assert "report" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentences"),
+    [
+        (["run", "--defense", "cgt"], ["no defense 'cgt'", "did you mean 'cgat'"]),
+        (["run", "--attack", "pgd-haming"], ["did you mean 'pgd-hamming'"]),
+        (["run", "--dataset", "fasion"], ["did you mean 'fashion'"]),
+        (["run", "--loss", "dps"], ["did you mean 'dpsh'"]),
+        (["run", "--backbone", "smallcnn"], ["did you mean 'small-cnn'"]),
+        (["run", "--attack", "hag:step=3"], ["no parameter 'step'", "did you mean 'steps'"]),
+        (["run", "--attack", "hag:steps=many"], ["'steps'", "whole number", "many"]),
+        (["run", "--attack", "hag@publshed"], ["did you mean 'published'"]),
+        (["run", "--eps", "-1/255"], ["eps is -1/255", "from 0 to 1"]),
+        (["run", "--eps", "8"], ["eps is 8", "8/255"]),
+        (["run", "--eps", "tiny"], ["eps is 'tiny'"]),
+        (["run", "--bits", "0"], ["bits is 0"]),
+        (["run", "--bits", "many"], ["bits", "whole number"]),
+        (["run", "--workers", "0"], ["workers is 0"]),
+        (["run", "--device", "gpu"], ["device", "cpu or cuda"]),
+        (["run", "missing.toml"], ["missing.toml", "no such file"]),
+        (["run", "quik"], ["did you mean 'quick'"]),
+        (["run", "."], ["a folder", ".toml"]),
+        (["run", "--dataset", "fashion-mnist"], ["--root"]),
+        (["run", "--dataset", "fashion-mnist", "--root", "nowhere"], ["nowhere: no such folder"]),
+        (["run", "--checkpoint", "nowhere"], ["checkpoint nowhere", "no such folder"]),
+        (["run", "--plugin", "nowhere.py"], ["nowhere.py", "no such file"]),
+        (["run", "--defence", "cgat"], ["--defense"]),
+        (["report", "nowhere"], ["nowhere", "no such folder"]),
+        (["report", "."], ["no results in it"]),
+        (["report", "--format", "markdwn"], ["did you mean 'markdown'"]),
+        (["show", "pgd-haming"], ["did you mean 'pgd-hamming'"]),
+        (["rnu"], ["rnu"]),
+    ],
+)
+def test_wrong_usage(hashbench: Command, words: list[str], sentences: list[str]) -> None:
+    """Exit code 2, the thing to do instead, no traceback."""
+    done = hashbench(*words, expect=2)
+    said = " ".join(done.stderr.split())
+    for sentence in sentences:
+        assert sentence in said
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "it is empty"),
+        ("# nothing but a remark\n", "it is empty"),
+        ("defense = [", "not valid TOML"),
+        ("defence = 'cgat'", "did you mean 'defense'"),
+        ("defense = []", "defense is an empty list"),
+        ("defense = 'cgat'\n[budget]\nepoch = 3", "did you mean 'epochs'"),
+        ("defense = 'cgat'\n[training]\nepochs = 'ten'", "whole number"),
+        ("defense = 3", "expected a name or a table"),
+        ("bits = [16, 0]", "bits is 0"),
+        ("eps = 1.5", "eps is 1.5"),
+    ],
+)
+def test_wrong_suite(hashbench: Command, tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    done = hashbench("run", "mine.toml", expect=2)
+    assert "mine.toml" in done.stderr or "mine" in done.stderr
+    assert sentence in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
+def test_options_make_a_grid(hashbench: Command, tmp_path: Path) -> None:
+    (tmp_path / "short.toml").write_text(
+        "[training]\nepochs = 1\n[budget]\nepochs = 1\ninner_steps = 1\n"
+    )
+    hashbench(
+        "run", "short.toml", *FEW,
+        "--defense", "none", "--defense", "cgat",
+        "--attack", "noise", "--attack", "pgd-hamming:steps=1",
+        "--bits", "8", "--bits", "12", "--loss", "dpsh", "--loss", "csq",
+        "--eps", "8/255", "--eps", "0.1",
+    )  # fmt: skip
+    lines = hashbench("report", "--format", "csv").stdout.splitlines()
+    rows = {tuple(line.split(",")[:8]) for line in lines[1:]}
+    attacked = {row for row in rows if row[5] in ("noise", "pgd-hamming:steps=1")}
+    assert len(attacked) == 2 * 2 * 2 * 2 * 2
+    assert {row[6] for row in attacked} == {"8/255", "0.1"}
+    assert len({row for row in rows if row[5] == "none"}) == 2 * 2 * 2
+
+
+@pytest.mark.slow
+def test_a_failed_cell_is_shown(hashbench: Command, tmp_path: Path) -> None:
+    """Its reason is in every report, the other cells go on, and the exit code is 1."""
+    (tmp_path / "bad.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from hashbench.plugins import Attack, attack\n"
+        "@attack('bad')\n"
+        "@dataclass(frozen=True)\n"
+        "class Bad(Attack):\n"
+        "    '''Returns NaN.'''\n"
+        "    def perturb(self, model, images, goal, threat, rng):\n"
+        "        return images * float('nan')\n"
+    )
+    (tmp_path / "short.toml").write_text("[training]\nepochs = 1\n")
+    words = (
+        "run", "short.toml", *FEW, "--plugin", "bad.py",
+        "--defense", "none", "--attack", "noise", "--attack", "bad",
+    )  # fmt: skip
+    done = hashbench(*words, expect=1)
+    assert "attack 'bad' must return finite images" in " ".join(done.stderr.split())
+    assert "2 of 3 cells done" in done.stderr
+    for format_name in ("terminal", "markdown", "csv"):
+        report = hashbench("report", "--format", format_name, expect=1).stdout
+        assert "failed" in report
+        assert "finite images" in " ".join(report.split())
+    # Mended, it is run again, and only it.
+    source = (tmp_path / "bad.py").read_text().replace("images * float('nan')", "images")
+    (tmp_path / "bad.py").write_text(source)
+    again = hashbench(*words)
+    assert "2 steps to do" in again.stderr
+    assert "failed" not in hashbench("report").stdout
+
+
+@pytest.mark.slow
+def test_a_dry_run_runs_nothing(hashbench: Command, tmp_path: Path) -> None:
+    done = hashbench("run", *FEW, "--dry-run")
+    assert "15 cells" in done.stderr
+    assert "about" in done.stderr
+    assert done.stdout.count("to do") == 34
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_replaces_training(hashbench: Command, tmp_path: Path) -> None:
+    (tmp_path / "short.toml").write_text("[training]\nepochs = 1\n")
+    one = ("run", "short.toml", *FEW, "--defense", "none", "--attack", "noise")
+    hashbench(*one, "--bits", "8")
+    (weights,) = (tmp_path / "results").glob("artifacts/model/train-*/weights.safetensors")
+    hashbench(*one, "--bits", "8", "--checkpoint", weights.parent, "--out", "loaded")
+    tables = [
+        [
+            line.rsplit(",", 1)[0]
+            for line in hashbench("report", folder, "--format", "csv").stdout.splitlines()
+        ]
+        for folder in ("results", "loaded")
+    ]
+    assert tables[0] == tables[1]
+    misfit = hashbench(*one, "--bits", "16", "--checkpoint", weights.parent, expect=2)
+    assert "is of bits 8" in " ".join(misfit.stderr.split())
+    content = weights.read_bytes()
+    weights.write_bytes(content[: len(content) // 2])
+    cut = hashbench(*one, "--bits", "8", "--checkpoint", weights.parent, expect=2)
+    assert "cannot be read" in " ".join(cut.stderr.split())
+    assert "Traceback" not in cut.stderr
