@@ -203,11 +203,12 @@ def report(
 
     for path in plugin or ():
         plugins.use_file(path)
-    writer = plugins.get("format", format)
+    screen = Console()
+    colour = {"color": screen.is_terminal} if format == "terminal" else {}
+    writer = plugins.get("format", format, **colour)
     if not isinstance(writer, Format):
         raise UsageError(f"format '{format}' is no subclass of hashbench.plugins.Format")
     results = load_results(*(folders or [Path("results")]))
-    screen = Console()
     try:
         if output is not None:
             write_file(output, writer.render(results).encode())

@@ -1,0 +1,31 @@
+"""Report as CSV: every cell and metric, for programs. The same results give the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hashbench.plugins import Format, format  # noqa: A004 - the field's word
+from hashbench.reports.wording import one_line
+from hashbench.runner.results import Results
+
+DIGITS = "%.9g"
+"""How values are written: nine significant digits, far finer than mAP can be told apart."""
+
+
+@format("csv")
+@dataclass(frozen=True)
+class CommaSeparated(Format):
+    """One row per cell and metric, exactly the rows of `Results.to_frame()`.
+
+    A cell without a result has one row with an empty value, its status and its reason.
+    """
+
+    suffix: ClassVar[str] = ".csv"
+
+    def render(self, results: Results, *, width: int | None = None) -> str:  # noqa: ARG002
+        """Return the whole report as text; see `Format.render`."""
+        frame = results.to_frame()
+        frame["reason"] = [one_line(str(reason)) for reason in frame["reason"]]
+        text: str = frame.to_csv(index=False, float_format=DIGITS, lineterminator="\n")
+        return text

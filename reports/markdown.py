@@ -1,0 +1,78 @@
+"""Report as Markdown, as GitHub reads it. Names and reasons of foreign origin are escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hashbench.plugins import Format, format  # noqa: A004 - the field's word
+from hashbench.reports import wording
+from hashbench.reports.leaderboard import Leaderboard, leaderboards
+from hashbench.reports.sheet import Field, Sheet, Tone, sheets
+from hashbench.runner.results import Results
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+# An underscore inside a word starts no emphasis, so that `inner_steps` stays as it is.
+_SPECIAL = re.compile(r"[\\`*\[\]{}|~$#!&<>]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+
+
+@format("markdown")
+@dataclass(frozen=True)
+class Markdown(Format):
+    """GitHub tables, for a README, a pull request or a paper's repository."""
+
+    suffix: ClassVar[str] = ".md"
+
+    def render(self, results: Results, *, width: int | None = None) -> str:  # noqa: ARG002
+        """Return the whole report as text; see `Format.render`."""
+        return (
+            "\n\n".join(
+                paragraph for board in leaderboards(results) for paragraph in _paragraphs(board)
+            )
+            + "\n"
+        )
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, on one line: no markup, no HTML, no new table cell."""
+
+    def safe(found: re.Match[str]) -> str:
+        character = found.group()
+        return _ENTITIES.get(character, f"\\{character}")
+
+    return _SPECIAL.sub(safe, wording.one_line(text))
+
+
+def _paragraphs(board: Leaderboard) -> Iterator[str]:
+    yield f"## {escape(wording.title(board))}"
+    for line in wording.verdicts(board):
+        yield f"**{escape(line)}**"
+    ranking, *others = sheets(board)
+    yield ranking.title
+    yield _table(ranking)
+    if notes := wording.notes(board):
+        yield "\n".join(f"- {escape(note)}" for note in notes)
+    for sheet in others:
+        yield sheet.title
+        yield _table(sheet)
+    yield "\n".join(f"- {escape(line)}" for line in wording.caption(board))
+
+
+def _table(sheet: Sheet) -> str:
+    rule = ["---" if place < sheet.names else "---:" for place in range(len(sheet.header))]
+    lines = [_line(escape(head) for head in sheet.header), _line(rule)]
+    for row in sheet.rows:
+        names = [escape(field.parts[0]) for field in row[: sheet.names]]
+        lines.append(_line([*names, *(_number(field) for field in row[sheet.names :])]))
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _number(field: Field) -> str:
+    text = " ".join(field.parts)
+    return f"**{text}**" if field.tone is Tone.BEST else text

@@ -1,0 +1,177 @@
+"""A leaderboard as sheets of text fields, which every text format lays out in its own way. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hashbench.reports.entry import Entry
+from hashbench.reports.judgement import printed
+from hashbench.reports.leaderboard import Leaderboard
+from hashbench.reports.row import Row, Score
+from hashbench.reports.wording import BELOW_CHANCE, marked, metric, one_line
+
+NOT_RANKED = "-"
+"""Stands in the place of a rank."""
+
+
+class Tone(StrEnum):
+    """What a format may show by colour; the text alone says it too."""
+
+    PLAIN = "plain"
+    NAME = "name"
+    BEST = "best"
+    AT_CHANCE = "at chance"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a sheet.
+
+    Attributes:
+        parts: pieces of text that may stand side by side or under each other; no markup.
+        tone: for colour.
+    """
+
+    parts: tuple[str, ...]
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text.
+
+    Attributes:
+        title: what it shows; no text of foreign origin.
+        header: one text per column.
+        rows: as many fields as the header has.
+        names: how many columns, from the left, name the row; the others hold numbers and words of
+            this project's own.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Field, ...], ...]
+    names: int
+
+
+def sheets(board: Leaderboard) -> tuple[Sheet, ...]:
+    """The sheets of a leaderboard: the ranking, the ties beside every mAP, the codes."""
+    return (ranking(board), ties(board), codes(board))
+
+
+def ranking(board: Leaderboard) -> Sheet:
+    """Rank, defense, mAP without and with attacks, worst case, chance and floor."""
+    rows = []
+    for row in board.rows:
+        worst = [_mean(row.worst_case, board, best=row.rank == 1)] if board.attacks else []
+        rows.append(
+            (
+                Field((NOT_RANKED if row.rank is None else str(row.rank),)),
+                Field((one_line(row.defense),), Tone.NAME),
+                _mean(row.clean.expected, board),
+                *(_mean(score.expected, board) for score in row.attacked),
+                *worst,
+                _chance(row, board),
+                _bound(row.floor),
+            )
+        )
+    header = (
+        "#",
+        "defense",
+        "clean",
+        *(one_line(attack) for attack in board.attacks),
+        *(("worst case",) if board.attacks else ()),
+        "chance",
+        "floor",
+    )
+    return Sheet(f"{metric(board)}, in percent", header, tuple(rows), names=2)
+
+
+def ties(board: Leaderboard) -> Sheet:
+    """Every mAP with what the worst and the best order inside ties would make of it."""
+    rows = [
+        (
+            Field((one_line(row.defense),), Tone.NAME),
+            *(_range(score) for score in (row.clean, *row.attacked)),
+        )
+        for row in board.rows
+    ]
+    header = ("defense", "clean", *(one_line(attack) for attack in board.attacks))
+    what = f"Ties: {metric(board)}, expected [worst, best order of ties], in percent"
+    return Sheet(what, header, tuple(rows), names=1)
+
+
+def codes(board: Leaderboard) -> Sheet:
+    """How every model uses its bits; several seeds by their mean."""
+    columns: Sequence[tuple[str, Callable[[Row], Entry], Callable[[float], str]]] = (
+        ("distinct codes", lambda row: row.quality.distinct_codes, "{:,.0f}".format),
+        ("bit balance", lambda row: row.quality.bit_balance, "{:.2f}".format),
+        ("bit entropy", lambda row: row.quality.bit_entropy, "{:.2f}".format),
+        ("saturated", lambda row: row.quality.saturated, _percent),
+        ("zero gradient", lambda row: row.quality.zero_gradients, _percent),
+        ("tied", lambda row: row.quality.tied, _percent),
+    )
+    rows = [
+        (
+            Field((one_line(row.defense),), Tone.NAME),
+            *(_field(read(row), write, spread=False) for _, read, write in columns),
+        )
+        for row in board.rows
+    ]
+    header = ("defense", *(name for name, _, _ in columns))
+    return Sheet(
+        "Codes: saturated, zero gradient and tied in percent", header, tuple(rows), names=1
+    )
+
+
+def _mean(entry: Entry, board: Leaderboard, *, best: bool = False) -> Field:
+    below = marked(entry, board)
+    field = _field(entry, _percent, mark=BELOW_CHANCE if below else "")
+    if field.tone is not Tone.PLAIN:
+        return field
+    if below:
+        return Field(field.parts, Tone.AT_CHANCE)
+    return Field(field.parts, Tone.BEST if best else Tone.PLAIN)
+
+
+def _bound(entry: Entry) -> Field:
+    """Chance or floor: what is the same for all seeds needs no spread."""
+    return _field(entry, _percent, spread=entry.std is not None and printed(entry.std) > 0)
+
+
+def _chance(row: Row, board: Leaderboard) -> Field:
+    """Chance is the protocol's: a model that failed has it as well."""
+    if row.chance.mean is None and board.chance is not None:
+        return Field((_percent(board.chance),))
+    return _bound(row.chance)
+
+
+def _range(score: Score) -> Field:
+    field = _field(score.expected, _percent, spread=False)
+    worst, best = score.worst.mean, score.best.mean
+    if score.expected.mean is None or worst is None or best is None:
+        return field
+    mean, *rest = field.parts
+    return Field((mean, f"[{_percent(worst)}, {_percent(best)}]", *rest), field.tone)
+
+
+def _field(
+    entry: Entry, write: Callable[[float], str], *, mark: str = "", spread: bool = True
+) -> Field:
+    """A mean with its spread, and how many seeds it lacks; or why there is none at all."""
+    mean, std = entry.mean, entry.std
+    if mean is None:
+        return Field((str(entry.status),), Tone.PROBLEM)
+    parts = [write(mean) + mark]
+    if std is not None and spread:
+        parts.append(f"±{write(std)}")
+    if not entry.complete:
+        parts += [f"{len(entry.gaps)} of {entry.seeds}", str(entry.status)]
+    return Field(tuple(parts), Tone.PLAIN if entry.complete else Tone.PROBLEM)
+
+
+def _percent(value: float) -> str:
+    return f"{printed(value):.1f}"

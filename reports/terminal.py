@@ -1,0 +1,256 @@
+"""Report for a terminal: tables that fit its width, drawn with rich. Prints nothing itself."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from hashbench.plugins import Format, format  # noqa: A004 - the field's word
+from hashbench.reports import wording
+from hashbench.reports.leaderboard import Leaderboard, leaderboards
+from hashbench.reports.sheet import Field, Sheet, Tone, sheets
+from hashbench.runner.results import Results
+
+FILE_WIDTH = 100
+"""Columns of running text where no terminal gives a width; tables take what they need."""
+
+LEAST_WIDTH = 40
+"""Narrower than this no table is readable: it is drawn for this width."""
+
+ROOMY = (24, 14)
+"""Columns that the name of a row, and the head of a column, may take before they are broken."""
+
+SCARCE = (15, 9)
+"""... where the table would not fit otherwise."""
+
+CUT = (24, 20)
+"""... and where it is cut into several tables, so that there is room again."""
+
+_GAP = 2
+_STYLES = {
+    Tone.PLAIN: "",
+    Tone.NAME: "bold",
+    Tone.BEST: "bold green",
+    Tone.AT_CHANCE: "yellow",
+    Tone.PROBLEM: "red",
+}
+
+
+@format("terminal")
+@dataclass(frozen=True)
+class Terminal(Format):
+    """Tables for a terminal, never wider than it; plain text unless colour is asked for.
+
+    Attributes:
+        color: whether the text carries ANSI colours.
+    """
+
+    color: bool = False
+
+    def render(self, results: Results, *, width: int | None = None) -> str:
+        """Return the whole report as text; see `Format.render`."""
+        paper = _Paper(width, self.color)
+        for place, board in enumerate(leaderboards(results)):
+            if place:
+                paper.blank()
+            _write(board, paper)
+        return paper.text
+
+
+class _Paper:
+    """A console that writes into memory and takes nothing from the environment."""
+
+    def __init__(self, width: int | None, color: bool) -> None:
+        self.table_width = None if width is None else max(width, LEAST_WIDTH)
+        self.text_width = self.table_width or FILE_WIDTH
+        self._file = io.StringIO()
+        self._console = Console(
+            file=self._file,
+            width=self.table_width or 1_000_000,
+            force_terminal=color,
+            color_system="standard" if color else None,
+            markup=False,
+            emoji=False,
+            highlight=False,
+            legacy_windows=False,
+            _environ={},
+        )
+
+    @property
+    def text(self) -> str:
+        # Rich fills lines up with blanks.
+        return "".join(f"{line.rstrip()}\n" for line in self._file.getvalue().splitlines())
+
+    def blank(self) -> None:
+        self._console.print()
+
+    def say(self, words: str, style: str = "", indent: str = "") -> None:
+        """Write a paragraph whose further lines are indented."""
+        room = self.text_width - len(indent)
+        text = Text(words, style=style)
+        for place, line in enumerate(text.wrap(self._console, room, overflow="fold")):
+            self._console.print(Padding(line, (0, 0, 0, len(indent) if place else 0), expand=False))
+
+    def draw(self, table: Table) -> None:
+        self._console.print(table)
+
+
+def _write(board: Leaderboard, paper: _Paper) -> None:
+    paper.say(wording.title(board), style="bold")
+    for line in wording.verdicts(board):
+        paper.say(line, style="bold red")
+    ranking, *others = sheets(board)
+    paper.say(ranking.title)
+    paper.blank()
+    _draw(ranking, paper)
+    if notes := wording.notes(board):
+        paper.blank()
+    for note in notes:
+        paper.say(note, indent="  ")
+    for sheet in others:
+        paper.blank()
+        paper.say(sheet.title)
+        paper.blank()
+        _draw(sheet, paper)
+    paper.blank()
+    for line in wording.caption(board):
+        paper.say(line, style="dim", indent="  ")
+
+
+def _draw(sheet: Sheet, paper: _Paper) -> None:
+    """Draw a sheet in the first layout that fits; what none holds goes into several tables."""
+    layouts = [
+        _columns(sheet, stacked=stacked, name_width=name_width, head_width=head_width)
+        for stacked in (False, True)
+        for name_width, head_width in (ROOMY, SCARCE)
+    ]
+    if paper.table_width is None:
+        return paper.draw(_table(layouts[0]))
+    for columns in layouts:
+        if _width(columns) <= paper.table_width:
+            return paper.draw(_table(columns))
+    # Half of the width for the names at most: the other half holds a column whatever comes.
+    names, heads = (min(most, paper.table_width // 2 - 4) for most in CUT)
+    columns = _columns(sheet, stacked=True, name_width=names, head_width=heads)
+    for place, chunk in enumerate(_chunks(columns, sheet.names, paper.table_width)):
+        if place:
+            paper.blank()
+        paper.draw(_table(chunk))
+    return None
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column that is laid out: lines of the head, and of each field."""
+
+    head: tuple[str, ...]
+    fields: tuple[tuple[tuple[str, ...], Tone], ...]
+    right: bool
+
+    @property
+    def width(self) -> int:
+        lines = [*self.head, *(line for lines, _ in self.fields for line in lines)]
+        return max(cell_len(line) for line in lines)
+
+
+def _columns(sheet: Sheet, *, stacked: bool, name_width: int, head_width: int) -> list[_Column]:
+    def lines(field: Field, is_name: bool) -> tuple[str, ...]:
+        if is_name:
+            return tuple(broken(field.parts[0], name_width))
+        return field.parts if stacked else (" ".join(field.parts),)
+
+    columns = []
+    for place, title in enumerate(sheet.header):
+        is_name = place < sheet.names
+        fields = [row[place] for row in sheet.rows]
+        columns.append(
+            _Column(
+                head=tuple(broken(title, head_width)),
+                fields=tuple((lines(field, is_name), field.tone) for field in fields),
+                right=not is_name,
+            )
+        )
+    return columns
+
+
+def broken(text: str, width: int) -> Iterator[str]:
+    """Break a name into lines: behind `:`, `,`, `-` or a blank; within a word if it must.
+
+    Args:
+        text: on one line.
+        width: columns that a line may take, at least 1.
+    """
+    line = ""
+    for piece in re.findall(r"[^:,\s-]*[:,\s-]|[^:,\s-]+", text) or [""]:
+        rest = piece
+        if cell_len((line + piece).rstrip()) > width and line:
+            yield line.rstrip()
+            line = ""
+        while cell_len((line + rest).rstrip()) > width:
+            cut = _fitting(rest, width)
+            yield rest[:cut]
+            rest = rest[cut:]
+        line += rest
+    yield line.rstrip()
+
+
+def _fitting(text: str, width: int) -> int:
+    """How many characters of a word fit: if possible up to a `=`, `_` or `.`, and at least one."""
+    lengths = accumulate(cell_len(character) for character in text)
+    most = max(1, sum(length <= width for length in lengths))
+    return max(text.rfind(mark, 0, most) for mark in "=_.") + 1 or most
+
+
+def _width(columns: Sequence[_Column]) -> int:
+    return sum(column.width for column in columns) + _GAP * (len(columns) - 1)
+
+
+def _chunks(columns: list[_Column], names: int, width: int) -> Iterator[list[_Column]]:
+    """Cut a table that is too wide; the names of the rows are repeated in every part."""
+    head = columns[:names]
+    chunk: list[_Column] = []
+    for column in columns[names:]:
+        if chunk and _width([*head, *chunk, column]) > width:
+            yield [*head, *chunk]
+            chunk = []
+        chunk.append(column)
+    yield [*head, *chunk]
+
+
+def _table(columns: Sequence[_Column]) -> Table:
+    tall = any(len(lines) > 1 for column in columns for lines, _ in column.fields)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, _GAP - 1, 0, 0),  # the box puts one blank between columns
+        leading=1 if tall else 0,
+        header_style="bold",
+    )
+    for column in columns:
+        table.add_column(
+            Text("\n".join(column.head)),
+            justify="right" if column.right else "left",
+            vertical="top",
+            no_wrap=True,
+            overflow="fold",
+            min_width=column.width,
+        )
+    for place in range(len(columns[0].fields)):
+        table.add_row(
+            *(
+                Text("\n".join(lines), style=_STYLES[tone])
+                for lines, tone in (column.fields[place] for column in columns)
+            )
+        )
+    return table

@@ -1,0 +1,191 @@
+"""Results made by hand: every value of a report is known before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from hashbench.data.protocol import Protocol
+from hashbench.runner.cell import CLEAN, Cell
+from hashbench.runner.results import CellResult, Results, Status
+
+TRAINING = {
+    "base": {"batch": 32, "epochs": 45, "learning_rate": 0.05, "optimizer": "sgd"},
+    "budget": {"epochs": 12, "eps": "8/85", "inner_steps": 7},
+    "compute": {"attack_batch": 500, "device": "cpu", "threads": 1},
+}
+LEVELS = tuple(np.linspace(0.1, 1.0, 10).tolist())
+
+
+@dataclass
+class Book:
+    """Collects cells; `results()` hands them out in the order of `order`."""
+
+    dataset: str = "fashion"
+    loss: str = "csq"
+    bits: int = 32
+    classes: int = 10
+    top_k: int | None = None
+    chance: float = 0.1
+    floor: float = 0.05
+    training: str = "7" * 64
+    card: Mapping[str, object] = field(default_factory=lambda: TRAINING)
+    cells: list[CellResult] = field(default_factory=list)
+
+    @property
+    def protocol(self) -> Protocol:
+        return Protocol(
+            dataset=self.dataset,
+            train=2000,
+            query=500,
+            database=10000,
+            classes=self.classes,
+            split="5" * 64,
+            top_k=self.top_k,
+        )
+
+    def cell(self, defense: str, attack: str, seed: int = 0, eps: str = "24/255") -> Cell:
+        return Cell(
+            dataset=self.dataset,
+            loss=self.loss,
+            backbone="small-cnn",
+            bits=self.bits,
+            defense=defense,
+            attack=attack,
+            eps="0" if attack == CLEAN else eps,
+            seed=seed,
+            protocol=self.protocol.hash,
+            training=self.training,
+        )
+
+    def clean(self, defense: str, value: float, seed: int = 0, **metrics: float) -> Book:
+        """A clean cell; `metrics` replace those of a good model, `_` standing for `-`."""
+        name = self.protocol.metric
+        found = {
+            name: value,
+            f"{name}(ties=worst)": value - 0.04,
+            f"{name}(ties=best)": value + 0.05,
+            "chance": self.chance,
+            "floor": self.floor,
+            "distinct-codes": 812.0,
+            "bit-balance": 0.77,
+            "bit-entropy": 0.9,
+            "saturated": 0.007,
+            "tied": 1.0,
+        } | {key.replace("_", "-"): given for key, given in metrics.items()}
+        return self._done(self.cell(defense, CLEAN, seed), found, [value])
+
+    def attacked(
+        self,
+        defense: str,
+        attack: str,
+        scores: float | Sequence[float],
+        seed: int = 0,
+        eps: str = "24/255",
+        zero_gradients: float = 0.0,
+    ) -> Book:
+        """An attacked cell; `scores` is the AP of each query, or one for all."""
+        per_query = [scores] if isinstance(scores, float) else list(scores)
+        value = float(np.mean(per_query))
+        name = self.protocol.metric
+        found = {
+            name: value,
+            f"{name}(ties=worst)": value - 0.02,
+            f"{name}(ties=best)": value + 0.03,
+            "zero-gradients": zero_gradients,
+            "saturated": 0.01,
+        }
+        return self._done(self.cell(defense, attack, seed, eps), found, per_query)
+
+    def lost(
+        self,
+        defense: str,
+        attack: str,
+        reason: str,
+        seed: int = 0,
+        status: Status = Status.FAILED,
+        eps: str = "24/255",
+    ) -> Book:
+        self.cells.append(CellResult(self.cell(defense, attack, seed, eps), status, reason))
+        return self
+
+    def _done(self, cell: Cell, metrics: Mapping[str, float], per_query: Iterable[float]) -> Book:
+        scores = np.array(list(per_query), dtype=np.float64)
+        height = float(scores.mean())
+        precision = tuple(height * (1.15 - 0.3 * level) for level in LEVELS)
+        self.cells.append(CellResult(cell, Status.DONE, "", metrics, LEVELS, precision, scores))
+        return self
+
+    def results(
+        self, *others: Book, order: Callable[[list[CellResult]], list[CellResult]] = list
+    ) -> Results:
+        books = (self, *others)
+        return Results(
+            cells=tuple(order([cell for book in books for cell in book.cells])),
+            protocols={book.protocol.hash: book.protocol for book in books},
+            trainings={book.training: book.card for book in books},
+        )
+
+
+@pytest.fixture
+def book() -> Book:
+    """An empty book of the quick suite."""
+    return Book()
+
+
+@pytest.fixture
+def new_book() -> type[Book]:
+    """For books of another protocol or training."""
+    return Book
+
+
+@pytest.fixture
+def quick(book: Book) -> Book:
+    """The quick suite: three defenses, four attacks, one seed."""
+    for defense, clean, values in (
+        ("none", 0.722, {"noise": 0.701, "hag": 0.171, "sdha": 0.212, "pgd-hamming": 0.071}),
+        ("atrdh", 0.711, {"noise": 0.702, "hag": 0.414, "sdha": 0.431, "pgd-hamming": 0.338}),
+        ("cgat", 0.683, {"noise": 0.679, "hag": 0.588, "sdha": 0.602, "pgd-hamming": 0.519}),
+    ):
+        book.clean(defense, clean)
+        for attack, value in values.items():
+            book.attacked(defense, attack, value)
+    return book
+
+
+@pytest.fixture
+def rich_book(book: Book) -> Book:
+    """Three defenses and a collapsed one, four attacks, three seeds, five eps, one failed cell."""
+    return fill(book)
+
+
+def fill(book: Book) -> Book:
+    """See `rich_book`."""
+    random = np.random.default_rng(0)
+    radii = ("2/255", "4/255", "8/255", "16/255", "24/255")
+    strength = {"noise": 0.04, "hag": 0.8, "sdha": 0.72, "pgd-hamming:steps=20": 1.0}
+    defenses = {
+        "none": (0.722, 3.2),
+        "cgat:inner_steps=14,weight=0.5": (0.683, 0.32),
+        "atrdh": (0.711, 1.1),
+    }
+    for seed in range(3):
+        for defense, (clean, weakness) in defenses.items():
+            clean += float(random.normal(0, 0.006))
+            book.clean(defense, clean, seed, floor=0.03 + float(random.uniform(0, 0.005)))
+            for eps, step in zip(radii, (2, 4, 8, 16, 24), strict=True):
+                for attack, force in strength.items():
+                    if (defense, attack, seed, eps) == ("atrdh", "sdha", 1, "24/255"):
+                        book.lost(defense, attack, "attack 'sdha' must return finite images", seed)
+                        continue
+                    left = 0.03 + (clean - 0.03) * np.exp(-weakness * force * step / 24)
+                    scores = np.clip(left + random.normal(0, 0.1, 50), 0, 1)
+                    book.attacked(defense, attack, scores, seed, eps)
+        book.clean("flat", 0.1, seed, distinct_codes=1.0, bit_entropy=0.0, tied=1.0, floor=0.1)
+        for eps in radii:
+            for attack in strength:
+                book.attacked("flat", attack, 0.1, seed, eps)
+    return book

@@ -1,0 +1,215 @@
+"""Plots: the files that are written, the numbers that are drawn, and that nothing overlaps."""
+
+from __future__ import annotations
+
+import io
+import struct
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.transforms import Bbox
+
+from hashbench.reports.leaderboard import leaderboards
+from hashbench.reports.plot_curves import curves_figure
+from hashbench.reports.plot_eps import eps_figure
+from hashbench.reports.plot_map import map_figure
+from hashbench.reports.plot_style import paper_style
+from hashbench.reports.plots import write_plots
+
+
+@pytest.fixture
+def style() -> Iterator[None]:
+    with paper_style():
+        yield
+
+
+def png_size(content: bytes) -> tuple[int, int]:
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", content[16:24])
+    return int(width), int(height)
+
+
+def words(svg: bytes) -> str:
+    return " ".join("".join(ElementTree.fromstring(svg).itertext()).split())  # noqa: S314 - ours
+
+
+def figures(book: Any) -> list[Figure]:
+    boards = leaderboards(book.results())
+    drawn = [map_figure(boards[-1]), curves_figure(boards[-1]), eps_figure(boards)]
+    return [figure for figure in drawn if figure is not None]
+
+
+def test_one_set_of_files_per_leaderboard_and_one_over_eps(rich_book: Any, tmp_path: Path) -> None:
+    rich_book.cells = [c for c in rich_book.cells if c.cell.eps in ("0", "8/255", "24/255")]
+    written = write_plots(rich_book.results(), tmp_path / "deep" / "plots")
+    assert sorted(tmp_path.glob("deep/plots/*")) == sorted(written)
+    kinds = [path.name.rpartition("-")[2] for path in written]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "map.png": 2,
+        "map.svg": 2,
+        "recall.png": 2,
+        "recall.svg": 2,
+        "eps.png": 1,
+        "eps.svg": 1,
+    }
+    for path in written:
+        assert path.name.startswith("fashion-csq-small-cnn-32-bits-")
+        content = path.read_bytes()
+        if path.suffix == ".png":
+            width, height = png_size(content)
+            assert 800 <= width <= 4000
+            assert 500 <= height <= 4000
+            assert np.mean(imread(io.BytesIO(content))[..., :3] < 0.9) > 0.01
+        else:
+            text = words(content)
+            assert "fashion, csq, small-cnn, 32 bits" in text
+            for name in ("none", "atrdh", "flat", "inner_steps=14", "hag", "sdha", "noise"):
+                assert name in text
+
+
+def test_bytes_are_the_same_twice_and_hold_no_date(quick: Any, tmp_path: Path) -> None:
+    first = write_plots(quick.results(), tmp_path / "a")
+    with matplotlib.rc_context({"font.size": 20, "axes.grid": False}):  # a user's own style
+        second = write_plots(quick.results(), tmp_path / "b")
+    assert [path.name for path in first] == [path.name for path in second]
+    for one, other in zip(first, second, strict=True):
+        content = one.read_bytes()
+        assert content == other.read_bytes()
+        assert b"dc:date" not in content
+        assert b"tEXtSoftware" not in content
+
+
+def test_two_protocols_have_two_sets_of_files(new_book: Any, tmp_path: Path) -> None:
+    books = [new_book(), new_book(classes=20)]
+    for book in books:
+        book.clean("none", 0.7).attacked("none", "hag", 0.3)
+    written = write_plots(books[0].results(books[1]), tmp_path)
+    assert len({path.name for path in written}) == len(written) == 8
+
+
+def test_one_eps_has_no_plot_over_eps(quick: Any, tmp_path: Path) -> None:
+    assert not [path for path in write_plots(quick.results(), tmp_path) if "-eps." in path.name]
+
+
+def test_settings_of_the_user_are_left_alone(quick: Any, tmp_path: Path) -> None:
+    with matplotlib.rc_context({"font.size": 21.5}):
+        write_plots(quick.results(), tmp_path)
+        assert matplotlib.rcParams["font.size"] == 21.5
+
+
+@pytest.mark.usefixtures("style")
+def test_bars_are_as_high_as_the_values(quick: Any) -> None:
+    (board,) = leaderboards(quick.results())
+    axes = map_figure(board).axes[0]
+    drawn = sorted(round(patch.get_height(), 6) for patch in axes.patches)
+    expected = sorted(
+        round(100 * (entry.mean or 0), 6)
+        for row in board.rows
+        for entry in (row.clean.expected, *(s.expected for s in row.attacked), row.worst_case)
+    )
+    assert drawn == expected
+    heights = {float(line.get_ydata()[0]) for line in axes.lines}
+    assert {10.0, 5.0} <= heights  # chance and floor
+
+
+@pytest.mark.usefixtures("style")
+def test_a_failed_cell_is_a_word_in_the_picture(quick: Any) -> None:
+    quick.cells = [c for c in quick.cells if (c.cell.defense, c.cell.attack) != ("cgat", "sdha")]
+    quick.lost("cgat", "sdha", "the disk is full")
+    (board,) = leaderboards(quick.results())
+    axes = map_figure(board).axes[0]
+    said = [text.get_text() for text in axes.texts]
+    assert said.count("failed") == 2  # the attack and the worst case
+    assert len(axes.patches) == 3 * 6 - 2
+    assert "cgat\n(not ranked: incomplete)" in [t.get_text() for t in axes.get_xticklabels()]
+
+
+@pytest.mark.usefixtures("style")
+def test_lines_over_eps_begin_at_the_clean_value(rich_book: Any) -> None:
+    boards = leaderboards(rich_book.results())
+    figure = eps_figure(boards)
+    assert figure is not None
+    panels = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title(loc="left").replace("\n", "") for axes in panels] == [
+        "noise",
+        "hag",
+        "pgd-hamming:steps=20",
+        "sdha",
+        "worst case",
+    ]
+    clean = {round(100 * (row.clean.expected.mean or 0), 9) for row in boards[0].rows}
+    for axes in panels:
+        curves = [
+            line
+            for line in axes.lines
+            if len(line.get_xdata()) == 6 and line.get_linestyle() != "None"  # no caps, no marks
+        ]
+        assert len(curves) == 4
+        assert {round(float(line.get_ydata()[0]), 9) for line in curves} == clean
+        assert [round(float(x) * 255, 9) for x in curves[0].get_xdata()] == [0, 2, 4, 8, 16, 24]
+
+
+@pytest.mark.usefixtures("style")
+def test_curves_are_means_over_the_seeds(book: Any) -> None:
+    for seed, value in enumerate((0.4, 0.6)):
+        book.clean("none", 0.8, seed).attacked("none", "hag", value, seed)
+    (board,) = leaderboards(book.results())
+    figure = curves_figure(board)
+    assert figure is not None
+    clean, hag = figure.axes[0].lines
+    recall = np.linspace(0.1, 1, 10)
+    # As made in conftest: precision falls on a line through the value.
+    assert np.allclose(np.asarray(hag.get_ydata()), 0.5 * (1.15 - 0.3 * recall))
+    # Offset and lengths; matplotlib names both "--".
+    assert clean._unscaled_dash_pattern[1] is None or not clean._unscaled_dash_pattern[1]
+    assert hag._unscaled_dash_pattern[1]
+
+
+@pytest.mark.usefixtures("style")
+@pytest.mark.parametrize("many", [False, True])
+def test_nothing_overlaps_and_nothing_is_cut_off(rich_book: Any, many: bool) -> None:
+    if many:
+        name = "a-very-long-defense-name:epochs=30,inner_steps=14,eps=8/255"
+        for seed in range(3):
+            rich_book.clean(name, 0.6, seed)
+            for eps in ("8/255", "24/255"):
+                for attack in ("noise", "hag", "sdha:steps=2000,learning_rate=0.001"):
+                    rich_book.attacked(name, attack, 0.3, seed, eps)
+    for figure in figures(rich_book):
+        figure.canvas.draw()
+        whole = figure.bbox.padded(1)
+        renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+        legend = figure.legends[0].get_window_extent(renderer)
+        panels = [axes.get_tightbbox(renderer) for axes in figure.axes if axes.axison]
+        boxes = [legend, *(panel for panel in panels if panel is not None)]
+        if figure._suptitle is not None:
+            boxes.append(figure._suptitle.get_window_extent(renderer))
+        for place, box in enumerate(boxes):
+            assert whole.x0 <= box.x0 <= box.x1 <= whole.x1
+            assert whole.y0 <= box.y0 <= box.y1 <= whole.y1
+            for other in boxes[place + 1 :]:
+                assert Bbox.intersection(box.padded(-1), other.padded(-1)) is None
+        for axes in (axes for axes in figure.axes if axes.axison):
+            labels = [
+                label.get_window_extent(renderer)
+                for label in axes.get_xticklabels()
+                if label.get_text() and label.get_visible()
+            ]
+            for one, other in pairwise(labels):
+                assert Bbox.intersection(one, other) is None
+
+
+def test_dollar_signs_and_control_characters_in_names_are_text(book: Any, tmp_path: Path) -> None:
+    name = "odd$\\frac{$:note=a\x00\x1b[31mb"
+    book.clean(name, 0.7).attacked(name, "hag", 0.3)
+    for path in write_plots(book.results(), tmp_path):
+        if path.suffix == ".svg":
+            assert "odd$\\frac{$" in words(path.read_bytes())

@@ -1,0 +1,194 @@
+"""Terminal and Markdown: what fits where, and what cannot break out of its cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from hashbench import plugins
+from hashbench.runner.results import Results
+
+ATTACKS = ("noise", "hag", "pgd-hamming", "sdha")
+ANSI = "\x1b["
+HOSTILE = "evil|x<script>alert(1)</script>`code`[a](http://b)**bold** # h\n| --- |\n\x1b[31m"
+
+
+def render(name: str, results: Results, width: int | None = None, **parameters: object) -> str:
+    form = plugins.get("format", name, **parameters)
+    assert isinstance(form, plugins.Format)
+    return form.render(results, width=width)
+
+
+def assert_fits(text: str, width: int) -> None:
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    assert "…" not in text
+    assert "..." not in text
+
+
+def test_the_quick_suite_is_one_table_in_80_columns(quick: Any) -> None:
+    text = render("terminal", quick.results(), 80)
+    assert_fits(text, 80)
+    lines = text.splitlines()
+    heads = [line.split() for line in lines if line.startswith("#")]
+    assert heads == [["#", "defense", "clean", *ATTACKS, "worst", "case", "chance", "floor"]]
+    start = next(place for place, line in enumerate(lines) if line.startswith("#"))
+    assert [line.split() for line in lines[start + 2 : start + 5]] == [
+        ["1", "cgat", "68.3", "67.9", "58.8", "51.9", "60.2", "51.9", "10.0", "5.0"],
+        ["2", "atrdh", "71.1", "70.2", "41.4", "33.8", "43.1", "33.8", "10.0", "5.0"],
+        ["3", "none", "72.2", "70.1", "17.1", "7.1†", "21.2", "7.1†", "10.0", "5.0"],
+    ]
+
+
+def test_three_seeds_of_the_quick_suite_are_one_table_in_80_columns(new_book: Any) -> None:
+    book = new_book()
+    for seed in range(3):
+        for defense in ("none", "atrdh", "cgat"):
+            book.clean(defense, 0.7 + 0.01 * seed, seed)
+            for attack in ("noise", "hag", "sdha", "pgd-hamming"):
+                book.attacked(defense, attack, 0.5 + 0.01 * seed, seed)
+    text = render("terminal", book.results(), 80)
+    assert_fits(text, 80)
+    assert sum(line.startswith("#") for line in text.splitlines()) == 1
+    # Mean 51.0, deviation 1.0.
+    assert "51.0" in text
+    assert "±1.0" in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_long_names_and_failures_fit_and_lose_no_column(rich_book: Any, width: int) -> None:
+    text = render("terminal", rich_book.results(), width)
+    assert_fits(text, width)
+    squeezed = re.sub(r"[\s─]+", "", text)
+    for word in ("inner_steps=14,", "weight=0.5", "steps=20", "1of3failed", "chance", "floor"):
+        assert word in squeezed
+    assert text.count("Not ranked: atrdh") == 1
+    assert text.count("Not ranked: flat") == 5
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(width=st.integers(1, 300), attacks=st.integers(1, 12), long=st.booleans())
+def test_no_line_is_ever_wider_than_the_terminal(
+    new_book: Any, width: int, attacks: int, long: bool
+) -> None:
+    book = new_book()
+    name = "d" * 60 if long else "cgat"
+    book.clean(name, 0.7)
+    for place in range(attacks):
+        book.attacked(name, f"attack{place}:steps=100,rate=0.0{place}", 0.3 + 0.01 * place)
+    text = render("terminal", book.results(), width)
+    assert_fits(text, max(width, 40))
+    for place in range(attacks):
+        assert f"{30 + place}.0" in text
+
+
+def test_a_file_gets_whole_tables(rich_book: Any) -> None:
+    text = render("terminal", rich_book.results(), None)
+    assert "cgat:inner_steps=14," in text
+    assert sum(line.startswith("#") for line in text.splitlines()) == 5
+
+
+def test_colour_only_on_demand_and_whatever_the_environment(
+    quick: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    plain = render("terminal", quick.results(), 80)
+    monkeypatch.delenv("FORCE_COLOR")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "20")
+    colored = render("terminal", quick.results(), 80, color=True)
+    assert ANSI not in plain
+    assert f"{ANSI}1;32m" in colored  # the best is bold and green
+    assert "\n".join(re.sub(r"\x1b\[[0-9;]*m", "", colored).split()) == "\n".join(plain.split())
+
+
+@pytest.mark.parametrize("name", ["terminal", "markdown"])
+def test_a_failed_cell_is_shown_with_its_reason(quick: Any, name: str) -> None:
+    quick.cells = [c for c in quick.cells if (c.cell.defense, c.cell.attack) != ("cgat", "sdha")]
+    quick.lost("cgat", "sdha", "the disk is full")
+    text = " ".join(render(name, quick.results(), 80).split())
+    assert "Not ranked: cgat: sdha failed: the disk is full." in text
+    assert text.count("failed") >= 3  # sdha, its worst case, and the sentence
+
+
+@pytest.mark.parametrize("name", ["terminal", "markdown"])
+def test_best_and_worst_order_of_ties_stand_beside_every_value(quick: Any, name: str) -> None:
+    text = render(name, quick.results(), 80)
+    # As made in conftest: clean -4 and +5 points, attacked -2 and +3.
+    for bounds in ("[64.3, 73.3]", "[49.9, 54.9]", "[5.1, 10.1]"):
+        assert bounds in text
+
+
+@pytest.mark.parametrize("name", ["terminal", "markdown"])
+def test_code_quality_stands_beside_every_model(book: Any, name: str) -> None:
+    book.clean("d", 0.7, distinct_codes=2345.0, bit_balance=0.61, bit_entropy=0.83, tied=0.987)
+    book.attacked("d", "hag", 0.3, zero_gradients=0.123)
+    text = render(name, book.results(), 80)
+    for value in ("2,345", "0.61", "0.83", "98.7", "12.3"):
+        assert value in text
+
+
+@pytest.mark.parametrize("name", ["terminal", "markdown"])
+def test_hostile_text_stays_text(book: Any, name: str) -> None:
+    book.clean(HOSTILE, 0.7).attacked(HOSTILE, "hag", 0.3)
+    book.clean("none", 0.7).lost("none", "hag", HOSTILE)
+    text = render(name, book.results(), 80)
+    assert "\x1b" not in text
+    if name == "markdown":
+        assert "<" not in text
+        assert not re.search(r"(?<!\\)`", text)
+
+
+def markdown_rows(text: str) -> list[list[str]]:
+    return [
+        re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines() if line.startswith("|")
+    ]
+
+
+def test_a_hostile_name_adds_no_cell_and_no_row(book: Any) -> None:
+    book.clean("plain", 0.7).attacked("plain", "hag", 0.3)
+    before = markdown_rows(render("markdown", book.results()))
+    book.clean(HOSTILE, 0.7).attacked(HOSTILE, "hag", 0.4)
+    after = markdown_rows(render("markdown", book.results()))
+    # One more row in each of the three tables, each as wide as the others.
+    assert len(after) == len(before) + 3
+    assert {len(row) for row in after[:4]} == {7}
+    assert after[2][1].strip().startswith(r"evil\|x&lt;script&gt;alert(1)&lt;/script&gt;\`code\`")
+
+
+def test_markdown_keeps_parameters_readable(book: Any) -> None:
+    book.clean("cgat:inner_steps=14", 0.7).attacked("cgat:inner_steps=14", "hag", 0.3)
+    assert "cgat:inner_steps=14" in render("markdown", book.results())
+
+
+def test_markdown_columns_match_their_heads(rich_book: Any) -> None:
+    tables: list[list[list[str]]] = []
+    for block in render("markdown", rich_book.results()).split("\n\n"):
+        if block.startswith("|"):
+            tables.append(markdown_rows(block))
+    assert len(tables) == 15
+    for table in tables:
+        assert len({len(row) for row in table}) == 1
+        assert len(table) == 2 + 4
+
+
+@pytest.mark.parametrize("name", ["terminal", "markdown", "csv"])
+def test_the_same_cells_in_another_order_give_the_same_text(rich_book: Any, name: str) -> None:
+    expected = render(name, rich_book.results(), 80)
+    turned: Callable[[list[Any]], list[Any]] = lambda cells: cells[::-1]  # noqa: E731
+    assert render(name, rich_book.results(order=turned), 80) == expected
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("terminal", ".txt"), ("markdown", ".md")])
+def test_suffixes(name: str, suffix: str) -> None:
+    form = plugins.get("format", name)
+    assert isinstance(form, plugins.Format)
+    assert form.suffix == suffix
