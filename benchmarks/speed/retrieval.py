@@ -1,6 +1,6 @@
 """How fast retrieval is scored, next to what others do: run it and read the table.
 
-    python benchmarks/speed/retrieval.py [--only ap growth threads centers] [--rounds N] [--quick]
+    python benchmarks/speed/retrieval.py [--only ap growth threads centers] [--rounds N]
 
 Every side is pinned to one thread and takes its turn in alternating rounds; what is shown is the
 median over the rounds of the ratio within a round, so that a busy machine slows all sides alike.
@@ -11,21 +11,17 @@ they lie beside the checkout, writes nothing.
 
 from __future__ import annotations
 
-import os
-
-# Thread pools read these when their library is loaded.
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[_name] = "1"
-
 import argparse
 import importlib
 import importlib.util
-import resource
+import os
 import statistics
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +38,8 @@ from hashbench.retrieval import (
 )
 
 Side = Callable[[], object]
+# Thread pools read these when their library is loaded.
+PINS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 LISTS = Path(__file__).resolve().parents[2] / "../shared/data/lists/FLICKR-25K"
 
 
@@ -74,11 +72,12 @@ class Data:
     labels: Any
 
     def first(self, queries: int) -> Data:
-        return Data(
-            self.query_codes[:queries], self.codes, self.query_labels[:queries], self.labels
-        )
+        """The same database with the first queries only."""
+        few = slice(queries)
+        return Data(self.query_codes[few], self.codes, self.query_labels[few], self.labels)
 
     def float_labels(self) -> Data:
+        """The same with float32 labels, which BLAS multiplies."""
         return Data(
             self.query_codes,
             self.codes,
@@ -115,7 +114,7 @@ def field_loop(data: Data, top_k: int | None = None) -> float:
         if count:
             ranks = np.asarray(np.where(relevant == 1)[0]) + 1.0
             total += float(np.mean(np.linspace(1, count, count) / ranks))
-    return total / data.query_codes.shape[0]
+    return total / len(data.query_codes)
 
 
 def torch_matmul(data: Data) -> float:
@@ -141,7 +140,7 @@ def faiss_search(data: Data) -> float:
     for label, ranking in zip(data.query_labels, order, strict=True):
         ranks = np.flatnonzero((labels @ label.astype(np.float32) > 0)[ranking]) + 1
         total += float((np.arange(1, ranks.size + 1) / ranks).mean()) if ranks.size else 0.0
-    return total / data.query_codes.shape[0]
+    return total / len(data.query_codes)
 
 
 def torchmetrics_map(data: Data) -> float:
@@ -158,12 +157,14 @@ def torchmetrics_map(data: Data) -> float:
 
 
 def ours(data: Data, **options: Any) -> Side:
+    """The mean average precision of this package, checks and packing included."""
     return lambda: mean_average_precision(
         data.query_codes, data.codes, data.query_labels, data.labels, **options
     )
 
 
 def compiled(data: Data) -> object:
+    """The same with the loop of the extra ``fast``."""
     shard = Shard(data.codes, data.labels)
     scorer = Scorer(data.query_codes, data.query_labels, shard, engine="compiled")
     return scorer.average_precision()
@@ -183,6 +184,7 @@ def bare_pass(data: Data) -> Side:
 
 
 def seconds(side: Side) -> float:
+    """Wall-clock time of one call."""
     start = time.perf_counter()
     side()
     return time.perf_counter() - start
@@ -202,23 +204,27 @@ def race(sides: dict[str, tuple[Side, int]], rounds: int) -> dict[str, list[floa
 
 
 def ratio(times: dict[str, list[float]], slow: str, fast: str) -> float:
+    """Median over the rounds of the ratio within a round."""
     return statistics.median(a / b for a, b in zip(times[slow], times[fast], strict=True))
 
 
 def installed(module: str) -> bool:
+    """Whether a peer is there."""
     return importlib.util.find_spec(module) is not None
 
 
 def average_precision_table(rounds: int, queries: int) -> None:
+    """Everybody at every size."""
     print(f"\nAverage precision, {queries} queries; peers on a part of them. Times per query.")
     print("'x ours': time of the peer / time of ours under 'expected' (of 'stable' in brackets)\n")
     head = f"{'':34}"
     rows: dict[str, list[str]] = {}
     for size in SIZES:
-        head += f"{f'{size.name} K={size.bits}':>22}"
+        head += f"{f'{size.name} K={size.bits}':>25}"
         data = make_data(size, queries)
         floats = data.float_labels()
         part = max(4, min(queries, 2_000_000 // size.items))
+        few = data.first(part)
         sides: dict[str, tuple[Side, int]] = {
             "ours, expected": (ours(data), queries),
             "ours, expected, float labels": (ours(floats), queries),
@@ -226,20 +232,17 @@ def average_precision_table(rounds: int, queries: int) -> None:
             "ours, stable, top 5000": (ours(data, ties="stable", top_k=5000), queries),
             "ours, expected, top 5000": (ours(data, top_k=5000), queries),
             "bare xor + popcount": (bare_pass(data), queries),
-            "field's loop, int64 labels": (lambda d=data.first(part): field_loop(d), part),
-            "field's loop, float32 labels": (lambda d=floats.first(part): field_loop(d), part),
-            "field's loop, top 5000": (lambda d=data.first(part): field_loop(d, 5000), part),
-            "torch matmul + stable argsort": (lambda d=data.first(part): torch_matmul(d), part),
+            "field's loop, int64 labels": (partial(field_loop, few), part),
+            "field's loop, float32 labels": (partial(field_loop, floats.first(part)), part),
+            "field's loop, top 5000": (partial(field_loop, few, 5000), part),
+            "torch matmul + stable argsort": (partial(torch_matmul, few), part),
         }
         if installed("faiss"):
-            sides["faiss k=N, then AP"] = (lambda d=data.first(part): faiss_search(d), part)
+            sides["faiss k=N, then AP"] = (partial(faiss_search, few), part)
         if installed("torchmetrics"):
-            sides["torchmetrics RetrievalMAP"] = (
-                lambda d=data.first(min(part, 4)): torchmetrics_map(d),
-                min(part, 4),
-            )
+            sides["torchmetrics RetrievalMAP"] = (partial(torchmetrics_map, data.first(4)), 4)
         if installed("numba"):
-            sides["ours, expected, compiled"] = (lambda d=data: compiled(d), queries)
+            sides["ours, expected, compiled"] = (partial(compiled, data), queries)
         times = race(sides, rounds)
         for name in sides:
             cell = f"{1e3 * statistics.median(times[name]):.3f} ms"
@@ -260,15 +263,20 @@ def average_precision_table(rounds: int, queries: int) -> None:
                 )
     print(head)
     for name, cells in rows.items():
-        print(f"{name:34}" + "".join(f"{cell:>22}" for cell in cells))
+        print(f"{name:34}" + "".join(f"{cell:>25}" for cell in cells))
 
 
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mb(side: Side) -> float:
+    """The most memory that arrays and objects made by one call hold at a time."""
+    tracemalloc.start()
+    side()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak / 2**20
 
 
 def growth(rounds: int, queries: int, largest: int) -> None:
-    """Packed codes of 64 bits and 21 classes: time per pair, memory above the inputs."""
+    """Time per pair and memory above the inputs, for packed codes."""
     print(f"\nGrowth, {queries} queries, 64 bits, 21 classes, inputs packed")
     size = Size("", 1, 21, 2.4, 64)
     data = make_data(size, queries)
@@ -283,10 +291,6 @@ def growth(rounds: int, queries: int, largest: int) -> None:
         shard = Shard(codes[:items], labels[:items])
         return lambda: Scorer(data.query_codes, data.query_labels, shard).average_precision()
 
-    score(small)()
-    before = peak_mb()
-    score(largest)()
-    above = peak_mb() - before
     names = {f"{items:,}": (score(items), items * queries) for items in (small, largest)}
     times = race(names, rounds)
     for name, (_, pairs) in names.items():
@@ -294,10 +298,11 @@ def growth(rounds: int, queries: int, largest: int) -> None:
             f"{name:>14} items {1e9 * statistics.median(times[name]):8.3f} ns per pair, {pairs:,}"
         )
     print(f"{'':14} ratio {ratio(times, f'{largest:,}', f'{small:,}'):8.2f}")
-    print(f"{'':14} peak memory above that of the smaller run {above:.0f} MB")
+    print(f"{'':14} memory above the packed inputs {peak_mb(score(largest)):.0f} MB")
 
 
 def threads(rounds: int, queries: int) -> None:
+    """Two threads against one."""
     print(f"\nThreads, NUS-WIDE size, {queries} queries (an idle machine of two cores is needed)")
     data = make_data(SIZES[0], queries)
     shard = Shard(pack_codes(data.codes), data.labels)
@@ -323,6 +328,7 @@ def chunked_matmul_centers(labels: Any, codes: Any, code_labels: Any) -> Any:
 
 
 def centers(rounds: int) -> None:
+    """Center codes against a product of label matrices, with the same result."""
     names = ("test_label.txt", "train_label.txt", "database_label.txt")
     if all((LISTS / name).exists() for name in names):
         source = "FLICKR-25K's labels"
@@ -346,8 +352,8 @@ def centers(rounds: int) -> None:
             sys.exit("the two sides disagree")
         times = race(
             {
-                "ours": (lambda a=asked, c=codes, g=given: center_codes(a, c, g), 1),
-                "matmul": (lambda a=asked, c=codes, g=given: chunked_matmul_centers(a, c, g), 1),
+                "ours": (partial(center_codes, asked, codes, given), 1),
+                "matmul": (partial(chunked_matmul_centers, asked, codes, given), 1),
             },
             rounds,
         )
@@ -367,24 +373,27 @@ def agreement(queries: int) -> None:
 
 
 def main() -> None:
+    """Parse the command line, pin the threads, run what was asked for."""
+    if any(os.environ.get(name) != "1" for name in PINS):
+        environment = os.environ | dict.fromkeys(PINS, "1")
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", maxsplit=1)[0])
     parts = ("ap", "growth", "threads", "centers")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--queries", type=int, default=400)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, a smaller growth run")
+    parser.add_argument("--largest", type=int, default=10_000_000, help="items of the growth run")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rounds = 3 if arguments.quick else arguments.rounds
     agreement(20)
     if "ap" in arguments.only:
-        average_precision_table(rounds, arguments.queries)
+        average_precision_table(arguments.rounds, arguments.queries)
     if "growth" in arguments.only:
-        growth(3, 100, 2_000_000 if arguments.quick else 10_000_000)
+        growth(3, 100, arguments.largest)
     if "threads" in arguments.only:
-        threads(rounds, arguments.queries)
+        threads(arguments.rounds, arguments.queries)
     if "centers" in arguments.only:
-        centers(rounds)
+        centers(arguments.rounds)
 
 
 if __name__ == "__main__":

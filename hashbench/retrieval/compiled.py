@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,29 +20,37 @@ from hashbench.retrieval.harmonic import Ints
 from hashbench.retrieval.kernel import Queries, count_keys, group_masks, tiles
 from hashbench.retrieval.packing import Bytes
 
+# Pairs that the compiled loop must save half a nanosecond each on to win back its compile time.
+_WORTH_COMPILING: Final = 1 << 32
+
 
 class Engine(StrEnum):
-    """Who counts: ``NUMPY`` is always there, ``COMPILED`` needs numba (the extra ``fast``).
+    """Who counts; the counts are the same.
 
-    Compiling takes a few seconds once per process: worth it from some billions of pairs on.
+    ``NUMPY`` is always there, ``COMPILED`` needs numba (the extra ``fast``) and takes a few seconds
+    to compile once per process. ``AUTO`` compiles where numba is installed and the number of pairs
+    of queries and items makes up for that.
     """
 
+    AUTO = "auto"
     NUMPY = "numpy"
     COMPILED = "compiled"
 
 
-def counter(engine: Engine) -> Callable[[Queries, Bytes, Bytes, Ints], None]:
-    """The function that does what `kernel.count_keys` says.
+def counter(engine: Engine, pairs: int) -> Callable[[Queries, Bytes, Bytes, Ints], None]:
+    """The function that does what `kernel.count_keys` says, for so many pairs.
 
     Raises UsageError for ``COMPILED`` where numba is not installed.
     """
-    if engine is Engine.NUMPY:
+    if engine is Engine.NUMPY or (engine is Engine.AUTO and pairs < _WORTH_COMPILING):
         return count_keys
-    if importlib.util.find_spec("numba") is None:
-        raise UsageError(
-            "engine: 'compiled' needs the package numba; install hashbench[fast], or use 'numpy'"
-        )
-    return count_keys_compiled
+    if importlib.util.find_spec("numba") is not None:
+        return count_keys_compiled
+    if engine is Engine.AUTO:
+        return count_keys
+    raise UsageError(
+        "engine: 'compiled' needs the package numba; install hashbench[fast], or use 'numpy'"
+    )
 
 
 def count_keys_compiled(queries: Queries, codes: Bytes, labels: Bytes, out: Ints) -> None:

@@ -77,18 +77,20 @@ class PackedDatabase:
     bits: int
     classes: int
     threads: int = 1
-    engine: Engine = Engine.NUMPY
+    engine: Engine = Engine.AUTO
 
     def tally(self, queries: Queries) -> Tally:
         """Items per query and distance, over all shards."""
         width = self.bits + 1
         keys: Ints = np.zeros((queries.count, 2 * width), dtype=np.int64)
         lots = queries.split(self.threads)
-        count = counter(self.engine)
+        items = sum(shard.codes.shape[0] for shard in self.shards)
+        count = counter(self.engine, queries.count * items)
         with ThreadPoolExecutor(len(lots)) as pool:
             for codes, labels in self.parts():
-                # Every lot adds to rows of its own.
-                jobs = [pool.submit(count, lot, codes, labels, keys) for lot in lots]
+                # Every lot adds to rows of its own; the last one is counted by this thread.
+                jobs = [pool.submit(count, lot, codes, labels, keys) for lot in lots[:-1]]
+                count(lots[-1], codes, labels, keys)
                 for job in jobs:
                     job.result()
         relevant = keys[:, width:]

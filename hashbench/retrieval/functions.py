@@ -94,17 +94,17 @@ def precision_at(
     database_codes: Any,
     query_labels: Any,
     database_labels: Any,
-    length: int,
     *,
+    top_k: int,
     ties: Ties | str = Ties.EXPECTED,
 ) -> Floats:
-    """Share of relevant items among the first ``length``, float64 ``(Q,)`` in [0, 1].
+    """Share of relevant items among the first ``top_k``, float64 ``(Q,)`` in [0, 1].
 
-    A ``length`` past the end of the database means all of it. ``best`` and ``worst`` are the values
+    A ``top_k`` past the end of the database means all of it. ``best`` and ``worst`` are the values
     for the most and the fewest relevant items that any order can bring into the list.
     """
     return _scorer(query_codes, database_codes, query_labels, database_labels).precision_at(
-        length, ties=ties
+        top_k, ties=ties
     )
 
 
@@ -113,16 +113,16 @@ def recall_at(
     database_codes: Any,
     query_labels: Any,
     database_labels: Any,
-    length: int,
     *,
+    top_k: int,
     ties: Ties | str = Ties.EXPECTED,
 ) -> Floats:
-    """Share of a query's relevant items among the first ``length``, float64 ``(Q,)`` in [0, 1].
+    """Share of a query's relevant items among the first ``top_k``, float64 ``(Q,)`` in [0, 1].
 
     0 for a query without a relevant item.
     """
     return _scorer(query_codes, database_codes, query_labels, database_labels).recall_at(
-        length, ties=ties
+        top_k, ties=ties
     )
 
 
@@ -131,6 +131,7 @@ def precision_within_radius(
     database_codes: Any,
     query_labels: Any,
     database_labels: Any,
+    *,
     radius: int,
 ) -> Floats:
     """Share of relevant items at Hamming distance ``radius`` or less, float64 ``(Q,)`` in [0, 1].

@@ -7,10 +7,10 @@ share one relevance mask per tile. Nothing here grows with the database.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +31,12 @@ class QueryGroup:
     """Queries that share one label row.
 
     Attributes:
+        row: uint8 ``(ceil(C / 8),)``, the packed label row.
         classes: int64, positions of the row's labels in the list of all used classes.
         members: int64, the queries' positions.
     """
 
+    row: Bytes
     classes: Ints
     members: Ints
 
@@ -86,8 +88,8 @@ def group_queries(codes: Bytes, labels: Bytes, bits: int) -> Queries:
     order = np.argsort(inverse.ravel(), kind="stable")
     edges = np.cumsum(np.bincount(inverse.ravel()))[:-1]
     groups = [
-        QueryGroup(np.flatnonzero(row[used]), members)
-        for row, members in zip(unpacked, np.split(order, edges), strict=True)
+        QueryGroup(row, np.flatnonzero(bits_of_row[used]), members)
+        for row, bits_of_row, members in zip(rows, unpacked, np.split(order, edges), strict=True)
     ]
     return Queries(bits, codes, labels, to_words(codes), used, groups)
 
@@ -103,11 +105,13 @@ def count_keys(queries: Queries, codes: Bytes, labels: Bytes, out: Ints) -> None
     """
     for tile in tiles(queries, codes.shape[0]):
         buffer = DistanceBuffer(queries, to_words(codes[tile]))
+        keys = buffer.result
+        count = _histogram_of(keys, out.shape[1])
         for group, mask in group_masks(queries, labels[tile]):
             for query in group.members.tolist():
-                key = buffer.distances(query)
-                np.add(key, mask, out=key)
-                out[query] += _histogram(key, out.shape[1])
+                buffer.fill(query)
+                np.add(keys, mask, out=keys)
+                out[query] += count()
 
 
 def tiles(queries: Queries, items: int) -> Iterator[slice]:
@@ -119,24 +123,29 @@ def tiles(queries: Queries, items: int) -> Iterator[slice]:
 
 
 class DistanceBuffer:
-    """Distances from one query at a time to fixed items, in memory that is allocated once."""
+    """Distances from one query at a time to fixed items, in memory that is allocated once.
+
+    Attributes:
+        result: unsigned ``(n,)``, the distances from the query that was asked for last.
+    """
 
     def __init__(self, queries: Queries, words: list[Array]) -> None:
-        self._pairs = list(zip(queries.words, words, strict=True))
-        self._xor = [np.empty_like(word) for word in words]
+        self.result: Array = np.empty(words[0].shape, dtype=queries.key_type)
+        self._first, *self._others = [
+            (asked, word, np.empty_like(word))
+            for asked, word in zip(queries.words, words, strict=True)
+        ]
         self._count = np.empty(words[0].shape, dtype=np.uint8)
-        self._sum = np.empty(words[0].shape, dtype=queries.key_type)
 
-    def distances(self, query: int) -> Array:
-        """Distances ``(n,)`` from one query; the next call overwrites them."""
-        for (query_words, words), xor in zip(self._pairs, self._xor, strict=True):
-            np.bitwise_xor(words, query_words[query], out=xor)
-            if words is self._pairs[0][1]:
-                np.bitwise_count(xor, out=self._sum)
-            else:
-                np.bitwise_count(xor, out=self._count)
-                np.add(self._sum, self._count, out=self._sum)
-        return self._sum
+    def fill(self, query: int) -> None:
+        """Compute the distances from one query."""
+        asked, words, xor = self._first
+        np.bitwise_xor(words, asked[query], out=xor)
+        np.bitwise_count(xor, out=self.result)
+        for asked, words, xor in self._others:
+            np.bitwise_xor(words, asked[query], out=xor)
+            np.bitwise_count(xor, out=self._count)
+            np.add(self.result, self._count, out=self.result)
 
 
 def group_masks(queries: Queries, labels: Bytes) -> Iterator[tuple[QueryGroup, Array]]:
@@ -161,9 +170,16 @@ def group_masks(queries: Queries, labels: Bytes) -> Iterator[tuple[QueryGroup, A
 
 
 def relevance(queries: Queries, labels: Bytes) -> Iterator[tuple[QueryGroup, Bools]]:
-    """Each group with True where an item shares a label with it, array ``(n,)``."""
-    for group, mask in group_masks(queries, labels):
-        yield group, mask != 0
+    """Each group with True where an item shares a label with it, array ``(n,)``.
+
+    Unlike `group_masks` it needs no memory per class, so it is fit for many items at a time.
+    """
+    columns = np.ascontiguousarray(labels.T)
+    for group in queries.groups:
+        shared = np.zeros(labels.shape[0], dtype=np.uint8)
+        for byte in np.flatnonzero(group.row).tolist():
+            shared |= columns[byte] & group.row[byte]
+        yield group, shared != 0
 
 
 def _class_masks(queries: Queries, labels: Bytes) -> Array:
@@ -176,13 +192,12 @@ def _class_masks(queries: Queries, labels: Bytes) -> Array:
     return masks
 
 
-def _histogram(keys: Array, bins: int) -> npt.NDArray[Any]:
+def _histogram_of(keys: Array, bins: int) -> Callable[[], npt.NDArray[Any]]:
+    """A function that counts how often each value below ``bins`` stands in ``keys`` by then."""
     # numpy converts small integers to int64 before it counts, torch counts them as they are, twice
     # as fast. It is used only where the program has loaded it anyway; the counts are the same.
-    torch = sys.modules.get("torch")
+    torch: Any = sys.modules.get("torch")
     if not hasattr(torch, "bincount"):
-        return np.bincount(keys, minlength=bins)
-    signed = keys if keys.dtype == np.uint8 else keys.view(np.int16)
-    tensor = cast(Any, torch).from_numpy(signed)
-    counted: npt.NDArray[Any] = tensor.bincount(minlength=bins).numpy()
-    return counted
+        return lambda: np.bincount(keys, minlength=bins)
+    tensor = torch.from_numpy(keys if keys.dtype == np.uint8 else keys.view(np.int16))
+    return lambda: tensor.bincount(minlength=bins).numpy()

@@ -56,7 +56,7 @@ class Scorer:
         query_labels: 0/1 ``(Q, C)``, C from 1 to 2000.
         database: one shard, or shards in database order.
         threads: how many threads count; each takes some of the queries.
-        engine: ``numpy``, or ``compiled`` where numba is installed; the scores are the same.
+        engine: who counts, see `Engine`; the scores are the same.
         device: a torch device that counts by matrix products instead, with the same scores; by
             default the GPU that ``query_codes`` lies on, if it does.
 
@@ -72,7 +72,7 @@ class Scorer:
         database: Shard | Sequence[Shard],
         *,
         threads: int = 1,
-        engine: Engine | str = Engine.NUMPY,
+        engine: Engine | str = Engine.AUTO,
         device: Any = None,
     ) -> None:
         codes = code_matrix(query_codes, "query_codes")
@@ -135,13 +135,13 @@ class Scorer:
             for rule in rules
         }
 
-    def precision_at(self, length: int, *, ties: Ties | str = Ties.EXPECTED) -> Floats:
-        """Share of relevant items among the first ``length``, float64 ``(Q,)`` in [0, 1]."""
-        return self._hits_at(length, ties) / self.tally.length(length)
+    def precision_at(self, top_k: int, *, ties: Ties | str = Ties.EXPECTED) -> Floats:
+        """Share of relevant items among the first ``top_k``, float64 ``(Q,)`` in [0, 1]."""
+        return self._hits_at(top_k, ties) / self.tally.length(top_k)
 
-    def recall_at(self, length: int, *, ties: Ties | str = Ties.EXPECTED) -> Floats:
-        """Share of the relevant items that are among the first ``length``, float64 ``(Q,)``."""
-        return ratio(self._hits_at(length, ties), self.tally.relevant_items)
+    def recall_at(self, top_k: int, *, ties: Ties | str = Ties.EXPECTED) -> Floats:
+        """Share of the relevant items that are among the first ``top_k``, float64 ``(Q,)``."""
+        return ratio(self._hits_at(top_k, ties), self.tally.relevant_items)
 
     def precision_within_radius(self, radius: int) -> Floats:
         """Share of relevant items within a Hamming distance, float64 ``(Q,)``; 0 if none is near.
@@ -168,9 +168,9 @@ class Scorer:
             precision = precision_of(self.tally, wanted, rule)
         return PrecisionRecall(np.asarray(levels, dtype=np.float64), precision.mean(axis=0))
 
-    def _hits_at(self, length: int, ties: Ties | str) -> Floats:
+    def _hits_at(self, top_k: int, ties: Ties | str) -> Floats:
         rule = choice(Ties, ties, "ties")
-        limit = as_count(length, "length")
+        limit = as_count(top_k, "top_k")
         if rule is not Ties.STABLE:
             return hits_inside(self.tally, top_k=limit, ties=rule)
         count = np.zeros(self._queries.count, dtype=np.float64)

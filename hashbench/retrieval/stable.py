@@ -79,9 +79,10 @@ def stable_hits(
     for codes, labels in shards:
         whole = codes.shape[0] == tally.items
         buffer = DistanceBuffer(queries, to_words(codes))
+        distance = buffer.result
         for group, relevant in relevance(queries, labels):
             for query in group.members.tolist():
-                distance = buffer.distances(query)
+                buffer.fill(query)
                 chosen = _nearest(distance, int(progress.last[query]), progress.room(query))
                 found = np.flatnonzero(relevant[chosen])
                 if whole:

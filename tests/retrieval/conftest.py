@@ -65,7 +65,7 @@ def walk(
 
     For ``expected`` the sum is weighted with the chance, else it is the best or the worst one.
     """
-    pick = {"best": max, "worst": min}.get(ties)
+    pick: Any = {"best": max, "worst": min}.get(ties)
     states, rank, count = {0: (Fraction(1), Fraction(0))}, 0, 0
     for distance in sorted(set(distances)):
         tie = [hit for hit, at in zip(relevant, distances, strict=True) if at == distance]

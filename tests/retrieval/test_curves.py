@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from math import comb
 from typing import Any
 
@@ -48,17 +49,23 @@ def values(
     return result
 
 
+def share_of_list(length: int, hits: list[int]) -> float:
+    return sum(hits[:length]) / length
+
+
+def share_of_relevant(length: int, hits: list[int]) -> float:
+    return sum(hits[:length]) / max(1, sum(hits))
+
+
 @pytest.mark.parametrize("ties", ["expected", "stable", "best", "worst"])
 def test_at_a_length(problem: Any, ties: str, all_orders: Orders) -> None:
     for length in (1, 2, 5, 7, 9):
         inside = min(length, 7)
-        wanted = values(problem, ties, all_orders, lambda hits, n=inside: sum(hits[:n]) / n)
-        got = precision_at(*problem, length, ties=ties)
+        wanted = values(problem, ties, all_orders, partial(share_of_list, inside))
+        got = precision_at(*problem, top_k=length, ties=ties)
         np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-14)
-        wanted = values(
-            problem, ties, all_orders, lambda hits, n=inside: sum(hits[:n]) / max(1, sum(hits))
-        )
-        got = recall_at(*problem, length, ties=ties)
+        wanted = values(problem, ties, all_orders, partial(share_of_relevant, inside))
+        got = recall_at(*problem, top_k=length, ties=ties)
         np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-14)
 
 
@@ -68,7 +75,9 @@ def test_within_a_radius(problem: Any) -> None:
         for distances, relevant in problem.rows():
             near = [hit for hit, at in zip(relevant, distances, strict=True) if at <= radius]
             wanted.append(sum(near) / len(near) if near else 0)
-        np.testing.assert_allclose(precision_within_radius(*problem, radius), wanted, atol=1e-15)
+        np.testing.assert_allclose(
+            precision_within_radius(*problem, radius=radius), wanted, atol=1e-15
+        )
 
 
 @pytest.mark.parametrize("ties", ["expected", "stable", "best", "worst"])
@@ -76,7 +85,7 @@ def test_within_a_radius(problem: Any) -> None:
 def test_at_levels_of_recall(problem: Any, ties: str, rounding: str, all_orders: Orders) -> None:
     levels = [0.1, 1 / 3, 0.5, 0.7, 1.0]
 
-    def precision(hits: list[int], level: float) -> float:
+    def precision(level: float, hits: list[int]) -> float:
         exact = Fraction(level).limit_denominator(100) * sum(hits)
         goal = -(-exact // 1) if rounding == "up" else exact // 1
         places = [place for place, hit in enumerate(hits, 1) if hit]
@@ -85,7 +94,7 @@ def test_at_levels_of_recall(problem: Any, ties: str, rounding: str, all_orders:
     curve = precision_recall_curve(*problem, levels=levels, ties=ties, rounding=rounding)
     assert curve.recall.tolist() == levels
     for level, got in zip(levels, curve.precision, strict=True):
-        wanted = values(problem, ties, all_orders, lambda hits, at=level: precision(hits, at))
+        wanted = values(problem, ties, all_orders, partial(precision, level))
         assert got == pytest.approx(np.mean(wanted), abs=1e-14)
 
 
@@ -115,7 +124,7 @@ def test_levels_are_recalls(problem: Any, levels: Any) -> None:
 
 
 def test_lengths_and_radii_are_whole_numbers(problem: Any) -> None:
-    with pytest.raises(ValueError, match="length: expected a whole number of at least 1, found 0"):
-        precision_at(*problem, 0)
+    with pytest.raises(ValueError, match="top_k: expected a whole number of at least 1, found 0"):
+        precision_at(*problem, top_k=0)
     with pytest.raises(ValueError, match="radius: expected a whole number of at least 0, found -1"):
-        precision_within_radius(*problem, -1)
+        precision_within_radius(*problem, radius=-1)

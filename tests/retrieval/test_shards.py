@@ -1,4 +1,4 @@
-"""A database in shards, in files, packed, on several threads, on a device: always the same scores."""
+"""A database in shards, in files, packed, on threads, on a device: always the same scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hashbench.retrieval import Engine, Scorer, Shard, Ties, average_precision, pack_codes
+from hashbench.retrieval import Engine, Scorer, Shard, Ties, average_precision, compiled, pack_codes
 from hashbench.retrieval import database as database_module
 
 LENGTHS = [None, 1, 40, 333]
@@ -149,6 +149,15 @@ def test_the_compiled_path_says_what_it_needs(
     scorer = Scorer(problem.query_codes, problem.query_labels, cut(problem, []), engine="compiled")
     with pytest.raises(ValueError, match="engine: 'compiled' needs the package numba"):
         scorer.average_precision()
+
+
+@pytest.mark.parametrize(("pairs", "installed"), [(1, True), (1 << 40, True), (1 << 40, False)])
+def test_auto_compiles_only_what_is_worth_it(
+    pairs: int, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: "numba" if installed else None)
+    chosen = compiled.counter(Engine.AUTO, pairs)
+    assert (chosen is compiled.count_keys_compiled) == (installed and pairs > 1)
 
 
 @pytest.mark.parametrize("tile", [1, 7, 64])

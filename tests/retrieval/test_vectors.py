@@ -53,7 +53,7 @@ def test_the_other_measures(vectors: Vectors, case: str) -> None:
     stored = vectors("metrics.npz")
     problem = parts(stored, case)
     for length, wanted in stored[f"{case}_saat_top_n_float64_stable"]:
-        got = precision_at(*problem, int(length), ties="stable").mean()
+        got = precision_at(*problem, top_k=int(length), ties="stable").mean()
         assert got == pytest.approx(wanted, abs=1e-12)
     curve = stored[f"{case}_saat_pr_float64_stable"]
     mine = precision_recall_curve(
@@ -62,7 +62,7 @@ def test_the_other_measures(vectors: Vectors, case: str) -> None:
     np.testing.assert_allclose(mine.precision, curve[:, 1], rtol=0, atol=1e-12)
     # That repository leaves out the queries without a hit in the list.
     scores = average_precision(*problem, top_k=30, ties="stable")
-    hit = precision_at(*problem, 30, ties="stable") > 0
+    hit = precision_at(*problem, top_k=30, ties="stable") > 0
     wanted = float(stored[f"{case}_dhta_map_R30_stable"])
     assert scores[hit].mean() == pytest.approx(wanted, abs=1e-12)
 
