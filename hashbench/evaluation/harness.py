@@ -55,7 +55,8 @@ class AttackOutcome:
         l2: (Q,) Euclidean length of the change.
         forwards, backwards: images that went through the model, over all queries, in the attack.
         saturated: share of the returned images' outputs with `|u| = 1` in float32.
-        zero_gradients: share of queries whose loss gradient at the clean image is 0 in every pixel.
+        zero_gradients: share of queries whose loss gradient at the clean image is 0 in every pixel,
+            or not a number, from which no sign step moves either.
     """
 
     codes: NDArray[np.int8]
@@ -198,4 +199,5 @@ def _zero_gradients(model: HashModel, images: Tensor, view: AttackerView, part: 
         point = images.clone().requires_grad_(True)
         agreement = (model.outputs(point) * centers).mean()
         (gradient,) = torch.autograd.grad(agreement, point)
-    return int((gradient.flatten(1).abs().amax(dim=1) == 0).sum())
+    # Written so that NaN counts: its sign is 0 in torch, and an attack by sign steps stands still.
+    return int((~(gradient.flatten(1).abs().amax(dim=1) > 0)).sum())

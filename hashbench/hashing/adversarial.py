@@ -45,6 +45,8 @@ class AdversarialTraining(TrainedDefense):
             raise UsageError(f"epochs must be 0 or more, found {self.epochs}")
         if self.inner_steps is not None and self.inner_steps < 0:
             raise UsageError(f"inner_steps must be 0 or more, found {self.inner_steps}")
+        if self.inner_step_size is not None and not self.inner_step_size > 0:
+            raise UsageError(f"inner_step_size must be above 0, found {self.inner_step_size}")
 
     def granted(self, budget: Budget) -> Budget:
         """The suite's budget, with what this defense was told to do otherwise."""

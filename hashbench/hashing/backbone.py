@@ -35,8 +35,10 @@ class InputSpec:
             height=height,
             width=width,
             mean=tuple(float(value) for value in pixels.mean(axis=(0, 2, 3))),
-            # A constant channel is left unscaled.
-            std=tuple(float(value) or 1.0 for value in pixels.std(axis=(0, 2, 3))),
+            # A constant channel is left unscaled; rounding makes its deviation 1e-17, not 0.
+            std=tuple(
+                float(value) if value > 1e-9 else 1.0 for value in pixels.std(axis=(0, 2, 3))
+            ),
         )
 
 

@@ -80,7 +80,7 @@ def read_card(folder: Path) -> ModelCard:
         fields = json.loads(path.read_text())
     except FileNotFoundError:
         raise UsageError(f"checkpoint {folder}: there is no {CARD} in it") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise UsageError(f"checkpoint {folder}: {CARD} cannot be read ({error})") from None
     if not isinstance(fields, dict) or not isinstance(fields.get("schema"), int):
         raise UsageError(f"checkpoint {folder}: {CARD} is no model card")
@@ -103,8 +103,8 @@ def load_checkpoint(folder: Path, model: HashModel) -> HashModel:
         model: receives the weights, in place.
 
     Raises:
-        UsageError: a missing or damaged file; keys or shapes that do not fit; values that are not
-            finite. Nothing is loaded then.
+        UsageError: a missing or damaged file; keys, shapes or types that do not fit; values
+            that are not finite. Nothing is loaded then.
     """
     path = folder / WEIGHTS
     if not path.is_file():
@@ -120,6 +120,11 @@ def load_checkpoint(folder: Path, model: HashModel) -> HashModel:
         f"'{name}' has shape {tuple(weights[name].shape)}, expected {tuple(value.shape)}"
         for name, value in wanted.items()
         if name in weights and weights[name].shape != value.shape
+    ]
+    problems += [
+        f"'{name}' is {weights[name].dtype}, expected {value.dtype}"
+        for name, value in wanted.items()
+        if name in weights and weights[name].dtype != value.dtype
     ]
     problems += [
         f"'{name}' holds values that are not finite"

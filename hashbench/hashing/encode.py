@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hashbench.errors import TrainingError
 from hashbench.hashing.model import HashModel, codes_of
 
 ENCODE_BATCH = 500
@@ -48,6 +49,9 @@ def encode(model: HashModel, pixels: NDArray[np.uint8] | NDArray[np.float32]) ->
     Args:
         model: taken in eval mode; its mode is restored.
         pixels: (N, C, H, W), uint8, or float32 in `[0, 1]`.
+
+    Raises:
+        TrainingError: an output is NaN, which would pass for a code of -1.
     """
     device = device_of(model)
     codes = np.empty((len(pixels), model.bits), dtype=np.int8)
@@ -56,6 +60,11 @@ def encode(model: HashModel, pixels: NDArray[np.uint8] | NDArray[np.float32]) ->
         for start in range(0, len(pixels), ENCODE_BATCH):
             part = slice(start, start + ENCODE_BATCH)
             outputs = model.outputs(as_images(pixels[part], device))
+            if bool(outputs.isnan().any()):
+                raise TrainingError(
+                    f"the model's outputs are NaN for images {start} to "
+                    f"{start + len(outputs) - 1}: no code can be read from them"
+                )
             codes[part] = codes_of(outputs).cpu().numpy()
             saturated += int((outputs.abs() == 1).sum())
     return Encoded(codes=codes, saturated=saturated / max(1, codes.size))

@@ -12,19 +12,22 @@ from numpy.typing import NDArray
 from hashbench.data.images import RetrievalData
 from hashbench.data.protocol import Protocol
 from hashbench.retrieval import (
+    Scorer,
+    Shard,
     Ties,
-    average_precisions,
     ceiling,
     center_codes,
     chance_level,
     code_quality,
     degenerate_queries,
     mean_average_precision,
-    precision_recall_curve,
 )
 
 Codes = Mapping[str, NDArray[Any]]
 """The arrays of a codes artifact by name."""
+
+_LEVELS = tuple(level / 50 for level in range(1, 51))
+"""Levels of recall that a curve is drawn through."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,10 @@ def score_attack(
 def _ranking(
     query_codes: NDArray[Any], database_codes: NDArray[Any], data: RetrievalData, protocol: Protocol
 ) -> tuple[dict[str, float], Curve, dict[str, NDArray[np.float64]]]:
-    arguments = (query_codes, database_codes, data.query.labels, data.database.labels)
-    scores = average_precisions(*arguments, top_k=protocol.top_k, normalize=protocol.normalize)
-    curve = precision_recall_curve(*arguments)
+    # One scorer: the distances are counted once, for all tie rules and for the curve.
+    scorer = Scorer(query_codes, data.query.labels, Shard(database_codes, data.database.labels))
+    scores = scorer.average_precisions(top_k=protocol.top_k, normalize=protocol.normalize)
+    curve = scorer.precision_recall_curve(_LEVELS)
     metrics = {
         protocol.metric: float(scores[Ties.EXPECTED].mean()),
         f"{protocol.metric}(ties=best)": float(scores[Ties.BEST].mean()),

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[[Sequence[str | Path]], subprocess.Popen[str]]
 

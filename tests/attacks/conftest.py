@@ -1,0 +1,90 @@
+"""Fixtures of the attacks: linear hashes, plugins by name, spies, and the reference vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hashbench import plugins
+from hashbench.hashing import BackboneNet, HashModel
+from hashbench.plugins import Attack
+
+SHARED = Path(__file__).resolve().parents[2] / "../shared"
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Callable[[str], Mapping[str, NDArray[Any]]]:
+    """Reader of reference vectors: numbers that the research repositories computed."""
+
+    def read(name: str) -> Mapping[str, NDArray[Any]]:
+        path = SHARED / "vectors" / f"{name}.npz"
+        if not path.is_file():
+            pytest.skip(f"the reference vectors {name}.npz are not next to the checkout")
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def attack_named() -> Callable[..., Attack]:
+    """(name, **parameters) -> the built attack, found as a user finds it."""
+
+    def build(name: str, **parameters: object) -> Attack:
+        plugin = plugins.get("attack", name, **parameters)
+        assert isinstance(plugin, Attack)
+        return plugin
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def linear_hash() -> Callable[..., HashModel]:
+    """(weight (K, C, H, W), bias (K,), mean=0, std=1) -> the model `sign(weight . x + bias)`.
+
+    A backbone that only flattens stands between a normalisation and the hash layer; the hash
+    layer's own weights undo the normalisation, so `weight` and `bias` act on `[0, 1]` pixels.
+    """
+
+    def build(weight: Tensor, bias: Tensor, mean: float = 0.0, std: float = 1.0) -> HashModel:
+        bits, channels = weight.shape[:2]
+        features = weight[0].numel()
+        net = BackboneNet(nn.Flatten(), features, (mean,) * channels, (std,) * channels)
+        model = HashModel(net, bits)
+        flat = weight.flatten(1)
+        with torch.no_grad():
+            model.hash_layer.weight.copy_(flat * std)
+            model.hash_layer.bias.copy_(bias + mean * flat.sum(dim=1))
+        return model.eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def reference_model() -> Callable[[Mapping[str, NDArray[Any]]], HashModel]:
+    """The vectors' tiny model, `tanh(alpha * relu(normalised x @ W1) @ W2)`, without biases."""
+
+    def build(arrays: Mapping[str, NDArray[Any]]) -> HashModel:
+        first, second = (torch.from_numpy(arrays[name]) for name in ("W1", "W2"))
+        hidden = nn.Linear(first.shape[0], first.shape[1], bias=False)
+        net = BackboneNet(
+            nn.Sequential(nn.Flatten(), hidden, nn.ReLU()),
+            first.shape[1],
+            (0.485, 0.456, 0.406),
+            (0.229, 0.224, 0.225),
+        )
+        model = HashModel(net, second.shape[1])
+        model.hash_layer = nn.Linear(second.shape[0], second.shape[1], bias=False)
+        with torch.no_grad():
+            hidden.weight.copy_(first.T)
+            model.hash_layer.weight.copy_(second.T)
+        return model.eval()
+
+    return build

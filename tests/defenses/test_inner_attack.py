@@ -1,0 +1,203 @@
+"""What all adversarial trainings share: the budget, the inner attack, and the undefended row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hashbench import plugins
+from hashbench.eps import Eps
+from hashbench.errors import UsageError
+from hashbench.evaluation import Threat
+from hashbench.hashing import (
+    AdversarialTraining,
+    BackboneNet,
+    Budget,
+    DefenseSetup,
+    HashModel,
+    InnerAttack,
+    train,
+)
+from hashbench.hashing.trainer import random_orders
+from hashbench.plugins import WrappingDefense
+
+Named = Callable[..., AdversarialTraining]
+SetupOf = Callable[..., DefenseSetup]
+Build = Callable[..., HashModel]
+
+BUDGET = Budget(epochs=4, inner_steps=5, eps=Eps.parse("24/255"))
+
+
+def inner_attack(model: HashModel, eps: str, steps: int, random_start: bool) -> InnerAttack:
+    threat = Threat(Eps.parse(eps))
+    generator = torch.Generator().manual_seed(0)
+    return InnerAttack(model, threat, steps, threat.radius / 4, random_start, generator)
+
+
+@pytest.mark.parametrize("name", ["cgat", "atrdh"])
+def test_a_defense_takes_the_suites_budget_and_may_be_told_otherwise(
+    name: str, defense_named: Named
+) -> None:
+    assert defense_named(name).granted(BUDGET) == BUDGET
+    assert defense_named(name).passes(BUDGET) == 7
+    told = defense_named(name, epochs=9, inner_steps=2, eps="1/255")
+    assert told.granted(BUDGET) == Budget(9, 2, Eps.parse("1/255"))
+    assert told.passes(BUDGET) == 4
+    assert told.recipe(BUDGET).epochs == 9
+
+
+@pytest.mark.parametrize("name", ["cgat", "atrdh"])
+def test_the_inner_attack_is_the_published_one_unless_told(
+    name: str, small_model: Build, defense_named: Named
+) -> None:
+    model, generator = small_model(), torch.Generator()
+    inner = defense_named(name).inner_attack(model, BUDGET, generator)
+    # A quarter of the radius is the published 2/255 at 8/255.
+    assert (inner.steps, inner.random_start) == (5, True)
+    assert inner.step_size == pytest.approx(6 / 255, rel=1e-12)
+    assert inner.threat.radius == 24 / 255
+    told = defense_named(name, inner_step_size="1/255", random_start=False)
+    inner = told.inner_attack(model, BUDGET, generator)
+    assert (inner.step_size, inner.random_start) == (1 / 255, False)
+
+
+@pytest.mark.parametrize("name", ["cgat", "atrdh"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", -1),
+        ("inner_steps", -1),
+        ("eps", "2"),
+        ("eps", "-1/255"),
+        ("inner_step_size", 0),
+        ("inner_step_size", "-1/255"),
+        ("weight", "heavy"),
+        ("random_start", 1),
+    ],
+)
+def test_an_impossible_setting_is_refused_by_name(
+    name: str, field: str, value: object, defense_named: Named
+) -> None:
+    with pytest.raises(UsageError, match=field) as refusal:
+        defense_named(name, **{field: value})
+    assert name in str(refusal.value)
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_on_a_linear_hash_it_flips_exactly_what_the_radius_reaches(away: bool) -> None:
+    # Bit k moves to its target inside the ball when |w_k . x + b_k| < radius * ||w_k||_1.
+    rng = np.random.default_rng(2)
+    weight = np.zeros((3, 24))
+    for bit, part in enumerate(np.split(rng.permutation(24), 3)):
+        weight[bit, part] = rng.uniform(0.5, 1, 8) * rng.choice([-1.0, 1.0], 8)
+    lengths = np.abs(weight).sum(axis=1)
+    model = HashModel(BackboneNet(nn.Flatten(), 24, (0.5,), (1.0,)), 3).eval()
+    with torch.no_grad():
+        model.hash_layer.weight.copy_(torch.from_numpy(weight))
+        model.hash_layer.bias.copy_(torch.from_numpy(0.05 * lengths))
+    images = torch.from_numpy(rng.uniform(0.35, 0.65, (9, 1, 4, 6))).float()
+    logits = model.logits(images).detach()
+    codes = model.codes(images).float()
+    thresholds = logits.abs() / torch.from_numpy(lengths).float()
+    for radius in thresholds.flatten()[::3].tolist():
+        for side in (0.985, 1.015):
+            inner = inner_attack(model, str(side * radius), steps=4, random_start=False)
+            # Away from the clean code, or towards its opposite: the same.
+            moved = inner.away_from(images, codes) if away else inner.towards(images, -codes)
+            assert (moved - images).abs().max() <= side * radius + 1e-6
+            clear = (thresholds / (side * radius) - 1).abs() > 1e-3
+            flipped = model.codes(moved) != codes
+            assert torch.equal(flipped[clear], (thresholds < side * radius)[clear])
+
+
+def test_random_starts_are_uniform_and_come_from_the_generator(small_model: Build) -> None:
+    images = torch.full((200, 1, 4, 4), 0.5)
+    draws = []
+    for seed in (0, 0, 1):
+        inner = inner_attack(small_model(), "0.1", steps=0, random_start=True)
+        inner.generator.manual_seed(seed)
+        torch.manual_seed(seed + 10)
+        draws.append(inner.away_from(images, torch.ones(200, 6)) - images)
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    unit = draws[0].flatten() / 0.1
+    assert unit.abs().max() <= 1 + 1e-5
+    assert abs(float(unit.mean())) < 5 / (3 * len(unit)) ** 0.5
+    assert abs(float(unit.square().mean()) - 1 / 3) < 5 * (4 / 45 / len(unit)) ** 0.5
+
+
+def test_the_model_is_frozen_inside_and_trainable_after(small_model: Build) -> None:
+    model = small_model()
+    model.hash_layer.bias.requires_grad_(False)
+    before = [parameter.requires_grad for parameter in model.parameters()]
+    inner = inner_attack(model, "0.1", steps=2, random_start=False)
+    inside: list[bool] = []
+    outputs = model.outputs
+
+    def watch(images: Tensor, alpha: float = 1.0) -> Tensor:
+        inside.extend(parameter.requires_grad for parameter in model.parameters())
+        return outputs(images, alpha)
+
+    model.outputs = watch  # type: ignore[method-assign]
+    inner.away_from(torch.rand(3, 1, 4, 4), torch.ones(3, 6))
+    assert inside
+    assert not any(inside)
+    assert [parameter.requires_grad for parameter in model.parameters()] == before
+    assert all(parameter.grad is None for parameter in model.parameters())
+    with pytest.raises(RuntimeError):
+        inner.away_from(torch.rand(3, 1, 4, 4), torch.ones(3, 5))
+    assert [parameter.requires_grad for parameter in model.parameters()] == before
+
+
+@pytest.mark.parametrize("name", ["cgat", "atrdh"])
+def test_the_defended_model_is_the_base_model_trained_in_place(
+    name: str,
+    small_model: Build,
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    defense_named: Named,
+    setup_of: SetupOf,
+) -> None:
+    # In eval mode, the default, neither dropout nor batch statistics take part.
+    model = small_model(dropout=0.5)
+    norm = next(module for module in model.modules() if isinstance(module, nn.BatchNorm1d))
+    statistics = {name: value.clone() for name, value in norm.named_buffers()}
+    weights = [parameter.detach().clone() for parameter in model.parameters()]
+    defense = defense_named(name, epochs=1, inner_steps=2)
+    setup = setup_of(model, pixels, labels)
+    orders = random_orders(20, 1, seed=0)
+    train(
+        model,
+        defense.objective(setup),
+        defense.recipe(setup.budget),
+        pixels,
+        labels,
+        orders,
+        eval_mode=not defense.training_mode,
+    )
+    for buffer, value in norm.named_buffers():
+        assert torch.equal(value, statistics[buffer])
+    changed = [
+        not torch.equal(old, new) for old, new in zip(weights, model.parameters(), strict=True)
+    ]
+    assert all(changed)
+
+
+def test_none_returns_the_base_model_itself(small_model: Build) -> None:
+    defense = plugins.get("defense", "none")
+    assert isinstance(defense, WrappingDefense)
+    model = small_model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert defense.wrap(model) is model
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_the_defenses_are_found_by_name() -> None:
+    assert {"none", "atrdh", "cgat"} <= set(plugins.names("defense"))
+    with pytest.raises(UsageError, match="cgat"):
+        plugins.get("defense", "cgta")

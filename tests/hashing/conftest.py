@@ -1,0 +1,66 @@
+"""Fixtures of the hashing room: a small model, plugins by name, and the reference vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hashbench import plugins
+from hashbench.hashing import BackboneNet, BoundLoss, HashModel, LossSetup
+from hashbench.plugins import Loss
+
+SHARED = Path(__file__).resolve().parents[2] / "../shared"
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Callable[[str], Mapping[str, NDArray[Any]]]:
+    """Reader of reference vectors: numbers that the research repositories computed."""
+
+    def read(name: str) -> Mapping[str, NDArray[Any]]:
+        path = SHARED / "vectors" / f"{name}.npz"
+        if not path.is_file():
+            pytest.skip(f"the reference vectors {name}.npz are not next to the checkout")
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def small_model() -> Callable[..., HashModel]:
+    """(seed=0, bits=6, dropout=0.0) -> a network with batch norm for (3, 4, 4) images."""
+
+    def build(seed: int = 0, bits: int = 6, dropout: float = 0.0) -> HashModel:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            net = nn.Sequential(
+                nn.Conv2d(3, 4, 3),
+                nn.BatchNorm2d(4),
+                nn.ReLU(),
+                nn.Flatten(),
+                nn.Dropout(dropout),
+                nn.Linear(16, 10),
+                nn.ReLU(),
+            )
+            return HashModel(BackboneNet(net, 10, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)), bits).eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def bound() -> Callable[..., BoundLoss]:
+    """(spec, labels, bits, seed=0) -> the loss at work on a train set with these labels."""
+
+    def bind(spec: str, labels: Tensor, bits: int, seed: int = 0) -> BoundLoss:
+        plugin = plugins.get("loss", spec)
+        assert isinstance(plugin, Loss)
+        return plugin.bind(LossSetup(labels, bits, torch.Generator().manual_seed(seed)))
+
+    return bind

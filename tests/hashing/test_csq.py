@@ -1,0 +1,164 @@
+"""CSQ's centers: Hadamard rows where they exist, balanced codes elsewhere, sums for many labels."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hashbench.hashing import BoundLoss
+
+Bind = Callable[..., BoundLoss]
+Vectors = Callable[[str], Mapping[str, NDArray[Any]]]
+
+CSQ = importlib.import_module("hashbench.hashing.losses.csq")
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def class_centers(classes: int, bits: int, seed: int = 0) -> Tensor:
+    centers: Tensor = CSQ.class_centers(classes, bits, seeded(seed))
+    assert centers.shape == (classes, bits)
+    assert centers.abs().eq(1).all()
+    return centers
+
+
+def distances(codes: Tensor) -> Tensor:
+    """Of all pairs."""
+    rows, columns = torch.triu_indices(len(codes), len(codes), offset=1)
+    return (codes[rows] != codes[columns]).sum(dim=1)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16, 32, 64, 128])
+def test_hadamard_centers_are_half_or_all_bits_apart(bits: int) -> None:
+    # Up to K classes: rows of H, which differ in K / 2 bits; up to 2 K: of -H too, each of which is
+    # the opposite of one row.
+    assert distances(class_centers(bits, bits)).eq(bits // 2).all()
+    apart = distances(class_centers(2 * bits, bits))
+    assert set(apart.tolist()) <= {bits // 2, bits}
+    assert int((apart == bits).sum()) == bits
+
+
+def test_the_published_settings_have_hadamard_centers(vectors: Vectors) -> None:
+    given_arrays = vectors("hash_losses")
+    for case in ("c0_cgat_CSQ_hash_targets", "c0_saat_CSQ_hash_targets"):
+        wanted = given_arrays[case]
+        assert np.array_equal(class_centers(*wanted.shape).numpy(), wanted)
+
+
+@pytest.mark.parametrize("bits", [3, 12, 17, 48])
+@pytest.mark.parametrize("classes", [1, 10, 80])
+def test_lengths_without_a_hadamard_matrix_get_balanced_centers(bits: int, classes: int) -> None:
+    centers = class_centers(classes, bits)
+    assert (centers == 1).sum(dim=1).eq(bits // 2).all()
+    assert torch.equal(centers, class_centers(classes, bits))
+    # 80 classes have to repeat codes of 3 bits; from 12 bits on another seed draws others.
+    if bits >= 12:
+        assert not torch.equal(centers, class_centers(classes, bits, seed=1))
+
+
+@pytest.mark.parametrize(("bits", "classes"), [(4, 9), (16, 80), (32, 100)])
+def test_more_classes_than_hadamard_rows_get_further_balanced_centers(
+    bits: int, classes: int
+) -> None:
+    # 16 and 32 bits for the 80 classes of MS-COCO, which the published scripts refuse.
+    centers = class_centers(classes, bits)
+    rows = class_centers(2 * bits, bits)
+    assert torch.equal(centers[: 2 * bits], rows)
+    assert (centers[2 * bits :] == 1).sum(dim=1).eq(bits // 2).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    items=st.integers(1, 12),
+    classes=st.integers(1, 5),
+    bits=st.sampled_from([1, 4, 12]),
+)
+def test_an_items_target_is_the_sign_of_the_sum_of_its_centers(
+    seed: int, items: int, classes: int, bits: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    labels = torch.from_numpy((rng.random((items, classes)) < 0.4).astype(np.float32))
+    centers = class_centers(classes, bits, seed)
+    targets: Tensor = CSQ.item_targets(labels, centers, seeded(seed))
+    tied: dict[tuple[float, ...], list[float]] = {}
+    for row, target in zip(labels, targets, strict=True):
+        total = sum((centers[c] for c in range(classes) if row[c]), torch.zeros(bits))
+        if not row.any():
+            assert not target.any(), "an item without a label is pulled to nothing"
+            continue
+        decided = total != 0
+        assert torch.equal(target[decided], total[decided].sign())
+        assert target.abs().eq(1).all()
+        # A tie is broken once for all items of one label row.
+        coins = target[~decided].tolist()
+        assert tied.setdefault(tuple(row.tolist()), coins) == coins
+
+
+def test_ties_fall_both_ways() -> None:
+    centers = class_centers(2, 64)
+    targets: Tensor = CSQ.item_targets(torch.ones(1, 2), centers, seeded(3))
+    tied = targets[0, (centers.sum(dim=0) == 0)]
+    assert len(tied) == 32
+    assert 6 < int((tied == 1).sum()) < 26
+
+
+def test_the_loss_is_cross_entropy_plus_quantisation(bound: Bind) -> None:
+    labels = torch.tensor([[1.0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 0, 0]])
+    loss = bound("csq:quantization=0.05", labels, bits=8)
+    targets = loss.targets
+    assert isinstance(targets, Tensor)
+    u = torch.rand(4, 8, generator=seeded(1)) * 1.8 - 0.9
+    index = torch.tensor([2, 0, 3, 1])
+    total = 0.0
+    for row, item in enumerate(index.tolist()):
+        for bit in range(8):
+            p, t = (float(u[row, bit]) + 1) / 2, (float(targets[item, bit]) + 1) / 2
+            if labels[item].any():
+                total -= t * np.log(p) + (1 - t) * np.log(1 - p)
+            total += 0.05 * (abs(float(u[row, bit])) - 1) ** 2
+    assert float(loss(u, labels[index], index)) == pytest.approx(total / 32, rel=1e-5)
+
+
+def test_an_item_without_a_label_feels_the_quantisation_alone(bound: Bind) -> None:
+    labels = torch.tensor([[1.0, 0], [0, 0]])
+    outputs = torch.tensor([[0.3, -0.4, 0.1, 0.2]]).requires_grad_(True)
+    index = torch.tensor([1])
+    for quantization, pulled in ((0.0, False), (0.1, True)):
+        loss = bound(f"csq:quantization={quantization}", labels, bits=4)
+        (gradient,) = torch.autograd.grad(loss(outputs, labels[index], index), outputs)
+        wanted = quantization * 2 * (outputs.abs() - 1) * outputs.sign() / 4
+        torch.testing.assert_close(gradient, wanted.detach())
+        assert gradient.any() == pulled
+
+
+@pytest.mark.parametrize("spec", ["csq", "csq@saat"])
+def test_saturated_outputs_keep_a_finite_loss(spec: str, bound: Bind) -> None:
+    # tanh reaches exactly +-1 in float32; the wrong side of a center must not give infinity.
+    loss = bound(spec, torch.eye(2), bits=2)
+    outputs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).requires_grad_(True)
+    value = loss(outputs, torch.eye(2), torch.arange(2))
+    (gradient,) = torch.autograd.grad(value, outputs)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+
+
+def test_the_same_seed_binds_the_same_centers(bound: Bind) -> None:
+    labels = torch.eye(10)
+    first, again, other = (bound("csq", labels, 12, seed).targets for seed in (5, 5, 6))
+    assert isinstance(first, Tensor)
+    assert isinstance(again, Tensor)
+    assert isinstance(other, Tensor)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
