@@ -93,8 +93,11 @@ class CenterGuided(Objective):
         adversarial = self._inner.away_from(batch.images, centers)
         outputs_adversarial = self._model.outputs(adversarial)
         outputs = self._model.outputs(batch.images)
-        seen = outputs.detach()
-        self._codes[batch.index] = seen if self._terms.soft_memory else codes_of(seen).float()
+        self._codes[batch.index] = (
+            outputs.detach()
+            if self._terms.soft_memory
+            else self._inner.codes(batch.images, outputs)
+        )
         clean: Tensor = self._hashing_loss(outputs, batch.labels, batch.index)
         centers = batch_centers(batch.labels, self._codes, self._labels)
         return clean - self._terms.weight * (outputs_adversarial * centers).mean()

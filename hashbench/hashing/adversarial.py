@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,8 @@ from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.evaluation.projected import SignStep, descend
 from hashbench.evaluation.threat import Threat
-from hashbench.hashing.encode import frozen
-from hashbench.hashing.model import HashModel
+from hashbench.hashing.encode import evaluating, frozen
+from hashbench.hashing.model import HashModel, codes_of
 from hashbench.hashing.recipe import Budget
 from hashbench.plugins.contracts import TrainedDefense
 
@@ -28,9 +29,10 @@ class AdversarialTraining(TrainedDefense):
         inner_step_size: change of a pixel in one inner step, in `[0, 1]`; `none` is a quarter of
             the radius, the published ratio (2/255 at 8/255).
         random_start: the inner attack begins at a uniform point of the ball.
-        training_mode: keep dropout on and update batch statistics while codes and inner attacks
-            are made, as the released scripts do (they never leave training mode). By default the
-            whole training runs in eval mode, the mode that is attacked.
+        training_mode: make codes and inner attacks in training mode too (dropout on, statistics of
+            the batch), as the released scripts do, which never leave it. By default codes and inner
+            attacks are made in eval mode, the mode that is attacked, and only the losses are
+            computed in training mode.
     """
 
     epochs: int | None = None
@@ -68,6 +70,7 @@ class AdversarialTraining(TrainedDefense):
             steps=granted.inner_steps,
             step_size=radius / 4 if self.inner_step_size is None else self.inner_step_size,
             random_start=self.random_start,
+            training_mode=self.training_mode,
             generator=generator,
         )
 
@@ -78,18 +81,22 @@ class AdversarialTraining(TrainedDefense):
 
 @dataclass
 class InnerAttack:
-    """Projected gradient descent on `mean_k(u_k * c_k)`, alpha 1, with sign steps."""
+    """Projected gradient descent on `mean_k(u_k * c_k)`, alpha 1, with sign steps.
+
+    Also the place that knows in which mode codes are made while the model is trained.
+    """
 
     model: HashModel
     threat: Threat
     steps: int
     step_size: float
     random_start: bool
+    training_mode: bool
     generator: torch.Generator
 
     def away_from(self, images: Tensor, codes: Tensor) -> Tensor:
         """Images whose outputs are pushed away from `codes` (B, K)."""
-        with frozen(self.model):
+        with frozen(self.model), self._mode():
             return descend(
                 lambda point, _: (self.model.outputs(point) * codes).mean(dim=1),
                 images,
@@ -103,8 +110,23 @@ class InnerAttack:
         """Images whose outputs are pulled to `codes` (B, K)."""
         return self.away_from(images, -codes)
 
+    def codes(self, images: Tensor, outputs: Tensor) -> Tensor:
+        """Codes of clean images for a memory, float32 (B, K) of +1 and -1.
+
+        Args:
+            images: the batch.
+            outputs: its outputs in training mode, which are signed where codes are made in it.
+        """
+        if self.training_mode:
+            return codes_of(outputs).float()
+        with self._mode():
+            return self.model.codes(images).float()
+
     def noise(self, images: Tensor) -> Tensor:
         """Where a random start lies: uniform in the ball, drawn on the CPU."""
         radius = self.threat.radius
         unit = torch.rand(images.shape, generator=self.generator)
         return (2 * radius * unit - radius).to(images.device)
+
+    def _mode(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.training_mode else evaluating(self.model)

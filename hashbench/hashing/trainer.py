@@ -66,7 +66,6 @@ def train(
     labels: NDArray[np.uint8],
     orders: Iterable[torch.Tensor],
     *,
-    eval_mode: bool = False,
     progress: Progress | None = None,
 ) -> TrainingLog:
     """Train a model in place.
@@ -78,8 +77,6 @@ def train(
         pixels: the train set, uint8 (N, C, H, W).
         labels: (N, classes) of 0 and 1.
         orders: one order of the N items per epoch.
-        eval_mode: train with dropout off and batch statistics frozen, as a defense does whose codes
-            are to be those of the model that is evaluated.
         progress: told after every step.
 
     Raises:
@@ -92,7 +89,7 @@ def train(
     per_epoch = math.ceil(len(pixels) / recipe.batch)
     steps = recipe.epochs * per_epoch
     losses: list[float] = []
-    model.train(not eval_mode)
+    model.train()
     for order in orders:
         for index in order.split(recipe.batch):
             for group in optimizer.param_groups:

@@ -194,7 +194,6 @@ def _defended_model(step: DefendedModel, store: Store, progress: Progress) -> Ma
         data.train.images,
         data.train.labels,
         random_orders(len(data.train), recipe.epochs, _seed(setting, "order", "defense")),
-        eval_mode=not getattr(defense, "training_mode", False),
         progress=progress,
     )
     card = _card(setting, canonical(defense), asdict(recipe))

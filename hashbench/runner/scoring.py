@@ -26,7 +26,7 @@ from hashbench.retrieval import (
 Codes = Mapping[str, NDArray[Any]]
 """The arrays of a codes artifact by name."""
 
-_LEVELS = tuple(level / 50 for level in range(1, 51))
+_LEVELS = tuple(level / 20 for level in range(1, 21))
 """Levels of recall that a curve is drawn through."""
 
 

@@ -124,7 +124,7 @@ def test_training_runs_and_repeats_to_the_bit(
         setup = setup_of(model, pixels, labels)
         recipe = defense.recipe(setup.budget)
         orders = random_orders(20, 2, seed=1)
-        log = train(model, defense.objective(setup), recipe, pixels, labels, orders, eval_mode=True)
+        log = train(model, defense.objective(setup), recipe, pixels, labels, orders)
         runs.append((log.losses, model.state_dict()))
     assert runs[0][0] == runs[1][0]
     for name, value in runs[0][1].items():
@@ -134,10 +134,9 @@ def test_training_runs_and_repeats_to_the_bit(
 
 def test_the_recipes_are_the_published_ones(defense_named: Named) -> None:
     budget = Budget(epochs=5, inner_steps=3, eps=Eps.parse("24/255"))
+    # By default it shares the optimiser of the other trained defenses.
     recipe = defense_named("atrdh").recipe(budget)
-    assert recipe.optimizer is OptimizerName.ADAM
-    assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (1e-4, 0.5, 0.0)
-    assert (recipe.batch, recipe.milestones, recipe.gamma) == (32, (0.5, 0.75), 0.1)
+    assert recipe == defense_named("cgat").recipe(budget)
     assert recipe.epochs == 5
     for name, weight, softplus in (("atrdh@saat", 2.0, True), ("atrdh@sigir", 1.0, False)):
         defense = defense_named(name)
@@ -149,6 +148,10 @@ def test_the_recipes_are_the_published_ones(defense_named: Named) -> None:
             "training_mode": True,
         }
         assert {key: getattr(defense, key) for key in settings} == settings
-        assert defense.recipe(budget).epochs == 100
+        recipe = defense.recipe(budget)
+        assert recipe.optimizer is OptimizerName.ADAM
+        assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (1e-4, 0.5, 0.0)
+        assert (recipe.batch, recipe.milestones, recipe.gamma) == (32, (0.5, 0.75), 0.1)
+        assert recipe.epochs == 100
         granted = defense.granted(budget)
         assert (granted.inner_steps, str(granted.eps)) == (7, "8/255")

@@ -49,10 +49,8 @@ def batch_of(data: Data, index: Iterable[int]) -> Batch:
 
 
 @pytest.mark.parametrize("spec", ["csq", "dph", "dpsh"])
-@pytest.mark.parametrize("eval_mode", [True, False])
 def test_without_its_term_it_is_plain_training_to_the_bit(
     spec: str,
-    eval_mode: bool,
     small_model: Build,
     data: Data,
     defense_named: Named,
@@ -61,10 +59,9 @@ def test_without_its_term_it_is_plain_training_to_the_bit(
 ) -> None:
     defense = defense_named("cgat", weight=0, inner_steps=0, epochs=3)
     defended, plain = small_model(), small_model()
-    if not eval_mode:
-        # In train mode the adversarial pass updates batch statistics too, as in the script.
-        for model in (defended, plain):
-            model.backbone[2] = nn.Identity()  # type: ignore[operator]
+    # The adversarial pass updates batch statistics too, as in the script.
+    for model in (defended, plain):
+        model.backbone[2] = nn.Identity()  # type: ignore[operator]
     setup = setup_of(defended, *data, spec=spec)
     recipe = defense.recipe(setup.budget)
     loss = bound(spec, setup.labels)
@@ -76,7 +73,6 @@ def test_without_its_term_it_is_plain_training_to_the_bit(
             recipe,
             *data,
             random_orders(len(data[0]), recipe.epochs, seed=4),
-            eval_mode=eval_mode,
         )
         for model, objective in (
             (defended, defense.objective(setup)),
@@ -161,7 +157,7 @@ def test_it_keeps_more_of_the_agreement_than_plain_training(
         setup = setup_of(model, *data)
         recipe = defense.recipe(setup.budget)
         orders = random_orders(len(data[0]), recipe.epochs, seed=4)
-        train(model, defense.objective(setup), recipe, *data, orders, eval_mode=True)
+        train(model, defense.objective(setup), recipe, *data, orders)
         batch = batch_of(data, range(20))
         codes = model.codes(batch.images).float()
         centers = batch_centers(batch.labels, codes, batch.labels)

@@ -36,7 +36,15 @@ BUDGET = Budget(epochs=4, inner_steps=5, eps=Eps.parse("24/255"))
 def inner_attack(model: HashModel, eps: str, steps: int, random_start: bool) -> InnerAttack:
     threat = Threat(Eps.parse(eps))
     generator = torch.Generator().manual_seed(0)
-    return InnerAttack(model, threat, steps, threat.radius / 4, random_start, generator)
+    return InnerAttack(
+        model=model,
+        threat=threat,
+        steps=steps,
+        step_size=threat.radius / 4,
+        random_start=random_start,
+        training_mode=False,
+        generator=generator,
+    )
 
 
 @pytest.mark.parametrize("name", ["cgat", "atrdh"])
@@ -163,10 +171,7 @@ def test_the_defended_model_is_the_base_model_trained_in_place(
     defense_named: Named,
     setup_of: SetupOf,
 ) -> None:
-    # In eval mode, the default, neither dropout nor batch statistics take part.
     model = small_model(dropout=0.5)
-    norm = next(module for module in model.modules() if isinstance(module, nn.BatchNorm1d))
-    statistics = {name: value.clone() for name, value in norm.named_buffers()}
     weights = [parameter.detach().clone() for parameter in model.parameters()]
     defense = defense_named(name, epochs=1, inner_steps=2)
     setup = setup_of(model, pixels, labels)
@@ -178,14 +183,47 @@ def test_the_defended_model_is_the_base_model_trained_in_place(
         pixels,
         labels,
         orders,
-        eval_mode=not defense.training_mode,
     )
-    for buffer, value in norm.named_buffers():
-        assert torch.equal(value, statistics[buffer])
     changed = [
         not torch.equal(old, new) for old, new in zip(weights, model.parameters(), strict=True)
     ]
     assert all(changed)
+
+
+@pytest.mark.parametrize("training_mode", [False, True])
+def test_codes_and_inner_attacks_are_made_in_the_chosen_mode(
+    training_mode: bool,
+    small_model: Build,
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    defense_named: Named,
+    setup_of: SetupOf,
+) -> None:
+    model = small_model(dropout=0.5)
+    defense = defense_named("cgat", inner_steps=2, training_mode=training_mode)
+    setup = setup_of(model, pixels, labels)
+    inner = defense.inner_attack(model, setup.budget, setup.generator)
+    seen: list[bool] = []
+    forward = model.logits
+
+    def watched(images: torch.Tensor) -> torch.Tensor:
+        seen.append(model.training)
+        return forward(images)
+
+    model.logits = watched  # type: ignore[method-assign]
+    model.train()
+    images = torch.rand(3, *pixels.shape[1:])
+    inner.away_from(images, torch.ones(3, model.bits))
+    outputs = model.outputs(images).detach()
+    codes = inner.codes(images, outputs)
+    assert model.training
+    if training_mode:
+        assert seen == [True] * 3, "codes come from the outputs that are there already"
+        assert torch.equal(codes, torch.where(outputs >= 0, 1.0, -1.0))
+    else:
+        assert seen == [False, False, True, False]
+        model.eval()
+        assert torch.equal(codes, model.codes(images).float())
 
 
 def test_none_returns_the_base_model_itself(small_model: Build) -> None:

@@ -14,14 +14,14 @@ from hashbench.plugins import Backbone, backbone
 @backbone("small-cnn")
 @dataclass(frozen=True)
 class SmallCNN(Backbone):
-    """Three strided convolutions with batch norm and one hidden layer; no pretrained weights.
+    """Two strided 5x5 convolutions with batch norm and one hidden layer; no pretrained weights.
 
     Attributes:
-        width: channels of the first convolution; the others have twice as many.
+        width: channels of the first convolution; the second has twice as many.
         hidden: units of the hidden layer, the features that the hash layer sees.
     """
 
-    width: int = 32
+    width: int = 16
     hidden: int = 128
 
     def __post_init__(self) -> None:
@@ -32,23 +32,21 @@ class SmallCNN(Backbone):
 
     def build(self, images: InputSpec) -> BackboneNet:
         """Build the network for images of any size; see `Backbone.build`."""
-        wide = 2 * self.width
         # Each convolution halves the side, rounding up.
-        rows, columns = -(-images.height // 8), -(-images.width // 8)
+        rows, columns = -(-images.height // 4), -(-images.width // 4)
         module = nn.Sequential(
-            *_stage(images.channels, self.width, kernel=5),
-            *_stage(self.width, wide, kernel=3),
-            *_stage(wide, wide, kernel=3),
+            *_stage(images.channels, self.width),
+            *_stage(self.width, 2 * self.width),
             nn.Flatten(),
-            nn.Linear(wide * rows * columns, self.hidden),
+            nn.Linear(2 * self.width * rows * columns, self.hidden),
             nn.ReLU(),
         )
         return BackboneNet(module, self.hidden, images.mean, images.std)
 
 
-def _stage(inputs: int, outputs: int, *, kernel: int) -> list[nn.Module]:
+def _stage(inputs: int, outputs: int) -> list[nn.Module]:
     return [
-        nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2),
+        nn.Conv2d(inputs, outputs, 5, stride=2, padding=2),
         nn.BatchNorm2d(outputs),
         nn.ReLU(),
     ]
