@@ -8,6 +8,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Iterable
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -29,7 +30,7 @@ def discover() -> Registry:
 
 
 def add_file(registry: Registry, path: Path) -> None:
-    """Add the plugins of one Python file.
+    """Add the plugins of one Python file; a file that was added before is read anew.
 
     Args:
         registry: receives them, or a broken entry when the file fails to load.
@@ -40,7 +41,10 @@ def add_file(registry: Registry, path: Path) -> None:
     """
     if not path.is_file():
         raise UsageError(f"plugin file {path}: no such file")
-    origin = Origin(source=str(path), version="", target=path.name)
+    # Resolved, so that a file is one place however it is spelled: two runs of one session may name
+    # it twice, and it may have been edited in between.
+    origin = Origin(source=str(path.resolve()), version="", target=path.name)
+    registry.forget(origin.source)
     try:
         _add_all(registry, _import_file(path), origin)
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
@@ -80,17 +84,25 @@ def _plugins_in(found: Any) -> Iterable[type[Plugin]]:
                 yield member
 
 
+class _FreshLoader(SourceFileLoader):
+    """Reads the source itself and keeps no bytecode, which would go by modification time."""
+
+    def path_stats(self, path: str) -> Any:
+        raise OSError(f"{path}: no bytecode is kept")
+
+
 def _import_file(path: Path) -> ModuleType:
     # The name carries the path's hash: two files of one name are two modules.
     unique = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     name = f"hashbench_plugin_{path.stem}_{unique}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    loader = _FreshLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    if spec is None or path.suffix != ".py":
         raise UsageError(f"plugin file {path}: not a Python file (its name must end in .py)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up while they are made
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

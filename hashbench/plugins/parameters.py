@@ -57,6 +57,9 @@ class Spec:
             raise UsageError(f"{dict(table)}: a plugin table needs a name, as in {{name = 'hag'}}")
         head = cls.parse(table["name"])
         rest = tuple((key, value) for key, value in table.items() if key != "name")
+        for key, value in rest:
+            if isinstance(value, list | Mapping):
+                raise UsageError(f"'{table['name']}': '{key}' holds {value}, expected one value")
         _refuse_repeats(table["name"], [key for key, _ in head.given + rest])
         return cls(head.name, head.preset, head.given + rest)
 
@@ -100,11 +103,16 @@ def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = 
         key: coerce(value, kinds[key], f"{where}, parameter '{key}'")
         for key, value in values.items()
     }
+    for key, value in checked.items():
+        # The canonical text is how a parameter reaches tables and worker processes.
+        if isinstance(value, str) and ("," in value or value != value.strip() or not value):
+            raise UsageError(
+                f"{where}, parameter '{key}': {value!r} is empty, holds a comma, or begins or ends "
+                "with a space"
+            )
     try:
         return plugin(**checked)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from None
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # an author need not know UsageError
         raise UsageError(f"{where}: {error}") from None
 
 
@@ -159,10 +167,9 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
         if len(rest) == 1:
             return coerce(value, rest[0], where)
     if kind is bool:
-        words = {"true": True, "false": False, True: True, False: False}
-        if value not in words or isinstance(value, int) != isinstance(value, bool):
+        if not isinstance(value, bool) and value not in ("true", "false"):
             raise UsageError(f"{where}: expected true or false, found '{value}'")
-        return words[value]
+        return value in (True, "true")
     if kind in (int, float):
         return _number(value, kind, where)
     if kind is str:
@@ -170,13 +177,12 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
             raise UsageError(f"{where}: expected a text, found {value!r}")
         return value
     if isinstance(kind, type) and issubclass(kind, Enum):
-        try:
-            return kind(value)
-        except ValueError:
-            known = [str(member.value) for member in kind]
-            raise UsageError(
-                f"{where}: '{value}' is no choice{did_you_mean(str(value), known)}"
-            ) from None
+        # By text, so that a choice that is a number can be typed as well.
+        members = {str(member.value): member for member in kind}
+        text = str(value.value if isinstance(value, Enum) else value)
+        if text not in members:
+            raise UsageError(f"{where}: '{value}' is no choice{did_you_mean(text, members)}")
+        return members[text]
     if hasattr(kind, "parse"):
         try:
             return kind.parse(value)
@@ -186,16 +192,18 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
 
 
 def _number(value: Any, kind: type[int] | type[float], where: str) -> int | float:
+    wanted = "a whole number" if kind is int else "a number"
     if isinstance(value, bool):
-        raise UsageError(f"{where}: expected a number, found {value}")
+        raise UsageError(f"{where}: expected {wanted}, found {value}")
     try:
         exact = Fraction(value.replace(" ", "") if isinstance(value, str) else value)
+        nearest = float(exact)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
-        raise UsageError(f"{where}: expected a number, found '{value}'") from None
+        raise UsageError(f"{where}: expected {wanted}, found '{value}'") from None
     if kind is float:
-        return float(exact)
+        return nearest
     if exact.denominator != 1:
-        raise UsageError(f"{where}: expected a whole number, found '{value}'")
+        raise UsageError(f"{where}: expected {wanted}, found '{value}'")
     return int(exact)
 
 

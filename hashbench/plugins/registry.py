@@ -63,6 +63,15 @@ class Registry:
         if all(entry.plugin is not plugin for entry in entries):
             entries.append(Entry(plugin, origin))
 
+    def forget(self, source: str) -> None:
+        """Drop what was found in one place, since it is about to be looked at again."""
+        self.entries = {
+            key: kept
+            for key, entries in self.entries.items()
+            if (kept := [entry for entry in entries if entry.origin.source != source])
+        }
+        self.broken = [broken for broken in self.broken if broken.origin.source != source]
+
     def names(self, kind: Kind) -> tuple[str, ...]:
         """Every name of a kind, sorted."""
         return tuple(sorted(name for of, name in self.entries if of is kind))

@@ -5,6 +5,7 @@ Every engine ends with the same artifacts: what a step makes depends on its key 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -57,7 +58,8 @@ def note_failure(
     step: Step, failure: Failure, schedule: Schedule, store: Store, reporter: Reporter
 ) -> None:
     """Record why a step failed, and drop what needs it."""
-    store.fail(step.address, failure)
+    with contextlib.suppress(OSError):  # a full disk, say: the reporter tells, and the run goes on
+        store.fail(step.address, failure)
     dropped = schedule.fail(step, failure.reason)
     reporter.failed(step, failure.reason, len(dropped))
 
@@ -161,7 +163,11 @@ class _Worker:
 
     def _listen(self) -> None:
         for line in self._stream(self._process.stdout):
-            self._events.put(_Event(self._name, json.loads(line)))
+            try:
+                fields = json.loads(line)
+            except ValueError:
+                continue  # cut off by the process's death, of which the end of the stream tells
+            self._events.put(_Event(self._name, fields))
         self._events.put(_Event(self._name, {"event": "died"}))
 
     @staticmethod

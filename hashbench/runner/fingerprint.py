@@ -59,6 +59,12 @@ def rooms_hash(*rooms: str) -> str:
     return digest.hexdigest()
 
 
+@cache
+def file_hash(room: str, name: str) -> str:
+    """SHA-256 of one Python file of a room, such as `runner` and `scoring.py`."""
+    return hashlib.sha256((files(f"hashbench.{room}") / name).read_bytes()).hexdigest()
+
+
 def _sources(room: str) -> Iterable[tuple[str, bytes]]:
     for item in files(f"hashbench.{room}").iterdir():
         if item.name.endswith(".py"):

@@ -159,7 +159,7 @@ def load_results(*folders: str | Path) -> Results:
             f"folder {stores[0].folder}: no results in it; 'hashbench run --out "
             f"{stores[0].folder}' puts some there"
         )
-    for plan, _ in sorted(asked, key=lambda pair: str(pair[0]["asked"])):
+    for plan, _ in sorted(asked, key=lambda pair: str(pair[0].get("asked", ""))):
         try:
             protocols |= {key: Protocol(**card) for key, card in plan["protocols"].items()}
             trainings |= plan["trainings"]

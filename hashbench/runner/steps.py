@@ -18,7 +18,7 @@ from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.recipe import Budget, Recipe
 from hashbench.plugins.contracts import Attack, Backbone, Dataset, Defense, Loss
 from hashbench.plugins.parameters import canonical
-from hashbench.runner.fingerprint import describe, rooms_hash, sha256_of
+from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256_of
 from hashbench.runner.store import Address
 from hashbench.runner.suite import Compute
 
@@ -252,5 +252,8 @@ class Scores(Step):
         return f"score {(self.adversarial or self.codes).label}"
 
     def described(self) -> dict[str, Any]:
-        """The metrics' code."""
-        return {"code": rooms_hash(*_SCORE_ROOMS)}
+        """The metrics' code, and the choice of what is measured."""
+        return {
+            "code": rooms_hash(*_SCORE_ROOMS),
+            "scoring": file_hash("runner", "scoring.py"),
+        }

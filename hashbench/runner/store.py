@@ -111,7 +111,9 @@ class Store:
     def failure(self, address: Address) -> Failure | None:
         """Why a step failed when it was last tried; `None` where it did not."""
         record = _read_json(self._failure_path(address.key))
-        return None if record is None else Failure(record["reason"], record["traceback"])
+        if record is None or not isinstance(record.get("reason"), str):
+            return None  # a damaged note: the step has no artifact, so it counts as not run
+        return Failure(record["reason"], str(record.get("traceback", "")))
 
     def clear_failure(self, address: Address) -> None:
         """Forget a failure, since the step is to be tried again."""
@@ -119,25 +121,30 @@ class Store:
 
     def write_plan(self, name: str, plan: Mapping[str, Any]) -> None:
         """Note what a run was asked for."""
-        content = json.dumps({"schema": SCHEMA, **plan}, indent=2, sort_keys=True) + "\n"
+        record = {"schema": SCHEMA, **plan}
+        content = json.dumps({**record, "sha256": _digest(record)}, indent=2, sort_keys=True) + "\n"
         write_file(self.folder / "plans" / f"{name}.json", content.encode())
 
     def plans(self) -> Iterator[dict[str, Any]]:
         """Every plan of this folder, in the order in which they were last asked for.
 
         Raises:
-            StoreError: a plan of a newer hashbench.
+            StoreError: a damaged plan, or one of a newer hashbench.
         """
         plans = []
         for path in sorted((self.folder / "plans").glob("*.json")):
             plan = _read_json(path)
+            damaged = StoreError(f"{path}: cannot be read; delete it and run the suite again")
             if plan is None:
-                raise StoreError(f"{path}: cannot be read; delete it and run the suite again")
+                raise damaged
             if plan["schema"] > SCHEMA:
                 raise StoreError(
                     f"{path}: written in format {plan['schema']}, this hashbench reads up to "
                     f"{SCHEMA}: update it"
                 )
+            # A plan says which result speaks for which cell, so it is checked as artifacts are.
+            if plan.pop("sha256", "") not in ("", _digest(plan)):
+                raise damaged
             plans.append(plan)
         yield from sorted(plans, key=lambda plan: str(plan.get("asked", "")))
 
@@ -156,14 +163,21 @@ class Store:
         record = _read_json(folder / DONE)
         if record is None or record.get("key") != address.key or record["schema"] > SCHEMA:
             return None
-        for name, digest in record["files"].items():
+        files = record.get("files")
+        if not isinstance(files, dict):
+            return None
+        for name, digest in files.items():
             try:
                 content = (folder / name).read_bytes()
-            except OSError:
+            except (OSError, ValueError):  # ValueError: no name that a file can have
                 return None
             if hashlib.sha256(content).hexdigest() != digest:
                 return None
         return record
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

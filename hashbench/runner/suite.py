@@ -135,9 +135,7 @@ def from_plain(given: Mapping[str, Any], where: str) -> Suite:
     Raises:
         UsageError: an unknown key, a wrong type, an impossible value.
     """
-    return (
-        _build({}, given, where) if given.get("name") == QUICK else override(quick(), given, where)
-    )
+    return override(quick(), given, where)
 
 
 def quick() -> Suite:
