@@ -18,10 +18,10 @@ demo: $(STAMP) ## run the quick suite, write the report and the plots, print the
 	$(BIN)/hashbench report $(OUT)
 
 test: $(STAMP) ## run the whole test suite
-	$(BIN)/python -P -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -P -m pytest -n $(WORKERS) --dist loadfile
 
 fast: $(STAMP) ## run the tests that take less than about five seconds each
-	$(BIN)/python -P -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -P -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 lint: $(STAMP) ## ruff, lint and format
 	$(BIN)/ruff check .
@@ -33,7 +33,8 @@ types: $(STAMP) ## mypy strict against the installed wheel, and on the tests
 	rm -rf build/wheel && mkdir -p build/wheel
 	$(BIN)/python -m pip install --quiet --no-deps --no-compile --target build/wheel .
 	cd build && MYPYPATH=wheel ../$(BIN)/mypy --config-file ../pyproject.toml -p hashbench
-	cd build && MYPYPATH=wheel ../$(BIN)/mypy --config-file ../pyproject.toml ../tests ../benchmarks/speed
+	cd build && MYPYPATH=wheel:.. ../$(BIN)/mypy --config-file ../pyproject.toml \
+		--explicit-package-bases ../tests ../benchmarks/speed
 
 # An editable install: the sources are what runs. Made again when the dependencies may have changed.
 $(STAMP): pyproject.toml

@@ -55,13 +55,15 @@ def _spoken_errors() -> Iterator[None]:
     except (UsageError, StoreError) as error:
         errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(EXIT_USAGE)
-    except KeyboardInterrupt:
-        errors.print("Interrupted. What is done is kept: the same command goes on from there.")
-        sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # `hashbench report | head`: the reader has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # A full disk, a folder that may not be written to: not what was typed, so not code 2.
+        where = f"{error.filename}: " if error.filename else ""
+        errors.print(f"Error: {where}{error.strerror or error}", style="red", markup=False)
+        sys.exit(EXIT_FAILED)
 
 
 @app.command()
@@ -160,7 +162,11 @@ def run(
     if dry_run:
         _print_plan(plan.steps, {step.key for step in missing})
         return
-    results = run_plan(plan, out=out, workers=workers, reporter=_reporter(notes))
+    try:
+        results = run_plan(plan, out=out, workers=workers, reporter=_reporter(notes))
+    except KeyboardInterrupt:
+        notes.print("Interrupted. What is done is kept: the same command goes on from there.")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     failed = results.failed
     notes.print(
         f"{len(results.cells) - len(failed)} of {len(results.cells)} cells done. "

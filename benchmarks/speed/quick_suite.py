@@ -2,10 +2,10 @@
 
     python benchmarks/speed/quick_suite.py [--seed 0 --seed 1 --seed 2] [--workers 2]
 
-Runs `hashbench run` and `hashbench report` from nothing in a temporary folder, and once more from the
-store; prints CPU-seconds (user + system, all processes), wall seconds and peak memory (the sum over
-the process tree, sampled; Linux only), then the mean mAP over the seeds. Costs are those of all seeds
-together: the bars for them hold for one.
+Runs `hashbench run` and `hashbench report` from nothing in a temporary folder, and once more from
+the store; prints CPU-seconds (user + system, all processes), wall seconds and peak memory (the sum
+over the process tree, sampled; Linux only), then the mean mAP over the seeds. Costs are those of
+all seeds together: the bars for them hold for one.
 """
 
 from __future__ import annotations
@@ -155,9 +155,8 @@ def print_figures(store: Path) -> bool:
         kept = value >= bar if direction == "at least" else value <= bar
         missed |= not kept
         name = "clean" if attack == "none" else attack
-        print(
-            f"{defense:6} {name:12} {value:5.1f}  {direction} {bar:.0f}: {'kept' * kept or 'MISSED'}"
-        )
+        verdict = "kept" if kept else "MISSED"
+        print(f"{defense:6} {name:12} {value:5.1f}  {direction} {bar:.0f}: {verdict}")
     return missed
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
@@ -49,16 +49,31 @@ def write_folder(path: Path, files: Mapping[str, bytes], last: str) -> None:
         for name in [name for name in files if name != last] + [last]:
             _write_synced(temporary / name, files[name])
         _sync_folder(temporary)
-        if path.exists():
-            # A damaged artifact, or the same one that another process was faster with.
-            aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
-            path.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
-        temporary.rename(path)
+        with _set_aside(path):
+            temporary.rename(path)
         _sync_folder(path.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+@contextlib.contextmanager
+def _set_aside(path: Path) -> Iterator[None]:
+    """Make room for a new folder; the old one comes back if that fails, and goes if it does not.
+
+    An old one is a damaged artifact, or the same one that another process was faster with.
+    """
+    if not path.exists():
+        yield
+        return
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+    path.rename(aside)
+    try:
+        yield
+    except BaseException:
+        aside.rename(path)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:

@@ -106,6 +106,8 @@ def make_plan(suite: Suite) -> Plan:
         raise UsageError("compute.device is cuda, but torch finds no CUDA device here")
     if suite.compute.device not in ("cpu", "cuda"):
         raise UsageError(f"compute.device is '{suite.compute.device}', expected cpu or cuda")
+    if suite.checkpoint is not None:
+        read_card(suite.checkpoint)
     losses = [_plugin(Kind.LOSS, Loss, spec) for spec in suite.loss]
     backbones = [_plugin(Kind.BACKBONE, Backbone, spec) for spec in suite.backbone]
     defenses = [_plugin(Kind.DEFENSE, Defense, spec) for spec in suite.defense]

@@ -69,7 +69,7 @@ class CellResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
     recall: tuple[float, ...] = ()
     precision: tuple[float, ...] = ()
-    per_query: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    per_query: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), compare=False)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,14 @@ from hashbench.data.protocol import Protocol
 from hashbench.eps import Eps
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.recipe import Budget, Recipe
-from hashbench.plugins.contracts import Attack, Backbone, Dataset, Defense, Loss
+from hashbench.plugins.contracts import (
+    Attack,
+    Backbone,
+    Dataset,
+    Defense,
+    Loss,
+    WrappingDefense,
+)
 from hashbench.plugins.parameters import canonical
 from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256_of
 from hashbench.runner.store import Address
@@ -25,6 +32,11 @@ from hashbench.runner.suite import Compute
 _MODEL_ROOMS = ("hashing", "evaluation")
 _ATTACK_ROOMS = ("hashing", "evaluation", "retrieval")
 _SCORE_ROOMS = ("retrieval",)
+
+
+def _code(*rooms: str) -> list[str]:
+    """The code that makes an artifact: some rooms, and the file that puts them together."""
+    return [rooms_hash(*rooms), file_hash("runner", "execute.py")]
 
 
 @dataclass(frozen=True)
@@ -142,7 +154,7 @@ class BaseModel(Step):
     def described(self) -> dict[str, Any]:
         """Setting, recipe and training code, or the loaded weights."""
         made = asdict(self.recipe) if self.checkpoint is None else {"weights": self.weights}
-        return {**self.setting.described(), "made": made, "code": rooms_hash(*_MODEL_ROOMS)}
+        return {**self.setting.described(), "made": made, "code": _code(*_MODEL_ROOMS)}
 
 
 @dataclass(frozen=True)
@@ -170,15 +182,17 @@ class DefendedModel(Step):
         return f"{canonical(self.defense)} {self.setting.slug}"
 
     def described(self) -> dict[str, Any]:
-        """Defense, budget and training code."""
+        """Defense and training code; and the budget, where something is trained."""
+        budget = {
+            "epochs": self.budget.epochs,
+            "inner_steps": self.budget.inner_steps,
+            "eps": self.budget.eps.canonical,
+        }
+        wraps = isinstance(self.defense, WrappingDefense)
         return {
             "defense": describe(self.defense),
-            "budget": {
-                "epochs": self.budget.epochs,
-                "inner_steps": self.budget.inner_steps,
-                "eps": self.budget.eps.canonical,
-            },
-            "code": rooms_hash(*_MODEL_ROOMS),
+            "budget": None if wraps else budget,
+            "code": _code(*_MODEL_ROOMS),
         }
 
 
@@ -201,7 +215,7 @@ class ModelCodes(Step):
 
     def described(self) -> dict[str, Any]:
         """The encoding code."""
-        return {"code": rooms_hash("hashing")}
+        return {"code": _code("hashing")}
 
 
 @dataclass(frozen=True)
@@ -229,7 +243,7 @@ class AdversarialCodes(Step):
             "attack": describe(self.attack),
             "eps": self.eps.canonical,
             "batch": self.codes.model.setting.compute.attack_batch,
-            "code": rooms_hash(*_ATTACK_ROOMS),
+            "code": _code(*_ATTACK_ROOMS),
         }
 
 
@@ -254,6 +268,6 @@ class Scores(Step):
     def described(self) -> dict[str, Any]:
         """The metrics' code, and the choice of what is measured."""
         return {
-            "code": rooms_hash(*_SCORE_ROOMS),
+            "code": _code(*_SCORE_ROOMS),
             "scoring": file_hash("runner", "scoring.py"),
         }

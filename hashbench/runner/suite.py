@@ -96,7 +96,7 @@ class Suite:
     def __post_init__(self) -> None:
         for name in ("dataset", "loss", "backbone", "bits", "defense", "seed"):
             if not getattr(self, name):
-                raise UsageError(f"suite '{self.name}': {name} is an empty list")
+                raise UsageError(f"{name} is an empty list")
         for bits in self.bits:
             if bits < 1:
                 raise UsageError(f"bits is {bits}, but a code has at least 1 bit")
@@ -207,26 +207,29 @@ def _build(before: Mapping[str, Any], changes: Mapping[str, Any], where: str) ->
     for missing in ("training", "budget"):
         if missing not in merged:
             raise UsageError(f"{where}: the table [{missing}] is missing")
-    return Suite(
-        name=coerce(merged.get("name", "unnamed"), str, f"{where}: name"),
-        dataset=_specs(merged, "dataset", where),
-        loss=_specs(merged, "loss", where),
-        backbone=_specs(merged, "backbone", where),
-        bits=tuple(coerce(value, int, f"{where}: bits") for value in _many(merged.get("bits"))),
-        defense=_specs(merged, "defense", where),
-        attack=_specs(merged, "attack", where),
-        eps=_distinct(_eps(value, where) for value in _many(merged.get("eps"))),
-        seed=tuple(coerce(value, int, f"{where}: seed") for value in _many(merged.get("seed"))),
-        training=_table(Training, before, changes, "training", where),
-        budget=_table(BudgetPlan, before, changes, "budget", where),
-        compute=_table(Compute, before, changes, "compute", where),
-        root=_path(merged.get("root"), f"{where}: root"),
-        checkpoint=_path(merged.get("checkpoint"), f"{where}: checkpoint"),
-        plugin=tuple(Path(str(value)) for value in _many(merged.get("plugin"))),
-    )
+    try:
+        return Suite(
+            name=coerce(merged.get("name", "unnamed"), str, "name"),
+            dataset=_specs(merged, "dataset"),
+            loss=_specs(merged, "loss"),
+            backbone=_specs(merged, "backbone"),
+            bits=tuple(coerce(value, int, "bits") for value in _many(merged.get("bits"))),
+            defense=_specs(merged, "defense"),
+            attack=_specs(merged, "attack"),
+            eps=_distinct(Eps.parse(value) for value in _many(merged.get("eps"))),
+            seed=tuple(coerce(value, int, "seed") for value in _many(merged.get("seed"))),
+            training=_table(Training, before, changes, "training"),
+            budget=_table(BudgetPlan, before, changes, "budget"),
+            compute=_table(Compute, before, changes, "compute"),
+            root=_path(merged.get("root"), "root"),
+            checkpoint=_path(merged.get("checkpoint"), "checkpoint"),
+            plugin=tuple(Path(str(value)) for value in _many(merged.get("plugin"))),
+        )
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
-def _specs(merged: Mapping[str, Any], key: str, where: str) -> tuple[Spec, ...]:
+def _specs(merged: Mapping[str, Any], key: str) -> tuple[Spec, ...]:
     specs = []
     for value in _many(merged.get(key)):
         if isinstance(value, str):
@@ -234,33 +237,28 @@ def _specs(merged: Mapping[str, Any], key: str, where: str) -> tuple[Spec, ...]:
         elif isinstance(value, Mapping):
             specs.append(Spec.from_table(value))
         else:
-            raise UsageError(f"{where}: {key} holds {value!r}, expected a name or a table")
+            raise UsageError(f"{key} holds {value!r}, expected a name or a table")
     return _distinct(specs)
 
 
-def _table(
-    kind: type[Any], before: Mapping[str, Any], changes: Mapping[str, Any], key: str, where: str
-) -> Any:
+def _table(kind: type[Any], before: Mapping[str, Any], changes: Mapping[str, Any], key: str) -> Any:
     given = changes.get(key, {})
     if not isinstance(given, Mapping):
-        raise UsageError(f"{where}: {key} must be a table, [{key}]")
+        raise UsageError(f"{key} must be a table, [{key}]")
     merged = {**before.get(key, {}), **given}
     types = typing.get_type_hints(kind)
     for name in merged:
         if name not in types:
-            raise UsageError(f"{where}: [{key}] has no key '{name}'{did_you_mean(name, types)}")
+            raise UsageError(f"[{key}] has no key '{name}'{did_you_mean(name, types)}")
     missing = [
         field.name
         for field in dataclasses.fields(kind)
         if field.default is dataclasses.MISSING and field.name not in merged
     ]
     if missing:
-        raise UsageError(f"{where}: [{key}] lacks {', '.join(missing)}")
+        raise UsageError(f"[{key}] lacks {', '.join(missing)}")
     return kind(
-        **{
-            name: coerce(value, types[name], f"{where}: {key}.{name}")
-            for name, value in merged.items()
-        }
+        **{name: coerce(value, types[name], f"{key}.{name}") for name, value in merged.items()}
     )
 
 
@@ -268,13 +266,6 @@ def _many(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _eps(value: Any, where: str) -> Eps:
-    try:
-        return Eps.parse(value)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from None
 
 
 def _path(value: Any, where: str) -> Path | None:

@@ -307,7 +307,8 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for room in ("hashing", "evaluation", "retrieval", "runner", "data"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "code.py").write_text(f"ROOM = {room!r}\n")
-    (tmp_path / "runner" / "scoring.py").write_text("")
+    for name in ("scoring.py", "execute.py"):
+        (tmp_path / "runner" / name).write_text("")
     monkeypatch.setattr(fingerprint, "files", lambda name: tmp_path / name.split(".")[-1])
     for cached in (fingerprint.rooms_hash, fingerprint.file_hash):
         cached.cache_clear()
@@ -328,6 +329,7 @@ def forget_hashes() -> None:
         ("evaluation/code.py", FROM_BASE),  # the inner attacks of defenses are in there
         ("retrieval/code.py", {"clean", "adversarial", "scores"}),
         ("runner/scoring.py", {"clean", "scores"}),
+        ("runner/execute.py", FROM_BASE),
         ("runner/code.py", set()),
         ("data/code.py", set()),  # the protocol's content hash stands for it
     ],
@@ -385,3 +387,9 @@ def test_a_plan_has_the_same_keys_each_time_it_is_laid_out(
         assert {before.key for before in step.upstream} <= seen
         seen.add(step.key)
     assert steps.Scores in {type(step) for step in one.steps}
+
+
+def test_a_budget_means_nothing_to_a_defense_that_trains_nothing() -> None:
+    wrapped = replace(ASKED, defense="none")
+    longer = replace(wrapped, budget=Budget(9, 1, Eps.parse("1/255")))
+    assert wrapped.keys() == longer.keys()
