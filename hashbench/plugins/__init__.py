@@ -32,17 +32,28 @@ from hashbench.plugins.contracts import (
     TrainedDefense,
     WrappingDefense,
 )
-from hashbench.plugins.discovery import add_file, discover
+from hashbench.plugins.discovery import add_file, add_installed
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, build
 from hashbench.plugins.registry import Registry
 from hashbench.plugins.suggestions import did_you_mean
 
 
+def registry(*kinds: Kind) -> Registry:
+    """The plugins of this process, found when they are first asked for.
+
+    Args:
+        kinds: what has to be in it; everything by default.
+    """
+    found = _registry()
+    for kind in kinds or Kind:
+        add_installed(found, kind)
+    return found
+
+
 @cache
-def registry() -> Registry:
-    """The plugins of this process, found at the first call."""
-    return discover()
+def _registry() -> Registry:
+    return Registry()
 
 
 def use_file(path: Path | str) -> None:
@@ -51,7 +62,7 @@ def use_file(path: Path | str) -> None:
     Raises:
         UsageError: there is no such file.
     """
-    add_file(registry(), Path(path))
+    add_file(_registry(), Path(path))
 
 
 def names(kind: Kind | str) -> tuple[str, ...]:
@@ -60,7 +71,8 @@ def names(kind: Kind | str) -> tuple[str, ...]:
     Args:
         kind: `attack`, `defense`, `loss`, `backbone`, `dataset` or `format` (plurals do too).
     """
-    return registry().names(_kind(kind))
+    wanted = _kind(kind)
+    return registry(wanted).names(wanted)
 
 
 def get(kind: Kind | str, name: str, **parameters: Any) -> Plugin:
@@ -75,7 +87,8 @@ def get(kind: Kind | str, name: str, **parameters: Any) -> Plugin:
         UsageError: unknown name or parameter, or a value that does not fit; names the nearest one.
     """
     spec = Spec.parse(name)
-    entry = registry().find(_kind(kind), spec.name)
+    wanted = _kind(kind)
+    entry = registry(wanted).find(wanted, spec.name)
     return build(entry.plugin, {**dict(spec.given), **parameters}, spec.preset)
 
 

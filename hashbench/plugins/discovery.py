@@ -7,12 +7,12 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Sequence
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
@@ -20,13 +20,16 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.registry import Broken, Origin, Registry
 
 
-def discover() -> Registry:
-    """A registry of everything that is installed; whatever fails to load is listed as broken."""
-    registry = Registry()
-    for kind in Kind:
-        for point in sorted(entry_points(group=kind.group), key=lambda point: point.name):
-            _add_entry_point(registry, kind, point)
-    return registry
+def add_installed(registry: Registry, kind: Kind) -> None:
+    """Add every installed plugin of a kind, once; whatever fails to load is listed as broken.
+
+    Kinds are looked for one by one, so that a report imports no attack, and hence no torch.
+    """
+    if kind in registry.looked_for:
+        return
+    registry.looked_for.add(kind)
+    for point in sorted(entry_points(group=kind.group), key=lambda point: point.name):
+        _add_entry_point(registry, kind, point)
 
 
 def add_file(registry: Registry, path: Path) -> None:
@@ -46,7 +49,7 @@ def add_file(registry: Registry, path: Path) -> None:
     origin = Origin(source=str(path.resolve()), version="", target=path.name)
     registry.forget(origin.source)
     try:
-        _add_all(registry, _import_file(path), origin)
+        _add_all(registry, _plugins_in(_import_file(path)), origin)
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
         registry.broken.append(_broken(None, path.stem, origin, error))
 
@@ -58,15 +61,17 @@ def _add_entry_point(registry: Registry, kind: Kind, point: EntryPoint) -> None:
         target=point.value,
     )
     try:
-        _add_all(registry, point.load(), origin)
+        plugins = _plugins_in(point.load())
+        _add_all(registry, [plugin for plugin in plugins if plugin.card.kind is kind], origin)
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
         registry.broken.append(_broken(kind, point.name, origin, error))
 
 
-def _add_all(registry: Registry, found: Any, origin: Origin) -> None:
-    plugins = list(_plugins_in(found))
+def _add_all(registry: Registry, plugins: Sequence[type[Plugin]], origin: Origin) -> None:
     if not plugins:
-        raise UsageError("it declares no plugin: is the decorator, as in @attack('name'), missing?")
+        raise UsageError(
+            "it declares no plugin of this kind: is the decorator, as in @attack('name'), missing?"
+        )
     for plugin in plugins:
         if inspect.isabstract(plugin):
             missing = ", ".join(sorted(plugin.__abstractmethods__))
@@ -74,14 +79,19 @@ def _add_all(registry: Registry, found: Any, origin: Origin) -> None:
         registry.add(plugin, origin)
 
 
-def _plugins_in(found: Any) -> Iterable[type[Plugin]]:
+def _plugins_in(found: Any) -> list[type[Plugin]]:
     """Decorated classes: the object itself, or all that a module defines (not what it imports)."""
-    members = vars(found).values() if isinstance(found, ModuleType) else (found,)
-    for member in members:
-        if isinstance(member, type) and issubclass(member, Plugin) and "card" in vars(member):
-            home = getattr(found, "__name__", "")
-            if not isinstance(found, ModuleType) or member.__module__.startswith(home):
-                yield member
+    if not isinstance(found, ModuleType):
+        return [found] if _is_plugin(found) else []
+    return [
+        member
+        for member in vars(found).values()
+        if _is_plugin(member) and member.__module__.startswith(found.__name__)
+    ]
+
+
+def _is_plugin(member: Any) -> TypeGuard[type[Plugin]]:
+    return isinstance(member, type) and issubclass(member, Plugin) and "card" in vars(member)
 
 
 class _FreshLoader(SourceFileLoader):

@@ -52,10 +52,11 @@ class Broken:
 
 @dataclass
 class Registry:
-    """All plugins by kind and name."""
+    """Plugins by kind and name, so far as kinds were looked for."""
 
     entries: dict[tuple[Kind, str], list[Entry]] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
+    looked_for: set[Kind] = field(default_factory=set)
 
     def add(self, plugin: type[Plugin], origin: Origin) -> None:
         """Add a plugin; the same class from a second entry point counts once."""

@@ -174,7 +174,7 @@ def _scores_of(
 
 
 def _plugin(kind: Kind, contract: type[PluginT], spec: Spec) -> PluginT:
-    entry = plugins.registry().find(kind, spec.name)
+    entry = plugins.registry(kind).find(kind, spec.name)
     if not issubclass(entry.plugin, contract):
         raise UsageError(
             f"{kind} '{spec.name}' of {entry.origin} is no subclass of "

@@ -51,9 +51,9 @@ def make_step() -> Callable[..., Step]:
 @pytest.fixture
 def fresh_registry() -> Iterator[Registry]:
     """The registry of this process, without what earlier tests added; forgotten afterwards."""
-    plugins.registry.cache_clear()
+    plugins._registry.cache_clear()
     yield plugins.registry()
-    plugins.registry.cache_clear()
+    plugins._registry.cache_clear()
 
 
 @pytest.fixture
