@@ -111,7 +111,8 @@ def make_plan(suite: Suite) -> Plan:
     losses = [_plugin(Kind.LOSS, Loss, spec) for spec in suite.loss]
     backbones = [_plugin(Kind.BACKBONE, Backbone, spec) for spec in suite.backbone]
     defenses = [_plugin(Kind.DEFENSE, Defense, spec) for spec in suite.defense]
-    attacks = [_plugin(Kind.ATTACK, Attack, spec) for spec in suite.attack]
+    # 'none' asks for the clean cells, which every model gets anyway.
+    attacks = [_plugin(Kind.ATTACK, Attack, spec) for spec in suite.attack if str(spec) != CLEAN]
     cells: dict[Cell, Scores] = {}
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, dict[str, Any]] = {}

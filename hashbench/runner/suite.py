@@ -67,7 +67,8 @@ class Suite:
 
     Attributes:
         name: what reports call it.
-        dataset, loss, backbone, defense, attack: plugins with their parameters.
+        dataset, loss, backbone, defense, attack: plugins with their parameters; `attack` may be
+            empty or `none`, for clean queries alone.
         bits: code lengths, at least 1.
         eps: radii; empty takes each data set's own.
         seed: seeds of training and attacks.
