@@ -151,7 +151,7 @@ def print_figures(store: Path) -> bool:
     print(f"\nmean mAP in percent over {maps['seed'].nunique()} seeds\n{means.to_string()}\n")
     missed = False
     for defense, attack, direction, bar in BARS:
-        value = float(means.loc[defense, attack])
+        value = float(means[attack][defense])
         kept = value >= bar if direction == "at least" else value <= bar
         missed |= not kept
         name = "clean" if attack == "none" else attack

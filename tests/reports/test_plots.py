@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from hashbench.reports.leaderboard import leaderboards
@@ -105,18 +106,31 @@ def test_settings_of_the_user_are_left_alone(quick: Any, tmp_path: Path) -> None
         assert matplotlib.rcParams["font.size"] == 21.5
 
 
+def places_of(line: Line2D) -> list[float]:
+    return [float(x) for x in np.asarray(line.get_xdata())]
+
+
+def heights_of(line: Line2D) -> list[float]:
+    return [float(y) for y in np.asarray(line.get_ydata())]
+
+
+def dashes_of(line: Any) -> Any:
+    return line._unscaled_dash_pattern[1]
+
+
 @pytest.mark.usefixtures("style")
 def test_bars_are_as_high_as_the_values(quick: Any) -> None:
     (board,) = leaderboards(quick.results())
     axes = map_figure(board).axes[0]
-    drawn = sorted(round(patch.get_height(), 6) for patch in axes.patches)
+    bars: list[Any] = list(axes.patches)
+    drawn = sorted(round(bar.get_height(), 6) for bar in bars)
     expected = sorted(
         round(100 * (entry.mean or 0), 6)
         for row in board.rows
         for entry in (row.clean.expected, *(s.expected for s in row.attacked), row.worst_case)
     )
     assert drawn == expected
-    heights = {float(line.get_ydata()[0]) for line in axes.lines}
+    heights = {heights_of(line)[0] for line in axes.lines}
     assert {10.0, 5.0} <= heights  # chance and floor
 
 
@@ -150,11 +164,11 @@ def test_lines_over_eps_begin_at_the_clean_value(rich_book: Any) -> None:
         curves = [
             line
             for line in axes.lines
-            if len(line.get_xdata()) == 6 and line.get_linestyle() != "None"  # no caps, no marks
+            if len(places_of(line)) == 6 and line.get_linestyle() != "None"  # no caps, no marks
         ]
         assert len(curves) == 4
-        assert {round(float(line.get_ydata()[0]), 9) for line in curves} == clean
-        assert [round(float(x) * 255, 9) for x in curves[0].get_xdata()] == [0, 2, 4, 8, 16, 24]
+        assert {round(heights_of(line)[0], 9) for line in curves} == clean
+        assert [round(x * 255, 9) for x in places_of(curves[0])] == [0, 2, 4, 8, 16, 24]
 
 
 @pytest.mark.usefixtures("style")
@@ -169,8 +183,8 @@ def test_curves_are_means_over_the_seeds(book: Any) -> None:
     # As made in conftest: precision falls on a line through the value.
     assert np.allclose(np.asarray(hag.get_ydata()), 0.5 * (1.15 - 0.3 * recall))
     # Offset and lengths; matplotlib names both "--".
-    assert clean._unscaled_dash_pattern[1] is None or not clean._unscaled_dash_pattern[1]
-    assert hag._unscaled_dash_pattern[1]
+    assert not dashes_of(clean)
+    assert dashes_of(hag)
 
 
 @pytest.mark.usefixtures("style")
@@ -190,8 +204,9 @@ def test_nothing_overlaps_and_nothing_is_cut_off(rich_book: Any, many: bool) -> 
         legend = figure.legends[0].get_window_extent(renderer)
         panels = [axes.get_tightbbox(renderer) for axes in figure.axes if axes.axison]
         boxes = [legend, *(panel for panel in panels if panel is not None)]
-        if figure._suptitle is not None:
-            boxes.append(figure._suptitle.get_window_extent(renderer))
+        title = getattr(figure, "_suptitle", None)
+        if title is not None:
+            boxes.append(title.get_window_extent(renderer))
         for place, box in enumerate(boxes):
             assert whole.x0 <= box.x0 <= box.x1 <= whole.x1
             assert whole.y0 <= box.y0 <= box.y1 <= whole.y1
