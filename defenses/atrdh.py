@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Parameter
 from torch.nn import functional as F
 
 from hashbench.hashing import (
@@ -132,6 +133,10 @@ class PrototypeGuided(Objective):
         wanted = 2 * relevant(batch.labels, self._labels) - 1
         clean: Tensor = self._hashing_loss(outputs, batch.labels, batch.index)
         return clean + self._terms.weight * (similarity - wanted).square().mean()
+
+    def parameters(self) -> Iterable[Parameter]:
+        """The hashing loss's own layers, where it has some."""
+        return self._hashing_loss.parameters()
 
 
 class PrototypeTraining:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.nn import Parameter
 
 from hashbench.hashing import (
     AdversarialTraining,
@@ -101,3 +103,7 @@ class CenterGuided(Objective):
         clean: Tensor = self._hashing_loss(outputs, batch.labels, batch.index)
         centers = batch_centers(batch.labels, self._codes, self._labels)
         return clean - self._terms.weight * (outputs_adversarial * centers).mean()
+
+    def parameters(self) -> Iterable[Parameter]:
+        """The hashing loss's own layers, where it has some."""
+        return self._hashing_loss.parameters()

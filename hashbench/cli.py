@@ -5,6 +5,7 @@ Nothing heavy is imported at the top: `hashbench --help` must not wait for torch
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,10 +56,6 @@ def _spoken_errors() -> Iterator[None]:
     except (UsageError, StoreError) as error:
         errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(EXIT_USAGE)
-    except BrokenPipeError:
-        # `hashbench report | head`: the reader has seen enough.
-        sys.stderr.close()
-        sys.exit(0)
     except OSError as error:
         # A full disk, a folder that may not be written to: not what was typed, so not code 2.
         where = f"{error.filename}: " if error.filename else ""
@@ -88,6 +85,9 @@ def run(
     ] = None,
     seed: Annotated[list[str] | None, typer.Option(help="Seed of training and attacks.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    engine: Annotated[
+        str, typer.Option(help="Where cells run: local, in processes of this machine.")
+    ] = "local",
     workers: Annotated[int, typer.Option(help="Processes on this machine.")] = 1,
     attack_batch: Annotated[
         int | None, typer.Option(help="Queries that are attacked together.")
@@ -137,6 +137,8 @@ def run(
         if value is not None
     }
     chosen = _suite(suite, changes)
+    if engine != "local":
+        raise UsageError(f"there is no engine '{engine}'; known: local")
     if workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more")
     if out.exists() and not out.is_dir():
@@ -166,7 +168,9 @@ def run(
         results = run_plan(plan, out=out, workers=workers, reporter=_reporter(notes))
     except KeyboardInterrupt:
         notes.print("Interrupted. What is done is kept: the same command goes on from there.")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        # At once: a step that is being made in this process would go on to its next sign of
+        # progress. Nothing is lost, since what is not finished is not in the store.
+        os._exit(EXIT_INTERRUPTED)
     failed = results.failed
     notes.print(
         f"{len(results.cells) - len(failed)} of {len(results.cells)} cells done. "
@@ -176,8 +180,11 @@ def run(
     )
     if failed:
         for result in failed:
+            cell = result.cell
             notes.print(
-                f"FAILED {result.cell.defense} / {result.cell.attack}: {result.reason}",
+                f"FAILED {cell.defense} / {cell.attack} (eps {cell.eps}, {cell.dataset}, "
+                f"{cell.loss}, {cell.backbone}, {cell.bits} bits, seed {cell.seed}): "
+                f"{result.reason}",
                 style="red",
                 markup=False,
                 soft_wrap=True,
@@ -272,9 +279,9 @@ def _options(
 
 
 def _suite(source: str | None, changes: dict[str, Any]) -> Suite:
-    from hashbench.runner.suite import load, override
+    from hashbench.runner.suite import compose
 
-    return override(load(source), changes)
+    return compose(source, changes)
 
 
 def _use(files: list[Path] | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from hashbench.errors import UsageError
 
@@ -13,7 +14,8 @@ class Eps:
     """An L-infinity radius in `[0, 1]` pixels.
 
     Two radii are equal when their fractions are: `8/255` and `16/510` are one threat, `8/255` and
-    `0.031` are two. `float(eps)` is the nearest double.
+    `0.031` are two. `float(eps)` is the nearest double, and so is what products are made with:
+    `threat.eps * gradient.sign()` works.
     """
 
     fraction: Fraction
@@ -46,6 +48,17 @@ class Eps:
     def canonical(self) -> str:
         """One spelling per value, for keys: the fraction in lowest terms."""
         return str(self.fraction)
+
+    def __mul__(self, other: Any) -> Any:
+        return float(self) * other
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        return float(self) / other
+
+    def __neg__(self) -> float:
+        return -float(self)
 
     def __float__(self) -> float:
         return float(self.fraction)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from hashbench import plugins
 from hashbench.evaluation import AttackedModel, Eps, QueryRandom, Threat
-from hashbench.evaluation.goal import Goal, Knowledge
+from hashbench.evaluation.goal import Goal, Known
 from hashbench.hashing import HashModel, InputSpec
 from hashbench.hashing.encode import frozen
 from hashbench.plugins import Attack, Backbone
@@ -80,7 +80,7 @@ def by_plugin(model: HashModel, images: Tensor, centers: Tensor) -> Tensor:
     if not isinstance(attack, Attack):
         raise TypeError("pgd-hamming is no attack")
     nothing = torch.empty(0)
-    goal = Goal("pgd-hamming", Knowledge(nothing, centers, nothing, nothing), True, True)
+    goal = Goal("pgd-hamming", Known(nothing, centers, nothing, nothing), True, True)
     with frozen(model):
         return attack.perturb(
             AttackedModel(model), images, goal, Threat(RADIUS), QueryRandom(range(len(images)))

@@ -10,7 +10,7 @@ from hashbench.errors import PluginError
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class Known:
     """Everything an attacker could know of some queries; a `Goal` shows the part that he asked for.
 
     Attributes:
@@ -36,7 +36,7 @@ class Goal:
     """
 
     attack: str
-    known: Knowledge
+    known: Known
     with_labels: bool
     with_training: bool
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench.errors import PluginError, UsageError
-from hashbench.evaluation.goal import Goal, Knowledge
+from hashbench.evaluation.goal import Goal, Known
 from hashbench.evaluation.randomness import QueryRandom
 from hashbench.evaluation.target import AttackedModel
 from hashbench.evaluation.threat import Threat
 from hashbench.hashing.encode import as_images, device_of, encode, evaluating, frozen
 from hashbench.hashing.model import HashModel
-from hashbench.plugins.card import Knowledge as Asked
+from hashbench.plugins.card import Access, Knowledge
 from hashbench.plugins.contracts import Attack
 
 Progress = Callable[[int, int], None]
@@ -100,7 +100,7 @@ def run_attack(
             "batch must be 1 or more and seeds one per query, "
             f"found batch {batch} and {len(seeds)} seeds for {len(pixels)} queries"
         )
-    target = AttackedModel(model)
+    target = AttackedModel(model, attack.card.name, attack.card.access or Access.GRADIENT)
     adversarial = np.empty(pixels.shape, dtype=np.float32)
     linf = np.zeros(len(pixels))
     l2 = np.zeros(len(pixels))
@@ -114,8 +114,8 @@ def run_attack(
                 images = as_images(pixels[part], device_of(model))
                 perturbed = _perturb(attack, target, images, view, part, threat, list(seeds[part]))
                 silent += _zero_gradients(model, images, view, part)
-            except (torch.OutOfMemoryError, MemoryError):
-                if batch == 1:
+            except (MemoryError, RuntimeError) as error:
+                if batch == 1 or not out_of_memory(error):
                     raise
                 # The same queries again: their generators and their counts start afresh.
                 batch //= 2
@@ -142,6 +142,13 @@ def run_attack(
     )
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: on the CPU torch says so in a plain RuntimeError."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(
+        error
+    )
+
+
 def _perturb(
     attack: Attack,
     target: AttackedModel,
@@ -154,9 +161,9 @@ def _perturb(
     name = attack.card.name
     goal = Goal(
         attack=name,
-        known=_knowledge(view, part, images.device),
-        with_labels=Asked.LABELS in attack.card.knowledge,
-        with_training=Asked.TRAINING in attack.card.knowledge,
+        known=_known(view, part, images.device),
+        with_labels=Knowledge.LABELS in attack.card.knowledge,
+        with_training=Knowledge.TRAINING in attack.card.knowledge,
     )
     given = images.clone()
     perturbed = attack.perturb(target, given, goal, threat, QueryRandom(seeds, images.device))
@@ -183,8 +190,8 @@ def _perturb(
     return threat.project(perturbed, images)
 
 
-def _knowledge(view: AttackerView, part: slice, device: torch.device) -> Knowledge:
-    return Knowledge(
+def _known(view: AttackerView, part: slice, device: torch.device) -> Known:
+    return Known(
         labels=torch.from_numpy(view.query_labels[part]).float().to(device),
         center_codes=torch.from_numpy(view.center_codes[part]).float().to(device),
         train_codes=torch.from_numpy(view.train_codes).float().to(device),
@@ -197,7 +204,8 @@ def _zero_gradients(model: HashModel, images: Tensor, view: AttackerView, part: 
     centers = torch.from_numpy(view.center_codes[part]).float().to(images.device)
     with torch.enable_grad():
         point = images.clone().requires_grad_(True)
-        agreement = (model.outputs(point) * centers).mean()
+        # Summed over the batch, so that a query's gradient does not shrink towards 0 with its size.
+        agreement = (model.outputs(point) * centers).mean(dim=1).sum()
         (gradient,) = torch.autograd.grad(agreement, point)
     # Written so that NaN counts: its sign is 0 in torch, and an attack by sign steps stands still.
     return int((~(gradient.flatten(1).abs().amax(dim=1) > 0)).sum())

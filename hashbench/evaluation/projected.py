@@ -101,8 +101,7 @@ def descend(
     Returns:
         The point after the last update: like `images`, in the ball and the box, detached.
     """
-    low = (images - threat.radius).clamp(min=0.0)
-    high = (images + threat.radius).clamp(max=1.0)
+    low, high = threat.bounds(images)
     point = torch.clamp(images if start is None else start, low, high)
     for step in range(steps):
         point = point.detach().requires_grad_(True)

@@ -28,6 +28,8 @@ class Threat:
             perturbed: any tensor like `images`.
             images: the clean images in `[0, 1]`, the balls' centers.
         """
-        low = (images - self.radius).clamp(min=0.0)
-        high = (images + self.radius).clamp(max=1.0)
-        return torch.clamp(perturbed, low, high)
+        return torch.clamp(perturbed, *self.bounds(images))
+
+    def bounds(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The least and the largest value of every pixel, like `images`."""
+        return (images - self.radius).clamp(min=0.0), (images + self.radius).clamp(max=1.0)

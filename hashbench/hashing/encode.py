@@ -70,6 +70,18 @@ def encode(model: HashModel, pixels: NDArray[np.uint8] | NDArray[np.float32]) ->
     return Encoded(codes=codes, saturated=saturated / max(1, codes.size))
 
 
+@torch.no_grad()
+def outputs_of(model: HashModel, pixels: NDArray[np.uint8]) -> Tensor:
+    """Outputs of all images, (N, K), in the same batches and mode as `encode`."""
+    with evaluating(model):
+        return torch.cat(
+            [
+                model.outputs(as_images(pixels[start : start + ENCODE_BATCH], device_of(model)))
+                for start in range(0, len(pixels), ENCODE_BATCH)
+            ]
+        )
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Eval mode inside; every module's own mode restored after, also when an error is raised."""

@@ -65,6 +65,11 @@ def use_file(path: Path | str) -> None:
     add_file(_registry(), Path(path))
 
 
+def files() -> tuple[Path, ...]:
+    """The plugin files that were added to this process, resolved, in that order."""
+    return tuple(_registry().files)
+
+
 def names(kind: Kind | str) -> tuple[str, ...]:
     """The names of all plugins of a kind, sorted.
 
@@ -118,6 +123,7 @@ __all__ = [
     "backbone",
     "dataset",
     "defense",
+    "files",
     "format",
     "get",
     "loss",

@@ -48,6 +48,8 @@ def add_file(registry: Registry, path: Path) -> None:
     # it twice, and it may have been edited in between.
     origin = Origin(source=str(path.resolve()), version="", target=path.name)
     registry.forget(origin.source)
+    if path.resolve() not in registry.files:
+        registry.files.append(path.resolve())
     try:
         _add_all(registry, _plugins_in(_import_file(path)), origin)
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
@@ -86,7 +88,7 @@ def _plugins_in(found: Any) -> list[type[Plugin]]:
     return [
         member
         for member in vars(found).values()
-        if _is_plugin(member) and member.__module__.startswith(found.__name__)
+        if _is_plugin(member) and f"{member.__module__}.".startswith(f"{found.__name__}.")
     ]
 
 

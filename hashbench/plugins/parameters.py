@@ -120,7 +120,13 @@ def field_types(plugin: type[Plugin]) -> dict[str, Any]:
     """The type of every parameter, in the order of the dataclass fields."""
     if not dataclasses.is_dataclass(plugin):
         return {}
-    hints = typing.get_type_hints(plugin)
+    try:
+        hints = typing.get_type_hints(plugin)
+    except NameError as error:
+        raise UsageError(
+            f"{plugin.card.kind} '{plugin.card.name}': the type of a parameter is not known when "
+            f"the plugin runs ({error}); import it outside of TYPE_CHECKING"
+        ) from None
     return {field.name: hints[field.name] for field in dataclasses.fields(plugin) if field.init}
 
 

@@ -6,6 +6,7 @@ A plain object without import side effects; `discovery` fills one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
@@ -57,6 +58,7 @@ class Registry:
     entries: dict[tuple[Kind, str], list[Entry]] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
     looked_for: set[Kind] = field(default_factory=set)
+    files: list[Path] = field(default_factory=list)
 
     def add(self, plugin: type[Plugin], origin: Origin) -> None:
         """Add a plugin; the same class from a second entry point counts once."""
@@ -97,4 +99,10 @@ class Registry:
                     f"{kind} '{name}' of {broken.origin} is broken: {broken.reason} "
                     "('hashbench plugins --verbose' shows where)"
                 )
-        raise UsageError(f"there is no {kind} '{name}'{did_you_mean(name, self.names(kind))}")
+        # It may be declared in a file that did not load, under whatever name.
+        lost = "".join(
+            f"; plugin file {broken.origin.source} is broken: {broken.reason}"
+            for broken in self.broken
+            if broken.kind is None
+        )
+        raise UsageError(f"there is no {kind} '{name}'{did_you_mean(name, self.names(kind))}{lost}")

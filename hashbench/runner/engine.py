@@ -14,7 +14,8 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import IO, Any
 
 from hashbench.errors import HashbenchError
@@ -24,6 +25,8 @@ from hashbench.runner.progress import Reporter
 from hashbench.runner.schedule import Schedule
 from hashbench.runner.steps import Step
 from hashbench.runner.store import Failure, Store
+
+_SECONDS_BETWEEN_NEWS = 0.1
 
 
 def run_here(schedule: Schedule, store: Store, reporter: Reporter) -> None:
@@ -43,7 +46,7 @@ def attempt(step: Step, store: Store, reporter: Reporter) -> Failure | None:
     """Make one step; a failure is returned, so that the rest of the run goes on."""
     try:
         execute(step, store, lambda done, total: reporter.advanced(step, done, total))
-    except Exception as error:  # a plugin may raise anything
+    except (Exception, SystemExit) as error:  # a plugin may raise anything, and call sys.exit
         # Our own errors are written for people; of any other the type is half of the message.
         text = " ".join(str(error).split())
         known = isinstance(error, HashbenchError)
@@ -65,24 +68,43 @@ def note_failure(
 
 
 def run_in_processes(
-    plan: Plan, schedule: Schedule, store: Store, reporter: Reporter, workers: int
+    plan: Plan,
+    schedule: Schedule,
+    store: Store,
+    reporter: Reporter,
+    workers: int,
+    *,
+    take_part: bool = False,
 ) -> None:
-    """Make all steps in `workers` processes of this machine.
+    """Make all steps in several processes of this machine.
 
     A process that dies (killed for memory, say) fails the step it was at; another takes its place.
+
+    Args:
+        plan: what worker processes lay out for themselves.
+        schedule: its steps, some done.
+        store: where artifacts go.
+        reporter: told how it goes.
+        workers: how many processes to start.
+        take_part: this process makes steps too, so that one process's memory less is needed.
     """
     by_key = {step.key: step for step in plan.steps}
     events: queue.Queue[_Event] = queue.Queue()
-    team: dict[int, _Worker] = {}
+    team: dict[int, _Worker | _Here] = {}
     began: dict[str, float] = {}
     names = iter(range(1_000_000))
     try:
         while not schedule.finished:
             idle = [worker for worker in team.values() if worker.step is None]
-            while (idle or len(team) < workers) and (step := schedule.next()) is not None:
+            whole = len(team) == workers + take_part
+            while (idle or not whole) and (step := schedule.next()) is not None:
                 if not idle:
                     name = next(names)
-                    team[name] = _Worker(name, plan, store, events)
+                    here = take_part and not any(isinstance(one, _Here) for one in team.values())
+                    team[name] = (
+                        _Here(name, store, events) if here else _Worker(name, plan, store, events)
+                    )
+                    whole = len(team) == workers + take_part
                     idle = [team[name]]
                 idle.pop().start(step)
                 began[step.key] = time.monotonic()
@@ -117,6 +139,72 @@ class _Event:
 
     worker: int
     fields: dict[str, Any]
+
+
+class Relay(Reporter):
+    """Passes a step's progress on as events, not more often than a person could see."""
+
+    def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
+        """Pass events to `tell`, which may raise to end the step."""
+        self._tell = tell
+        self._last = 0.0
+
+    def advanced(self, step: Step, done: int, total: int) -> None:
+        """Pass it on, unless the last news is too fresh."""
+        now = time.monotonic()
+        if now - self._last >= _SECONDS_BETWEEN_NEWS:
+            self._last = now
+            self._tell({"event": "advanced", "key": step.key, "done": done, "total": total})
+
+
+def outcome(step: Step, failure: Failure | None) -> dict[str, Any]:
+    """The event that says how a step ended."""
+    if failure is None:
+        return {"event": "done", "key": step.key}
+    return {"event": "failed", "key": step.key, **asdict(failure)}
+
+
+class _Cancelled(BaseException):
+    """The run is over: the step that is being made here is to be dropped."""
+
+
+class _Here:
+    """This process as a member of the team: a thread that makes one step at a time."""
+
+    def __init__(self, name: int, store: Store, events: queue.Queue[_Event]) -> None:
+        self.step: Step | None = None
+        self._name = name
+        self._store = store
+        self._events = events
+        self._tasks: queue.Queue[Step | None] = queue.Queue()
+        self._over = False
+        # No daemon: torch aborts a process that shuts down over a thread at work.
+        threading.Thread(target=self._work).start()
+
+    def start(self, step: Step) -> None:
+        """Begin a step."""
+        self.step = step
+        self._tasks.put(step)
+
+    def kill(self) -> None:
+        """Drop the step at its next sign of progress."""
+        self._over = True
+        self._tasks.put(None)
+
+    def epitaph(self) -> str:
+        """Never asked for: this process cannot outlive itself."""
+        return "this process"
+
+    def _work(self) -> None:
+        with contextlib.suppress(_Cancelled):
+            while (step := self._tasks.get()) is not None:
+                failure = attempt(step, self._store, Relay(self._tell))
+                self._tell(outcome(step, failure))
+
+    def _tell(self, fields: dict[str, Any]) -> None:
+        if self._over:
+            raise _Cancelled
+        self._events.put(_Event(self._name, fields))
 
 
 class _Worker:

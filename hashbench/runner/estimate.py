@@ -47,16 +47,24 @@ def estimate(steps: Iterable[Step]) -> Estimate:
     speeds: dict[tuple[Dataset, Backbone, int, int], float] = {}
     passes, seconds = 0, 0.0
     for step in steps:
-        work = _work(step)
+        work = _work_or_none(step)
         if work is None or not work.passes:
             continue
         # Settings that differ in seed or loss alone share a figure.
         key = (work.setting.source.dataset, work.setting.backbone, work.setting.bits, work.batch)
         if key not in speeds:
-            speeds[key] = _seconds_per_pass(work.setting, work.batch)
+            speeds[key] = _speed_or_zero(work)
         passes += work.passes
         seconds += work.passes * speeds[key]
     return Estimate(passes, seconds)
+
+
+def _work_or_none(step: Step) -> _Work | None:
+    try:
+        return _work(step)
+    except Exception:  # a plugin may raise anything
+        # The same call will fail its cell, with its reason; an estimate must not end the run.
+        return None
 
 
 def _work(step: Step) -> _Work | None:
@@ -81,6 +89,13 @@ def _train_size(setting: Setting) -> int:
     return setting.source.protocol.train
 
 
+def _speed_or_zero(work: _Work) -> float:
+    try:
+        return _seconds_per_pass(work.setting, work.batch)
+    except Exception:  # as above: what cannot be built fails its cells
+        return 0.0
+
+
 def _seconds_per_pass(setting: Setting, batch: int) -> float:
     data = load_data(setting.source.dataset, setting.source.root)
     model = new_model(setting)
@@ -91,5 +106,7 @@ def _seconds_per_pass(setting: Setting, batch: int) -> float:
         for _ in range(_TRIALS):
             began = time.perf_counter()
             torch.autograd.grad(model.outputs(images).sum(), images)
+            if images.is_cuda:
+                torch.cuda.synchronize()
             times.append(time.perf_counter() - began)
     return min(times) / batch

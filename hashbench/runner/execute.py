@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import platform
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from hashbench.hashing.checkpoint import (
     load_checkpoint,
     weight_bytes,
 )
-from hashbench.hashing.encode import as_images, encode
+from hashbench.hashing.encode import encode, outputs_of
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import DefenseSetup, LossSetup
@@ -49,6 +50,7 @@ from hashbench.runner.steps import (
     Step,
 )
 from hashbench.runner.store import Store
+from hashbench.runner.suite import Compute
 from hashbench.seeds import seed_of
 
 Progress = Callable[[int, int], None]
@@ -71,7 +73,8 @@ def execute(step: Step, store: Store, progress: Progress) -> None:
         HashbenchError: the step failed for a reason that a person can read.
     """
     began = time.monotonic()
-    with torch_threads(_compute_threads(step)):
+    compute = _compute(step)
+    with torch_threads(compute.threads), _fixed_randomness(step), _exact(compute.device):
         files = _make(step, store, progress)
     about = {
         "label": step.label,
@@ -92,6 +95,7 @@ def environment() -> dict[str, str]:
         "numpy": str(np.__version__),
         "machine": platform.machine(),
         "processor": torch.backends.cpu.get_cpu_capability(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
     }
 
 
@@ -106,20 +110,59 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def _fixed_randomness(step: Step) -> Iterator[None]:
+    """The process-wide generators seeded by what the step is; restored after.
+
+    For what draws from them unasked: dropout, fresh layers, a plugin's `torch.rand`.
+    """
+    seed = seed_of("process-wide", step.kind, step.hint)
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - plugins may use it
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)  # noqa: NPY002
+
+
+@contextmanager
+def _exact(device: str) -> Iterator[None]:
+    """On a GPU: no TF32, and deterministic kernels where there are some."""
+    if device == "cpu":
+        yield
+        return
+    before = (
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.backends.cudnn.allow_tf32,
+        torch.are_deterministic_algorithms_enabled(),
+    )
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[:2]
+        torch.use_deterministic_algorithms(before[2], warn_only=True)
+
+
 @lru_cache(maxsize=4)
 def load_data(dataset: Dataset, root: Any) -> RetrievalData:
     """A data set's splits, kept for the steps that follow."""
     return dataset.load(root)
 
 
-def _compute_threads(step: Step) -> int:
+def _compute(step: Step) -> Compute:
     match step:
         case BaseModel() | DefendedModel():
-            return step.setting.compute.threads
+            return step.setting.compute
         case ModelCodes():
-            return step.model.setting.compute.threads
+            return step.model.setting.compute
         case AdversarialCodes() | Scores():
-            return step.codes.model.setting.compute.threads
+            return step.codes.model.setting.compute
     raise TypeError(f"no such step: {step}")
 
 
@@ -180,7 +223,7 @@ def _defended_model(step: DefendedModel, store: Store, progress: Progress) -> Ma
         DefenseSetup(
             model=model,
             loss=_bound_loss(setting, data),
-            outputs=_outputs(model, data),
+            outputs=outputs_of(model, data.train.images),
             labels=torch.from_numpy(data.train.labels).float().to(device),
             database_labels=torch.from_numpy(data.database.labels).float().to(device),
             budget=step.budget,
@@ -288,18 +331,6 @@ def _bound_loss(setting: Setting, data: RetrievalData) -> BoundLoss:
             generator=torch.Generator().manual_seed(_seed(setting, "loss")),
         )
     ).to(setting.compute.device)
-
-
-@torch.no_grad()
-def _outputs(model: HashModel, data: RetrievalData) -> torch.Tensor:
-    device = next(model.parameters()).device
-    images = data.train.images
-    return torch.cat(
-        [
-            model.outputs(as_images(images[start : start + 500], device))
-            for start in range(0, len(images), 500)
-        ]
-    )
 
 
 def _seed(setting: Setting, *purpose: object) -> int:

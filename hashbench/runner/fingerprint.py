@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -33,20 +34,31 @@ def describe(plugin: Plugin) -> dict[str, Any]:
 
 @cache
 def source_hash(plugin: type[Plugin]) -> str:
-    """SHA-256 over the source files of a plugin's class and of the classes it builds on.
+    """SHA-256 over the sources of a plugin's class and of the classes that it builds on.
 
-    Core classes are left out: `rooms_hash` covers them.
+    A built-in plugin is its own file (`rooms_hash` covers what it shares), a `--plugin` file is
+    that file, and a plugin of another package is all Python files of the package, helpers included.
     """
     digest = hashlib.sha256()
     for cls in plugin.__mro__:
-        if cls.__module__.startswith("hashbench.plugins") or not issubclass(cls, Plugin):
+        if cls.__module__.startswith("hashbench.plugins") or cls.__module__ in ("builtins", "abc"):
             continue
-        try:
-            digest.update(Path(inspect.getfile(cls)).read_bytes())
-        except (OSError, TypeError):
-            # Made in an interactive session: its name is all there is to go by.
-            digest.update(f"{cls.__module__}.{cls.__qualname__}".encode())
+        for source in _sources_of(cls):
+            digest.update(source)
     return digest.hexdigest()
+
+
+def _sources_of(cls: type) -> list[bytes]:
+    package = cls.__module__.split(".")[0]
+    home = getattr(sys.modules.get(package), "__path__", None)
+    if home and package != "hashbench":
+        paths = sorted(path for folder in home for path in Path(folder).rglob("*.py"))
+        return [path.name.encode() + path.read_bytes() for path in paths]
+    try:
+        return [Path(inspect.getfile(cls)).read_bytes()]
+    except (OSError, TypeError):
+        # Made in an interactive session: its name is all there is to go by.
+        return [f"{cls.__module__}.{cls.__qualname__}".encode()]
 
 
 @cache
@@ -60,9 +72,9 @@ def rooms_hash(*rooms: str) -> str:
 
 
 @cache
-def file_hash(room: str, name: str) -> str:
-    """SHA-256 of one Python file of a room, such as `runner` and `scoring.py`."""
-    return hashlib.sha256((files(f"hashbench.{room}") / name).read_bytes()).hexdigest()
+def file_hash(path: str) -> str:
+    """SHA-256 of one file of hashbench, such as `runner/scoring.py`."""
+    return hashlib.sha256((files("hashbench") / path).read_bytes()).hexdigest()
 
 
 def _sources(room: str) -> Iterable[tuple[str, bytes]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ import torch
 from hashbench import plugins
 from hashbench.data.protocol import Protocol, protocol_of
 from hashbench.eps import Eps
-from hashbench.errors import UsageError
+from hashbench.errors import HashbenchError, UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint, read_card
 from hashbench.hashing.recipe import Budget, OptimizerName, Recipe
@@ -90,7 +90,7 @@ class Plan:
     @property
     def name(self) -> str:
         """The same for the same cells and steps: asking twice leaves one plan in the store."""
-        return sha256_of([planned.scores.key for planned in self.cells])[:20]
+        return sha256_of([[asdict(cell.cell), cell.scores.key] for cell in self.cells])[:20]
 
 
 def make_plan(suite: Suite) -> Plan:
@@ -102,12 +102,15 @@ def make_plan(suite: Suite) -> Plan:
     """
     for path in suite.plugin:
         plugins.use_file(path)
+    # All files that this process knows, so that worker processes know them too.
+    suite = replace(suite, plugin=plugins.files())
+    load_data.cache_clear()  # a folder may have changed since the last plan of this process
     if suite.compute.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("compute.device is cuda, but torch finds no CUDA device here")
     if suite.compute.device not in ("cpu", "cuda"):
         raise UsageError(f"compute.device is '{suite.compute.device}', expected cpu or cuda")
     if suite.checkpoint is not None:
-        read_card(suite.checkpoint)
+        _check_base(suite)
     losses = [_plugin(Kind.LOSS, Loss, spec) for spec in suite.loss]
     backbones = [_plugin(Kind.BACKBONE, Backbone, spec) for spec in suite.backbone]
     defenses = [_plugin(Kind.DEFENSE, Defense, spec) for spec in suite.defense]
@@ -191,7 +194,14 @@ def _source(dataset: Dataset, root: Path | None) -> Source:
         )
     if root is not None and not root.is_dir():
         raise UsageError(f"root {root}: no such folder")
-    data = load_data(dataset, root if dataset.needs_root else None)
+    try:
+        data = load_data(dataset, root if dataset.needs_root else None)
+    except HashbenchError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        raise UsageError(
+            f"dataset '{dataset.card.name}' cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     return Source(
         dataset=dataset,
         root=root if dataset.needs_root else None,
@@ -245,6 +255,23 @@ def _base(setting: Setting, suite: Suite) -> BaseModel:
             )
     load_checkpoint(suite.checkpoint, new_model(setting))
     return BaseModel(setting, recipe, suite.checkpoint, _weights_hash(suite.checkpoint))
+
+
+def _check_base(suite: Suite) -> None:
+    """Refuse a checkpoint that cannot stand for the base models of a suite."""
+    if suite.checkpoint is None:
+        return
+    card = read_card(suite.checkpoint)
+    if card.defense != "none":
+        raise UsageError(
+            f"checkpoint {suite.checkpoint} is a model defended by {card.defense}, but a base "
+            "model is needed: what stands in a table as undefended has to be"
+        )
+    if len(suite.seed) > 1:
+        raise UsageError(
+            f"checkpoint {suite.checkpoint} is one model, but the run asks for {len(suite.seed)} "
+            "seeds of it: name one --seed"
+        )
 
 
 def _weights_hash(folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -102,21 +102,26 @@ class Results:
         Keyed by a cell whose attack is `worst-case`. Where an attack failed or is missing there is
         no entry: a minimum over fewer attacks would flatter.
         """
+        return {
+            key: np.minimum.reduce([result.per_query for result in column])
+            for key, column in self._columns.items()
+            if all(result.status is Status.DONE for result in column)
+        }
+
+    @cached_property
+    def _columns(self) -> dict[Cell, list[CellResult]]:
+        """The attacked cells of each model and radius, by their worst-case cell."""
         columns: dict[Cell, list[CellResult]] = {}
         for result in self.cells:
             if result.cell.attack != CLEAN:
-                key = Cell(**{**asdict(result.cell), "attack": WORST_CASE})
-                columns.setdefault(key, []).append(result)
-        return {
-            key: np.minimum.reduce([result.per_query for result in column])
-            for key, column in columns.items()
-            if all(result.status is Status.DONE for result in column)
-        }
+                columns.setdefault(replace(result.cell, attack=WORST_CASE), []).append(result)
+        return columns
 
     def to_frame(self) -> pd.DataFrame:
         """One row per cell and metric; a cell without a result has one row that says why.
 
-        Rows with attack `worst-case` hold the mean over the queries of `worst_cases`.
+        Rows with attack `worst-case` hold the mean over the queries of `worst_cases`; they are no
+        cells, and say so where an attack is missing.
         """
         import pandas as pd
 
@@ -127,8 +132,13 @@ class Results:
                 _row(result.cell, name, value, result.status, result.reason)
                 for name, value in metrics.items()
             ]
-        for cell, scores in self.worst_cases.items():
-            rows.append(_row(cell, self.metric(cell), float(scores.mean()), Status.DONE, ""))
+        for cell in self._columns:
+            if cell in self.worst_cases:
+                value, status, reason = float(self.worst_cases[cell].mean()), Status.DONE, ""
+            else:
+                value, status = float("nan"), Status.FAILED
+                reason = "an attack of this row failed or was not run"
+            rows.append(_row(cell, self.metric(cell), value, status, reason))
         frame = pd.DataFrame(rows, columns=list(COLUMNS))
         order = ["protocol", "training", *COLUMNS[:9]]
         return frame.sort_values(order, kind="stable", ignore_index=True)
@@ -137,14 +147,17 @@ class Results:
 def load_results(*folders: str | Path) -> Results:
     """Read the results of one or more stores.
 
-    The same cell in several plans counts once: the latest plan speaks for it. An artifact that one
-    folder lacks is looked for in the others.
+    The same cell in several plans counts once: the latest plan speaks for it, and for the model of
+    its row; a cell that was made with an earlier version of that model (a plugin was edited, say)
+    counts as not run. An artifact that one folder lacks is looked for in the others.
 
     Raises:
         UsageError: a folder is missing or holds no results.
         StoreError: a plan cannot be read.
     """
     found: dict[Cell, CellResult] = {}
+    made_with: dict[Cell, str] = {}
+    latest: dict[Cell, str] = {}
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, Mapping[str, Any]] = {}
     if not folders:
@@ -166,8 +179,13 @@ def load_results(*folders: str | Path) -> Results:
             for planned in plan["cells"]:
                 cell = Cell(**planned["cell"])
                 found[cell] = _read(cell, planned, stores)
+                made_with[cell] = latest[_row_of(cell)] = _model_key(planned)
         except (KeyError, TypeError) as error:
             raise StoreError(f"a plan is damaged ({error!r}); run the suite again") from error
+    for cell, key in made_with.items():
+        if key != latest[_row_of(cell)]:
+            reason = "it was made with an earlier version of this model; run it again"
+            found[cell] = CellResult(cell, Status.MISSING, reason)
     return Results(
         cells=tuple(found[cell] for cell in sorted(found)),
         protocols=protocols,
@@ -183,6 +201,17 @@ def only(results: Results, cells: Iterable[Cell]) -> Results:
         protocols=results.protocols,
         trainings=results.trainings,
     )
+
+
+def _row_of(cell: Cell) -> Cell:
+    """What all cells of one model share."""
+    return replace(cell, attack=CLEAN, eps="0")
+
+
+def _model_key(planned: Mapping[str, Any]) -> str:
+    """The key of the defended model, the last model that a cell's steps make."""
+    keys = [step["key"] for step in planned["steps"] if step["kind"] == "model"]
+    return str(keys[-1]) if keys else ""
 
 
 def _read(cell: Cell, planned: Mapping[str, Any], stores: list[Store]) -> CellResult:

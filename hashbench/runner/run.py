@@ -63,7 +63,7 @@ def run_plan(plan: Plan, *, out: Path, workers: int, reporter: Reporter) -> Resu
             if workers == 1 or len(todo) < 2:
                 run_here(schedule, store, reporter)
             else:
-                run_in_processes(plan, schedule, store, reporter, workers)
+                run_in_processes(plan, schedule, store, reporter, workers - 1, take_part=True)
         finally:
             reporter.end()
     return only(load_results(out), (planned.cell for planned in plan.cells))

@@ -35,8 +35,8 @@ _SCORE_ROOMS = ("retrieval",)
 
 
 def _code(*rooms: str) -> list[str]:
-    """The code that makes an artifact: some rooms, and the file that puts them together."""
-    return [rooms_hash(*rooms), file_hash("runner", "execute.py")]
+    """The code that makes an artifact: some rooms, the file that puts them together, the seeds."""
+    return [rooms_hash(*rooms), file_hash("runner/execute.py"), file_hash("seeds.py")]
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,14 @@ class Step(ABC):
         )
 
     @property
+    def hint(self) -> str:
+        """The label without what one key may be written in two ways as: names the folder."""
+        return self.label
+
+    @property
     def address(self) -> Address:
         """Where its artifact lies."""
-        return Address(kind=self.kind, slug=self.label, key=self.key)
+        return Address(kind=self.kind, slug=self.hint, key=self.key)
 
 
 @dataclass(frozen=True)
@@ -237,6 +242,11 @@ class AdversarialCodes(Step):
         """Names attack, radius and model."""
         return f"{canonical(self.attack)} eps {self.eps} on {self.codes.model.label}"
 
+    @property
+    def hint(self) -> str:
+        """Names attack and model: a radius has several spellings."""
+        return f"{canonical(self.attack)} on {self.codes.model.label}"
+
     def described(self) -> dict[str, Any]:
         """Attack, radius, batch and attack code."""
         return {
@@ -265,9 +275,14 @@ class Scores(Step):
         """Names what is scored."""
         return f"score {(self.adversarial or self.codes).label}"
 
+    @property
+    def hint(self) -> str:
+        """Names what is scored, without the radius."""
+        return f"score {(self.adversarial or self.codes).hint}"
+
     def described(self) -> dict[str, Any]:
         """The metrics' code, and the choice of what is measured."""
         return {
             "code": _code(*_SCORE_ROOMS),
-            "scoring": file_hash("runner", "scoring.py"),
+            "scoring": file_hash("runner/scoring.py"),
         }

@@ -81,7 +81,7 @@ class Store:
         return self.folder / address.path / name
 
     def record(self, address: Address) -> dict[str, Any] | None:
-        """What is known of an artifact's making (`spec`, `environment`, `seconds`)."""
+        """What is known of an artifact's making (`made`, `environment`, `seconds`)."""
         return self._intact(address)
 
     def write(self, address: Address, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:

@@ -154,11 +154,35 @@ def shipped() -> tuple[str, ...]:
 def load(source: str | Path | None) -> Suite:
     """Read a suite by the path of its file, or by the name of one that ships with hashbench.
 
+    Paths inside a suite file start from the file's folder.
+
     Raises:
         UsageError: no such file or name; empty, malformed, or with wrong values.
     """
+    return compose(source, {})
+
+
+def compose(source: str | Path | None, options: Mapping[str, Any]) -> Suite:
+    """A suite with options laid over it, as the command line does.
+
+    Args:
+        source: as for `load`.
+        options: as the changes of `override`; plugin files are added to the suite's own, and the
+            radii that a suite file names hold for a new data set too.
+    """
     if source is None or str(source) == QUICK:
-        return quick()
+        return override(quick(), options)
+    given = _read(source)
+    suite = from_plain(given, f"suite {source}")
+    changes = dict(options)
+    if "eps" in given:
+        changes.setdefault("eps", given["eps"])
+    if "plugin" in changes:
+        changes["plugin"] = [*suite.plugin, *_many(changes["plugin"])]
+    return override(suite, changes)
+
+
+def _read(source: str | Path) -> dict[str, Any]:
     path = Path(source)
     if path.is_dir():
         raise UsageError(f"suite {path}: a folder, expected a .toml file")
@@ -181,7 +205,16 @@ def load(source: str | Path | None) -> Suite:
     if not given:
         raise UsageError(f"suite {path}: it is empty; name at least a defense or an attack")
     given.setdefault("name", path.stem)
-    return from_plain(given, f"suite {path}")
+    if "plugin" in given:
+        given["plugin"] = [_from(path.parent, value) for value in _many(given["plugin"])]
+    for key in ("root", "checkpoint"):
+        if key in given:
+            given[key] = _from(path.parent, given[key])
+    return given
+
+
+def _from(folder: Path, value: Any) -> Any:
+    return str(folder / Path(value).expanduser()) if isinstance(value, str) else value
 
 
 def override(suite: Suite, changes: Mapping[str, Any], where: str = "the options") -> Suite:

@@ -12,18 +12,15 @@ import queue
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import IO, Any
 
-from hashbench.runner.engine import attempt
+from hashbench.errors import HashbenchError
+from hashbench.runner.engine import Relay, attempt, outcome
 from hashbench.runner.plan import make_plan
-from hashbench.runner.progress import Reporter
 from hashbench.runner.steps import Step
 from hashbench.runner.store import Store
 from hashbench.runner.suite import from_plain
-
-_SECONDS_BETWEEN_NEWS = 0.1
 
 
 def main() -> None:
@@ -33,38 +30,26 @@ def main() -> None:
     suite_line = sys.stdin.readline()
     tasks: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
-    plan = make_plan(from_plain(json.loads(suite_line), "the suite"))
-    steps = {step.key: step for step in plan.steps}
+    steps, problem = _steps(suite_line)
     store = Store(Path(sys.argv[1]))
+    relay = Relay(lambda event: _tell(voice, event))
     while True:
         key = tasks.get()
-        failure = attempt(steps[key], store, _Teller(voice))
-        if failure is None:
-            _tell(voice, {"event": "done", "key": key})
+        step = steps.get(key)
+        if step is None:
+            reason = problem or "a plugin changed while the run went on; run it again"
+            _tell(voice, {"event": "failed", "key": key, "reason": reason, "traceback": ""})
         else:
-            _tell(
-                voice,
-                {
-                    "event": "failed",
-                    "key": key,
-                    "reason": failure.reason,
-                    "traceback": failure.traceback,
-                },
-            )
+            _tell(voice, outcome(step, attempt(step, store, relay)))
 
 
-class _Teller(Reporter):
-    """Passes progress on, not more often than a person could see."""
-
-    def __init__(self, voice: IO[str]) -> None:
-        self._voice = voice
-        self._last = 0.0
-
-    def advanced(self, step: Step, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._last >= _SECONDS_BETWEEN_NEWS:
-            self._last = now
-            _tell(self._voice, {"event": "advanced", "key": step.key, "done": done, "total": total})
+def _steps(suite_line: str) -> tuple[dict[str, Step], str]:
+    """The plan's steps by key, or why there is no plan."""
+    try:
+        plan = make_plan(from_plain(json.loads(suite_line), "the suite"))
+    except HashbenchError as error:
+        return {}, f"a worker process could not lay out the plan: {error}"
+    return {step.key: step for step in plan.steps}, ""
 
 
 def _listen(tasks: queue.Queue[str]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench.evaluation import AlphaSchedule, AttackedModel, Eps, Goal, QueryRandom, Threat
-from hashbench.evaluation.goal import Knowledge
+from hashbench.evaluation.goal import Known
 from hashbench.hashing import HashModel
 from hashbench.hashing.encode import evaluating, frozen
 from hashbench.plugins import Attack
@@ -119,7 +119,7 @@ def test_pgd_objective_is_cgats_adversarial_loss(vectors: Vectors, attack_named:
     moved = attack.perturb(
         Logits(),
         torch.full((queries, 1, 1, bits), 0.5),
-        Goal("pgd-hamming", Knowledge(codes, codes, codes, codes), True, True),
+        Goal("pgd-hamming", Known(codes, codes, codes, codes), True, True),
         Threat(Eps.parse("0.1")),
         QueryRandom(range(queries)),
     )
@@ -142,9 +142,7 @@ def test_alpha_schedule(case: str, steps: int, vectors: Vectors) -> None:
     assert found == vectors("attack_losses")[case].tolist()
 
 
-def perturbed(
-    attack: Attack, model: HashModel, given: Arrays, known: Knowledge, eps: str
-) -> Tensor:
+def perturbed(attack: Attack, model: HashModel, given: Arrays, known: Known, eps: str) -> Tensor:
     """What the harness hands to an attack, with the reference's random start."""
     images = torch.from_numpy(given["x"])
     rng = Starts(torch.from_numpy(given["delta0"]))
@@ -153,12 +151,10 @@ def perturbed(
         return attack.perturb(AttackedModel(model), images, goal, Threat(Eps.parse(eps)), rng)
 
 
-def towards(codes: NDArray[Any]) -> Knowledge:
+def towards(codes: NDArray[Any]) -> Known:
     """An attacker whose center code is given; pgd-hamming uses nothing else."""
     centers = torch.from_numpy(codes)
-    return Knowledge(
-        labels=centers, center_codes=centers, train_codes=centers, train_labels=centers
-    )
+    return Known(labels=centers, center_codes=centers, train_codes=centers, train_labels=centers)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +210,7 @@ def test_sdha_run(
     given = vectors("attack_runs")
     model = reference_model(given)
     # One class per query, so that labels @ train labels is the reference's similarity.
-    known = Knowledge(
+    known = Known(
         labels=torch.eye(5),
         center_codes=torch.from_numpy(given["code"]),
         train_codes=torch.from_numpy(given["sdha_train_out"]).sign(),

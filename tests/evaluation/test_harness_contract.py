@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hashbench.errors import PluginError, TrainingError, UsageError
 from hashbench.evaluation import AttackedModel, AttackOutcome, Goal, QueryRandom, Threat
 from hashbench.hashing import HashModel, encode
-from hashbench.plugins import Attack, Knowledge, attack
+from hashbench.plugins import Access, Attack, Knowledge, attack
 
 Run = Callable[..., AttackOutcome]
 Answer = Callable[[Tensor], Any]
@@ -344,3 +344,25 @@ def _sign_step(view: AttackedModel, images: Tensor, _: Goal) -> Tensor:
     point = images.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(view.outputs(point).sum(), point)
     return images - 0.01 * gradient.sign()
+
+
+@pytest.mark.parametrize(
+    ("access", "allowed"),
+    [
+        (Access.GRADIENT, {"codes", "outputs", "logits"}),
+        (Access.CODES, {"codes"}),
+        (Access.RANKING, set()),
+        (Access.NONE, set()),
+    ],
+)
+def test_a_model_shows_no_more_than_the_card_asks_for(
+    model: HashModel, pixels: NDArray[np.uint8], access: Access, allowed: set[str]
+) -> None:
+    target = AttackedModel(model, "mine", access)
+    images = torch.from_numpy(pixels[:2]).float() / 255
+    for question in ("codes", "outputs", "logits"):
+        if question in allowed:
+            assert getattr(target, question)(images).shape == (2, model.bits)
+        else:
+            with pytest.raises(PluginError, match=f"attack 'mine' asks .* access '{access}'"):
+                getattr(target, question)(images)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +82,13 @@ def test_order_is_the_order_of_the_fractions(one: Fraction, two: Fraction) -> No
     assert (left < right) == (one < two)
     assert (left == right) == (one == two)
     assert max(left, right).fraction == max(one, two)
+
+
+def test_a_radius_multiplies_as_its_value() -> None:
+    """`threat.eps * gradient.sign()` is what an author writes first."""
+    eps = Eps.parse("8/255")
+    assert eps * 2 == 2 * eps == 2 * (8 / 255)
+    assert eps / 4 == 8 / 255 / 4
+    assert -eps == -8 / 255
+    signs = np.array([1.0, -1.0, 0.0])
+    assert ((eps * signs) == signs * (8 / 255)).all()

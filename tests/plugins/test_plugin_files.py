@@ -202,3 +202,13 @@ def test_an_edit_counts_whatever_the_clock_says(tmp_path: Path) -> None:
         plugins.use_file(path)
         assert plugins.get("attack", "probe").card.summary == doc
     assert sorted(tmp_path.iterdir()) == [path]  # no bytecode is left next to a user's file
+
+
+def test_a_name_that_a_broken_file_would_have_declared_is_explained(tmp_path: Path) -> None:
+    """The file is called otherwise than its attack, so only its being broken can be told."""
+    path = tmp_path / "my_attack.py"
+    path.write_text("def f(:\n")
+    plugins.use_file(path)
+    with pytest.raises(UsageError, match="there is no attack 'one-step'") as raised:
+        plugins.get("attack", "one-step")
+    assert f"plugin file {path} is broken: SyntaxError" in str(raised.value)

@@ -97,12 +97,20 @@ def test_the_reason_is_one_line_that_a_person_can_read(
     assert "in execute" in failure.traceback
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(3)])
-def test_being_told_to_stop_is_no_failure(
-    failing: Callable[..., None], make_step: MakeStep, tmp_path: Path, stop: BaseException
+def test_a_plugin_that_exits_fails_its_step(
+    failing: Callable[..., None], make_step: MakeStep, tmp_path: Path
 ) -> None:
-    failing(broken=stop)
-    with pytest.raises(type(stop)):
+    failing(broken=SystemExit(3))
+    failure = attempt(make_step("broken"), Store(tmp_path), Reporter())
+    assert failure is not None
+    assert failure.reason == "SystemExit: 3"
+
+
+def test_being_told_to_stop_is_no_failure(
+    failing: Callable[..., None], make_step: MakeStep, tmp_path: Path
+) -> None:
+    failing(broken=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
         attempt(make_step("broken"), Store(tmp_path), Reporter())
     assert Store(tmp_path).failure(make_step("broken").address) is None
 

@@ -307,9 +307,9 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for room in ("hashing", "evaluation", "retrieval", "runner", "data"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "code.py").write_text(f"ROOM = {room!r}\n")
-    for name in ("scoring.py", "execute.py"):
-        (tmp_path / "runner" / name).write_text("")
-    monkeypatch.setattr(fingerprint, "files", lambda name: tmp_path / name.split(".")[-1])
+    for name in ("runner/scoring.py", "runner/execute.py", "seeds.py"):
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(fingerprint, "files", lambda name: tmp_path.joinpath(*name.split(".")[1:]))
     for cached in (fingerprint.rooms_hash, fingerprint.file_hash):
         cached.cache_clear()
     yield tmp_path
@@ -330,6 +330,7 @@ def forget_hashes() -> None:
         ("retrieval/code.py", {"clean", "adversarial", "scores"}),
         ("runner/scoring.py", {"clean", "scores"}),
         ("runner/execute.py", FROM_BASE),
+        ("seeds.py", FROM_BASE),
         ("runner/code.py", set()),
         ("data/code.py", set()),  # the protocol's content hash stands for it
     ],

@@ -29,6 +29,7 @@ from hashbench.runner.results import (
 )
 from hashbench.runner.store import SCHEMA, Address, Failure, Store
 
+WORST_CASE_LACKS = "an attack of this row failed or was not run"
 PROTOCOL = Protocol("tiny", 24, 3, 40, 4, "5" * 64, None)
 TRAINING = {"base": {"epochs": 2}}
 CLEAN = Cell(
@@ -50,6 +51,8 @@ def attacked(attack: str, eps: str = "8/255", **changes: Any) -> Cell:
 
 
 def address(cell: Cell, kind: str, version: int = 0) -> Address:
+    if kind == "model":  # all cells of a row share theirs
+        cell = replace(cell, attack="none", eps="0")
     slug = f"{kind} {cell.defense} {cell.attack}"
     return Address(kind, slug, sha256_of([asdict(cell), kind, version]))
 
@@ -164,6 +167,21 @@ def test_the_latest_plan_speaks_for_a_cell(folder: Folder) -> None:
     # Also when it has no result yet: an outdated one must not stand in.
     folder.plan("b", "2024-05-01T13:00", [CLEAN], version=3)
     assert folder.load()[CLEAN].status is Status.MISSING
+
+
+def test_a_row_never_mixes_two_versions_of_its_model(folder: Folder) -> None:
+    """A defense was edited between two runs that attack it in different ways."""
+    hag, sdha = attacked("hag"), attacked("sdha")
+    folder.plan("a", "2024-05-01", [CLEAN, hag], version=1)
+    folder.plan("b", "2024-05-02", [CLEAN, sdha], version=2)
+    for cell, version in ((CLEAN, 1), (hag, 1), (CLEAN, 2), (sdha, 2)):
+        folder.score(cell, [version / 10] * 3, version=version)
+    found = folder.load()
+    assert found[CLEAN].metrics["map"] == pytest.approx(0.2)
+    assert found[sdha].status is Status.DONE
+    assert found[hag].status is Status.MISSING
+    assert "earlier version of this model" in found[hag].reason
+    assert load_results(folder.path).worst_cases == {}
 
 
 def test_cells_of_all_plans_are_shown_each_once(folder: Folder) -> None:
@@ -288,15 +306,16 @@ def test_the_frame_has_one_row_per_cell_and_metric(folder: Folder) -> None:
     rows = [tuple(row) for row in shown.itertuples(index=False)]
     assert [row[:4] + row[5:] for row in rows] == [
         ("cgat", "hag", "8/255", "map", "failed", "the loss became nan"),
-        ("cgat", "noise", "8/255", "map", "not run", "it was not run, or not to the end"),
+        ("cgat", "noise", "8/255", "map", "failed", "the loss became nan"),  # the same model
+        ("cgat", WORST_CASE, "8/255", "map", "failed", WORST_CASE_LACKS),
         ("none", "hag", "8/255", "map", "done", ""),
         ("none", "none", "0", "chance", "done", ""),
         ("none", "none", "0", "map", "done", ""),
         ("none", WORST_CASE, "8/255", "map", "done", ""),
     ]
     values = [row[4] for row in rows]
-    assert np.isnan(values[:2]).all()
-    assert values[2:] == [0.25, 0.25, 0.5, 0.25]
+    assert np.isnan(values[:3]).all()
+    assert values[3:] == [0.25, 0.25, 0.5, 0.25]
     assert set(frame["protocol"]) == {PROTOCOL.hash[:12]}
     assert set(frame["training"]) == {"7" * 12}
     assert frame["bits"].dtype.kind == frame["seed"].dtype.kind == "i"
@@ -327,7 +346,7 @@ def test_the_metric_is_named_after_the_list_length() -> None:
         (CellResult(cell, Status.FAILED, "x"),), {protocol.hash: protocol}, {CLEAN.training: {}}
     )
     assert results.metric(cell) == "map@5000"
-    assert results.to_frame()["metric"].tolist() == ["map@5000"]
+    assert results.to_frame()["metric"].tolist() == ["map@5000"] * 2  # and its worst case
 
 
 def test_only_keeps_the_cells_that_are_asked_for(folder: Folder) -> None:
