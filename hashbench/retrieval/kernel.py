@@ -19,10 +19,10 @@ from hashbench.retrieval.checks import Array, Bools
 from hashbench.retrieval.harmonic import Ints
 from hashbench.retrieval.packing import Bytes, to_words
 
-# A tile's words and class masks fit into the caches. Its keys are few enough that torch does not
-# spread a reduction of them over threads of its own.
-_TILE_ITEMS: Final = (1 << 15) - 64
-_TILE_MASK_BYTES: Final = 1 << 23
+# Large enough that the calls per tile cost little beside the counting, and that threads wait for
+# the interpreter less than they count; small enough that the class masks take 16 MB at most.
+_TILE_ITEMS: Final = 1 << 17
+_TILE_MASK_BYTES: Final = 1 << 24
 _LEAST_TILE: Final = 1 << 10
 
 
