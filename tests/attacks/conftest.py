@@ -1,12 +1,10 @@
-"""Fixtures of the attacks: linear hashes, plugins by name, spies, and the reference vectors."""
+"""Fixtures of the attacks: linear hashes, plugins by name, spies."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -15,22 +13,6 @@ from torch import Tensor, nn
 from hashbench import plugins
 from hashbench.hashing import BackboneNet, HashModel
 from hashbench.plugins import Attack
-
-SHARED = Path(__file__).resolve().parents[2] / "../shared"
-
-
-@pytest.fixture(scope="session")
-def vectors() -> Callable[[str], Mapping[str, NDArray[Any]]]:
-    """Reader of reference vectors: numbers that the research repositories computed."""
-
-    def read(name: str) -> Mapping[str, NDArray[Any]]:
-        path = SHARED / "vectors" / f"{name}.npz"
-        if not path.is_file():
-            pytest.skip(f"the reference vectors {name}.npz are not next to the checkout")
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-
-    return read
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,8 @@
-"""Fixtures of the defenses: small models and data, defenses by name, and the reference vectors."""
+"""Fixtures of the defenses: small models and data, defenses by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,23 +24,7 @@ from hashbench.hashing import (
 )
 from hashbench.plugins import Loss
 
-SHARED = Path(__file__).resolve().parents[2] / "../shared"
-
 BITS, CLASSES, COUNT = 6, 3, 20
-
-
-@pytest.fixture(scope="session")
-def vectors() -> Callable[[str], Mapping[str, NDArray[Any]]]:
-    """Reader of reference vectors: numbers that the research repositories computed."""
-
-    def read(name: str) -> Mapping[str, NDArray[Any]]:
-        path = SHARED / "vectors" / f"{name}.npz"
-        if not path.is_file():
-            pytest.skip(f"the reference vectors {name}.npz are not next to the checkout")
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-
-    return read
 
 
 @pytest.fixture(scope="session")

@@ -1,36 +1,16 @@
-"""Fixtures of the hashing room: a small model, plugins by name, and the reference vectors."""
+"""Fixtures of the hashing room: a small model, plugins by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hashbench import plugins
 from hashbench.hashing import BackboneNet, BoundLoss, HashModel, LossSetup
 from hashbench.plugins import Loss
-
-SHARED = Path(__file__).resolve().parents[2] / "../shared"
-
-
-@pytest.fixture(scope="session")
-def vectors() -> Callable[[str], Mapping[str, NDArray[Any]]]:
-    """Reader of reference vectors: numbers that the research repositories computed."""
-
-    def read(name: str) -> Mapping[str, NDArray[Any]]:
-        path = SHARED / "vectors" / f"{name}.npz"
-        if not path.is_file():
-            pytest.skip(f"the reference vectors {name}.npz are not next to the checkout")
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-
-    return read
 
 
 @pytest.fixture(scope="session")

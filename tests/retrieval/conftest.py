@@ -1,18 +1,15 @@
-"""Fixtures of the retrieval tests: slow but obvious oracles, small random problems, vectors."""
+"""Fixtures of the retrieval tests: slow but obvious oracles, small random problems."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-SHARED = Path(__file__).resolve().parents[2] / "../shared"
 
 
 @dataclass(frozen=True)
@@ -147,17 +144,3 @@ def all_orders() -> Callable[[Sequence[int]], Iterator[list[int]]]:
 @pytest.fixture(scope="session")
 def score_list() -> Callable[[Sequence[int], int, str], Fraction]:
     return list_score
-
-
-@pytest.fixture(scope="session")
-def vectors() -> Callable[[str], Mapping[str, Any]]:
-    """Reads one file of the reference vectors; skips where the folder is not there."""
-
-    def read(name: str) -> Mapping[str, Any]:
-        path = SHARED / "vectors" / name
-        if not path.exists():
-            pytest.skip(f"the reference vectors are not part of this checkout: no {name}")
-        with np.load(path) as stored:
-            return dict(stored)
-
-    return read

@@ -40,7 +40,7 @@ def parts(stored: Mapping[str, Any], case: str) -> list[Any]:
 def test_mean_average_precision(
     vectors: Vectors, case: str, kind: str, entry: str, top_k: int | None
 ) -> None:
-    stored = vectors("metrics.npz")
+    stored = vectors("metrics")
     query_codes, codes, *labels = parts(stored, case)
     got = mean_average_precision(
         query_codes.astype(kind), codes.astype(kind), *labels, top_k=top_k, ties="stable"
@@ -50,7 +50,7 @@ def test_mean_average_precision(
 
 @pytest.mark.parametrize("case", ["c0", "c1", "c2", "c6"])
 def test_the_other_measures(vectors: Vectors, case: str) -> None:
-    stored = vectors("metrics.npz")
+    stored = vectors("metrics")
     problem = parts(stored, case)
     for length, wanted in stored[f"{case}_saat_top_n_float64_stable"]:
         got = precision_at(*problem, top_k=int(length), ties="stable").mean()
@@ -68,7 +68,7 @@ def test_the_other_measures(vectors: Vectors, case: str) -> None:
 
 
 def test_demonstration(vectors: Vectors) -> None:
-    stored = vectors("metrics.npz")
+    stored = vectors("metrics")
     problem = parts(stored, "demo")
     for entry, top_k in (("CalcMap", None), ("CalcTopMap5", 5)):
         got = mean_average_precision(*problem, top_k=top_k, ties="stable")
@@ -77,7 +77,7 @@ def test_demonstration(vectors: Vectors) -> None:
 
 @pytest.mark.parametrize("ties", list(Ties))
 def test_without_ties_every_rule_reproduces_the_repositories(vectors: Vectors, ties: Ties) -> None:
-    stored = vectors("metrics.npz")
+    stored = vectors("metrics")
     problem = parts(stored, "notie")
     for entry, top_k in (("CalcMap", None), ("CalcTopMap10", 10)):
         got = mean_average_precision(*problem, top_k=top_k, ties=ties)
@@ -85,7 +85,7 @@ def test_without_ties_every_rule_reproduces_the_repositories(vectors: Vectors, t
 
 
 def test_the_unstable_sort_lies_between_worst_and_best(vectors: Vectors) -> None:
-    stored = vectors("metrics.npz")
+    stored = vectors("metrics")
     for case in ("c0", "c1", "c2", "c6"):
         worst, best = (
             mean_average_precision(*parts(stored, case), top_k=100, ties=ties)
@@ -100,7 +100,7 @@ def test_the_unstable_sort_lies_between_worst_and_best(vectors: Vectors) -> None
     ("weighting", "entry"), [("uniform", "cgat_center"), ("cosine", "saat_mainstay")]
 )
 def test_center_codes(vectors: Vectors, case: str, weighting: str, entry: str) -> None:
-    stored = vectors("center_codes.npz")
+    stored = vectors("center_codes")
     got = center_codes(
         stored[f"{case}_query_labels"],
         stored[f"{case}_train_codes"],
