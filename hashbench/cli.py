@@ -156,7 +156,7 @@ def run(
         ahead = estimate(missing)
         notes.print(
             f"{len(plan.cells)} cells, {len(plan.steps)} steps; {len(missing)} steps to do: "
-            f"about {_duration(ahead.seconds / min(workers, max(1, len(missing))))} with "
+            f"at least {_duration(ahead.seconds / min(workers, max(1, len(missing))))} with "
             f"{workers} worker{'s' * (workers > 1)} ({ahead.passes:,} passes)",
             highlight=False,
             soft_wrap=True,
@@ -189,6 +189,7 @@ def run(
                 markup=False,
                 soft_wrap=True,
             )
+        notes.print(f"Tracebacks are in {out / 'failures'}.", highlight=False, soft_wrap=True)
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -66,7 +66,7 @@ def print_plugin(console: Console, name: str) -> None:
     card, plugin = entry.plugin.card, entry.plugin
     say = _Speaker(console)
     say(f"{card.kind} {card.name}", style="bold")
-    say(inspect.cleandoc(plugin.__doc__ or ""))
+    say(_reflowed(inspect.cleandoc(plugin.__doc__ or "")))
     facts = {
         "source": card.cite,
         "looks at": card.access or "",
@@ -90,6 +90,12 @@ def print_plugin(console: Console, name: str) -> None:
     for preset, values in card.presets.items():
         said = ", ".join(f"{key}={value}" for key, value in values.items())
         say(f"\npreset {card.name}@{preset}: {said}")
+
+
+def _reflowed(text: str) -> str:
+    """Each paragraph on one line, for the console to wrap; indented ones stay as they are."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(part if "\n " in part else " ".join(part.split("\n")) for part in paragraphs)
 
 
 class _Speaker:

@@ -59,12 +59,19 @@ def shortened(text: str) -> str:
     return f"{line[:LONGEST_REASON].rstrip()} [...] (the csv report has all of it)"
 
 
+TIE_SPAN = 0.3
+"""Best minus worst order of ties in the clean mAP from which on a model gets a note."""
+
+
 def title(board: Leaderboard) -> str:
     """What the table is of: data set, loss, backbone, bits and eps as written."""
     group = board.group
     parts = [group.dataset, group.loss, group.backbone, f"{group.bits} bits"]
     if group.eps != NO_RADIUS or board.attacks:
         parts.append(f"eps {group.eps}")
+    trained = str(_table(board.training, "budget").get("eps", ""))
+    if board.attacks and trained and radius(trained) != radius(group.eps):
+        parts.append(f"trained at {radius(trained)}")
     return ", ".join(one_line(part) for part in parts)
 
 
@@ -101,7 +108,13 @@ def verdicts(board: Leaderboard) -> tuple[str, ...]:
 
 def notes(board: Leaderboard) -> tuple[str, ...]:
     """What explains the table: marks, rows that are not ranked and why, and what looks odd."""
-    return (*_marks(board), *_not_ranked(board), *_odd_seeds(board), *_weak_attacks(board))
+    return (
+        *_marks(board),
+        *_not_ranked(board),
+        *_few_codes(board),
+        *_odd_seeds(board),
+        *_weak_attacks(board),
+    )
 
 
 def marked(entry: Entry, board: Leaderboard) -> bool:
@@ -247,6 +260,18 @@ def _odd_seeds(board: Leaderboard) -> Iterator[str]:
             f"{one_line(row.defense)} {', '.join(map(str, row.seeds))}" for row in board.rows
         )
         yield f"The rows rest on different seeds: {rows}."
+
+
+def _few_codes(board: Leaderboard) -> Iterator[str]:
+    """Models whose own clean mAP hangs on the order of ties: too coarse to tell much."""
+    for row in board.rows:
+        low, high = row.clean.worst.mean, row.clean.best.mean
+        if low is not None and high is not None and high - low > TIE_SPAN:
+            yield (
+                f"On {one_line(row.defense)}, the clean mAP lies anywhere from {printed(low):.1f} "
+                f"to {printed(high):.1f}, depending on the order of ties: it has few codes, and "
+                "what an attack leaves of it is no measure of robustness."
+            )
 
 
 def _weak_attacks(board: Leaderboard) -> Iterator[str]:

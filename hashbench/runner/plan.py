@@ -24,7 +24,7 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, build, canonical, coerce
 from hashbench.runner.cell import CLEAN, Cell
 from hashbench.runner.execute import load_data, new_model
-from hashbench.runner.fingerprint import sha256_of
+from hashbench.runner.fingerprint import describe, sha256_of
 from hashbench.runner.steps import (
     AdversarialCodes,
     BaseModel,
@@ -81,6 +81,7 @@ class Plan:
                 {
                     "cell": asdict(planned.cell),
                     "scores": asdict(planned.scores.address),
+                    "attack": _attack_version(planned.scores),
                     "steps": [asdict(step.address) for step in ancestors(planned.scores)],
                 }
                 for planned in self.cells
@@ -159,6 +160,12 @@ def make_plan(suite: Suite) -> Plan:
         protocols=protocols,
         trainings=trainings,
     )
+
+
+def _attack_version(scores: Scores) -> str:
+    """A hash of the attack's parameters, version and source; empty for clean queries."""
+    step = scores.adversarial
+    return "" if step is None else sha256_of(describe(step.attack))
 
 
 def ancestors(step: Step) -> Iterator[Step]:

@@ -60,7 +60,8 @@ class LineReporter(Reporter):
     def failed(self, step: Step, reason: str, dropped: int) -> None:
         """Say which step failed and why."""
         self._count += 1 + dropped
-        more = f"; {dropped} steps that need it are dropped" if dropped else ""
+        what = "1 step that needs it is" if dropped == 1 else f"{dropped} steps that need it are"
+        more = f"; {what} dropped" if dropped else ""
         self._say(f"[{self._count}/{self._steps}] FAILED {step.label}: {reason}{more}")
 
     def _say(self, line: str) -> None:

@@ -147,9 +147,10 @@ class Results:
 def load_results(*folders: str | Path) -> Results:
     """Read the results of one or more stores.
 
-    The same cell in several plans counts once: the latest plan speaks for it, and for the model of
-    its row; a cell that was made with an earlier version of that model (a plugin was edited, say)
-    counts as not run. An artifact that one folder lacks is looked for in the others.
+    The same cell in several plans counts once: the latest plan speaks for it, for the model of its
+    row and for the attack of its column; a cell that was made with an earlier version of either (a
+    plugin was edited, say) counts as not run. An artifact that one folder lacks is looked for in
+    the others.
 
     Raises:
         UsageError: a folder is missing or holds no results.
@@ -158,6 +159,8 @@ def load_results(*folders: str | Path) -> Results:
     found: dict[Cell, CellResult] = {}
     made_with: dict[Cell, str] = {}
     latest: dict[Cell, str] = {}
+    attacked_with: dict[Cell, str] = {}
+    latest_attack: dict[str, str] = {}
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, Mapping[str, Any]] = {}
     if not folders:
@@ -165,7 +168,8 @@ def load_results(*folders: str | Path) -> Results:
     stores = [Store(Path(folder)) for folder in folders]
     for store in stores:
         if not store.folder.is_dir():
-            raise UsageError(f"folder {store.folder}: no such folder; 'hashbench run' makes one")
+            what = "is a file" if store.folder.exists() else "no such folder"
+            raise UsageError(f"folder {store.folder}: {what}; 'hashbench run' makes one")
     asked = [(plan, store) for store in stores for plan in store.plans()]
     if not asked:
         raise UsageError(
@@ -180,11 +184,17 @@ def load_results(*folders: str | Path) -> Results:
                 cell = Cell(**planned["cell"])
                 found[cell] = _read(cell, planned, stores)
                 made_with[cell] = latest[_row_of(cell)] = _model_key(planned)
+                attacked_with[cell] = latest_attack[cell.attack] = planned.get("attack", "")
         except (KeyError, TypeError) as error:
             raise StoreError(f"a plan is damaged ({error!r}); run the suite again") from error
     for cell, key in made_with.items():
+        outdated = ""
         if key != latest[_row_of(cell)]:
-            reason = "it was made with an earlier version of this model; run it again"
+            outdated = "model"
+        elif attacked_with[cell] != latest_attack[cell.attack]:
+            outdated = "attack"
+        if outdated:
+            reason = f"it was made with an earlier version of this {outdated}; run it again"
             found[cell] = CellResult(cell, Status.MISSING, reason)
     return Results(
         cells=tuple(found[cell] for cell in sorted(found)),

@@ -134,7 +134,7 @@ class Store:
         plans = []
         for path in sorted((self.folder / "plans").glob("*.json")):
             plan = _read_json(path)
-            damaged = StoreError(f"{path}: cannot be read; delete it and run the suite again")
+            damaged = StoreError(f"{path}: cannot be read; run the suite again to mend it")
             if plan is None:
                 raise damaged
             if plan["schema"] > SCHEMA:

@@ -50,7 +50,20 @@ def test_map_is_never_named_without_its_list_length(new_book: Any) -> None:
 
 def test_eps_is_shown_as_it_was_written(book: Any) -> None:
     book.clean("none", 0.7).attacked("none", "hag", 0.3, eps="0.031")
-    assert wording.title(only_board(book)) == "fashion, csq, small-cnn, 32 bits, eps 0.031"
+    # The budget's radius is another one, and so stands beside it.
+    assert wording.title(only_board(book)) == (
+        "fashion, csq, small-cnn, 32 bits, eps 0.031, trained at 24/255"
+    )
+
+
+def test_a_model_whose_score_hangs_on_ties_gets_a_note(new_book: Any) -> None:
+    """Few codes: it looks hardly attacked, since there is little to attack."""
+    book = new_book().clean("none", 0.7).attacked("none", "hag", 0.3)
+    assert "order of ties" not in " ".join(wording.notes(only_board(book)))
+    few = {"map(ties=worst)": 0.14, "map(ties=best)": 0.82, "distinct-codes": 60.0}
+    book.clean("cgat", 0.235, **few).attacked("cgat", "hag", 0.229)
+    (note,) = [note for note in wording.notes(only_board(book)) if "order of ties" in note]
+    assert "On cgat, the clean mAP lies anywhere from 14.0 to 82.0" in note
 
 
 def test_the_number_of_seeds_is_told(book: Any) -> None:

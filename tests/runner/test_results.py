@@ -64,7 +64,9 @@ class Folder:
         self.path = path
         self.store = Store(path)
 
-    def plan(self, name: str, asked: str, cells: Iterable[Cell], version: int = 0) -> None:
+    def plan(
+        self, name: str, asked: str, cells: Iterable[Cell], version: int = 0, attack: str = ""
+    ) -> None:
         self.store.write_plan(
             name,
             {
@@ -76,6 +78,7 @@ class Folder:
                     {
                         "cell": asdict(cell),
                         "scores": asdict(address(cell, "scores", version)),
+                        "attack": attack,
                         "steps": [
                             asdict(address(cell, kind, version))
                             for kind in ("model", "adversarial", "scores")
@@ -182,6 +185,20 @@ def test_a_row_never_mixes_two_versions_of_its_model(folder: Folder) -> None:
     assert found[hag].status is Status.MISSING
     assert "earlier version of this model" in found[hag].reason
     assert load_results(folder.path).worst_cases == {}
+
+
+def test_a_column_never_mixes_two_versions_of_its_attack(folder: Folder) -> None:
+    """An attack was edited, and run again on one of two defenses only."""
+    one, other = attacked("mine"), attacked("mine", defense="cgat")
+    folder.plan("a", "2024-05-01", [one, other], attack="old")
+    folder.score(one, [0.1] * 3)
+    folder.score(other, [0.2] * 3)
+    assert {result.status for result in folder.load().values()} == {Status.DONE}
+    folder.plan("b", "2024-05-02", [one], attack="new")
+    found = folder.load()
+    assert found[one].status is Status.DONE
+    assert found[other].status is Status.MISSING
+    assert "earlier version of this attack" in found[other].reason
 
 
 def test_cells_of_all_plans_are_shown_each_once(folder: Folder) -> None:
@@ -365,7 +382,7 @@ def test_no_folder_a_missing_one_and_an_empty_one(tmp_path: Path) -> None:
         load_results(tmp_path / "nowhere")
     assert str(raised.value).startswith(f"folder {tmp_path}/nowhere: no such folder")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="no such folder"):
+    with pytest.raises(UsageError, match="is a file"):
         load_results(tmp_path / "file")
     with pytest.raises(UsageError, match=f"no results in it; 'hashbench run --out {tmp_path}'"):
         load_results(tmp_path)
