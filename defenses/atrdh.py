@@ -61,8 +61,8 @@ class ATRDH(AdversarialTraining):
 
     Both scripts train with Adam 1e-4, betas (0.5, 0.999), for 100 epochs at eps 8/255 (presets
     `sigir`, `saat`). The default is the SGD that every other training here uses: within a budget of
-    a dozen epochs Adam 1e-4 leaves a small network far less robust, and a defense must not lose to
-    another by its optimiser.
+    a dozen epochs Adam 1e-4 leaves a small network less robust (30.9 against 34.4 % mAP on the
+    quick suite under `pgd-hamming`), and a defense must not lose to another by its optimiser.
 
     Attributes:
         weight: factor of the adversarial term.
