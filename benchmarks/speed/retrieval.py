@@ -1,6 +1,6 @@
 """How fast retrieval is scored, next to what others do: run it and read the table.
 
-    python benchmarks/speed/retrieval.py [--only ap growth threads centers] [--rounds N]
+    python benchmarks/speed/retrieval.py [--only ap bare growth threads centers] [--rounds N]
 
 Every side is pinned to one thread and takes its turn in alternating rounds; what is shown is the
 median over the rounds of the ratio within a round, so that a busy machine slows all sides alike.
@@ -20,7 +20,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -266,6 +266,21 @@ def average_precision_table(rounds: int, queries: int) -> None:
         print(f"{name:34}" + "".join(f"{cell:>25}" for cell in cells))
 
 
+def bare_table(rounds: int) -> None:
+    """Average precision against a bare pass, for few queries and for about NUS-WIDE's 2,100.
+
+    Checking, packing and the class masks cost the same for any number of queries.
+    """
+    print("\nAverage precision, expected, over one bare xor + popcount pass over the same pairs")
+    for size in (*SIZES[:3], replace(SIZES[2], bits=64)):
+        ratios = []
+        for queries in (400, 2_000):
+            data = make_data(size, queries)
+            times = race({"ours": (ours(data), 1), "bare": (bare_pass(data), 1)}, rounds)
+            ratios.append(f"{ratio(times, 'ours', 'bare'):5.2f} ({queries:,} queries)")
+        print(f"{f'{size.name} K={size.bits}':20} " + ", ".join(ratios))
+
+
 def peak_mb(side: Side) -> float:
     """The most memory that arrays and objects made by one call hold at a time."""
     tracemalloc.start()
@@ -378,7 +393,7 @@ def main() -> None:
         environment = os.environ | dict.fromkeys(PINS, "1")
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", maxsplit=1)[0])
-    parts = ("ap", "growth", "threads", "centers")
+    parts = ("ap", "bare", "growth", "threads", "centers")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--queries", type=int, default=400)
@@ -388,6 +403,8 @@ def main() -> None:
     agreement(20)
     if "ap" in arguments.only:
         average_precision_table(arguments.rounds, arguments.queries)
+    if "bare" in arguments.only:
+        bare_table(arguments.rounds)
     if "growth" in arguments.only:
         growth(3, 100, arguments.largest)
     if "threads" in arguments.only:

@@ -21,9 +21,12 @@ from hashbench.retrieval.packing import Bytes, to_words
 
 # Large enough that the calls per tile cost little beside the counting, and that threads wait for
 # the interpreter less than they count; small enough that the class masks take 16 MB at most.
-_TILE_ITEMS: Final = 1 << 17
+_TILE_ITEMS: Final = 1 << 18
 _TILE_MASK_BYTES: Final = 1 << 24
 _LEAST_TILE: Final = 1 << 10
+# numpy counts the bits of bytes with vector instructions, those of words one word at a time. Up to
+# this many bytes per code, counting byte by byte and adding up is the faster way.
+_MOST_PLANES: Final = 5
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def count_keys(queries: Queries, codes: Bytes, labels: Bytes, out: Ints) -> None
         out: int64 ``(Q, 2 * (K + 1))``, added to in the rows of the queries' groups.
     """
     for tile in tiles(queries, codes.shape[0]):
-        buffer = DistanceBuffer(queries, to_words(codes[tile]))
+        buffer = DistanceBuffer(queries, codes[tile])
         keys = buffer.result
         count = _histogram_of(keys, out.shape[1])
         for group, mask in group_masks(queries, labels[tile]):
@@ -115,9 +118,9 @@ def count_keys(queries: Queries, codes: Bytes, labels: Bytes, out: Ints) -> None
 
 
 def tiles(queries: Queries, items: int) -> Iterator[slice]:
-    """Slices that cover ``items`` in steps whose words and masks fit into a cache."""
-    masks = max(1, queries.used_classes.size) * np.dtype(queries.key_type).itemsize
-    step = max(_LEAST_TILE, min(_TILE_ITEMS, _TILE_MASK_BYTES // masks))
+    """Slices that cover ``items`` in steps whose class masks stay small."""
+    most = 8 * _TILE_MASK_BYTES // max(1, queries.used_classes.size)
+    step = max(_LEAST_TILE, min(_TILE_ITEMS, most))
     for start in range(0, items, step):
         yield slice(start, min(items, start + step))
 
@@ -125,27 +128,56 @@ def tiles(queries: Queries, items: int) -> Iterator[slice]:
 class DistanceBuffer:
     """Distances from one query at a time to fixed items, in memory that is allocated once.
 
+    Args:
+        queries: whose distances will be asked for.
+        codes: packed codes of the n items.
+
     Attributes:
         result: unsigned ``(n,)``, the distances from the query that was asked for last.
     """
 
-    def __init__(self, queries: Queries, words: list[Array]) -> None:
-        self.result: Array = np.empty(words[0].shape, dtype=queries.key_type)
-        self._first, *self._others = [
-            (asked, word, np.empty_like(word))
-            for asked, word in zip(queries.words, words, strict=True)
-        ]
-        self._count = np.empty(words[0].shape, dtype=np.uint8)
+    def __init__(self, queries: Queries, codes: Bytes) -> None:
+        self.result: Array = np.empty(codes.shape[0], dtype=queries.key_type)
+        bytewise = codes.shape[1] <= _MOST_PLANES
+        self._sources = _Planes(queries, codes) if bytewise else _Words(queries, codes)
 
     def fill(self, query: int) -> None:
         """Compute the distances from one query."""
+        self._sources.fill(query, self.result)
+
+
+class _Planes:
+    """Codes as one row per byte position."""
+
+    def __init__(self, queries: Queries, codes: Bytes) -> None:
+        self._asked = queries.packed[:, :, None]
+        self._planes = np.ascontiguousarray(codes.T)
+        self._xor = np.empty_like(self._planes)
+
+    def fill(self, query: int, result: Array) -> None:
+        np.bitwise_xor(self._planes, self._asked[query], out=self._xor)
+        np.bitwise_count(self._xor, out=self._xor)
+        np.add.reduce(self._xor, axis=0, dtype=result.dtype, out=result)
+
+
+class _Words:
+    """Codes as one array per machine word."""
+
+    def __init__(self, queries: Queries, codes: Bytes) -> None:
+        self._first, *self._others = [
+            (asked, word, np.empty_like(word))
+            for asked, word in zip(queries.words, to_words(codes), strict=True)
+        ]
+        self._count = np.empty(codes.shape[0], dtype=np.uint8)
+
+    def fill(self, query: int, result: Array) -> None:
         asked, words, xor = self._first
         np.bitwise_xor(words, asked[query], out=xor)
-        np.bitwise_count(xor, out=self.result)
+        np.bitwise_count(xor, out=result)
         for asked, words, xor in self._others:
             np.bitwise_xor(words, asked[query], out=xor)
             np.bitwise_count(xor, out=self._count)
-            np.add(self.result, self._count, out=self.result)
+            np.add(result, self._count, out=result)
 
 
 def group_masks(queries: Queries, labels: Bytes) -> Iterator[tuple[QueryGroup, Array]]:
@@ -154,19 +186,16 @@ def group_masks(queries: Queries, labels: Bytes) -> Iterator[tuple[QueryGroup, A
     The array is overwritten for the next group.
     """
     masks = _class_masks(queries, labels)
-    merged = np.empty(labels.shape[0], dtype=queries.key_type)
+    items = labels.shape[0]
+    merged = np.empty(masks.shape[1], dtype=np.uint8)
+    scaled = np.empty(items, dtype=queries.key_type)
     for group in queries.groups:
-        first, *others = group.classes.tolist() or [None]
-        if first is None:
-            merged.fill(0)
-        elif not others:
-            yield group, masks[first]
-            continue
-        else:
-            np.bitwise_or(masks[first], masks[others[0]], out=merged)
-            for position in others[1:]:
-                np.bitwise_or(merged, masks[position], out=merged)
-        yield group, merged
+        merged.fill(0)
+        for position in group.classes.tolist():
+            np.bitwise_or(merged, masks[position], out=merged)
+        shared = np.unpackbits(merged, count=items, bitorder="little")
+        np.multiply(shared, queries.key_type(queries.bits + 1), out=scaled)
+        yield group, scaled
 
 
 def relevance(queries: Queries, labels: Bytes) -> Iterator[tuple[QueryGroup, Bools]]:
@@ -182,13 +211,13 @@ def relevance(queries: Queries, labels: Bytes) -> Iterator[tuple[QueryGroup, Boo
         yield group, shared != 0
 
 
-def _class_masks(queries: Queries, labels: Bytes) -> Array:
-    """``K + 1`` where an item has a class, else 0: one row ``(n,)`` per used class."""
+def _class_masks(queries: Queries, labels: Bytes) -> Bytes:
+    """A set bit where an item has a class: one row ``(ceil(n / 8),)`` per used class."""
     columns = np.ascontiguousarray(labels.T)
-    masks = np.empty((queries.used_classes.size, labels.shape[0]), dtype=queries.key_type)
+    masks = np.empty((queries.used_classes.size, -(-labels.shape[0] // 8)), dtype=np.uint8)
     for row, label in zip(masks, queries.used_classes.tolist(), strict=True):
         bit = columns[label // 8] & np.uint8(1 << (label % 8))
-        np.multiply(bit != 0, queries.key_type(queries.bits + 1), out=row)
+        row[:] = np.packbits(bit, bitorder="little")
     return masks
 
 

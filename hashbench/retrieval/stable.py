@@ -11,7 +11,7 @@ import numpy as np
 from hashbench.retrieval.checks import Array
 from hashbench.retrieval.harmonic import Floats, Ints
 from hashbench.retrieval.kernel import DistanceBuffer, Queries, relevance
-from hashbench.retrieval.packing import Bytes, to_words
+from hashbench.retrieval.packing import Bytes
 from hashbench.retrieval.tally import Tally
 
 # Precisions are summed as whole multiples of 2^-62 in two halves of 31 bits, so that the sum does
@@ -78,7 +78,7 @@ def stable_hits(
     progress = Progress(tally, length)
     for codes, labels in shards:
         whole = codes.shape[0] == tally.items
-        buffer = DistanceBuffer(queries, to_words(codes))
+        buffer = DistanceBuffer(queries, codes)
         distance = buffer.result
         for group, relevant in relevance(queries, labels):
             for query in group.members.tolist():
