@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from hashbench.errors import StoreError, UsageError
+from hashbench.errors import ModelError, StoreError, UsageError
+from hashbench.model_commands import app as model_app
 
 if TYPE_CHECKING:
     from hashbench.runner.progress import Reporter
@@ -33,6 +34,8 @@ app = typer.Typer(
     help="A benchmark of adversarial robustness for deep hashing retrieval.",
     epilog="Start with [bold]hashbench run[/bold], then [bold]hashbench report[/bold].",
 )
+
+app.add_typer(model_app, name="model")
 
 PluginFiles = Annotated[
     list[Path] | None,
@@ -53,7 +56,7 @@ def _spoken_errors() -> Iterator[None]:
     errors = Console(stderr=True)
     try:
         yield
-    except (UsageError, StoreError) as error:
+    except (UsageError, StoreError, ModelError) as error:
         errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(EXIT_USAGE)
     except OSError as error:
@@ -100,6 +103,13 @@ def run(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder to load the base model from, instead of training.")
     ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a defended model to evaluate; its card says the rest."),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, or mixed: bfloat16 in the backbone.")
+    ] = None,
     plugin: PluginFiles = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and an estimate; run nothing.")
@@ -123,16 +133,20 @@ def run(
             ("seed", seed),
             ("root", root),
             ("checkpoint", checkpoint),
+            ("model", model),
             ("plugin", plugin),
         )
         if value
     }
+    if model:
+        _refuse_beside_model(changes)
     changes["compute"] = {
         name: value
         for name, value in (
             ("attack_batch", attack_batch),
             ("threads", threads),
             ("device", device),
+            ("precision", precision),
         )
         if value is not None
     }
@@ -143,15 +157,17 @@ def run(
         raise UsageError(f"workers is {workers}, but must be 1 or more")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: there is a file of that name, expected a folder")
+    from hashbench.progress_bar import image_bar
     from hashbench.runner.estimate import estimate
     from hashbench.runner.plan import make_plan
     from hashbench.runner.run import missing_steps, run_plan
     from hashbench.runner.store import Store
 
-    plan = make_plan(chosen)
+    notes = Console(stderr=True)
+    with image_bar(notes) as progress:
+        plan = make_plan(chosen, progress)
     _warn_of_broken()
     missing = missing_steps(plan, Store(out))
-    notes = Console(stderr=True)
     if missing or dry_run:
         ahead = estimate(missing)
         notes.print(
@@ -283,6 +299,15 @@ def _suite(source: str | None, changes: dict[str, Any]) -> Suite:
     from hashbench.runner.suite import compose
 
     return compose(source, changes)
+
+
+def _refuse_beside_model(changes: dict[str, Any]) -> None:
+    """A model's card says what these options would."""
+    for name in ("dataset", "loss", "backbone", "bits", "defense", "seed", "checkpoint"):
+        if name in changes:
+            raise UsageError(
+                f"--{name} and --model: the model's card says its {name}; leave it out"
+            )
 
 
 def _use(files: list[Path] | None) -> None:

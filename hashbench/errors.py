@@ -22,5 +22,9 @@ class TrainingError(HashbenchError):
     """Training did not end in a usable model: its cells fail, the others go on."""
 
 
+class ModelError(HashbenchError):
+    """A model is not what its card says: its cells fail, the others go on."""
+
+
 class StoreError(HashbenchError):
     """A stored artifact is missing, damaged, or written by a newer hashbench."""

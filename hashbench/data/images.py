@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.errors import UsageError
+
+# Images that are read at a time where all of them are.
+_DIGEST_IMAGES = 500
+
+
+class Pixels(Protocol):
+    """Images that are read part by part: an array, or a view of a file on the disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, C, H, W)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """uint8."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images of a slice, or of an array of positions, in its order."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +40,19 @@ class ImageSet:
     Attributes:
         images: uint8 (N, C, H, W); `images / 255` is what a model sees.
         labels: uint8 (N, classes), multi-hot 0/1.
+        content: the SHA-256 of what the images were made from and of how; empty takes the pixels'
+            own, which means to read them all.
+        wide: the same images before their center crop, uint8 (N, C, H', W'), for trainings that
+            crop at random; None where there is no more of them than `images`.
     """
 
-    images: NDArray[np.uint8]
+    images: Pixels
     labels: NDArray[np.uint8]
+    content: str = ""
+    wide: Pixels | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != np.uint8:
+        if len(self.images.shape) != 4 or self.images.dtype != np.uint8:
             raise UsageError(
                 "images must be uint8 of shape (N, C, H, W), "
                 f"found {self.images.dtype} {self.images.shape}"
@@ -36,6 +63,8 @@ class ImageSet:
             )
         if self.labels.dtype != np.uint8 or self.labels.max(initial=0) > 1:
             raise UsageError("labels must be uint8 0 or 1")
+        if self.wide is not None and len(self.wide) != len(self.images):
+            raise UsageError(f"there are {len(self.images)} images, but {len(self.wide)} wide ones")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -48,10 +77,15 @@ class ImageSet:
     def digest(self) -> str:
         """SHA-256 over shapes, pixels and labels: equal sets have equal digests on any machine."""
         digest = hashlib.sha256()
-        array: NDArray[Any]
-        for array in (self.images, self.labels):
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+        digest.update(f"{self.images.dtype.str}{self.images.shape}".encode())
+        if self.content:
+            digest.update(self.content.encode())
+        else:
+            for start in range(0, len(self), _DIGEST_IMAGES):
+                part = self.images[start : start + _DIGEST_IMAGES]
+                digest.update(np.ascontiguousarray(part).data)
+        digest.update(f"{self.labels.dtype.str}{self.labels.shape}".encode())
+        digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
 
@@ -64,12 +98,16 @@ class RetrievalData:
         train: what models are trained on, and what an attacker's center codes come from.
         query: the images that are searched with, and attacked.
         database: what is searched; it may contain the train set, never a query.
+        transform: how the images were made from their files, in words; part of the protocol.
+        excluded: how many broken images were left out.
     """
 
     classes: tuple[str, ...]
     train: ImageSet
     query: ImageSet
     database: ImageSet
+    transform: str = "none"
+    excluded: int = 0
 
     def __post_init__(self) -> None:
         for name in ("train", "query", "database"):

@@ -23,6 +23,8 @@ class Protocol:
         normalize: what AP is divided by (see `hashbench.retrieval.Normalize`).
         ties: how equal Hamming distances are ordered (see `hashbench.retrieval.Ties`).
         relevance: when two images are relevant to each other.
+        transform: how the images were made from their files.
+        excluded: how many broken images were left out.
     """
 
     dataset: str
@@ -35,6 +37,8 @@ class Protocol:
     normalize: str = "retrieved"
     ties: str = "expected"
     relevance: str = "share at least one label"
+    transform: str = "none"
+    excluded: int = 0
 
     @property
     def hash(self) -> str:
@@ -65,5 +69,7 @@ def protocol_of(name: str, dataset: Dataset, data: RetrievalData) -> Protocol:
         database=len(data.database),
         classes=len(data.classes),
         split=digest.hexdigest(),
-        top_k=dataset.top_k,
+        top_k=dataset.list_length(),
+        transform=data.transform,
+        excluded=data.excluded,
     )

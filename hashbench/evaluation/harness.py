@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hashbench.data.images import Pixels
 from hashbench.errors import PluginError, UsageError
 from hashbench.evaluation.goal import Goal, Known
 from hashbench.evaluation.randomness import QueryRandom
@@ -71,7 +72,7 @@ class AttackOutcome:
 def run_attack(
     attack: Attack,
     model: HashModel,
-    pixels: NDArray[np.uint8],
+    pixels: Pixels,
     view: AttackerView,
     threat: Threat,
     seeds: Sequence[int],

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from hashbench.errors import UsageError
 from hashbench.hashing.model import HashModel
 
-SCHEMA = 1
+SCHEMA = 2
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
 
@@ -35,6 +35,15 @@ class ModelCard:
         protocol: the protocol's hash.
         seed: the cell's seed.
         recipe: every setting of the training.
+        training: what the reports say of it: the base training, the budget, threads and device.
+        shape: (C, H, W) of the images that the model was built for; empty in format 1.
+        wraps: whether the defense is a wrapper around these weights, not a training of them.
+        protocol_card: the protocol's fields, so that a difference can be named.
+        clean: mAP on the clean queries by its canonical name, in `[0, 1]`; empty where it was not
+            measured.
+        weights: SHA-256 of the weights' file.
+        versions: of the programs that made it.
+        licence: under which the weights are handed on.
         schema: version of this format.
     """
 
@@ -46,6 +55,14 @@ class ModelCard:
     protocol: str
     seed: int
     recipe: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    shape: tuple[int, ...] = ()
+    wraps: bool = False
+    protocol_card: dict[str, Any] = field(default_factory=dict)
+    clean: dict[str, float] = field(default_factory=dict)
+    weights: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    licence: str = ""
     schema: int = SCHEMA
 
 
@@ -90,7 +107,7 @@ def read_card(folder: Path) -> ModelCard:
             f"this hashbench reads up to {SCHEMA}: update it"
         )
     try:
-        return ModelCard(**fields)
+        return ModelCard(**{**fields, "shape": tuple(fields.get("shape", ()))})
     except TypeError as error:
         raise UsageError(f"checkpoint {folder}: {CARD} is no model card ({error})") from None
 

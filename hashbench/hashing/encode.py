@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hashbench.data.images import Pixels
 from hashbench.errors import TrainingError
 from hashbench.hashing.model import HashModel, codes_of
 
@@ -43,7 +44,7 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 @torch.no_grad()
-def encode(model: HashModel, pixels: NDArray[np.uint8] | NDArray[np.float32]) -> Encoded:
+def encode(model: HashModel, pixels: Pixels | NDArray[np.float32]) -> Encoded:
     """Codes of all images.
 
     Args:
@@ -71,7 +72,7 @@ def encode(model: HashModel, pixels: NDArray[np.uint8] | NDArray[np.float32]) ->
 
 
 @torch.no_grad()
-def outputs_of(model: HashModel, pixels: NDArray[np.uint8]) -> Tensor:
+def outputs_of(model: HashModel, pixels: Pixels) -> Tensor:
     """Outputs of all images, (N, K), in the same batches and mode as `encode`."""
     with evaluating(model):
         return torch.cat(

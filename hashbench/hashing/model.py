@@ -18,23 +18,33 @@ class HashModel(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, net: BackboneNet, bits: int) -> None:
+    def __init__(self, net: BackboneNet, bits: int, *, mixed: bool = False) -> None:
         """Put a fresh hash layer on a backbone.
 
         Args:
             net: the network with its normalisation and number of features.
             bits: code length K, at least 1.
+            mixed: run the backbone in bfloat16 where torch finds it safe (autocast). The hash layer
+                stays in float32, since a tanh in bfloat16 is 1 from 3.5 on and has no gradient.
         """
         super().__init__()
         self.bits = bits
+        self.mixed = mixed
         self.register_buffer("mean", torch.tensor(net.mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(net.std).view(1, -1, 1, 1))
         self.backbone = net.module
         self.hash_layer = nn.Linear(net.features, bits)
+        if net.hash_std is not None:
+            nn.init.normal_(self.hash_layer.weight, std=net.hash_std)
+            nn.init.zeros_(self.hash_layer.bias)
 
     def logits(self, images: Tensor) -> Tensor:
         """The hash layer's values z, (B, K), for images (B, C, H, W) in `[0, 1]`."""
-        logits: Tensor = self.hash_layer(self.backbone((images - self.mean) / self.std))
+        # One channel against a mean of three gives three: this is how a backbone sees grey images.
+        normalised = (images - self.mean) / self.std
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.mixed):
+            features = self.backbone(normalised)
+        logits: Tensor = self.hash_layer(features.float())
         return logits
 
     def outputs(self, images: Tensor, alpha: float = 1.0) -> Tensor:

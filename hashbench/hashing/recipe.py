@@ -11,6 +11,7 @@ from torch.nn import Parameter
 
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
+from hashbench.hashing.augment import Augment
 
 
 class OptimizerName(StrEnum):
@@ -35,6 +36,7 @@ class Recipe:
         gamma: that factor.
         float_milestones: keep the steps of the milestones as fractions, as CgAT's script does: one
             that is no whole number then never comes, so its decay never happens.
+        augment: what is done at random to each image of a batch.
     """
 
     epochs: int
@@ -46,6 +48,7 @@ class Recipe:
     milestones: tuple[float, ...] = (0.5, 0.75)
     gamma: float = 0.1
     float_milestones: bool = False
+    augment: Augment = Augment.NONE
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 0), ("batch", 1)):
@@ -53,6 +56,8 @@ class Recipe:
                 raise UsageError(f"{name} must be {least} or more, found {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise UsageError(f"learning_rate must be above 0, found {self.learning_rate}")
+        if any(not 0 < fraction <= 1 for fraction in self.milestones):
+            raise UsageError(f"milestones must lie in (0, 1], found {list(self.milestones)}")
 
     def build_optimizer(self, parameters: Iterable[Parameter]) -> torch.optim.Optimizer:
         """The optimiser over these parameters."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hashbench.data.images import Pixels
 from hashbench.errors import TrainingError
 from hashbench.hashing.encode import as_images, device_of
 from hashbench.hashing.model import HashModel
@@ -62,7 +63,7 @@ def train(
     model: HashModel,
     objective: Objective,
     recipe: Recipe,
-    pixels: NDArray[np.uint8],
+    pixels: Pixels,
     labels: NDArray[np.uint8],
     orders: Iterable[torch.Tensor],
     *,

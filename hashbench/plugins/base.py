@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from abc import ABC
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 from hashbench.errors import UsageError
@@ -22,6 +23,13 @@ class Plugin(ABC):
     """A frozen dataclass whose fields are its parameters, with a card that a decorator sets."""
 
     card: ClassVar[Card]
+
+    def reads(self) -> tuple[Path, ...]:
+        """Files whose content decides what the plugin does, such as weights; by default none.
+
+        Their SHA-256 becomes part of every key that the plugin is part of.
+        """
+        return ()
 
 
 PluginT = TypeVar("PluginT", bound=Plugin)

@@ -6,6 +6,7 @@ Types that need torch are named for type checkers only, so listing plugins costs
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -118,7 +119,14 @@ class Backbone(Plugin):
 
     @abstractmethod
     def build(self, images: InputSpec) -> BackboneNet:
-        """Build the network with fresh weights from torch's current random state."""
+        """Build the network; fresh weights are drawn from torch's current random state."""
+
+    def bare(self) -> Backbone:
+        """The same network without its pretrained weights, for weights that are loaded after it.
+
+        By default itself. Normalisation lies in the loaded weights too.
+        """
+        return self
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,21 @@ class Dataset(Plugin):
 
     eps: ClassVar[Eps] = Eps.parse("8/255")
     """The radius that a run takes when it names none."""
+
+    def list_length(self) -> int | None:
+        """Length of the ranked list; by default `top_k`."""
+        return self.top_k
+
+    def prepare(self, root: Path | None, progress: Callable[[int, int], None]) -> None:
+        """Do once what makes every later `load` quick, such as decoding files; by default nothing.
+
+        Args:
+            root: as for `load`.
+            progress: told (done, total), in images.
+
+        Raises:
+            UsageError: as `load`.
+        """
 
     @abstractmethod
     def load(self, root: Path | None) -> RetrievalData:

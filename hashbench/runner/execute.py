@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hashbench.data.images import RetrievalData
-from hashbench.errors import UsageError
+from hashbench.data.images import Pixels, RetrievalData
+from hashbench.errors import ModelError, UsageError
 from hashbench.evaluation.harness import AttackerView, run_attack
 from hashbench.evaluation.threat import Threat
+from hashbench.hashing.augment import augmented
 from hashbench.hashing.checkpoint import (
     CARD,
     WEIGHTS,
@@ -33,16 +34,19 @@ from hashbench.hashing.checkpoint import (
 from hashbench.hashing.encode import encode, outputs_of
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.objective import BoundLoss
+from hashbench.hashing.recipe import Recipe
 from hashbench.hashing.setup import DefenseSetup, LossSetup
 from hashbench.hashing.trainer import PlainObjective, random_orders, train
 from hashbench.plugins.contracts import Dataset, TrainedDefense, WrappingDefense
 from hashbench.plugins.parameters import canonical
 from hashbench.retrieval import center_codes
+from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.scoring import score_attack, score_clean
 from hashbench.runner.steps import (
     AdversarialCodes,
     BaseModel,
     DefendedModel,
+    GivenModel,
     ModelCodes,
     Scores,
     Setting,
@@ -50,11 +54,15 @@ from hashbench.runner.steps import (
     Step,
 )
 from hashbench.runner.store import Store
-from hashbench.runner.suite import Compute
+from hashbench.runner.suite import MIXED, Compute
 from hashbench.seeds import seed_of
 
 Progress = Callable[[int, int], None]
 """(done, total), in the step's own units."""
+
+CLAIM_TOLERANCE = 0.002
+"""By how much mAP may differ from a card's: another processor adds floats in another order, which
+turns an output here and there; a wrong transform or a wrong split costs far more."""
 
 CODES = "codes.npz"
 SCORES = "scores.json"
@@ -157,7 +165,7 @@ def load_data(dataset: Dataset, root: Any) -> RetrievalData:
 
 def _compute(step: Step) -> Compute:
     match step:
-        case BaseModel() | DefendedModel():
+        case BaseModel() | DefendedModel() | GivenModel():
             return step.setting.compute
         case ModelCodes():
             return step.model.setting.compute
@@ -172,6 +180,8 @@ def _make(step: Step, store: Store, progress: Progress) -> Mapping[str, bytes]:
             return _base_model(step, progress)
         case DefendedModel():
             return _defended_model(step, store, progress)
+        case GivenModel():
+            return _given_model(step)
         case ModelCodes():
             return _model_codes(step, store)
         case AdversarialCodes():
@@ -194,7 +204,7 @@ def _base_model(step: BaseModel, progress: Progress) -> Mapping[str, bytes]:
         model,
         PlainObjective(model, loss),
         step.recipe,
-        data.train.images,
+        _reader(setting, data, step.recipe, "base"),
         data.train.labels,
         random_orders(len(data.train), step.recipe.epochs, _seed(setting, "order", "base")),
         progress=progress,
@@ -216,7 +226,7 @@ def _defended_model(step: DefendedModel, store: Store, progress: Progress) -> Ma
             f"defense '{defense.card.name}' is neither a TrainedDefense nor a WrappingDefense"
         )
     data = load_data(setting.source.dataset, setting.source.root)
-    model = _load_base(step.base, store)
+    model = _stored(step.base, setting, store)
     device = torch.device(setting.compute.device)
     recipe = defense.recipe(step.budget)
     objective = defense.objective(
@@ -234,7 +244,7 @@ def _defended_model(step: DefendedModel, store: Store, progress: Progress) -> Ma
         model,
         objective,
         recipe,
-        data.train.images,
+        _reader(setting, data, recipe, "defense"),
         data.train.labels,
         random_orders(len(data.train), recipe.epochs, _seed(setting, "order", "defense")),
         progress=progress,
@@ -247,6 +257,15 @@ def _defended_model(step: DefendedModel, store: Store, progress: Progress) -> Ma
     }
 
 
+def _given_model(step: GivenModel) -> Mapping[str, bytes]:
+    """The weights as they were found: a store holds all that its results come from."""
+    if content_hash(step.folder / WEIGHTS) != step.weights:
+        raise UsageError(f"model {step.folder}: {WEIGHTS} changed while the run went on")
+    load_checkpoint(step.folder, new_model(step.setting, bare=True))
+    names = (WEIGHTS, CARD)
+    return {name: (step.folder / name).read_bytes() for name in names}
+
+
 def _model_codes(step: ModelCodes, store: Store) -> Mapping[str, bytes]:
     source = step.model.setting.source
     data = load_data(source.dataset, source.root)
@@ -256,7 +275,23 @@ def _model_codes(step: ModelCodes, store: Store) -> Mapping[str, bytes]:
         encoded = encode(model, getattr(data, name).images)
         arrays[name] = encoded.codes
         arrays[f"{name}_saturated"] = np.array(encoded.saturated)
+    if isinstance(step.model, GivenModel):
+        check_claim(step.model, score_clean(arrays, data, source.protocol).metrics)
     return {CODES: _npz(arrays)}
+
+
+def check_claim(model: GivenModel, measured: Mapping[str, float]) -> None:
+    """Refuse a model that does not give the clean mAP that its card claims.
+
+    Raises:
+        ModelError: it differs by more than `CLAIM_TOLERANCE`; no number of it may be ranked.
+    """
+    for name, claimed in model.clean:
+        if abs(measured[name] - claimed) > CLAIM_TOLERANCE:
+            raise ModelError(
+                f"model {model.folder}: its card claims a clean {name} of {100 * claimed:.2f} %, "
+                f"but here it gives {100 * measured[name]:.2f} %"
+            )
 
 
 def _adversarial_codes(
@@ -303,24 +338,34 @@ def _scores(step: Scores, store: Store) -> Mapping[str, bytes]:
     }
 
 
-def new_model(setting: Setting) -> HashModel:
-    """A model with fresh weights, drawn from the cell's seed."""
+def new_model(setting: Setting, *, bare: bool = False) -> HashModel:
+    """A model with fresh weights, drawn from the cell's seed.
+
+    Args:
+        setting: of the cell.
+        bare: without pretrained weights, since others will be loaded.
+    """
+    backbone = setting.backbone.bare() if bare else setting.backbone
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(setting, "weights"))
-        net = setting.backbone.build(setting.source.images)
-        model = HashModel(net, setting.bits)
+        net = backbone.build(setting.source.images)
+        model = HashModel(net, setting.bits, mixed=setting.compute.precision == MIXED)
     return model.to(setting.compute.device).eval()
 
 
-def load_model(step: DefendedModel, store: Store) -> HashModel:
+def load_model(step: DefendedModel | GivenModel, store: Store) -> HashModel:
     """The defended model of a finished step, in eval mode."""
+    if isinstance(step, GivenModel):
+        given = _stored(step, step.setting, store)
+        return given if step.wrapper is None else step.wrapper.wrap(given).eval()
     if isinstance(step.defense, WrappingDefense):
-        return step.defense.wrap(_load_base(step.base, store)).eval()
-    return load_checkpoint(store.file(step.address, WEIGHTS).parent, new_model(step.setting))
+        return step.defense.wrap(_stored(step.base, step.setting, store)).eval()
+    return _stored(step, step.setting, store)
 
 
-def _load_base(step: BaseModel, store: Store) -> HashModel:
-    return load_checkpoint(store.file(step.address, WEIGHTS).parent, new_model(step.setting))
+def _stored(step: Step, setting: Setting, store: Store) -> HashModel:
+    folder = store.file(step.address, WEIGHTS).parent
+    return load_checkpoint(folder, new_model(setting, bare=True))
 
 
 def _bound_loss(setting: Setting, data: RetrievalData) -> BoundLoss:
@@ -333,6 +378,11 @@ def _bound_loss(setting: Setting, data: RetrievalData) -> BoundLoss:
     ).to(setting.compute.device)
 
 
+def _reader(setting: Setting, data: RetrievalData, recipe: Recipe, what: str) -> Pixels:
+    seed = _seed(setting, "augment", what)
+    return augmented(data.train.images, data.train.wide, recipe.augment, seed)
+
+
 def _seed(setting: Setting, *purpose: object) -> int:
     """A stream of this cell. Named without bits, radius or parameters, so that settings are paired:
     the same query starts from the same random point in each.
@@ -341,6 +391,7 @@ def _seed(setting: Setting, *purpose: object) -> int:
 
 
 def _card(setting: Setting, defense: str, recipe: dict[str, Any]) -> ModelCard:
+    images = setting.source.images
     return ModelCard(
         backbone=canonical(setting.backbone),
         bits=setting.bits,
@@ -350,6 +401,7 @@ def _card(setting: Setting, defense: str, recipe: dict[str, Any]) -> ModelCard:
         protocol=setting.source.protocol.hash,
         seed=setting.seed,
         recipe=recipe,
+        shape=(images.channels, images.height, images.width),
     )
 
 

@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.parameters import resolved
 
@@ -24,12 +25,27 @@ def sha256_of(data: Any) -> str:
 
 def describe(plugin: Plugin) -> dict[str, Any]:
     """A plugin as part of a key: name, version, every parameter resolved, hash of its source."""
-    return {
+    described = {
         "name": plugin.card.name,
         "version": plugin.card.version,
         "parameters": resolved(plugin),
         "source": source_hash(type(plugin)),
     }
+    files = [content_hash(path) for path in plugin.reads()]
+    return {**described, "files": files} if files else described
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 @cache

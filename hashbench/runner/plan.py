@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from hashbench import plugins
-from hashbench.data.protocol import Protocol, protocol_of
+from hashbench.data.protocol import Protocol
 from hashbench.eps import Eps
-from hashbench.errors import HashbenchError, UsageError
-from hashbench.hashing.backbone import InputSpec
+from hashbench.errors import UsageError
+from hashbench.hashing.augment import Augment
 from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint, read_card
 from hashbench.hashing.recipe import Budget, OptimizerName, Recipe
-from hashbench.plugins.base import Plugin
 from hashbench.plugins.contracts import Attack, Backbone, Dataset, Defense, Loss
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.parameters import Spec, build, canonical, coerce
+from hashbench.plugins.parameters import canonical, coerce
 from hashbench.runner.cell import CLEAN, Cell
 from hashbench.runner.execute import load_data, new_model
-from hashbench.runner.fingerprint import describe, sha256_of
+from hashbench.runner.fingerprint import content_hash, describe, sha256_of
+from hashbench.runner.given import given_model
+from hashbench.runner.resolve import Progress, read_source, resolve, silent
 from hashbench.runner.steps import (
     AdversarialCodes,
     BaseModel,
     DefendedModel,
+    GivenModel,
     ModelCodes,
     Scores,
     Setting,
-    Source,
     Step,
 )
 from hashbench.runner.suite import Suite
-
-PluginT = TypeVar("PluginT", bound=Plugin)
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,12 @@ class Plan:
         return sha256_of([[asdict(cell.cell), cell.scores.key] for cell in self.cells])[:20]
 
 
-def make_plan(suite: Suite) -> Plan:
+def make_plan(suite: Suite, progress: Progress = silent) -> Plan:
     """Resolve every plugin, load the data, and lay out cells and steps.
+
+    Args:
+        suite: what is asked for.
+        progress: told of what is read, for data sets that decode files when they are first used.
 
     Raises:
         UsageError: an unknown plugin or parameter, a missing folder, a checkpoint that
@@ -112,17 +114,26 @@ def make_plan(suite: Suite) -> Plan:
         raise UsageError(f"compute.device is '{suite.compute.device}', expected cpu or cuda")
     if suite.checkpoint is not None:
         _check_base(suite)
-    losses = [_plugin(Kind.LOSS, Loss, spec) for spec in suite.loss]
-    backbones = [_plugin(Kind.BACKBONE, Backbone, spec) for spec in suite.backbone]
-    defenses = [_plugin(Kind.DEFENSE, Defense, spec) for spec in suite.defense]
+    losses = [resolve(Kind.LOSS, Loss, spec) for spec in suite.loss]
+    backbones = [resolve(Kind.BACKBONE, Backbone, spec) for spec in suite.backbone]
+    defenses = [resolve(Kind.DEFENSE, Defense, spec) for spec in suite.defense]
     # 'none' asks for the clean cells, which every model gets anyway.
-    attacks = [_plugin(Kind.ATTACK, Attack, spec) for spec in suite.attack if str(spec) != CLEAN]
+    attacks = [resolve(Kind.ATTACK, Attack, spec) for spec in suite.attack if str(spec) != CLEAN]
     cells: dict[Cell, Scores] = {}
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, dict[str, Any]] = {}
-    for spec in suite.dataset:
-        dataset = _plugin(Kind.DATASET, Dataset, spec)
-        source = _source(dataset, suite.root)
+    for folder in suite.model:
+        given = given_model(folder, suite.root, suite.compute, progress)
+        source = given.step.setting.source
+        protocols[source.protocol.hash] = source.protocol
+        trainings[given.cell.training] = given.training
+        radii = suite.eps or (type(source.dataset).eps,)
+        for attack, eps, scores in _scores_of(given.step, attacks, radii):
+            cells[replace(given.cell, attack=attack, eps=eps)] = scores
+    # The models' cards take the place of the grid.
+    for spec in () if suite.model else suite.dataset:
+        dataset = resolve(Kind.DATASET, Dataset, spec)
+        source = read_source(dataset, suite.root, progress)
         protocols[source.protocol.hash] = source.protocol
         radii = suite.eps or (type(dataset).eps,)
         budget = _budget(suite, radii)
@@ -176,45 +187,12 @@ def ancestors(step: Step) -> Iterator[Step]:
 
 
 def _scores_of(
-    model: DefendedModel, attacks: list[Attack], radii: tuple[Eps, ...]
+    model: DefendedModel | GivenModel, attacks: list[Attack], radii: tuple[Eps, ...]
 ) -> Iterator[tuple[str, str, Scores]]:
     codes = ModelCodes(model)
     yield CLEAN, "0", Scores(codes, None)
     for attack, eps in itertools.product(attacks, radii):
         yield canonical(attack), str(eps), Scores(codes, AdversarialCodes(codes, attack, eps))
-
-
-def _plugin(kind: Kind, contract: type[PluginT], spec: Spec) -> PluginT:
-    entry = plugins.registry(kind).find(kind, spec.name)
-    if not issubclass(entry.plugin, contract):
-        raise UsageError(
-            f"{kind} '{spec.name}' of {entry.origin} is no subclass of "
-            f"hashbench.plugins.{contract.__name__}"
-        )
-    return build(entry.plugin, dict(spec.given), spec.preset)
-
-
-def _source(dataset: Dataset, root: Path | None) -> Source:
-    if dataset.needs_root and root is None:
-        raise UsageError(
-            f"dataset '{dataset.card.name}' is read from a folder: name it with --root FOLDER"
-        )
-    if root is not None and not root.is_dir():
-        raise UsageError(f"root {root}: no such folder")
-    try:
-        data = load_data(dataset, root if dataset.needs_root else None)
-    except HashbenchError:
-        raise
-    except Exception as error:  # a plugin may raise anything
-        raise UsageError(
-            f"dataset '{dataset.card.name}' cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
-    return Source(
-        dataset=dataset,
-        root=root if dataset.needs_root else None,
-        protocol=protocol_of(canonical(dataset), dataset, data),
-        images=InputSpec.of(data.train),
-    )
 
 
 def _budget(suite: Suite, radii: tuple[Eps, ...]) -> Budget:
@@ -244,6 +222,7 @@ def _training(suite: Suite, budget: Budget) -> dict[str, Any]:
 def _base(setting: Setting, suite: Suite) -> BaseModel:
     fields = asdict(suite.training)
     fields["optimizer"] = coerce(fields["optimizer"], OptimizerName, "training.optimizer")
+    fields["augment"] = coerce(fields["augment"], Augment, "training.augment")
     recipe = Recipe(**fields)
     if suite.checkpoint is None:
         return BaseModel(setting, recipe)
@@ -285,4 +264,4 @@ def _weights_hash(folder: Path) -> str:
     path = folder / WEIGHTS
     if not path.is_file():
         raise UsageError(f"checkpoint {folder}: there is no {WEIGHTS} in it")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return content_hash(path)

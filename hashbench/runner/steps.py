@@ -59,7 +59,7 @@ class Setting:
     Attributes:
         source: the data.
         loss, backbone, bits, seed: of the cell.
-        compute: threads, batch and device.
+        compute: threads, batch, device and precision.
     """
 
     source: Source
@@ -79,6 +79,7 @@ class Setting:
             "seed": self.seed,
             "threads": self.compute.threads,
             "device": self.compute.device,
+            "precision": self.compute.precision,
         }
 
     @property
@@ -202,10 +203,52 @@ class DefendedModel(Step):
 
 
 @dataclass(frozen=True)
+class GivenModel(Step):
+    """Take over a defended model that was made elsewhere.
+
+    Attributes:
+        setting: what its card says.
+        defense: its canonical name.
+        wrapper: the defense, where it wraps the weights at hand instead of having trained them.
+        folder: where the model lies.
+        weights: the SHA-256 of its weights, which stands for the folder in the key.
+        clean: the mAP on clean queries that its card claims, by metric.
+    """
+
+    setting: Setting
+    defense: str
+    wrapper: WrappingDefense | None
+    folder: Path
+    weights: str
+    clean: tuple[tuple[str, float], ...]
+    kind = "model"
+
+    @property
+    def upstream(self) -> tuple[Step, ...]:
+        """Nothing."""
+        return ()
+
+    @property
+    def label(self) -> str:
+        """As if it had been made here: what draws from a seed draws the same."""
+        return f"{self.defense} {self.setting.slug}"
+
+    def described(self) -> dict[str, Any]:
+        """The card's setting, the weights, and the code that runs them."""
+        return {
+            **self.setting.described(),
+            "defense": self.defense if self.wrapper is None else describe(self.wrapper),
+            "weights": self.weights,
+            "clean": dict(self.clean),
+            "code": _code("hashing"),
+        }
+
+
+@dataclass(frozen=True)
 class ModelCodes(Step):
     """Codes of train set, queries and database under one model."""
 
-    model: DefendedModel
+    model: DefendedModel | GivenModel
     kind = "codes"
 
     @property

@@ -17,6 +17,8 @@ from hashbench.plugins.parameters import Spec, coerce
 from hashbench.plugins.suggestions import did_you_mean
 
 QUICK = "quick"
+MIXED = "mixed"
+PRECISIONS = ("float32", MIXED)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class Training:
     learning_rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    gamma: float = 0.1
+    augment: str = "none"
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,14 @@ class Compute:
         threads: of torch, per cell.
         attack_batch: queries that are attacked together.
         device: `cpu` or `cuda`.
+        precision: `float32`, or `mixed`: the network under the hash layer runs in bfloat16, in
+            training, attacks and codes alike.
     """
 
     threads: int = 1
     attack_batch: int = 500
     device: str = "cpu"
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,8 @@ class Suite:
         training, budget, compute: see their classes.
         root: the folder of data sets that need one.
         checkpoint: a folder to take the base model from, instead of training it.
+        model: folders of defended models to evaluate as they are; their cards say what the lists
+            of data sets, losses, backbones, bits, defenses and seeds would.
         plugin: Python files with further plugins.
     """
 
@@ -92,6 +102,7 @@ class Suite:
     compute: Compute
     root: Path | None = None
     checkpoint: Path | None = None
+    model: tuple[Path, ...] = ()
     plugin: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
@@ -111,6 +122,10 @@ class Suite:
         ):
             if value < least:
                 raise UsageError(f"{where} is {value}, but must be {least} or more")
+        if self.compute.precision not in PRECISIONS:
+            raise UsageError(
+                f"compute.precision is '{self.compute.precision}', expected float32 or mixed"
+            )
         if self.training.learning_rate <= 0:
             raise UsageError(
                 f"training.learning_rate is {self.training.learning_rate}, but must be above 0"
@@ -205,8 +220,9 @@ def _read(source: str | Path) -> dict[str, Any]:
     if not given:
         raise UsageError(f"suite {path}: it is empty; name at least a defense or an attack")
     given.setdefault("name", path.stem)
-    if "plugin" in given:
-        given["plugin"] = [_from(path.parent, value) for value in _many(given["plugin"])]
+    for key in ("plugin", "model"):
+        if key in given:
+            given[key] = [_from(path.parent, value) for value in _many(given[key])]
     for key in ("root", "checkpoint"):
         if key in given:
             given[key] = _from(path.parent, given[key])
@@ -257,6 +273,7 @@ def _build(before: Mapping[str, Any], changes: Mapping[str, Any], where: str) ->
             compute=_table(Compute, before, changes, "compute"),
             root=_path(merged.get("root"), "root"),
             checkpoint=_path(merged.get("checkpoint"), "checkpoint"),
+            model=tuple(Path(str(value)) for value in _many(merged.get("model"))),
             plugin=tuple(Path(str(value)) for value in _many(merged.get("plugin"))),
         )
     except UsageError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import resource
 import subprocess
 import sys
@@ -61,6 +63,11 @@ def test_help_imports_no_torch(tmp_path: Path) -> None:
         (["run", "--dataset", "fashion-mnist"], ["--root"]),
         (["run", "--dataset", "fashion-mnist", "--root", "nowhere"], ["nowhere: no such folder"]),
         (["run", "--checkpoint", "nowhere"], ["checkpoint nowhere", "no such folder"]),
+        (["run", "--model", "nowhere"], ["checkpoint nowhere", "no such folder"]),
+        (["run", "--model", "m", "--bits", "8"], ["--bits and --model", "card"]),
+        (["run", "--precision", "half"], ["compute.precision is 'half'", "mixed"]),
+        (["model", "export", "nowhere", "--to", "m"], ["nowhere", "no such folder"]),
+        (["model", "check", "nowhere"], ["nowhere", "no such folder"]),
         (["run", "--plugin", "nowhere.py"], ["nowhere.py", "no such file"]),
         (["run", "--defence", "cgat"], ["--defense"]),
         (["report", "nowhere"], ["nowhere", "no such folder"]),
@@ -166,6 +173,29 @@ def test_a_dry_run_runs_nothing(hashbench: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_model_is_handed_on(hashbench: Command, tmp_path: Path) -> None:
+    asked = ["--plugin", TINY, "--attack", "pgd-hamming:steps=2"]
+    first = ["--dataset", "tiny", "--defense", "cgat:epochs=1", "--bits", "8", "--out", "made"]
+    hashbench("run", *asked, *first)
+    told = hashbench("model", "export", "made", "--defense", "cgat", "--to", "model").stderr
+    assert re.search(r"model: cgat:epochs=1 on tiny, 8 bits, seed 0, clean map \d+\.\d\d %", told)
+    assert "there already" in hashbench("model", "export", "made", "--to", "model", expect=2).stderr
+    again = hashbench("model", "check", "model", "--plugin", TINY).stdout
+    assert "it still does" in again
+    (tmp_path / "made").rename(tmp_path / "away")
+    hashbench("run", "--model", "model", *asked, "--out", "found")
+    tables = [hashbench("report", name, "--format", "csv").stdout for name in ("away", "found")]
+    assert tables[0] == tables[1]
+    card = tmp_path / "model" / "card.json"
+    fields = json.loads(card.read_text())
+    fields["clean"]["map"] += 0.1
+    card.write_text(json.dumps(fields))
+    lies = hashbench("model", "check", "model", "--plugin", TINY, expect=1)
+    assert "it does NOT" in lies.stdout
+    failed = hashbench("run", "--model", "model", *asked, "--out", "lies", expect=1)
+    assert "its card claims a clean map" in failed.stderr
+
+
 def test_a_checkpoint_replaces_training(hashbench: Command, tmp_path: Path) -> None:
     (tmp_path / "short.toml").write_text("[training]\nepochs = 1\n")
     one = ("run", "short.toml", *FEW, "--defense", "none", "--attack", "noise")

@@ -13,6 +13,7 @@ import pytest
 from hashbench import Eps, plugins
 from hashbench.data import Protocol
 from hashbench.hashing import Budget, InputSpec, OptimizerName, Recipe
+from hashbench.hashing.augment import Augment
 from hashbench.plugins import Attack, Backbone, Dataset, Defense, Loss, attack
 from hashbench.plugins.parameters import resolved
 from hashbench.runner import fingerprint, steps
@@ -126,6 +127,7 @@ RECIPES = variants(
     milestones=(0.5,),
     gamma=0.2,
     float_milestones=True,
+    augment=Augment.FLIP,
 )
 PROTOCOLS = variants(
     PROTOCOL,
@@ -139,6 +141,8 @@ PROTOCOLS = variants(
     normalize="capped",
     ties="stable",
     relevance="same labels",
+    transform="center crop 224",
+    excluded=1,
 )
 BUDGETS = variants(ASKED.budget, epochs=3, inner_steps=8, eps=Eps.parse("9/255"))
 
@@ -150,6 +154,7 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"seed": 1}, FROM_BASE),
     ({"compute": Compute(threads=2)}, FROM_BASE),
     ({"compute": Compute(device="cuda")}, FROM_BASE),
+    ({"compute": Compute(precision="mixed")}, FROM_BASE),
     ({"checkpoint": Path("model"), "weights": "7" * 64}, FROM_BASE),
     *(({"recipe": recipe}, FROM_BASE) for recipe in RECIPES),
     *(({"protocol": protocol}, FROM_BASE) for protocol in PROTOCOLS),
@@ -185,6 +190,7 @@ def test_every_field_of_recipe_budget_protocol_and_compute_is_tried() -> None:
         "threads",
         "attack_batch",
         "device",
+        "precision",
     }
 
 

@@ -1,0 +1,76 @@
+"""From names to plugins, and from a data set to what cells are made of. Loads data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from hashbench import plugins
+from hashbench.data.protocol import protocol_of
+from hashbench.errors import HashbenchError, UsageError
+from hashbench.hashing.backbone import InputSpec
+from hashbench.plugins.base import Plugin
+from hashbench.plugins.contracts import Dataset
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.parameters import Spec, build, canonical
+from hashbench.runner.execute import load_data
+from hashbench.runner.steps import Source
+
+PluginT = TypeVar("PluginT", bound=Plugin)
+Progress = Callable[[int, int], None]
+"""(done, total), in images."""
+
+
+def silent(done: int, total: int) -> None:
+    """Nobody is told."""
+
+
+def resolve(kind: Kind, contract: type[PluginT], spec: Spec) -> PluginT:
+    """The plugin of a name, built with its parameters.
+
+    Raises:
+        UsageError: no such plugin or parameter, or one that is not of the contract.
+    """
+    entry = plugins.registry(kind).find(kind, spec.name)
+    if not issubclass(entry.plugin, contract):
+        raise UsageError(
+            f"{kind} '{spec.name}' of {entry.origin} is no subclass of "
+            f"hashbench.plugins.{contract.__name__}"
+        )
+    return build(entry.plugin, dict(spec.given), spec.preset)
+
+
+def read_source(dataset: Dataset, root: Path | None, progress: Progress = silent) -> Source:
+    """Load a data set and draw up its protocol card.
+
+    Args:
+        dataset: the plugin.
+        root: the folder that the user named, for data sets that need one.
+        progress: told of files that are decoded for the first time.
+
+    Raises:
+        UsageError: the folder is missing, or does not hold the data set.
+    """
+    if dataset.needs_root and root is None:
+        raise UsageError(
+            f"dataset '{dataset.card.name}' is read from a folder: name it with --root FOLDER"
+        )
+    if root is not None and not root.is_dir():
+        raise UsageError(f"root {root}: no such folder")
+    where = root if dataset.needs_root else None
+    try:
+        dataset.prepare(where, progress)
+        data = load_data(dataset, where)
+    except HashbenchError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        raise UsageError(
+            f"dataset '{dataset.card.name}' cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+    return Source(
+        dataset=dataset,
+        root=where,
+        protocol=protocol_of(canonical(dataset), dataset, data),
+        images=InputSpec.of(data.train),
+    )
