@@ -223,6 +223,10 @@ def report(
     plots: Annotated[
         Path | None, typer.Option(help="Also write plots, as PNG and SVG, into this folder.")
     ] = None,
+    published: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE.csv", help="Further published numbers to put beside these."),
+    ] = None,
     plugin: PluginFiles = None,
 ) -> None:
     """Print tables of results, or write them and the plots to files."""
@@ -234,8 +238,10 @@ def report(
     for path in plugin or ():
         plugins.use_file(path)
     screen = Console()
-    colour = {"color": screen.is_terminal} if format == "terminal" else {}
-    writer = plugins.get("format", format, **colour)
+    given: dict[str, Any] = {"color": screen.is_terminal} if format == "terminal" else {}
+    if published:
+        given["published"] = tuple(str(path) for path in published)
+    writer = plugins.get("format", format, **given)
     if not isinstance(writer, Format):
         raise UsageError(f"format '{format}' is no subclass of hashbench.plugins.Format")
     results = load_results(*(folders or [Path("results")]))

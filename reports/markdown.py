@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from hashbench.plugins import Format, format  # noqa: A004 - the field's word
 from hashbench.reports import wording
+from hashbench.reports.beside import TITLE, Section, section
 from hashbench.reports.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.sheet import Field, Sheet, Tone, sheets
 from hashbench.runner.results import Results
@@ -21,18 +22,27 @@ _SPECIAL = re.compile(r"[\\`*\[\]{}|~$#!&<>]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"
 @format("markdown")
 @dataclass(frozen=True)
 class Markdown(Format):
-    """GitHub tables, for a README, a pull request or a paper's repository."""
+    """GitHub tables, for a README, a pull request or a paper's repository.
+
+    Attributes:
+        published: files of published numbers, besides those that ship.
+    """
 
     suffix: ClassVar[str] = ".md"
 
+    published: tuple[str, ...] = ()
+
     def render(self, results: Results, *, width: int | None = None) -> str:  # noqa: ARG002
-        """Return the whole report as text; see `Format.render`."""
-        return (
-            "\n\n".join(
-                paragraph for board in leaderboards(results) for paragraph in _paragraphs(board)
-            )
-            + "\n"
-        )
+        """Return the whole report as text; see `Format.render`.
+
+        Raises:
+            UsageError: a file of published numbers is missing or malformed.
+        """
+        beside = section(results, self.published)
+        found = [part for board in leaderboards(results) for part in _paragraphs(board)]
+        if beside is not None:
+            found += _section(beside)
+        return "\n\n".join(found) + "\n"
 
 
 def escape(text: str) -> str:
@@ -58,6 +68,16 @@ def _paragraphs(board: Leaderboard) -> Iterator[str]:
         yield sheet.title
         yield _table(sheet)
     yield "\n".join(f"- {escape(line)}" for line in wording.caption(board))
+
+
+def _section(beside: Section) -> Iterator[str]:
+    yield f"## {TITLE}"
+    for part in beside.parts:
+        yield f"### {escape(part.title)}"
+        yield part.sheet.title
+        yield _table(part.sheet)
+        yield "\n".join(f"- {escape(line)}" for line in (*part.legend, *part.conditions))
+    yield from map(escape, beside.notes)
 
 
 def _table(sheet: Sheet) -> str:

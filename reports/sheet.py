@@ -49,12 +49,15 @@ class Sheet:
         rows: as many fields as the header has.
         names: how many columns, from the left, name the row; the others hold numbers and words of
             this project's own.
+        whole_heads: whether the header holds this project's own words alone, none of them long, so
+            that none has to be broken.
     """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[Field, ...], ...]
     names: int
+    whole_heads: bool = False
 
 
 def sheets(board: Leaderboard) -> tuple[Sheet, ...]:

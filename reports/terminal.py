@@ -17,6 +17,7 @@ from rich.text import Text
 
 from hashbench.plugins import Format, format  # noqa: A004 - the field's word
 from hashbench.reports import wording
+from hashbench.reports.beside import TITLE, Section, section
 from hashbench.reports.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.sheet import Field, Sheet, Tone, sheets
 from hashbench.runner.results import Results
@@ -53,17 +54,26 @@ class Terminal(Format):
 
     Attributes:
         color: whether the text carries ANSI colours.
+        published: files of published numbers, besides those that ship.
     """
 
     color: bool = False
+    published: tuple[str, ...] = ()
 
     def render(self, results: Results, *, width: int | None = None) -> str:
-        """Return the whole report as text; see `Format.render`."""
+        """Return the whole report as text; see `Format.render`.
+
+        Raises:
+            UsageError: a file of published numbers is missing or malformed.
+        """
+        beside = section(results, self.published)
         paper = _Paper(width, self.color)
         for place, board in enumerate(leaderboards(results)):
             if place:
                 paper.blank()
             _write(board, paper)
+        if beside is not None:
+            _write_section(beside, paper)
         return paper.text
 
 
@@ -127,6 +137,25 @@ def _write(board: Leaderboard, paper: _Paper) -> None:
         paper.say(line, style="dim", indent="  ")
 
 
+def _write_section(beside: Section, paper: _Paper) -> None:
+    paper.blank()
+    paper.say(TITLE, style="bold")
+    for part in beside.parts:
+        paper.blank()
+        paper.say(part.title, style="bold")
+        paper.say(part.sheet.title)
+        paper.blank()
+        _draw(part.sheet, paper)
+        paper.blank()
+        for line in part.legend:
+            paper.say(line, indent="  ")
+        for line in part.conditions:
+            paper.say(line, style="dim", indent="  ")
+    paper.blank()
+    for line in beside.notes:
+        paper.say(line, style="dim", indent="  ")
+
+
 def _draw(sheet: Sheet, paper: _Paper) -> None:
     """Draw a sheet in the first layout that fits; what none holds goes into several tables."""
     layouts = [
@@ -139,8 +168,10 @@ def _draw(sheet: Sheet, paper: _Paper) -> None:
     for columns in layouts:
         if _width(columns) <= paper.table_width:
             return paper.draw(_table(columns))
-    # Half of the width for the names at most: the other half holds a column whatever comes.
+    # Half of the width for the names at most: the other half holds a column whatever comes. The
+    # first name is a rank or a code length where there are several.
     names, heads = (min(most, paper.table_width // 2 - 4) for most in CUT)
+    names //= max(1, sheet.names - 1)
     columns = _columns(sheet, stacked=True, name_width=names, head_width=heads)
     for place, chunk in enumerate(_chunks(columns, sheet.names, paper.table_width)):
         if place:
@@ -175,7 +206,7 @@ def _columns(sheet: Sheet, *, stacked: bool, name_width: int, head_width: int) -
         fields = [row[place] for row in sheet.rows]
         columns.append(
             _Column(
-                head=tuple(broken(title, head_width)),
+                head=(title,) if sheet.whole_heads else tuple(broken(title, head_width)),
                 fields=tuple((lines(field, is_name), field.tone) for field in fields),
                 right=not is_name,
             )

@@ -72,6 +72,7 @@ def test_help_imports_no_torch(tmp_path: Path) -> None:
         (["run", "--defence", "cgat"], ["--defense"]),
         (["report", "nowhere"], ["nowhere", "no such folder"]),
         (["report", "."], ["no results in it"]),
+        (["report", "--format", "csv", "--published", "a.csv"], ["no parameter 'published'"]),
         (["report", "--format", "markdwn"], ["did you mean 'markdown'"]),
         (["show", "pgd-haming"], ["did you mean 'pgd-hamming'"]),
         (["rnu"], ["rnu"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,11 @@ class Book:
 
     dataset: str = "fashion"
     loss: str = "csq"
+    backbone: str = "small-cnn"
     bits: int = 32
+    train: int = 2000
+    query: int = 500
+    database: int = 10000
     classes: int = 10
     top_k: int | None = None
     chance: float = 0.1
@@ -39,9 +44,9 @@ class Book:
     def protocol(self) -> Protocol:
         return Protocol(
             dataset=self.dataset,
-            train=2000,
-            query=500,
-            database=10000,
+            train=self.train,
+            query=self.query,
+            database=self.database,
             classes=self.classes,
             split="5" * 64,
             top_k=self.top_k,
@@ -51,7 +56,7 @@ class Book:
         return Cell(
             dataset=self.dataset,
             loss=self.loss,
-            backbone="small-cnn",
+            backbone=self.backbone,
             bits=self.bits,
             defense=defense,
             attack=attack,
@@ -189,3 +194,24 @@ def fill(book: Book) -> Book:
             for attack in strength:
                 book.attacked("flat", attack, 0.1, seed, eps)
     return book
+
+
+@pytest.fixture
+def paper(new_book: type[Book]) -> Callable[..., Book]:
+    """An empty book whose protocol is that of the shipped FLICKR-25K rows; see `Book`."""
+
+    def make(**changes: Any) -> Book:
+        conditions: dict[str, Any] = {
+            "dataset": "flickr25k",
+            "loss": "dph",
+            "backbone": "alexnet:weights=imagenet",
+            "classes": 38,
+            "top_k": 5000,
+            "chance": 0.534,
+            "train": 5000,
+            "query": 1700,
+            "database": 23300,
+        }
+        return new_book(**(conditions | changes))
+
+    return make
