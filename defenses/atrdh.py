@@ -93,6 +93,7 @@ class ATRDH(AdversarialTraining):
             learning_rate=self.learning_rate,
             momentum=0.5 if adam else 0.9,
             weight_decay=0.0 if adam else 5e-4,
+            augment=self.augment,
         )
 
     def objective(self, setup: DefenseSetup) -> Objective:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from hashbench.hashing.adversarial import AdversarialTraining, InnerAttack
+from hashbench.hashing.augment import Augment
 from hashbench.hashing.backbone import BackboneNet, InputSpec
+from hashbench.hashing.center_guided import (
+    CenterGuidedTraining,
+    CenterTerms,
+    SharedMemory,
+    mainstay_centers,
+)
 from hashbench.hashing.checkpoint import load_checkpoint, save_checkpoint
 from hashbench.hashing.encode import encode
 from hashbench.hashing.model import HashModel, codes_of
@@ -15,9 +22,12 @@ from hashbench.hashing.trainer import train
 
 __all__ = [
     "AdversarialTraining",
+    "Augment",
     "BackboneNet",
     "Batch",
     "BoundLoss",
+    "CenterGuidedTraining",
+    "CenterTerms",
     "Budget",
     "DefenseSetup",
     "HashModel",
@@ -27,10 +37,12 @@ __all__ = [
     "Objective",
     "OptimizerName",
     "Recipe",
+    "SharedMemory",
     "batch_centers",
     "codes_of",
     "encode",
     "load_checkpoint",
+    "mainstay_centers",
     "relevant",
     "save_checkpoint",
     "train",

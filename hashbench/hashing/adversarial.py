@@ -12,6 +12,7 @@ from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.evaluation.projected import SignStep, descend
 from hashbench.evaluation.threat import Threat
+from hashbench.hashing.augment import Augment
 from hashbench.hashing.encode import evaluating, frozen
 from hashbench.hashing.model import HashModel, codes_of
 from hashbench.hashing.recipe import Budget
@@ -33,6 +34,7 @@ class AdversarialTraining(TrainedDefense):
             the batch), as the released scripts do, which never leave it. By default codes and inner
             attacks are made in eval mode, the mode that is attacked, and only the losses are
             computed in training mode.
+        augment: what is done at random to each image before it is attacked.
     """
 
     epochs: int | None = None
@@ -41,6 +43,7 @@ class AdversarialTraining(TrainedDefense):
     inner_step_size: float | None = None
     random_start: bool = True
     training_mode: bool = False
+    augment: Augment = Augment.NONE
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 0:

@@ -69,12 +69,16 @@ class Setting:
     seed: int
     compute: Compute
 
-    def described(self) -> dict[str, Any]:
-        """Plain data for keys: everything but the attack batch, which concerns attacks alone."""
+    def described(self, *, bare: bool = False) -> dict[str, Any]:
+        """Plain data for keys: everything but the attack batch, which concerns attacks alone.
+
+        Args:
+            bare: leave out what the backbone starts from, since other weights are loaded.
+        """
         return {
             "protocol": self.source.protocol.hash,
             "loss": describe(self.loss),
-            "backbone": describe(self.backbone),
+            "backbone": describe(self.backbone.bare() if bare else self.backbone),
             "bits": self.bits,
             "seed": self.seed,
             "threads": self.compute.threads,
@@ -236,7 +240,7 @@ class GivenModel(Step):
     def described(self) -> dict[str, Any]:
         """The card's setting, the weights, and the code that runs them."""
         return {
-            **self.setting.described(),
+            **self.setting.described(bare=True),
             "defense": self.defense if self.wrapper is None else describe(self.wrapper),
             "weights": self.weights,
             "clean": dict(self.clean),

@@ -47,7 +47,7 @@ def inner_attack(model: HashModel, eps: str, steps: int, random_start: bool) -> 
     )
 
 
-@pytest.mark.parametrize("name", ["cgat", "atrdh"])
+@pytest.mark.parametrize("name", ["cgat", "atrdh", "saat"])
 def test_a_defense_takes_the_suites_budget_and_may_be_told_otherwise(
     name: str, defense_named: Named
 ) -> None:
@@ -59,7 +59,7 @@ def test_a_defense_takes_the_suites_budget_and_may_be_told_otherwise(
     assert told.recipe(BUDGET).epochs == 9
 
 
-@pytest.mark.parametrize("name", ["cgat", "atrdh"])
+@pytest.mark.parametrize("name", ["cgat", "atrdh", "saat"])
 def test_the_inner_attack_is_the_published_one_unless_told(
     name: str, small_model: Build, defense_named: Named
 ) -> None:
@@ -74,7 +74,7 @@ def test_the_inner_attack_is_the_published_one_unless_told(
     assert (inner.step_size, inner.random_start) == (1 / 255, False)
 
 
-@pytest.mark.parametrize("name", ["cgat", "atrdh"])
+@pytest.mark.parametrize("name", ["cgat", "atrdh", "saat"])
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -162,7 +162,7 @@ def test_the_model_is_frozen_inside_and_trainable_after(small_model: Build) -> N
     assert [parameter.requires_grad for parameter in model.parameters()] == before
 
 
-@pytest.mark.parametrize("name", ["cgat", "atrdh"])
+@pytest.mark.parametrize("name", ["cgat", "atrdh", "saat"])
 def test_the_defended_model_is_the_base_model_trained_in_place(
     name: str,
     small_model: Build,
@@ -236,6 +236,6 @@ def test_none_returns_the_base_model_itself(small_model: Build) -> None:
 
 
 def test_the_defenses_are_found_by_name() -> None:
-    assert {"none", "atrdh", "cgat"} <= set(plugins.names("defense"))
+    assert {"none", "atrdh", "cgat", "saat"} <= set(plugins.names("defense"))
     with pytest.raises(UsageError, match="cgat"):
         plugins.get("defense", "cgta")

@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from hashbench.hashing import (
     AdversarialTraining,
-    BackboneNet,
     Batch,
     DefenseSetup,
     HashModel,
@@ -29,32 +28,15 @@ from hashbench.hashing import (
     relevant,
     train,
 )
+from hashbench.hashing.center_guided import CenterGuided, CenterGuidedTraining
 
 Arrays = Mapping[str, NDArray[Any]]
 Vectors = Callable[[str], Arrays]
 Named = Callable[..., AdversarialTraining]
 SetupOf = Callable[..., DefenseSetup]
+Tiny = Callable[[Arrays], HashModel]
 
-CGAT = importlib.import_module("hashbench.defenses.cgat")
 ATRDH = importlib.import_module("hashbench.defenses.atrdh")
-
-
-def tiny_model(given: Arrays) -> HashModel:
-    """`tanh(relu(normalised x @ W1) @ W2)`, without biases."""
-    first, second = torch.from_numpy(given["W1_init"]), torch.from_numpy(given["W2_init"])
-    hidden = nn.Linear(first.shape[0], first.shape[1], bias=False)
-    net = BackboneNet(
-        nn.Sequential(nn.Flatten(), hidden, nn.ReLU()),
-        first.shape[1],
-        (0.485, 0.456, 0.406),
-        (0.229, 0.224, 0.225),
-    )
-    model = HashModel(net, second.shape[1])
-    model.hash_layer = nn.Linear(second.shape[0], second.shape[1], bias=False)
-    with torch.no_grad():
-        hidden.weight.copy_(first.T)
-        model.hash_layer.weight.copy_(second.T)
-    return model
 
 
 class FixedStarts(InnerAttack):
@@ -103,16 +85,19 @@ def same_weights(model: HashModel, given: Arrays, name: str) -> None:
         assert moved > 1e-4
 
 
-def test_cgat_trace(vectors: Vectors, defense_named: Named, setup_of: SetupOf) -> None:
+def test_cgat_trace(
+    vectors: Vectors, defense_named: Named, setup_of: SetupOf, tiny_model: Tiny
+) -> None:
     given = vectors("train_traces")
     model = tiny_model(given)
     setup = setup_of(model, given["X"], given["Y"], spec="dph")
     defense = defense_named("cgat@released")
+    assert isinstance(defense, CenterGuidedTraining)
     inner = fixed(
         defense.inner_attack(model, setup.budget, setup.generator), given["cgat_DPH_delta0"]
     )
     assert (inner.steps, inner.step_size, inner.threat.radius) == (7, 2 / 255, 8 / 255)
-    objective = CGAT.CenterGuided(defense, setup, inner)
+    objective = CenterGuided(defense.terms(), setup, inner)
     parts: list[tuple[float, float]] = []
 
     class Parted(Objective):
@@ -137,23 +122,26 @@ def test_cgat_trace(vectors: Vectors, defense_named: Named, setup_of: SetupOf) -
 
 
 def test_cgats_memory_of_codes_is_an_option(
-    vectors: Vectors, defense_named: Named, setup_of: SetupOf
+    vectors: Vectors, defense_named: Named, setup_of: SetupOf, tiny_model: Tiny
 ) -> None:
     # Without `soft_memory` the memory holds codes, and the training is another one.
     given = vectors("train_traces")
     model = tiny_model(given)
     setup = setup_of(model, given["X"], given["Y"], spec="dph")
     defense = defense_named("cgat@released", soft_memory=False)
+    assert isinstance(defense, CenterGuidedTraining)
     inner = fixed(
         defense.inner_attack(model, setup.budget, setup.generator), given["cgat_DPH_delta0"]
     )
-    objective = CGAT.CenterGuided(defense, setup, inner)
+    objective = CenterGuided(defense.terms(), setup, inner)
     losses = run(defense, objective, setup, given, "cgat_DPH")
     assert objective._codes.abs().eq(1).all()
     assert np.abs(np.array(losses) - given["cgat_DPH_losses"][:, 0]).min() > 1e-3
 
 
-def test_atrdh_trace(vectors: Vectors, defense_named: Named, setup_of: SetupOf) -> None:
+def test_atrdh_trace(
+    vectors: Vectors, defense_named: Named, setup_of: SetupOf, tiny_model: Tiny
+) -> None:
     given = vectors("train_traces")
     model = tiny_model(given)
     setup = setup_of(model, given["X"], given["Y"], spec="dph")
@@ -168,7 +156,7 @@ def test_atrdh_trace(vectors: Vectors, defense_named: Named, setup_of: SetupOf) 
 
 
 def test_atrdhs_targets_are_the_distinct_label_rows(
-    vectors: Vectors, defense_named: Named, setup_of: SetupOf
+    vectors: Vectors, defense_named: Named, setup_of: SetupOf, tiny_model: Tiny
 ) -> None:
     given = vectors("train_traces")
     setup = setup_of(tiny_model(given), given["X"], given["Y"], spec="dph")

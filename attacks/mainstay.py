@@ -1,0 +1,125 @@
+"""Mainstay: SAAT's attack, which spends its push on the bits that are not turned yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hashbench.errors import UsageError
+from hashbench.evaluation import (
+    AlphaSchedule,
+    AttackedModel,
+    Goal,
+    QueryRandom,
+    SignStep,
+    Threat,
+    descend,
+)
+from hashbench.plugins import Attack, attack
+from hashbench.retrieval import Weighting, center_codes
+
+
+@attack(
+    "mainstay",
+    cite="Yuan et al., SAAT, IEEE TIFS 2023",
+    presets={"bim": {"random_start": False}},
+)
+@dataclass(frozen=True)
+class Mainstay(Attack):
+    """Push the query's code away from its mainstay code, hardest where bits still agree.
+
+    Minimises `sum_k w_k (s_k + 2) s_k / sum_k w_k`, `s_k = u_k m_k`, over the bits that are not
+    turned yet, `w_k = (s_k > -0.5)`. The mainstay code m is the center code whose relevant training
+    codes are weighed by the cosine of the label rows; it comes from the attacked model's own
+    training codes. Defaults are the published ones (`adv_attack.py` with its generator PGD); preset
+    `bim` is its generator BIM, which starts at the image.
+
+    SAAT divides by the counted bits of the whole batch, here each query divides by its own. Both
+    differ by a positive factor per query, so the sign of every pixel's gradient, which is all that
+    a step uses, is the same.
+
+    Attributes:
+        steps: number of updates.
+        step_size: change of every pixel in one update, in `[0, 1]`.
+        random_start: begin at a uniform point of the ball instead of at the image.
+        alpha: scale of the tanh over the steps.
+    """
+
+    steps: int = 100
+    step_size: float = 1 / 255
+    random_start: bool = True
+    alpha: AlphaSchedule = AlphaSchedule.TENTHS
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.step_size <= 0:
+            raise UsageError(
+                f"steps must be 0 or more and step_size above 0, "
+                f"found {self.steps} and {self.step_size}"
+            )
+
+    def perturb(
+        self,
+        model: AttackedModel,
+        images: Tensor,
+        goal: Goal,
+        threat: Threat,
+        rng: QueryRandom,
+    ) -> Tensor:
+        """Return perturbed images; see `Attack.perturb`."""
+        codes = mainstay_codes(goal)
+
+        def agreement(point: Tensor, step: int) -> Tensor:
+            outputs = model.outputs(point, self.alpha.at(step, self.steps))
+            return mainstay_loss(outputs, codes)
+
+        start = images
+        if self.random_start:
+            start = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)
+        return descend(
+            agreement,
+            images,
+            threat,
+            steps=self.steps,
+            update=SignStep(self.step_size),
+            start=start,
+        )
+
+
+def mainstay_codes(goal: Goal) -> Tensor:
+    """The queries' mainstay codes, float32 (B, K) of +1, -1, and 0 where undecided."""
+    codes = center_codes(
+        goal.labels, goal.train_codes, goal.train_labels, weighting=Weighting.COSINE
+    )
+    return torch.from_numpy(codes).to(goal.train_codes)
+
+
+def mainstay_loss(outputs: Tensor, codes: Tensor, *, targeted: bool = False) -> Tensor:
+    """One loss per query, (B,): the mean of the terms that count; 0 where none does.
+
+    Arguments as for `mainstay_terms`.
+    """
+    terms, counted = mainstay_terms(outputs, codes, targeted=targeted)
+    return terms.sum(dim=1) / counted.sum(dim=1).clamp(min=1)
+
+
+def mainstay_terms(
+    outputs: Tensor, codes: Tensor, *, targeted: bool = False
+) -> tuple[Tensor, Tensor]:
+    """What the loss averages: each bit's term, 0 where it does not count, and which count.
+
+    Args:
+        outputs: u of the perturbed images, (B, K).
+        codes: m, (B, K).
+        targeted: pull towards m instead of pushing away. The published term then has no gradient at
+            `s = -1`, where a bit is farthest from its target.
+
+    Returns:
+        `w (s + 2) s` and `w`, both (B, K), with `s = u m` and `w = (s > -0.5)`; targeted,
+        `-w (s + 2) s` and `w = (s < 0.5)`.
+    """
+    agreement = outputs * codes
+    counted = (agreement < 0.5 if targeted else agreement > -0.5).to(outputs.dtype)
+    terms = counted * (agreement + 2) * agreement
+    return (-terms if targeted else terms), counted

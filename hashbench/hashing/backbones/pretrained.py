@@ -1,0 +1,127 @@
+"""What backbones with pretrained weights share: where weights come from, and how they are checked.
+
+Nothing here is a plugin. Classes derive from `PretrainedBackbone`, so that this file is part of
+what a plugin's source hash covers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from torch import Tensor, nn
+
+from hashbench.errors import UsageError
+from hashbench.hashing.backbone import BackboneNet, InputSpec
+from hashbench.hashing.foreign import fitted, read_state
+from hashbench.plugins import Backbone
+
+NONE = "none"
+IMAGENET = "imagenet"
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class PretrainedBackbone(Backbone):
+    """A network of another package without its last layer, with or without its weights.
+
+    Attributes:
+        weights: `none` for fresh ones, a name that the class knows, or a file of a state dict.
+    """
+
+    weights: str = NONE
+
+    known: ClassVar[tuple[str, ...]] = (NONE, IMAGENET)
+    """The values of `weights` that are no file."""
+
+    @abstractmethod
+    def build(self, images: InputSpec) -> BackboneNet:
+        """See `Backbone.build`."""
+
+    def reads(self) -> tuple[Path, ...]:
+        """The weights' file, where one was named."""
+        return () if self.weights in self.known else (Path(self.weights),)
+
+    def bare(self) -> Self:
+        """The same network with fresh weights."""
+        return replace(self, weights=NONE)
+
+    def read_file(self) -> dict[str, Tensor]:
+        """The state dict of the file that `weights` names.
+
+        Raises:
+            UsageError: there is none, or it cannot be read.
+        """
+        if not Path(self.weights).is_file():
+            choices = ", ".join(f"'{name}'" for name in self.known)
+            raise UsageError(
+                f"backbone '{self.card.name}', weights: '{self.weights}' is none of {choices}, "
+                "and no file either"
+            )
+        return read_state(Path(self.weights))
+
+    def load(self, module: nn.Module, state: Mapping[str, Tensor], head: tuple[str, ...]) -> None:
+        """Put weights into a network.
+
+        Args:
+            module: the network, without its last layers.
+            state: its weights; those of the last layers may be there or not.
+            head: the names of the last layers.
+
+        Raises:
+            UsageError: keys, shapes or values do not fit; nothing is loaded then.
+        """
+        left = tuple(f"{name}." for name in head)
+        kept = {name: value for name, value in state.items() if not name.startswith(left)}
+        where = f"backbone '{self.card.name}', weights '{self.weights}': the state dict"
+        module.load_state_dict(fitted(kept, module.state_dict(), where))
+
+    def check_channels(self, images: InputSpec) -> None:
+        """Refuse images that are neither grey nor coloured.
+
+        Raises:
+            UsageError: they have another number of channels than 1 or 3.
+        """
+        if images.channels not in (1, 3):
+            raise UsageError(
+                f"backbone '{self.card.name}' takes grey or RGB images, "
+                f"found {images.channels} channels"
+            )
+
+
+def cut(module: nn.Module, head: str) -> int:
+    """Replace a network's last linear layer by nothing, in place.
+
+    Args:
+        module: the network.
+        head: the layer's name, such as `classifier.6`.
+
+    Returns:
+        The number of features that the layer was given.
+    """
+    linear = module.get_submodule(head)
+    if not isinstance(linear, nn.Linear):
+        raise TypeError(f"{head} is a {type(linear).__name__}, expected a linear layer")
+    parent, _, name = head.rpartition(".")
+    setattr(module.get_submodule(parent), name, nn.Identity())
+    return linear.in_features
+
+
+def optional(module: str, extra: str, backbone: str) -> Any:
+    """Import a module of an optional package.
+
+    Raises:
+        UsageError: the package is not installed; the sentence names the extra that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"backbone '{backbone}' needs the package that brings '{error.name}': "
+            f"pip install 'hashbench[{extra}]'"
+        ) from None
