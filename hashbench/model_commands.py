@@ -1,12 +1,15 @@
-"""The commands `hashbench model export` and `check`: read options, call the runner, print. Thin."""
+"""The commands of `hashbench model`: read options, call the runner, print. Thin."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from hashbench.hashing.checkpoint import ModelCard
 
 EXIT_FAILED = 1
 
@@ -48,14 +51,38 @@ def export(
     }
     wanted = {name: str(value) for name, value in columns.items() if value is not None}
     card = export_model(results, to, wanted, licence=licence)
-    [(metric, value)] = card.clean.items()
-    Console(stderr=True).print(
-        f"{to}: {card.defense} on {card.dataset}, {card.bits} bits, seed {card.seed}, "
-        f"clean {metric} {100 * value:.2f} %, licence {card.licence}.",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    _announce(to, card)
+
+
+@app.command("import")
+def import_(
+    weights: Annotated[Path, typer.Argument(help="A state dict: .pth or .safetensors.")],
+    to: Annotated[Path, typer.Option(help="The new folder to write the model to.")],
+    dataset: Annotated[str, typer.Option(help="What it was trained on: flickr25k, ...")],
+    loss: Annotated[str, typer.Option(help="Its hashing loss.")],
+    backbone: Annotated[str, typer.Option(help="alexnet, vgg11, resnet50, ...")],
+    defense: Annotated[str, typer.Option(help="What it went through; any name.")] = "none",
+    seed: Annotated[int, typer.Option(help="Seed of its training, where it is known.")] = 0,
+    clean_map: Annotated[
+        float | None,
+        typer.Option(help="The clean mAP that its makers report, from 0 to 1; refused if not so."),
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Of the weights, as an SPDX name.")] = "not stated",
+    root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    plugin: Plugins = None,
+) -> None:
+    """Turn a state dict of the CgAT or SAAT repository into a folder for 'run --model'."""
+    from hashbench import plugins
+    from hashbench.progress_bar import image_bar
+    from hashbench.runner.importing import Origin, import_model
+
+    for path in plugin or ():
+        plugins.use_file(path)
+    origin = Origin(dataset, loss, backbone, defense, seed, clean_map, licence)
+    with image_bar(Console(stderr=True)) as progress:
+        card = import_model(weights, to, origin, root, device=device, progress=progress)
+    _announce(to, card)
 
 
 @app.command()
@@ -87,3 +114,14 @@ def check(
     )
     if not claim.holds:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _announce(folder: Path, card: ModelCard) -> None:
+    [(metric, value)] = card.clean.items()
+    Console(stderr=True).print(
+        f"{folder}: {card.defense} on {card.dataset}, {card.bits} bits, seed {card.seed}, "
+        f"clean {metric} {100 * value:.2f} %, licence {card.licence}.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )

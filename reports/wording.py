@@ -189,6 +189,8 @@ def _training(board: Leaderboard) -> str:
     base, budget = (_table(board.training, key) for key in ("base", "budget"))
     if not base and not budget:
         return "Training: not recorded."
+    if "imported" in base:
+        return f"Training: elsewhere; the weights come from file {str(base['imported'])[:HASH]}."
     if "checkpoint" in base:
         trained = f"from a checkpoint (weights {str(base['checkpoint'])[:HASH]})"
     else:

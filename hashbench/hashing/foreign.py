@@ -1,15 +1,14 @@
 """Weights that others made: state dicts read from files, checked, and renamed to HashModel's keys.
 
-Reads tensors only: no pickled object is ever built. Writes one of our checkpoint folders.
+Reads tensors only: no pickled object is ever built.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,7 +17,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hashbench.errors import UsageError
-from hashbench.hashing.checkpoint import ModelCard, save_checkpoint, weight_bytes
 from hashbench.hashing.model import HashModel
 from hashbench.plugins.parameters import Spec
 
@@ -199,29 +197,6 @@ def load_foreign(path: Path, model: HashModel, backbone: str) -> HashModel:
     state = fitted({**read_foreign(path, backbone), **kept}, wanted, f"weights {path}")
     model.load_state_dict(state)
     return model
-
-
-def import_checkpoint(source: Path, folder: Path, model: HashModel, card: ModelCard) -> ModelCard:
-    """Write a checkpoint of the CgAT or SAAT repository as one of our folders.
-
-    Args:
-        source: see `read_foreign`.
-        folder: a new folder that only the caller knows of yet.
-        model: of the card's backbone and bits; receives the weights in place.
-        card: what the model is; the SHA-256 of its weights is filled in.
-
-    Returns:
-        The card that was written.
-
-    Raises:
-        UsageError: as `load_foreign`; nothing is written then.
-    """
-    if card.bits != model.bits:
-        raise UsageError(f"the card says {card.bits} bits, but the model has {model.bits}")
-    load_foreign(source, model, card.backbone)
-    written = replace(card, weights=hashlib.sha256(weight_bytes(model)).hexdigest())
-    save_checkpoint(folder, model, written)
-    return written
 
 
 def fitted(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,12 @@ from torch import Tensor, nn
 from torchvision import models
 
 from hashbench.errors import UsageError
-from hashbench.hashing import BackboneNet, HashModel, InputSpec, load_checkpoint
+from hashbench.hashing import BackboneNet, HashModel, InputSpec
 from hashbench.hashing.backbones import torchvision as torchvision_nets
-from hashbench.hashing.checkpoint import WEIGHTS, ModelCard, read_card
+from hashbench.hashing.checkpoint import ModelCard
 from hashbench.hashing.foreign import (
     bits_of,
     fitted,
-    import_checkpoint,
     load_foreign,
     read_foreign,
     read_state,
@@ -353,21 +350,6 @@ CARD = ModelCard(
 )
 
 
-def test_an_import_is_a_checkpoint_of_ours(
-    tiny_vgg: tuple[Foreign, HashModel], tmp_path: Path
-) -> None:
-    theirs, model = tiny_vgg
-    torch.save(theirs.state_dict(), tmp_path / "w.pth")
-    card = import_checkpoint(tmp_path / "w.pth", tmp_path / "ours", model, CARD)
-    content = (tmp_path / "ours" / WEIGHTS).read_bytes()
-    assert card == replace(CARD, weights=hashlib.sha256(content).hexdigest())
-    assert read_card(tmp_path / "ours") == card
-    torch.manual_seed(9)
-    fresh = ours(TinyVGG(), 5, "classifier.6")
-    assert differs(theirs, fresh, 8)
-    assert_same(theirs, load_checkpoint(tmp_path / "ours", fresh), 8)
-
-
 def set_nan(state: State, name: str) -> None:
     state[name] = state[name].clone()
     state[name].view(-1)[0] = torch.nan
@@ -451,7 +433,7 @@ def refused(path: Path, folder: Path, model: HashModel, fault: str) -> None:
     """One sentence that names the file; nothing is loaded, nothing is written."""
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(UsageError, match=fault) as refusal:
-        import_checkpoint(path, folder, model, CARD)
+        load_foreign(path, model, CARD.backbone)
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
     for name, value in model.state_dict().items():
@@ -546,16 +528,6 @@ def test_a_backbone_without_a_layout_is_named(tmp_path: Path) -> None:
     for name in ("vit-b-16", "wide-resnet50-2", "resnext50-32x4d", "small-cnn"):
         with pytest.raises(UsageError, match=f"'{name}': no layout .* only those of alexnet"):
             read_foreign(tmp_path / "w.pth", name)
-
-
-def test_a_card_of_other_bits_is_refused(
-    tiny_vgg: tuple[Foreign, HashModel], tmp_path: Path
-) -> None:
-    theirs, model = tiny_vgg
-    torch.save(theirs.state_dict(), tmp_path / "w.pth")
-    with pytest.raises(UsageError, match="the card says 16 bits, but the model has 12"):
-        import_checkpoint(tmp_path / "w.pth", tmp_path / "ours", model, replace(CARD, bits=16))
-    assert not (tmp_path / "ours").exists()
 
 
 def test_bits_are_the_hash_layers() -> None:

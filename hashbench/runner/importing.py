@@ -1,0 +1,132 @@
+"""Models of other repositories: from a state dict to a folder with a card and a clean mAP."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hashbench.data.images import RetrievalData
+from hashbench.errors import ModelError, UsageError
+from hashbench.hashing.backbone import InputSpec
+from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, weight_bytes
+from hashbench.hashing.encode import encode
+from hashbench.hashing.foreign import bits_of, load_foreign, read_foreign
+from hashbench.hashing.model import HashModel
+from hashbench.plugins.contracts import Backbone, Dataset, Loss
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.parameters import Spec, canonical
+from hashbench.runner.atomic import write_folder
+from hashbench.runner.execute import CLAIM_TOLERANCE, environment, load_data
+from hashbench.runner.fingerprint import content_hash
+from hashbench.runner.resolve import Progress, read_source, resolve, silent
+from hashbench.runner.scoring import score_clean
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a state dict does not say of itself.
+
+    Attributes:
+        dataset, loss, backbone: plugins, with the parameters that the model was made with.
+        defense: what it went through, `none` for a base model; any name.
+        seed: of its training, where it is known.
+        clean: the mAP on clean queries that its makers report, in `[0, 1]`; None where they do not.
+        licence: under which the weights are handed on.
+    """
+
+    dataset: str
+    loss: str
+    backbone: str
+    defense: str = "none"
+    seed: int = 0
+    clean: float | None = None
+    licence: str = "not stated"
+
+
+def import_model(
+    source: Path,
+    to: Path,
+    origin: Origin,
+    root: Path | None,
+    *,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> ModelCard:
+    """Turn a state dict of the CgAT or SAAT repository into a folder for `run --model`.
+
+    Args:
+        source: the file, see `hashbench.hashing.foreign`.
+        to: a folder that does not exist yet, or is empty.
+        origin: what the model is.
+        root: the folder of its data set.
+        device: what its clean mAP is measured on.
+        progress: told of images that are decoded for the first time.
+
+    Returns:
+        Its card, with the measured mAP.
+
+    Raises:
+        UsageError: the file does not fit, the data are not there, `to` is not empty.
+        ModelError: the measured mAP is not what its makers report. Their ranking leaves ties to an
+            unstable sort, so any value between the worst and the best order of ties is theirs.
+            Nothing is written then.
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise UsageError(f"--to {to}: it is there already; name a new folder")
+    backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(origin.backbone))
+    loss = resolve(Kind.LOSS, Loss, Spec.parse(origin.loss))
+    bits = bits_of(read_foreign(source, origin.backbone))  # before the data are read
+    dataset = resolve(Kind.DATASET, Dataset, Spec.parse(origin.dataset))
+    found = read_source(dataset, root, progress)
+    model = _built(backbone, found.images, bits, source).to(device)
+    data = load_data(dataset, found.root)
+    metrics = score_clean(_codes(model, data), data, found.protocol).metrics
+    metric = found.protocol.metric
+    if origin.clean is not None:
+        worst, best = (metrics[f"{metric}(ties={rule})"] for rule in ("worst", "best"))
+        if not worst - CLAIM_TOLERANCE <= origin.clean <= best + CLAIM_TOLERANCE:
+            raise ModelError(
+                f"weights {source}: its makers report a clean {metric} of "
+                f"{100 * origin.clean:.2f} %, but here it gives {100 * metrics[metric]:.2f} % "
+                f"({100 * worst:.2f} to {100 * best:.2f} % over all orders of ties): data, "
+                "transform or backbone are not theirs"
+            )
+    content = weight_bytes(model)
+    card = ModelCard(
+        backbone=canonical(backbone),
+        bits=bits,
+        loss=canonical(loss),
+        defense=origin.defense,
+        dataset=found.protocol.dataset,
+        protocol=found.protocol.hash,
+        seed=origin.seed,
+        training={"base": {"imported": content_hash(source)}},
+        shape=(found.images.channels, found.images.height, found.images.width),
+        protocol_card=asdict(found.protocol),
+        clean={metric: metrics[metric]},
+        weights=hashlib.sha256(content).hexdigest(),
+        versions=environment(),
+        licence=origin.licence,
+    )
+    write_folder(to, {WEIGHTS: content, CARD: card_bytes(card)}, last=CARD)
+    return card
+
+
+def _built(backbone: Backbone, images: InputSpec, bits: int, source: Path) -> HashModel:
+    with torch.random.fork_rng(devices=[]):
+        model = HashModel(backbone.bare().build(images), bits)
+    return load_foreign(source, model, canonical(backbone)).eval()
+
+
+def _codes(model: HashModel, data: RetrievalData) -> dict[str, NDArray[Any]]:
+    codes: dict[str, NDArray[Any]] = {}
+    for name in ("train", "query", "database"):
+        encoded = encode(model, getattr(data, name).images)
+        codes[name], codes[f"{name}_saturated"] = encoded.codes, np.array(encoded.saturated)
+    return codes
