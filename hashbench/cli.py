@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from hashbench.data_commands import app as data_app
 from hashbench.errors import ModelError, StoreError, UsageError
 from hashbench.model_commands import app as model_app
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 
 app.add_typer(model_app, name="model")
+app.add_typer(data_app, name="data")
 
 PluginFiles = Annotated[
     list[Path] | None,

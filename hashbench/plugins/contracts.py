@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hashbench.eps import Eps
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.parameters import canonical
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,6 +146,17 @@ class Dataset(Plugin):
     def list_length(self) -> int | None:
         """Length of the ranked list; by default `top_k`."""
         return self.top_k
+
+    def protocol_name(self) -> str:
+        """What protocols call it; by default its canonical text, every parameter included."""
+        return canonical(self)
+
+    def widened(self) -> Dataset:
+        """The same data with `ImageSet.wide`, for trainings that crop at random; by default itself.
+
+        Splits, images and protocol must be the same.
+        """
+        return self
 
     def prepare(self, root: Path | None, progress: Callable[[int, int], None]) -> None:
         """Do once what makes every later `load` quick, such as decoding files; by default nothing.

@@ -194,9 +194,8 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
             return kind.parse(value)
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from None
-    if typing.get_origin(kind) is tuple and typing.get_args(kind)[1:] == (Ellipsis,):
-        if not isinstance(value, list | tuple):
-            raise UsageError(f"{where}: expected a list, found {value!r}")
+    many = typing.get_origin(kind) is tuple and typing.get_args(kind)[1:] == (Ellipsis,)
+    if many and isinstance(value, list | tuple):
         return tuple(coerce(item, typing.get_args(kind)[0], where) for item in value)
     raise UsageError(f"{where}: parameters of type {kind} cannot be set by name")
 

@@ -133,6 +133,8 @@ def make_plan(suite: Suite, progress: Progress = silent) -> Plan:
     # The models' cards take the place of the grid.
     for spec in () if suite.model else suite.dataset:
         dataset = resolve(Kind.DATASET, Dataset, spec)
+        if _crops(suite, defenses):
+            dataset = dataset.widened()
         source = read_source(dataset, suite.root, progress)
         protocols[source.protocol.hash] = source.protocol
         radii = suite.eps or (type(dataset).eps,)
@@ -193,6 +195,12 @@ def _scores_of(
     yield CLEAN, "0", Scores(codes, None)
     for attack, eps in itertools.product(attacks, radii):
         yield canonical(attack), str(eps), Scores(codes, AdversarialCodes(codes, attack, eps))
+
+
+def _crops(suite: Suite, defenses: list[Defense]) -> bool:
+    """Whether any training crops its images at random."""
+    kinds = [suite.training.augment, *(getattr(defense, "augment", "") for defense in defenses)]
+    return Augment.CROP_FLIP in kinds
 
 
 def _budget(suite: Suite, radii: tuple[Eps, ...]) -> Budget:

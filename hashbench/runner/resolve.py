@@ -13,7 +13,7 @@ from hashbench.hashing.backbone import InputSpec
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.contracts import Dataset
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.parameters import Spec, build, canonical
+from hashbench.plugins.parameters import Spec, build
 from hashbench.runner.execute import load_data
 from hashbench.runner.steps import Source
 
@@ -71,6 +71,6 @@ def read_source(dataset: Dataset, root: Path | None, progress: Progress = silent
     return Source(
         dataset=dataset,
         root=where,
-        protocol=protocol_of(canonical(dataset), dataset, data),
+        protocol=protocol_of(dataset.protocol_name(), dataset, data),
         images=InputSpec.of(data.train),
     )

@@ -90,7 +90,7 @@ class Setting:
     def slug(self) -> str:
         """Readable words for file names and progress lines."""
         return (
-            f"{canonical(self.source.dataset)} {canonical(self.loss)} "
+            f"{self.source.protocol.dataset} {canonical(self.loss)} "
             f"{canonical(self.backbone)} {self.bits} bits seed {self.seed}"
         )
 

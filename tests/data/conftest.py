@@ -3,18 +3,72 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from hashbench.data.fashion import Fashion
 from hashbench.data.images import RetrievalData
 from hashbench.data.outfits import Outfits
 
 WriteIdx = Callable[..., Path]
+MakeFolder = Callable[..., Path]
+SHARED_DATA = Path(__file__).resolve().parents[2] / "../shared/data"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of decoded images for every test."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("HASHBENCH_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Folders of real images and lists, which may not be shipped."""
+
+    def find(name: str) -> Path:
+        folder = (SHARED_DATA / name).resolve()
+        if not folder.is_dir():
+            pytest.skip(f"the folder {name} of real data is not next to the checkout")
+        return folder
+
+    return find
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> MakeFolder:
+    """Writes a list folder of random images: (train, test, database, size) -> folder.
+
+    Splits are sequences of numbers: the same number is the same file. Labels are two columns by
+    whether the number is even.
+    """
+
+    def make(
+        train: Sequence[int] = (2, 3),
+        test: Sequence[int] = (0, 1),
+        database: Sequence[int] = (2, 3, 4, 5, 6),
+        size: tuple[int, int] = (12, 9),
+    ) -> Path:
+        root = tmp_path / "data"
+        (root / "images").mkdir(parents=True)
+        for number in {*train, *test, *database}:
+            rng = np.random.default_rng(number)
+            pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / f"images/{number}.png")
+        for stem, numbers in (("train", train), ("test", test), ("database", database)):
+            paths = "".join(f"images/{number}.png\n" for number in numbers)
+            (root / f"{stem}_img.txt").write_text(paths)
+            rows = "".join("1 0\n" if number % 2 == 0 else "0 1\n" for number in numbers)
+            (root / f"{stem}_label.txt").write_text(rows)
+        return root
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,7 @@ def test_sizes_classes_and_order(fashion: RetrievalData) -> None:
 
 
 def test_no_image_twice(fashion: RetrievalData) -> None:
-    database, query = contents(fashion.database.images), contents(fashion.query.images)
+    database, query = contents(fashion.database.images[:]), contents(fashion.query.images[:])
     assert len(set(database)) == len(database)
     assert len(set(query)) == len(query)
     assert not set(database) & set(query)
@@ -94,7 +94,7 @@ def test_no_image_twice(fashion: RetrievalData) -> None:
 def test_the_train_set_lies_in_the_database(fashion: RetrievalData) -> None:
     positions = embedded().train
     assert np.array_equal(positions, np.unique(positions))
-    assert np.array_equal(fashion.train.images, fashion.database.images[positions])
+    assert np.array_equal(fashion.train.images[:], fashion.database.images[positions])
     assert np.array_equal(fashion.train.labels, fashion.database.labels[positions])
     # Spread over the database, so that its order favours no train image.
     assert abs(float(positions.mean()) / 10_000 - 0.5) < 0.03
@@ -123,7 +123,7 @@ def test_the_folder_is_small_and_all_of_it_is_packaged() -> None:
 def test_a_caller_may_write_into_what_it_got(fashion: RetrievalData) -> None:
     spoiled = Fashion().load(None)
     for part in (spoiled.train, spoiled.query, spoiled.database):
-        part.images[:] = 7
+        part.images[:][...] = 7
         part.labels[:] = 0
     again = Fashion().load(None)
     assert again.database.digest() == fashion.database.digest()

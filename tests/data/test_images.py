@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import hashbench.data
 from hashbench.data import ImageSet, RetrievalData, protocol_of
@@ -24,14 +26,20 @@ def images_of(seed: int = 0, count: int = 4) -> ImageSet:
 
 
 def test_public_names() -> None:
-    assert hashbench.data.__all__ == ["ImageSet", "Protocol", "RetrievalData", "protocol_of"]
+    assert hashbench.data.__all__ == [
+        "ImageSet",
+        "Pixels",
+        "Protocol",
+        "RetrievalData",
+        "protocol_of",
+    ]
     assert all(hasattr(hashbench.data, name) for name in hashbench.data.__all__)
 
 
 @given(index=st.integers(0, 4 * 15 - 1), change=st.integers(1, 255))
 def test_digest_sees_every_pixel(index: int, change: int) -> None:
     before = images_of()
-    changed = before.images.copy()
+    changed = before.images[:].copy()
     changed.reshape(-1)[index] ^= change
     assert ImageSet(changed, before.labels).digest() != before.digest()
 
@@ -52,9 +60,68 @@ def test_digest_does_not_see_memory_layout() -> None:
 
 def test_digest_sees_shapes_and_order() -> None:
     before = images_of()
-    turned = ImageSet(before.images.reshape(4, 1, 5, 3), before.labels)
+    turned = ImageSet(before.images[:].reshape(4, 1, 5, 3), before.labels)
     swapped = ImageSet(before.images[::-1], before.labels[::-1])
     assert len({before.digest(), turned.digest(), swapped.digest()}) == 3
+
+
+class Parts:
+    """Images that are given out part by part alone, as those of a file are."""
+
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        self.images = images
+        self.largest = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.images.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.images.dtype
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        part = self.images[index]
+        self.largest = max(self.largest, len(part))
+        return part
+
+
+def test_digest_reads_images_part_by_part() -> None:
+    whole = images_of(count=1203)
+    parts = Parts(whole.images[:])
+    assert ImageSet(parts, whole.labels).digest() == whole.digest()
+    assert 0 < parts.largest < 1203
+
+
+def test_content_stands_for_the_pixels() -> None:
+    one, other = images_of(1), images_of(2)
+    named = [ImageSet(part.images, one.labels, content="a") for part in (one, other)]
+    assert named[0].digest() == named[1].digest()
+    assert named[0].digest() != one.digest()
+    assert ImageSet(one.images, one.labels, content="b").digest() != named[0].digest()
+    assert ImageSet(one.images, 1 - one.labels, content="a").digest() != named[0].digest()
+    with_other_shape = ImageSet(one.images[:].reshape(4, 1, 5, 3), one.labels, content="a")
+    assert with_other_shape.digest() != named[0].digest()
+
+
+def test_wide_images_must_be_as_many() -> None:
+    one = images_of()
+    wide = np.zeros((4, 1, 9, 9), np.uint8)
+    assert ImageSet(one.images, one.labels, wide=wide).digest() == one.digest()
+    with pytest.raises(UsageError, match="there are 4 images, but 3 wide ones"):
+        ImageSet(one.images, one.labels, wide=wide[:3])
+
+
+@pytest.mark.parametrize("what", [{"transform": "other"}, {"excluded": 1}])
+def test_protocol_hash_sees_transform_and_exclusions(what: dict[str, Any]) -> None:
+    data = RetrievalData(tuple("abcdef"), images_of(1), images_of(2), images_of(3))
+    changed = dataclasses.replace(data, **what)
+    plugin = Fashion()
+    assert protocol_of("d", plugin, data).split == protocol_of("d", plugin, changed).split
+    assert protocol_of("d", plugin, data).hash != protocol_of("d", plugin, changed).hash
 
 
 @pytest.mark.parametrize("part", ["train", "query", "database"])

@@ -53,7 +53,7 @@ def test_compose_is_the_definition(
     worn = [(cell, position) for cell, position in enumerate(layout) if position >= 0]
     pooled, union = slow_outfit(garments, worn)
     found = compose([tuple(layout)], garments)
-    assert found.images[0, 0].tolist() == pooled
+    assert found.images[:][0, 0].tolist() == pooled
     assert found.labels[0].tolist() == union
 
 
@@ -82,8 +82,12 @@ class Wardrobe:
     """Finds the garments of an outfit by their pooled pixels, knowing no layout."""
 
     def __init__(self, source: ImageSet) -> None:
-        self.garments = Garments(source.images[:, 0], source.labels.argmax(axis=1).astype(np.uint8))
-        exact = source.images[:, 0].reshape(-1, 14, 2, 14, 2).astype(np.float64).mean(axis=(2, 4))
+        self.garments = Garments(
+            source.images[:][:, 0], source.labels.argmax(axis=1).astype(np.uint8)
+        )
+        exact = (
+            source.images[:][:, 0].reshape(-1, 14, 2, 14, 2).astype(np.float64).mean(axis=(2, 4))
+        )
         pooled = np.floor(exact + 0.5).astype(np.uint8)
         self.positions = {image.tobytes(): index for index, image in enumerate(pooled)}
         assert len(self.positions) == len(pooled), "two garments pool to the same pixels"
@@ -107,7 +111,7 @@ def database_wardrobe(fashion: RetrievalData) -> Wardrobe:
 @pytest.fixture(scope="module")
 def worn(outfits: RetrievalData, database_wardrobe: Wardrobe) -> list[Found]:
     """What the 10,000 database outfits are made of."""
-    return [database_wardrobe.worn(image) for image in outfits.database.images]
+    return [database_wardrobe.worn(image) for image in outfits.database.images[:]]
 
 
 def test_sizes_and_classes(outfits: RetrievalData, fashion: RetrievalData) -> None:
@@ -130,7 +134,7 @@ def test_a_sample_pixel_by_pixel(
 ) -> None:
     for index in range(0, 10_000, 250):
         pooled, labels = slow_outfit(database_wardrobe.garments, worn[index])
-        assert outfits.database.images[index, 0].tolist() == pooled
+        assert outfits.database.images[:][index, 0].tolist() == pooled
         assert outfits.database.labels[index].tolist() == labels
 
 
@@ -138,7 +142,7 @@ def test_train_outfits_wear_train_garments_alone(
     outfits: RetrievalData, fashion: RetrievalData
 ) -> None:
     wardrobe = Wardrobe(fashion.train)
-    for image, labels in zip(outfits.train.images, outfits.train.labels, strict=True):
+    for image, labels in zip(outfits.train.images[:], outfits.train.labels, strict=True):
         garments = wardrobe.worn(image)  # a KeyError tells of a garment from elsewhere
         assert set(np.flatnonzero(labels).tolist()) == {
             int(wardrobe.garments.labels[position]) for _, position in garments
@@ -149,7 +153,7 @@ def test_query_outfits_wear_query_garments_alone(
     outfits: RetrievalData, fashion: RetrievalData
 ) -> None:
     wardrobe = Wardrobe(fashion.query)
-    for image, labels in zip(outfits.query.images, outfits.query.labels, strict=True):
+    for image, labels in zip(outfits.query.images[:], outfits.query.labels, strict=True):
         garments = wardrobe.worn(image)
         assert set(np.flatnonzero(labels).tolist()) == {
             int(wardrobe.garments.labels[position]) for _, position in garments
@@ -161,15 +165,17 @@ def test_no_image_twice_and_train_in_database(outfits: RetrievalData) -> None:
     database, query, train = (
         {
             image.tobytes(): labels.tobytes()
-            for image, labels in zip(p.images, p.labels, strict=True)
+            for image, labels in zip(p.images[:], p.labels, strict=True)
         }
         for p in parts
     )
     assert [len(database), len(query), len(train)] == [10_000, 500, 2_000]
     assert not database.keys() & query.keys()
     assert train.items() <= database.items()
-    at = [index for index, image in enumerate(outfits.database.images) if image.tobytes() in train]
-    assert [outfits.database.images[index].tobytes() for index in at] == list(train)
+    at = [
+        index for index, image in enumerate(outfits.database.images[:]) if image.tobytes() in train
+    ]
+    assert [outfits.database.images[:][index].tobytes() for index in at] == list(train)
     assert abs(float(np.mean(at)) / 10_000 - 0.5) < 0.03
 
 

@@ -1,0 +1,286 @@
+"""What there is to know of a data set before numbers are made with it. Reads every image once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.data.cache import DecodedImages, decoded_images
+from hashbench.data.images import ImageSet, RetrievalData
+from hashbench.data.listed import Broken, ListedDataset
+from hashbench.data.listing import Listing
+from hashbench.data.protocol import Protocol, protocol_of
+from hashbench.plugins import Dataset
+from hashbench.plugins.parameters import canonical
+from hashbench.retrieval import ceiling, chance_level
+
+NAMED = 3
+"""How many of a kind are named; all are counted."""
+
+_CHUNK = 500
+
+_Contents = Mapping[str, NDArray[np.int64]]
+"""For each split a number per row: equal for equal bytes, below 0 where there are none."""
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """One split.
+
+    Attributes:
+        name: `train`, `query` or `database`.
+        rows: how many images it lists.
+        distinct: how many different ones, by path; by content where there are no paths.
+        unlabelled: rows without any label.
+        repeats: rows whose content an earlier row has, of those that can be read; None where none
+            can.
+    """
+
+    name: str
+    rows: int
+    distinct: int
+    unlabelled: int
+    repeats: int | None
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """The image files behind the lists.
+
+    Attributes:
+        count: distinct paths.
+        missing: how many are not there.
+        undecodable: how many are there, but no sound images.
+        missing_named: the first of them, with the list's line.
+        undecodable_named: likewise, and why.
+    """
+
+    count: int
+    missing: int
+    undecodable: int
+    missing_named: tuple[str, ...]
+    undecodable_named: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Queries that are in the database.
+
+    Attributes:
+        paths: distinct images that both lists name.
+        contents: queries with the bytes of a database image.
+        named: the first of them.
+    """
+
+    paths: int
+    contents: int
+    named: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What was found.
+
+    Attributes:
+        dataset: its canonical name.
+        root: the folder of its lists; None for one that ships.
+        transform: how images are made from their files.
+        classes: number of label columns.
+        splits: the three splits.
+        files: the image files; None for a data set that has none.
+        overlap: of queries and database.
+        top_k: length of the ranked list; None for all of the database.
+        chance: mAP of a random order, from the labels.
+        best: mAP of a perfect order, from the labels.
+        protocol: the card; None where images that belong to it cannot be read.
+    """
+
+    dataset: str
+    root: Path | None
+    transform: str
+    classes: int
+    splits: tuple[SplitFacts, ...]
+    files: FileFacts | None
+    overlap: Overlap
+    top_k: int | None
+    chance: float
+    best: float
+    protocol: Protocol | None
+
+    @property
+    def clean(self) -> bool:
+        """No image is broken, and no query is in the database."""
+        sound = self.files is None or not (self.files.missing or self.files.undecodable)
+        return sound and not (self.overlap.paths or self.overlap.contents)
+
+
+def check_dataset(
+    dataset: Dataset, root: Path | None, progress: Callable[[int, int], None]
+) -> DataCheck:
+    """Read a data set whole and describe it.
+
+    Its images are decoded into the cache on the way, as far as they are not there yet.
+
+    Args:
+        dataset: which.
+        root: as for its `load`.
+        progress: told (done, total), in images.
+
+    Raises:
+        UsageError: a list is missing or malformed.
+        StoreError: the cache cannot be written.
+    """
+    if isinstance(dataset, ListedDataset):
+        return _check_listed(dataset, root, progress)
+    dataset.prepare(root, progress)
+    return _check_loaded(dataset, root, dataset.load(root))
+
+
+def _check_listed(
+    dataset: ListedDataset, root: Path | None, progress: Callable[[int, int], None]
+) -> DataCheck:
+    listing = dataset.listing(root)
+    files, stamps = dataset.inspect(listing)
+    images = decoded_images(files, stamps, progress)
+    numbers = _numbers(digest.tobytes() for digest in images.digests)
+    numbers[~images.digests.any(axis=1)] = -1  # not there: no content
+    contents = {name: numbers[rows] for name, rows in listing.places.items()}
+    shared = np.intersect1d(listing.places["query"], listing.places["database"])
+    data = dataset.load(root) if _loads(dataset, listing, images, shared) else None
+    query, database, top_k = listing.query.labels, listing.database.labels, dataset.list_length()
+    if data is not None:  # without what is excluded
+        query, database = data.query.labels, data.database.labels
+    return DataCheck(
+        dataset=canonical(dataset),
+        root=listing.root,
+        transform=str(dataset.transform),
+        classes=len(listing.classes),
+        splits=tuple(
+            SplitFacts(
+                name=name,
+                rows=len(split),
+                distinct=len(np.unique(listing.places[name])),
+                unlabelled=int((~split.labels.any(axis=1)).sum()),
+                repeats=_repeats(contents[name]),
+            )
+            for name, split in listing.splits.items()
+        ),
+        files=_file_facts(listing, images),
+        overlap=Overlap(
+            paths=len(shared),
+            contents=int(_shared(contents).sum()),
+            named=_named_overlap(listing, contents),
+        ),
+        top_k=top_k,
+        chance=chance_level(query, database, top_k=top_k),
+        best=ceiling(query, database, top_k=top_k),
+        protocol=None if data is None else protocol_of(dataset.protocol_name(), dataset, data),
+    )
+
+
+def _check_loaded(dataset: Dataset, root: Path | None, data: RetrievalData) -> DataCheck:
+    sets = {"train": data.train, "query": data.query, "database": data.database}
+    numbers = _numbers(content for part in sets.values() for content in _contents(part))
+    ends = np.cumsum([len(part) for part in sets.values()])
+    contents = dict(zip(sets, np.split(numbers, ends[:-1]), strict=True))
+    shared = np.flatnonzero(_shared(contents))
+    query, database, top_k = data.query.labels, data.database.labels, dataset.list_length()
+    return DataCheck(
+        dataset=canonical(dataset),
+        root=root if dataset.needs_root else None,
+        transform=data.transform,
+        classes=len(data.classes),
+        splits=tuple(
+            SplitFacts(
+                name=name,
+                rows=len(part),
+                distinct=len(np.unique(contents[name])),
+                unlabelled=int((~part.labels.any(axis=1)).sum()),
+                repeats=_repeats(contents[name]),
+            )
+            for name, part in sets.items()
+        ),
+        files=None,
+        overlap=Overlap(
+            paths=0,
+            contents=len(shared),
+            named=tuple(f"query {row}" for row in shared[:NAMED].tolist()),
+        ),
+        top_k=top_k,
+        chance=chance_level(query, database, top_k=top_k),
+        best=ceiling(query, database, top_k=top_k),
+        protocol=protocol_of(dataset.protocol_name(), dataset, data),
+    )
+
+
+def _loads(
+    dataset: ListedDataset, listing: Listing, images: DecodedImages, shared: NDArray[np.int64]
+) -> bool:
+    if len(shared) or not images.faults:
+        return not len(shared)
+    broken = list(images.faults)
+    left = all(not np.isin(rows, broken).all() for rows in listing.places.values())
+    return left and dataset.broken is Broken.EXCLUDE
+
+
+def _file_facts(listing: Listing, images: DecodedImages) -> FileFacts:
+    there = images.stamps[:, 0] >= 0
+    missing = [place for place in sorted(images.faults) if not there[place]]
+    undecodable = [place for place in sorted(images.faults) if there[place]]
+
+    def named(place: int) -> str:
+        reason = images.faults[place]
+        return f"{listing.distinct[place]}: {reason} ({_short(listing, place)})"
+
+    return FileFacts(
+        count=len(listing.distinct),
+        missing=len(missing),
+        undecodable=len(undecodable),
+        missing_named=tuple(named(place) for place in missing[:NAMED]),
+        undecodable_named=tuple(named(place) for place in undecodable[:NAMED]),
+    )
+
+
+def _short(listing: Listing, place: int) -> str:
+    return listing.first_use(place).removeprefix(f"{listing.root}/")
+
+
+def _named_overlap(listing: Listing, contents: _Contents) -> tuple[str, ...]:
+    query, database = listing.places["query"], listing.places["database"]
+    alike = _shared(contents) | np.isin(query, database)
+    named = []
+    for row in np.flatnonzero(alike)[:NAMED].tolist():
+        same = database == query[row]
+        if not same.any():
+            same = contents["database"] == contents["query"][row]
+        other = listing.database.paths[int(same.argmax())]
+        named.append(f"query {listing.query.paths[row]} is {other}")
+    return tuple(named)
+
+
+def _shared(contents: _Contents) -> NDArray[np.bool_]:
+    """Which queries have the content of a database image."""
+    query = contents["query"]
+    return (query >= 0) & np.isin(query, contents["database"])
+
+
+def _repeats(numbers: NDArray[np.int64]) -> int | None:
+    readable = numbers[numbers >= 0]
+    return len(readable) - len(np.unique(readable)) if len(readable) else None
+
+
+def _numbers(contents: Iterable[bytes]) -> NDArray[np.int64]:
+    """Number contents, equal ones alike."""
+    known: dict[bytes, int] = {}
+    return np.array([known.setdefault(content, len(known)) for content in contents], np.int64)
+
+
+def _contents(part: ImageSet) -> Iterable[bytes]:
+    for start in range(0, len(part), _CHUNK):
+        for image in part.images[start : start + _CHUNK]:
+            yield hashlib.sha256(np.ascontiguousarray(image).data).digest()

@@ -1,0 +1,72 @@
+"""Which files of a folder are there, and a stamp of each that changes when it is written to.
+
+Asks the file system, reads no content. A stamp only says what need not be read again; what is
+hashed and compared is always content.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """The state of files.
+
+    Attributes:
+        values: int64 (N, 3): size, and the times of the last change of content and of anything, in
+            nanoseconds; -1 where there is no such file.
+        faults: why a file cannot be used, by position.
+        outside: positions of files that a link leads out of the folder.
+    """
+
+    values: NDArray[np.int64]
+    faults: dict[int, str]
+    outside: tuple[int, ...]
+
+
+def stamp_files(root: Path, paths: Sequence[str]) -> Stamps:
+    """Look at every file once (about 5 microseconds each).
+
+    Args:
+        root: the folder, resolved.
+        paths: relative to it, without `..`.
+    """
+    base = str(root)
+    inside = base.rstrip("/") + "/"
+    folders: dict[str, bool] = {}
+    values = np.full((len(paths), 3), -1, np.int64)
+    faults: dict[int, str] = {}
+    outside = []
+    for place, path in enumerate(paths):
+        folder = path.rpartition("/")[0]
+        if folder not in folders:
+            real = os.path.realpath(f"{base}/{folder}")
+            folders[folder] = real == base or real.startswith(inside)
+        full = f"{base}/{path}"
+        if not folders[folder]:
+            outside.append(place)
+            continue
+        try:
+            status = os.lstat(full)
+            if stat.S_ISLNK(status.st_mode):
+                if not os.path.realpath(full).startswith(inside):
+                    outside.append(place)
+                    continue
+                status = os.stat(full)  # noqa: PTH116 - a Path costs more than the call
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+            faults[place] = "no such file" if missing else str(error.strerror or error)
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            faults[place] = "not a regular file"
+            continue
+        values[place] = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return Stamps(values, faults, tuple(outside))
