@@ -19,7 +19,7 @@ from hashbench.hashing import BoundLoss
 Bind = Callable[..., BoundLoss]
 Vectors = Callable[[str], Mapping[str, NDArray[Any]]]
 
-CSQ = importlib.import_module("hashbench.hashing.losses.csq")
+TARGETS = importlib.import_module("hashbench.hashing.targets")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -27,7 +27,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def class_centers(classes: int, bits: int, seed: int = 0) -> Tensor:
-    centers: Tensor = CSQ.class_centers(classes, bits, seeded(seed))
+    centers: Tensor = TARGETS.class_centers(classes, bits, seeded(seed))
     assert centers.shape == (classes, bits)
     assert centers.abs().eq(1).all()
     return centers
@@ -78,6 +78,40 @@ def test_more_classes_than_hadamard_rows_get_further_balanced_centers(
     assert (centers[2 * bits :] == 1).sum(dim=1).eq(bits // 2).all()
 
 
+@pytest.mark.parametrize(("bits", "classes"), [(16, 33), (24, 10), (48, 10), (48, 80), (64, 130)])
+def test_random_centers_lie_far_from_each_other(bits: int, classes: int) -> None:
+    # The scripts ask for more than K / 4 bits between any two, and redraw up to 20 times.
+    least = [int(distances(class_centers(classes, bits, seed)).min()) for seed in range(5)]
+    single = []
+    for seed in range(5):
+        fixed = class_centers(min(classes, 2 * bits), bits) if bits in (16, 64) else None
+        drawn = TARGETS.balanced_codes(
+            classes - (0 if fixed is None else len(fixed)), bits, seeded(seed)
+        )
+        single.append(int(distances(drawn if fixed is None else torch.cat([fixed, drawn])).min()))
+    assert all(kept >= once for kept, once in zip(least, single, strict=True))
+    if bits == 48:
+        assert min(least) > (bits // 4 if classes == 10 else 4)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 80])
+@pytest.mark.parametrize("bits", [1, 2, 3, 5, 16, 17, 32, 48])
+@pytest.mark.parametrize("spec", ["csq", "csq@saat", "dpn"])
+def test_no_length_and_no_number_of_classes_is_refused(
+    spec: str, bits: int, classes: int, bound: Bind
+) -> None:
+    labels = torch.eye(classes)
+    loss = bound(spec, labels, bits)
+    assert loss.get_buffer("targets").abs().eq(1).all()
+    assert loss.get_buffer("targets").shape == (classes, bits)
+    outputs = torch.full((classes, bits), 0.1).requires_grad_(True)
+    value = loss(outputs, labels, torch.arange(classes))
+    (slope,) = torch.autograd.grad(value, outputs)
+    assert value.isfinite()
+    # Everything is pulled towards its target.
+    assert torch.equal((-slope).sign(), loss.get_buffer("targets"))
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -91,7 +125,7 @@ def test_an_items_target_is_the_sign_of_the_sum_of_its_centers(
     rng = np.random.default_rng(seed)
     labels = torch.from_numpy((rng.random((items, classes)) < 0.4).astype(np.float32))
     centers = class_centers(classes, bits, seed)
-    targets: Tensor = CSQ.item_targets(labels, centers, seeded(seed))
+    targets: Tensor = TARGETS.item_targets(labels, centers, seeded(seed))
     tied: dict[tuple[float, ...], list[float]] = {}
     for row, target in zip(labels, targets, strict=True):
         total = sum((centers[c] for c in range(classes) if row[c]), torch.zeros(bits))
@@ -108,7 +142,7 @@ def test_an_items_target_is_the_sign_of_the_sum_of_its_centers(
 
 def test_ties_fall_both_ways() -> None:
     centers = class_centers(2, 64)
-    targets: Tensor = CSQ.item_targets(torch.ones(1, 2), centers, seeded(3))
+    targets: Tensor = TARGETS.item_targets(torch.ones(1, 2), centers, seeded(3))
     tied = targets[0, (centers.sum(dim=0) == 0)]
     assert len(tied) == 32
     assert 6 < int((tied == 1).sum()) < 26

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from hashbench.hashing.objective import BoundLoss
+from hashbench.hashing.pairs import MemoryLoss
 from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.similarity import relevant
 from hashbench.plugins import Loss, loss
 
 
-@loss("dph", cite="as coded in CgAT, SAAT and SIGIR'21 (DPH)")
+@loss(
+    "dph",
+    cite="as coded in CgAT, SAAT and SIGIR'21 (DPH)",
+    presets={"cgat": {}, "saat": {}, "sigir": {}},
+)
 @dataclass(frozen=True)
 class DPH(Loss):
     """Squared error between the outputs' similarity to a memory and +1 (relevant) or -1.
@@ -28,21 +32,8 @@ class DPH(Loss):
         return _BoundDPH(setup)
 
 
-class _BoundDPH(BoundLoss):
-    memory: Tensor
-    labels: Tensor
-
-    def __init__(self, setup: LossSetup) -> None:
-        super().__init__()
-        self.bits = setup.bits
-        self.register_buffer("labels", setup.labels)
-        self.register_buffer("memory", torch.zeros(len(setup.labels), setup.bits))
-
-    def remember(self, outputs: Tensor) -> None:
-        self.memory.copy_(outputs)
-
+class _BoundDPH(MemoryLoss):
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
-        # The batch's own rows count with their new outputs, without a gradient through the memory.
-        self.memory[index] = outputs.detach()
+        self.enter(outputs, index)
         wanted = 2 * relevant(labels, self.labels) - 1
-        return (outputs @ self.memory.T / self.bits - wanted).square().mean()
+        return (outputs @ self.memory.T / outputs.shape[1] - wanted).square().mean()

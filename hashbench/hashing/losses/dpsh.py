@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
+from hashbench.hashing.pairs import MemoryLoss, surprise
 from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.similarity import relevant
 from hashbench.plugins import Loss, loss
@@ -17,15 +17,21 @@ from hashbench.plugins import Loss, loss
 @loss(
     "dpsh",
     cite="Li et al., DPSH, IJCAI 2016",
-    presets={"saat": {"quantization": 50.0, "quantization_over_memory": True}},
+    presets={
+        "cgat": {"quantization": 0.001},
+        "deephash": {"quantization": 0.1},
+        "saat": {"quantization": 50.0, "quantization_over_memory": True},
+        "sigir": {"quantization": 50.0, "quantization_over_memory": True},
+    },
 )
 @dataclass(frozen=True)
 class DPSH(Loss):
     """Negative log likelihood of the pairwise similarities, with a quantisation term.
 
     `mean(softplus(t) - s t) + eta * mean((u - sign u)^2)`, t = u U^T / 2, U the memory of all train
-    outputs, s their relevance. Defaults are CgAT's; SAAT's term is
-    `50 * sum((u - sign u)^2) / (B N)` (preset `saat`, with `quantization_over_memory`).
+    outputs, s their relevance. Defaults are CgAT's; DeepHash-pytorch has eta 0.1 (preset
+    `deephash`); the term of SAAT and SIGIR'21 is `50 * sum((u - sign u)^2) / (B N)` (presets `saat`
+    and `sigir`, with `quantization_over_memory`).
 
     Attributes:
         quantization: eta.
@@ -36,28 +42,24 @@ class DPSH(Loss):
     quantization: float = 0.001
     quantization_over_memory: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.quantization >= 0:
+            raise UsageError(f"quantization must be 0 or more, found {self.quantization}")
+
     def bind(self, setup: LossSetup) -> BoundLoss:
         """Start with an all-zero memory."""
         return _BoundDPSH(self, setup)
 
 
-class _BoundDPSH(BoundLoss):
-    memory: Tensor
-    labels: Tensor
-
+class _BoundDPSH(MemoryLoss):
     def __init__(self, terms: DPSH, setup: LossSetup) -> None:
-        super().__init__()
+        super().__init__(setup)
         self.terms = terms
-        self.register_buffer("labels", setup.labels)
-        self.register_buffer("memory", torch.zeros(len(setup.labels), setup.bits))
-
-    def remember(self, outputs: Tensor) -> None:
-        self.memory.copy_(outputs)
 
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
-        self.memory[index] = outputs.detach()
+        self.enter(outputs, index)
         theta = outputs @ self.memory.T / 2
-        likelihood = (F.softplus(theta) - relevant(labels, self.labels) * theta).mean()
+        likelihood = surprise(theta, relevant(labels, self.labels)).mean()
         gap = (outputs - outputs.detach().sign()).square()
         if self.terms.quantization_over_memory:
             return likelihood + self.terms.quantization * gap.sum() / theta.numel()

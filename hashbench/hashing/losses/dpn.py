@@ -1,0 +1,56 @@
+"""DPN: outputs are pushed to the far side of a margin, towards a random code per class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hashbench.errors import UsageError
+from hashbench.hashing.objective import BoundLoss
+from hashbench.hashing.setup import LossSetup
+from hashbench.hashing.targets import balanced_codes, item_targets
+from hashbench.plugins import Loss, loss
+
+
+@loss("dpn", cite="Fan et al., DPN, IJCAI 2020", presets={"deephash": {}, "saat": {}})
+@dataclass(frozen=True)
+class DPN(Loss):
+    """Polarisation: a hinge that pushes every bit beyond a margin, on its target's side of 0.
+
+    `mean(max(0, m - u t))`. A class has a random balanced code; an image of several labels has the
+    sign of their sum, ties and images without a label as in `csq`. As coded in SAAT and
+    DeepHash-pytorch, in the form that both run: without the paper's ternary assignment and without
+    its adaptive updating of the targets. DeepHash-pytorch gives it outputs without a tanh; bounded
+    by 1 as here, a margin of 1 is never quite reached and every bit is always pulled.
+
+    Attributes:
+        margin: m.
+    """
+
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.margin > 0:
+            raise UsageError(f"margin must be above 0, found {self.margin}")
+
+    def bind(self, setup: LossSetup) -> BoundLoss:
+        """Draw the targets."""
+        return _BoundDPN(self, setup)
+
+
+class _BoundDPN(BoundLoss):
+    """Holds `targets`, the code (N, K) that each item is pushed to."""
+
+    targets: Tensor
+
+    def __init__(self, terms: DPN, setup: LossSetup) -> None:
+        super().__init__()
+        self.terms = terms
+        centers = balanced_codes(setup.labels.shape[1], setup.bits, setup.generator)
+        self.register_buffer("targets", item_targets(setup.labels, centers, setup.generator))
+
+    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
+        labelled = (labels.sum(dim=1, keepdim=True) > 0).to(outputs)
+        hinge = (self.terms.margin - outputs * self.targets[index]).clamp(min=0)
+        return (labelled * hinge).mean()
