@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from hashbench.errors import UsageError
 from hashbench.evaluation import (
     AlphaSchedule,
     AttackedModel,
@@ -14,6 +14,7 @@ from hashbench.evaluation import (
     MomentumStep,
     QueryRandom,
     Threat,
+    check_descent,
     descend,
 )
 from hashbench.plugins import Attack, attack
@@ -22,7 +23,18 @@ from hashbench.plugins import Attack, attack
 @attack(
     "hag",
     cite="Yang et al., HAG, IEEE Trans. Cybernetics 2018",
-    presets={"published": {"steps": 2000}},
+    presets={
+        "published": {"steps": 2000},
+        "sigir": {
+            "steps": 2000,
+            "learning_rate": 1.0,
+            "momentum": 0.0,
+            "balance": 0.0,
+            "alpha": "constant",
+            "all_bits": True,
+            "second_tanh": True,
+        },
+    },
     knowledge=(),
 )
 @dataclass(frozen=True)
@@ -31,11 +43,18 @@ class HAG(Attack):
 
     Minimises `(sum_k m_k u_k h_k / sum_k m_k + 1)^2 + beta * (mean_k m_k u_k)^2`, h the clean
     output and m the bits that are not flipped yet: `|u_k - sign h_k| <= 1 + t`. Descent with
-    momentum on the raw gradient, from the image itself. No official code exists; this is SAAT's
-    re-implementation, which runs 2,000 steps (preset `published`).
+    momentum on the raw gradient, from the image itself. No official code exists, and two
+    re-implementations differ. The defaults are SAAT's, which runs 2,000 steps (preset `published`).
 
-    SAAT averages over the batch before it takes the raw gradient, so its step shrinks as the batch
-    grows. Here the rate applies to each query's own loss, whatever the batch, as SAAT's does at
+    Preset `sigir` is that of the authors of ATRDH (Wang et al., SIGIR 2021), as it stands:
+    `(sum_k u_k h_k / sum_k m_k + 1)^2`, all bits over the number of unflipped ones, u and h sent
+    through a tanh once more, plain descent at rate 1, no alpha schedule. Its minimum comes before
+    all bits are flipped, and past it the gradient points back. Their file's number of steps is 0,
+    no attack at all; the preset takes SAAT's 2,000.
+
+    Both scripts average over the batch before they take the raw gradient, so their step shrinks as
+    the batch grows; SIGIR's even pools its sums, so that a query's step depends on its neighbours.
+    Here the loss and the rate are each query's own, whatever the batch, as the scripts' are at
     batch size 1.
 
     Attributes:
@@ -45,6 +64,8 @@ class HAG(Attack):
         margin: t.
         balance: beta.
         alpha: scale of the tanh over the steps.
+        all_bits: sum the agreement over all bits, not the unflipped ones alone.
+        second_tanh: send clean and perturbed outputs through a tanh once more.
     """
 
     steps: int = 100
@@ -53,13 +74,11 @@ class HAG(Attack):
     margin: float = 0.5
     balance: float = 1.0
     alpha: AlphaSchedule = AlphaSchedule.TENTHS
+    all_bits: bool = False
+    second_tanh: bool = False
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.learning_rate <= 0:
-            raise UsageError(
-                f"steps must be 0 or more and learning_rate above 0, "
-                f"found {self.steps} and {self.learning_rate}"
-            )
+        check_descent(self.steps, learning_rate=self.learning_rate)
 
     def perturb(
         self,
@@ -70,11 +89,13 @@ class HAG(Attack):
         rng: QueryRandom,  # noqa: ARG002 - deterministic
     ) -> Tensor:
         """Return perturbed images; see `Attack.perturb`."""
-        clean = model.outputs(images).detach()
+        clean = self._outputs(model, images).detach()
 
         def agreement(point: Tensor, step: int) -> Tensor:
-            outputs = model.outputs(point, self.alpha.at(step, self.steps))
-            return hag_loss(outputs, clean, margin=self.margin, balance=self.balance)
+            outputs = self._outputs(model, point, self.alpha.at(step, self.steps))
+            return hag_loss(
+                outputs, clean, margin=self.margin, balance=self.balance, all_bits=self.all_bits
+            )
 
         return descend(
             agreement,
@@ -84,8 +105,14 @@ class HAG(Attack):
             update=MomentumStep(self.learning_rate, self.momentum),
         )
 
+    def _outputs(self, model: AttackedModel, images: Tensor, alpha: float = 1.0) -> Tensor:
+        outputs = model.outputs(images, alpha)
+        return torch.tanh(outputs) if self.second_tanh else outputs
 
-def hag_loss(outputs: Tensor, clean: Tensor, *, margin: float, balance: float) -> Tensor:
+
+def hag_loss(
+    outputs: Tensor, clean: Tensor, *, margin: float, balance: float, all_bits: bool = False
+) -> Tensor:
     """One loss per query, (B,).
 
     Args:
@@ -93,8 +120,20 @@ def hag_loss(outputs: Tensor, clean: Tensor, *, margin: float, balance: float) -
         clean: h of the clean images, (B, K), not signed.
         margin: t: a bit counts as flipped when `|u - sign h| > 1 + t`.
         balance: beta, weight of the balance term.
+        all_bits: SIGIR'21's sum over all bits, over the number of unflipped ones, at least 1. The
+            script's loss of a batch is this loss of all its bits as one query's.
     """
-    room = (1 + margin) - (outputs.detach() - clean.sign()).abs()
-    unflipped = (room.sign() + 1) / 2
-    agreement = (unflipped * outputs * clean).sum(dim=1) / (unflipped.sum(dim=1) + 1e-8)
+    unflipped = unflipped_bits(outputs, clean, margin)
+    products = outputs * clean
+    if all_bits:
+        # The script counts below the bound only, where SAAT's sign gives one half on it.
+        agreement = products.sum(dim=1) / (unflipped == 1).sum(dim=1).clamp(min=1)
+    else:
+        agreement = (unflipped * products).sum(dim=1) / (unflipped.sum(dim=1) + 1e-8)
     return (agreement + 1).square() + balance * (unflipped * outputs).mean(dim=1).square()
+
+
+def unflipped_bits(outputs: Tensor, clean: Tensor, margin: float) -> Tensor:
+    """m, (B, K): 1 while `|u - sign h| < 1 + margin`, 0 beyond, 1/2 on it; without a gradient."""
+    room = (1 + margin) - (outputs.detach() - clean.sign()).abs()
+    return (room.sign() + 1) / 2

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hashbench.errors import UsageError
 from hashbench.evaluation import (
     AlphaSchedule,
     AttackedModel,
@@ -15,6 +14,7 @@ from hashbench.evaluation import (
     QueryRandom,
     SignStep,
     Threat,
+    check_descent,
     descend,
 )
 from hashbench.plugins import Attack, attack
@@ -53,11 +53,7 @@ class Mainstay(Attack):
     alpha: AlphaSchedule = AlphaSchedule.TENTHS
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.step_size <= 0:
-            raise UsageError(
-                f"steps must be 0 or more and step_size above 0, "
-                f"found {self.steps} and {self.step_size}"
-            )
+        check_descent(self.steps, step_size=self.step_size)
 
     def perturb(
         self,

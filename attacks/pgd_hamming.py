@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hashbench.errors import UsageError
 from hashbench.evaluation import (
     AlphaSchedule,
     AttackedModel,
@@ -14,6 +13,7 @@ from hashbench.evaluation import (
     QueryRandom,
     SignStep,
     Threat,
+    check_descent,
     descend,
 )
 from hashbench.plugins import Attack, attack
@@ -46,11 +46,7 @@ class PGDHamming(Attack):
     alpha: AlphaSchedule = AlphaSchedule.CONSTANT
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.step_size <= 0:
-            raise UsageError(
-                f"steps must be 0 or more and step_size above 0, "
-                f"found {self.steps} and {self.step_size}"
-            )
+        check_descent(self.steps, step_size=self.step_size)
 
     def perturb(
         self,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hashbench.errors import UsageError
 from hashbench.evaluation import (
     AdamStep,
     AlphaSchedule,
@@ -15,6 +14,7 @@ from hashbench.evaluation import (
     Goal,
     QueryRandom,
     Threat,
+    check_descent,
     descend,
 )
 from hashbench.plugins import Attack, attack
@@ -53,11 +53,7 @@ class SDHA(Attack):
     alpha: AlphaSchedule = AlphaSchedule.TENTHS
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.learning_rate <= 0:
-            raise UsageError(
-                f"steps must be 0 or more and learning_rate above 0, "
-                f"found {self.steps} and {self.learning_rate}"
-            )
+        check_descent(self.steps, learning_rate=self.learning_rate)
 
     def perturb(
         self,
@@ -75,7 +71,7 @@ class SDHA(Attack):
         def objective(point: Tensor, step: int) -> Tensor:
             outputs = model.outputs(point, self.alpha.at(step, self.steps))
             size = (point - images).square().flatten(1).mean(dim=1)
-            return size - self.scale / model.bits * surrogate.distance(outputs)
+            return size + self.scale / model.bits * surrogate.loss(outputs)
 
         return descend(
             objective, images, threat, steps=self.steps, update=AdamStep(self.learning_rate)
@@ -83,40 +79,56 @@ class SDHA(Attack):
 
 
 class Surrogate:
-    """The weighted surrogate distance of a batch to its relevant training codes.
+    """The surrogate of a batch: how far its outputs are from their relevant training codes.
+
+    Untargeted the distance is to grow, and near codes weigh most. Targeted, "relevant" is what
+    shares a label with the target, the distance is to shrink, `d_r = sum_k |u_k - r_k| / 2 *
+    sigmoid(-slope u_k r_k)`, and far codes weigh most. SAAT's slope and nearness are 5 and 0.5
+    untargeted, 10 and -0.3 targeted.
 
     A code's bit is +1 or -1, so a bit's share of `d_r` takes two values, and the mean over r needs
-    no (batch x train set x bits) tensor: `sum_k a_k (f_k(+1) + f_k(-1)) / 2 + b_k (f_k(+1) -
-    f_k(-1)) / 2` with `a = mean_r w_r` and `b_k = mean_r w_r r_k`, which carry no gradient.
+    no (batch x train set x bits) tensor: `sum_k a_k f_k(+1) + b_k f_k(-1)`, with a_k and b_k the
+    means of `w_r` where `r_k` is +1 and where it is -1, which carry no gradient.
     """
 
     def __init__(
-        self, codes: Tensor, relevant: Tensor, own: Tensor, slope: float, nearness: float
+        self,
+        codes: Tensor,
+        relevant: Tensor,
+        own: Tensor,
+        slope: float,
+        nearness: float,
+        *,
+        targeted: bool = False,
     ) -> None:
         """Group equal codes.
 
         Args:
             codes: the training codes, (N, K) of +1 and -1.
-            relevant: (B, N), 1 where a training image is relevant to the query.
+            relevant: (B, N), 1 where a training image is relevant to the query, or to its target.
             own: the queries' own clean codes, (B, K): stand in where nothing is relevant.
             slope: s of the sigmoid.
             nearness: z of the weight.
+            targeted: pull towards the relevant codes instead of pushing away.
         """
         self._codes, group = codes.unique(dim=0, return_inverse=True)
         self._counts = torch.zeros(len(relevant), len(self._codes), device=codes.device)
         self._counts.index_add_(1, group, relevant)
+        self._sides = _sides(self._codes)
         self._lonely = (relevant.sum(dim=1) == 0).float().unsqueeze(1)
         self._own = own
         self._slope = slope
         self._nearness = nearness
+        self._targeted = targeted
 
-    def distance(self, outputs: Tensor) -> Tensor:
-        """`mean_r(w_r d_r)` per query, (B,)."""
-        weight, weighted = self._weights(outputs.detach())
-        plus, minus = self._bit(outputs, 1.0), self._bit(outputs, -1.0)
-        return (weight * (plus + minus) / 2 + weighted * (plus - minus) / 2).sum(dim=1)
+    def loss(self, outputs: Tensor) -> Tensor:
+        """`-mean_r(w_r d_r)` per query, (B,); targeted without the minus. To be minimised."""
+        above, below = self._weights(outputs.detach())
+        distance = above * self._bit(outputs, 1.0) + below * self._bit(outputs, -1.0)
+        return distance.sum(dim=1) if self._targeted else -distance.sum(dim=1)
 
     def _weights(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Both coefficients, a and b, (B, K) each."""
         signs = outputs.sign()
         bits = outputs.shape[1]
         apart = (bits - signs @ self._codes.T) / 2
@@ -124,9 +136,19 @@ class Surrogate:
         share = share / self._counts.sum(dim=1, keepdim=True).clamp(min=1)
         apart_own = (bits - (signs * self._own).sum(dim=1, keepdim=True)) / 2
         share_own = self._lonely * (apart_own + 1e-8).pow(-self._nearness)
-        weight = share.sum(dim=1, keepdim=True) + share_own
-        return weight, share @ self._codes + share_own * self._own
+        above, below = (share @ self._sides + share_own * _sides(self._own)).chunk(2, dim=1)
+        return above, below
 
     def _bit(self, outputs: Tensor, sign: float) -> Tensor:
-        gate = torch.sigmoid(self._slope * sign * outputs)
-        return (outputs - sign).abs() / 2 * gate + (1 - gate)
+        """What a bit adds to `d_r` where the bit of r is `sign`, (B, K)."""
+        agreement = self._slope * sign * outputs
+        apart = (outputs - sign).abs() / 2
+        if self._targeted:
+            return apart * torch.sigmoid(-agreement)
+        gate = torch.sigmoid(agreement)
+        return apart * gate + (1 - gate)
+
+
+def _sides(codes: Tensor) -> Tensor:
+    """Where bits are +1, beside where they are -1: (n, 2K) of 0 and 1."""
+    return torch.cat([codes > 0, codes < 0], dim=1).to(codes.dtype)

@@ -72,15 +72,15 @@ def _spoken_errors() -> Iterator[None]:
 def run(
     suite: Annotated[
         str | None,
-        typer.Argument(help="A suite file (.toml), or the name of one that ships: quick."),
+        typer.Argument(help="A suite file (.toml), or the name of one that ships: quick, ..."),
     ] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option(help="fashion, outfits, fashion-mnist, ...")
+        list[str] | None, typer.Option(help="fashion, outfits, flickr25k, lists, ...")
     ] = None,
-    loss: Annotated[list[str] | None, typer.Option(help="csq, dph, dpsh, ...")] = None,
-    backbone: Annotated[list[str] | None, typer.Option(help="small-cnn, ...")] = None,
+    loss: Annotated[list[str] | None, typer.Option(help="csq, dph, hashnet, ...")] = None,
+    backbone: Annotated[list[str] | None, typer.Option(help="small-cnn, resnet18, ...")] = None,
     bits: Annotated[list[str] | None, typer.Option(metavar="K", help="Code length.")] = None,
-    defense: Annotated[list[str] | None, typer.Option(help="none, atrdh, cgat, ...")] = None,
+    defense: Annotated[list[str] | None, typer.Option(help="none, atrdh, cgat, saat, ...")] = None,
     attack: Annotated[
         list[str] | None,
         typer.Option(help="noise, hag, sdha, pgd-hamming, ...; none for clean queries alone."),
@@ -233,8 +233,8 @@ def report(
 ) -> None:
     """Print tables of results, or write them and the plots to files."""
     from hashbench import plugins
+    from hashbench.atomic import write_file
     from hashbench.plugins import Format
-    from hashbench.runner.atomic import write_file
     from hashbench.runner.results import load_results
 
     for path in plugin or ():

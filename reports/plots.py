@@ -11,12 +11,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from hashbench.atomic import write_file
 from hashbench.reports.leaderboard import NO_RADIUS, Group, Leaderboard, leaderboards
 from hashbench.reports.plot_curves import curves_figure
 from hashbench.reports.plot_eps import eps_figure
 from hashbench.reports.plot_map import map_figure
 from hashbench.reports.plot_style import paper_style, png_and_svg
-from hashbench.runner.atomic import write_file
 from hashbench.runner.results import Results
 
 _LONGEST_SLUG = 80

@@ -23,12 +23,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.atomic import write_file
 from hashbench.data.decode import FileImage, read_image
 from hashbench.data.pixels import IndexedPixels, PixelWriter, open_pixels
 from hashbench.data.stamps import Stamps
 from hashbench.data.transform import Transform
 from hashbench.errors import StoreError
-from hashbench.runner.atomic import write_file
 
 FORMAT = 1
 """Raised when what is cached means something else; older entries are then made anew."""

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.atomic import write_file
 from hashbench.data.cache import cache_folder
 from hashbench.data.listing import ListedSplit, read_list
 from hashbench.errors import UsageError
-from hashbench.runner.atomic import write_file
 
 FORMAT = 1
 PARTS = ("train2014", "val2014")

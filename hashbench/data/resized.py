@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hashbench.atomic import sweep
 from hashbench.data.cache import FORMAT, VARIABLE, cache_folder, cores, locked
 from hashbench.data.pixels import PixelWriter, open_pixels
 from hashbench.data.transform import Transform
 from hashbench.errors import StoreError
-from hashbench.runner.atomic import sweep
 
 _CHUNK = 256
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashbench.eps import Eps
+from hashbench.evaluation.checks import check_descent
 from hashbench.evaluation.goal import Goal
 from hashbench.evaluation.harness import AttackerView, AttackOutcome, run_attack
 from hashbench.evaluation.projected import AdamStep, MomentumStep, SignStep, descend
@@ -23,6 +24,7 @@ __all__ = [
     "QueryRandom",
     "SignStep",
     "Threat",
+    "check_descent",
     "descend",
     "run_attack",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hashbench.atomic import write_folder
 from hashbench.data.images import RetrievalData
 from hashbench.errors import ModelError, UsageError
 from hashbench.hashing.backbone import InputSpec
@@ -21,7 +22,6 @@ from hashbench.hashing.model import HashModel
 from hashbench.plugins.contracts import Backbone, Dataset, Loss
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
-from hashbench.runner.atomic import write_folder
 from hashbench.runner.execute import CLAIM_TOLERANCE, environment, load_data
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.resolve import Progress, read_source, resolve, silent

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hashbench.atomic import write_folder
 from hashbench.errors import StoreError, UsageError
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, read_card
-from hashbench.runner.atomic import write_folder
 from hashbench.runner.cell import CLEAN, Cell
 from hashbench.runner.execute import CLAIM_TOLERANCE, SCORES, execute
 from hashbench.runner.fingerprint import content_hash

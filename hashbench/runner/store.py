@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hashbench.atomic import sweep, write_file, write_folder
 from hashbench.errors import StoreError
-from hashbench.runner.atomic import sweep, write_file, write_folder
 
 SCHEMA = 1
 DONE = "done.json"

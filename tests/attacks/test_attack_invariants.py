@@ -24,9 +24,10 @@ from hashbench.retrieval import center_codes
 Build = Callable[..., Attack]
 Linear = Callable[..., HashModel]
 
-ATTACKS = ("noise", "pgd-hamming", "hag", "sdha")
+ATTACKS = ("noise", "pgd-hamming", "mainstay", "hag", "hag@sigir", "sdha")
 GRADIENT = ATTACKS[1:]
-STOCHASTIC = ("noise", "pgd-hamming")
+RANDOM_START = ("pgd-hamming", "mainstay")
+STOCHASTIC = ("noise", *RANDOM_START)
 EPS = "8/255"
 
 
@@ -163,17 +164,18 @@ def test_eps_0_gives_back_the_clean_codes_bit_for_bit(
 def test_no_step_leaves_the_image_where_the_attack_starts(
     name: str, network: Scene, attack_named: Build
 ) -> None:
-    plain = {"random_start": False} if name == "pgd-hamming" else {}
+    plain = {"random_start": False} if name in RANDOM_START else {}
     attack = Recorded(attack_named(name, steps=0, **plain))
     outcome = network.run(attack)
     assert torch.equal(attack.images, network.clean)
     assert outcome.backwards == 0
 
 
+@pytest.mark.parametrize("name", RANDOM_START)
 def test_no_step_after_a_random_start_returns_the_start(
-    network: Scene, attack_named: Build
+    name: str, network: Scene, attack_named: Build
 ) -> None:
-    attack = Recorded(attack_named("pgd-hamming", steps=0))
+    attack = Recorded(attack_named(name, steps=0))
     network.run(attack)
     change = attack.images - network.clean
     inside = (network.clean > 0.05) & (network.clean < 0.95)
@@ -278,7 +280,14 @@ def test_the_process_wide_random_state_is_neither_used_nor_moved(
 
 @pytest.mark.parametrize(
     ("name", "forwards", "backwards"),
-    [("noise", 0, 0), ("pgd-hamming", 6, 6), ("hag", 7, 6), ("sdha", 7, 6)],
+    [
+        ("noise", 0, 0),
+        ("pgd-hamming", 6, 6),
+        ("mainstay", 6, 6),
+        ("hag", 7, 6),
+        ("hag@sigir", 7, 6),
+        ("sdha", 7, 6),
+    ],
 )
 def test_passes_are_counted_per_image(
     name: str, forwards: int, backwards: int, network: Scene, attack_named: Build
@@ -303,6 +312,23 @@ def test_pgd_lowers_every_querys_agreement_with_its_center(
     assert (after < before)[1:].all()  # query 0 has no center
 
 
+@pytest.mark.parametrize("name", ["mainstay", "mainstay@bim"])
+def test_mainstay_lowers_every_querys_agreement_with_its_mainstay_code(
+    name: str, network: Scene, attack_named: Build
+) -> None:
+    view = network.view
+    codes = center_codes(view.query_labels, view.train_codes, view.train_labels, weighting="cosine")
+    # Query 0, relevant to nothing, is led to where the others are: it has a code, but no center.
+    assert codes[0].any()
+    attack = Recorded(attack_named(name, steps=20))
+    network.run(attack, "32/255")
+    mainstay = torch.from_numpy(codes).float()
+    with torch.no_grad():
+        before = (network.model(network.clean) * mainstay).mean(dim=1)
+        after = (network.model(attack.images) * mainstay).mean(dim=1)
+    assert (after < before - 0.01).all()
+
+
 @pytest.mark.parametrize("name", ["pgd-hamming", "sdha"])
 def test_a_query_that_is_relevant_to_nothing_is_no_error(
     name: str, network: Scene, attack_named: Build
@@ -319,7 +345,8 @@ def test_a_query_that_is_relevant_to_nothing_is_no_error(
         assert float((after * before.sign()).mean()) < float(before.abs().mean()) - 0.01
 
 
-def test_hag_asks_for_no_label(network: Scene, attack_named: Build) -> None:
+@pytest.mark.parametrize("name", ["hag", "hag@sigir"])
+def test_hag_asks_for_no_label(name: str, network: Scene, attack_named: Build) -> None:
     # With every label and code turned into something else, the label-free attack does the same.
     view = network.view
     other = replace(
@@ -328,7 +355,7 @@ def test_hag_asks_for_no_label(network: Scene, attack_named: Build) -> None:
         center_codes=-view.center_codes,
         train_codes=-view.train_codes,
     )
-    hag = attack_named("hag", steps=8)
+    hag = attack_named(name, steps=8)
     found = []
     for known in (view, other):
         recorded = Recorded(hag)

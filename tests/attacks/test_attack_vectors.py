@@ -23,6 +23,8 @@ Vectors = Callable[[str], Arrays]
 Build = Callable[..., Attack]
 
 HAG = importlib.import_module("hashbench.attacks.hag")
+MAINSTAY = importlib.import_module("hashbench.attacks.mainstay")
+PGD = importlib.import_module("hashbench.attacks.pgd_hamming")
 SDHA = importlib.import_module("hashbench.attacks.sdha")
 
 
@@ -66,65 +68,165 @@ def test_hag_loss(case: str, balance: float, vectors: Vectors) -> None:
     close(gradient, given[f"c0_{case}_grad"])
 
 
-def sdha_surrogate(given: Arrays) -> Callable[[Tensor], Tensor]:
-    """Row 0 of the similarity is empty: that query runs from its own code."""
+def test_hag_mask(vectors: Vectors) -> None:
+    given = vectors("attack_losses")
+    u, clean = torch.from_numpy(given["c0_u"]), torch.from_numpy(given["c0_h"])
+    found = HAG.unflipped_bits(u, clean, 0.5)
+    assert np.array_equal(found.numpy(), given["c0_hag_saat_mask"])
+    assert 0 < found.mean() < 1
+
+
+def test_hag_loss_of_sigir(vectors: Vectors) -> None:
+    # The script pools the sums of a batch, as if all its bits were one query's. `u` and `h` are
+    # what it has after its second tanh, which the attack's run below holds.
+    given = vectors("attack_losses")
+    clean = torch.from_numpy(given["c0_h"]).reshape(1, -1)
+    point = torch.from_numpy(given["c0_u"]).requires_grad_(True)
+    loss = HAG.hag_loss(point.reshape(1, -1), clean, margin=0.5, balance=0.0, all_bits=True)
+    assert loss.shape == (1,)
+    (gradient,) = torch.autograd.grad(loss.sum(), point)
+    close(loss[0], given["c0_hag_sigir_loss"])
+    close(gradient, given["c0_hag_sigir_grad"])
+
+
+def sdha_surrogate(given: Arrays, targeted: bool) -> Callable[[Tensor], Tensor]:
+    """Row 0 of the untargeted similarity is empty: that query runs from its own code."""
     assert not given["c0_sim"][0].any()
     surrogate = SDHA.Surrogate(
         torch.from_numpy(given["c0_train_out"]).sign(),
-        torch.from_numpy(given["c0_sim"]),
+        torch.from_numpy(given["c0_sim_targeted" if targeted else "c0_sim"]),
         torch.from_numpy(given["c0_h"]).sign(),
-        slope=5.0,
-        nearness=0.5,
+        slope=10.0 if targeted else 5.0,
+        nearness=-0.3 if targeted else 0.5,
+        targeted=targeted,
     )
-    distance: Callable[[Tensor], Tensor] = surrogate.distance
-    return distance
+    loss: Callable[[Tensor], Tensor] = surrogate.loss
+    return loss
 
 
-def test_sdha_surrogate(vectors: Vectors) -> None:
+SDHA_CASES = pytest.mark.parametrize(("suffix", "targeted"), [("", False), ("_targeted", True)])
+
+
+@SDHA_CASES
+def test_sdha_surrogate(suffix: str, targeted: bool, vectors: Vectors) -> None:
     given = vectors("attack_losses")
-    distance = sdha_surrogate(given)
-    loss, gradient = loss_and_gradient(lambda u: -distance(u), given["c0_u"])
-    close(loss, given["c0_sdha_surrogate_loss"])
-    close(gradient, given["c0_sdha_surrogate_grad"])
+    loss, gradient = loss_and_gradient(sdha_surrogate(given, targeted), given["c0_u"])
+    close(loss, given[f"c0_sdha_surrogate{suffix}_loss"])
+    close(gradient, given[f"c0_sdha_surrogate{suffix}_grad"])
 
 
-def test_sdha_total(vectors: Vectors, attack_named: Build) -> None:
-    # The mean squared change plus scale / K times the surrogate, with the attack's default scale;
-    # that the attack puts it together like this shows in its run below.
+@SDHA_CASES
+def test_sdha_total(suffix: str, targeted: bool, vectors: Vectors, attack_named: Build) -> None:
+    # The mean squared change plus scale / K times the surrogate, with the attack's default scale.
     given = vectors("attack_losses")
-    distance = sdha_surrogate(given)
+    surrogate = sdha_surrogate(given, targeted)
     size = torch.from_numpy((given["c0_x_hat"] - given["c0_x"]) ** 2).flatten(1).mean(dim=1)
     scale = attack_named("sdha").scale / given["c0_u"].shape[1]  # type: ignore[attr-defined]
-    loss, gradient = loss_and_gradient(lambda u: size - scale * distance(u), given["c0_u"])
-    close(loss, given["c0_sdha_total_loss"])
-    close(gradient, given["c0_sdha_total_grad"])
+    loss, gradient = loss_and_gradient(lambda u: size + scale * surrogate(u), given["c0_u"])
+    close(loss, given[f"c0_sdha_total{suffix}_loss"])
+    close(gradient, given[f"c0_sdha_total{suffix}_grad"])
 
 
-def test_pgd_objective_is_cgats_adversarial_loss(vectors: Vectors, attack_named: Build) -> None:
-    # One step of size s moves each input by -s * sign(gradient); on an 'image' that is the logit of
-    # each output, the signs are those of the reference gradient.
+@pytest.mark.parametrize(
+    ("case", "targeted"), [("saat_attack_untargeted", False), ("saat_attack_targeted", True)]
+)
+def test_mainstay_loss(case: str, targeted: bool, vectors: Vectors) -> None:
+    # The repository divides by the counted bits of the whole batch, the attack by each query's.
     given = vectors("attack_losses")
-    outputs = torch.from_numpy(given["c0_u"])
-    queries, bits = outputs.shape
-
-    class Logits(AttackedModel):
-        def __init__(self) -> None:
-            self.bits = bits
-
-        def logits(self, images: Tensor) -> Tensor:
-            return torch.atanh(outputs) + (images.flatten(1) - 0.5)
-
-    attack = attack_named("pgd-hamming", steps=1, step_size=0.01, random_start=False)
     codes = torch.from_numpy(given["c0_code"])
-    moved = attack.perturb(
-        Logits(),
-        torch.full((queries, 1, 1, bits), 0.5),
-        Goal("pgd-hamming", Known(codes, codes, codes, codes), True, True),
-        Threat(Eps.parse("0.1")),
-        QueryRandom(range(queries)),
+    point = torch.from_numpy(given["c0_u"]).requires_grad_(True)
+    terms, counted = MAINSTAY.mainstay_terms(point, codes, targeted=targeted)
+    assert terms.shape == counted.shape == point.shape
+    loss = terms.sum() / counted.sum()
+    (gradient,) = torch.autograd.grad(loss, point)
+    close(loss, given[f"c0_{case}_loss"])
+    close(gradient, given[f"c0_{case}_grad"])
+    assert 0 < counted.mean() < 1, "a case in which all bits count shows no mask"
+
+
+@pytest.mark.parametrize("case", ["single", "multi", "degenerate"])
+def test_mainstay_codes(case: str, vectors: Vectors) -> None:
+    given = {name: torch.from_numpy(value) for name, value in vectors("center_codes").items()}
+    queries = given[f"{case}_query_labels"]
+    codes, labels = given[f"{case}_train_codes"], given[f"{case}_train_labels"]
+    known = Known(queries, torch.zeros(len(queries), codes.shape[1]), codes, labels)
+    found = MAINSTAY.mainstay_codes(Goal("mainstay", known, True, True))
+    wanted = given[f"{case}_saat_mainstay"]
+    # Where both means are equal the repository gives the sign of a rounding error.
+    sure = found != 0
+    assert torch.equal(found[sure], wanted[sure])
+    assert sure.float().mean() > 0.9
+
+
+class Recited(AttackedModel):
+    """A 'model' that gives the outputs of case c0: h of the clean images, u of any other."""
+
+    def __init__(self, given: Arrays) -> None:
+        self.images = torch.from_numpy(given["c0_x"])
+        self.bits = given["c0_u"].shape[1]
+        self.clean = torch.from_numpy(given["c0_h"])
+        self.u = torch.from_numpy(given["c0_u"]).requires_grad_(True)
+
+    def outputs(self, images: Tensor, alpha: float = 1.0) -> Tensor:
+        assert alpha in {0.1, 1.0}
+        return self.clean if torch.equal(images, self.images) else self.u
+
+    def codes(self, images: Tensor) -> Tensor:
+        return self.outputs(images).detach().sign().to(torch.int8)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "case", "sign"),
+    [
+        ("pgd-hamming", PGD, "cgat_adv", 1),
+        # SAAT and ATRDH attack like this while they train; a target is an opposite code.
+        ("pgd-hamming", PGD, "saat_train_adv", 1),
+        ("pgd-hamming", PGD, "atrdh_inner", -1),
+        ("hag", HAG, "hag_saat", 1),
+        ("hag:balance=0", HAG, "hag_saat_beta0", 1),
+        ("sdha", SDHA, "sdha_total", 1),
+    ],
+)
+def test_what_an_attack_descends_on(
+    name: str,
+    module: Any,
+    case: str,
+    sign: int,
+    vectors: Vectors,
+    attack_named: Build,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The loss as it is handed to the loop, at the perturbed image of the case.
+    given = vectors("attack_losses")
+    model = Recited(given)
+    found: list[Tensor] = []
+
+    def once(
+        loss: Callable[[Tensor, int], Tensor], images: Tensor, *_: object, **__: object
+    ) -> Any:
+        found.append(loss(torch.from_numpy(given["c0_x_hat"]), 0))
+        return images
+
+    monkeypatch.setattr(module, "descend", once)
+    count = len(given["c0_u"])
+    known = Known(
+        labels=torch.eye(count),  # one class per query
+        center_codes=sign * torch.from_numpy(given["c0_code"]),
+        train_codes=torch.from_numpy(given["c0_train_out"]).sign(),
+        train_labels=torch.from_numpy(given["c0_sim"].T.copy()),
     )
-    wanted = 0.5 - 0.01 * np.sign(given["c0_cgat_adv_grad"])
-    np.testing.assert_allclose(moved.flatten(1).numpy(), wanted, atol=1e-6)
+    attack_named(name).perturb(
+        model,
+        model.images,
+        Goal(name, known, with_labels=True, with_training=True),
+        Threat(Eps.parse("8/255")),
+        QueryRandom(range(count)),
+    )
+    (per_query,) = found
+    loss = per_query.sum() / count
+    (gradient,) = torch.autograd.grad(loss, model.u)
+    close(loss, given[f"c0_{case}_loss"])
+    close(gradient, given[f"c0_{case}_grad"])
 
 
 @pytest.mark.parametrize(
@@ -188,12 +290,29 @@ def test_pgd_runs(
     close(model(found), given[f"{case}_out"])
 
 
+def test_mainstay_run(
+    vectors: Vectors, attack_named: Build, reference_model: Callable[[Arrays], HashModel]
+) -> None:
+    given = vectors("attack_runs")
+    model = reference_model(given)
+    # Each query a class of its own, and the opposites of all codes in another: the mainstay code is
+    # the given one.
+    codes = torch.from_numpy(given["code"])
+    labels, other = torch.eye(5, 6), torch.eye(6)[5:].repeat(5, 1)
+    known = Known(labels, codes, torch.cat([codes, -codes]), torch.cat([labels, other]))
+    found = perturbed(attack_named("mainstay@bim"), model, given, known, "8/255")
+    np.testing.assert_allclose(found.numpy(), given["saat_bim100_untargeted_x_adv"], atol=1e-6)
+    close(model(found), given["saat_bim100_untargeted_out"])
+
+
 def test_hag_run(
     vectors: Vectors, attack_named: Build, reference_model: Callable[[Arrays], HashModel]
 ) -> None:
     given = vectors("attack_runs")
     model = reference_model(given)
-    close(model(torch.from_numpy(given["x"])), given["out_clean"])
+    images = torch.from_numpy(given["x"])
+    close(model(images), given["out_clean"])
+    assert np.array_equal(model.codes(images).numpy(), given["hag_saat_100_clean_sign"])
     # The reference takes its rate of 100 to the mean over a batch of 5: 20 for each query.
     attack = attack_named("hag", steps=100, learning_rate=100 / 5)
     found = perturbed(attack, model, given, towards(given["code"]), "8/255")
@@ -202,6 +321,54 @@ def test_hag_run(
     assert np.array_equal(model.codes(found).numpy(), wanted)
     # Not the codes from before the last update, which the repository reports.
     assert (wanted != given["hag_saat_100_reported_sign"]).any()
+
+
+class Exact(AttackedModel):
+    """The vectors' tiny model in float64."""
+
+    def __init__(self, given: Arrays) -> None:
+        self._first, self._second = (
+            torch.from_numpy(given[name]).double() for name in ("W1", "W2")
+        )
+        self.bits = self._second.shape[1]
+
+    def logits(self, images: Tensor) -> Tensor:
+        mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+        std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+        return torch.relu(((images - mean) / std).flatten(1) @ self._first) @ self._second
+
+
+def sigir_script(model: Exact, x: Tensor, steps: int, eps: float) -> Tensor:
+    """SIGIR'21's HAG on some images as one batch: tanh twice, sums pooled."""
+    h = torch.tanh(torch.tanh(model.logits(x)))
+    delta = torch.zeros_like(x)
+    for _ in range(steps):
+        delta.requires_grad_(True)
+        u = torch.tanh(torch.tanh(model.logits(x + delta)))
+        count = ((u - h.sign()).abs() < 1.5).sum()
+        loss = ((h * u).sum() / count + 1) ** 2
+        (gradient,) = torch.autograd.grad(loss, delta)
+        delta = (delta.detach() - gradient).clamp(-eps, eps)
+        delta = (x + delta).clamp(0, 1) - x
+    return x + delta
+
+
+@pytest.mark.parametrize("eps", ["8/255", "64/255"])
+def test_hag_of_sigir_is_its_script_at_batch_size_1(
+    eps: str, vectors: Vectors, attack_named: Build
+) -> None:
+    # In float64 and a few steps: its jumps over the minimum multiply every rounding, in one query
+    # from 1e-16 to 1e-7 within 40 steps.
+    given = vectors("attack_runs")
+    model, images = Exact(given), torch.from_numpy(given["x"]).double()
+    attack, threat = attack_named("hag@sigir", steps=15), Threat(Eps.parse(eps))
+    goal = Goal("hag", towards(given["code"]), with_labels=False, with_training=False)
+    found = attack.perturb(model, images, goal, threat, QueryRandom(range(len(images))))
+    alone = torch.cat([sigir_script(model, one, 15, threat.radius) for one in images.split(1)])
+    torch.testing.assert_close(found, alone, rtol=0, atol=1e-9)
+    # In the script's own batch of 5 every query ends elsewhere.
+    together = sigir_script(model, images, 15, threat.radius)
+    assert ((found - together).abs().flatten(1).amax(dim=1) > 1e-3).all()
 
 
 def test_sdha_run(

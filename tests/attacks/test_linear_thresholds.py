@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from hashbench.evaluation import AttackerView, AttackOutcome, Eps, Threat, run_attack
 from hashbench.hashing import HashModel
 from hashbench.plugins import Attack
+from hashbench.retrieval import center_codes
 
 Build = Callable[..., Attack]
 Linear = Callable[..., HashModel]
@@ -39,15 +40,18 @@ ROOM = 0.24
 # thrown to and fro by the momentum, may end on either side.
 ONE_BIT: dict[str, dict[str, object]] = {
     "pgd-hamming": {"steps": 25, "step_size": "1/50"},
+    "mainstay": {"steps": 25, "step_size": "1/50"},
     "hag": {"steps": 20, "balance": 0},
+    "hag@sigir": {"steps": 50},
     "sdha": {"steps": 50},
 }
 
 # The closed form supposes that every bit is pushed, whatever the others do. SDHA's weight is 1e4
 # at distance 0 and about 1 after the first flip; Adam, which remembers the large gradients, all but
-# stands still from then on. So here all distances weigh the same.
+# stands still from then on. So here all distances weigh the same. SIGIR's HAG is not among them: it
+# trades bits against each other by design, and has its minimum before the last one flips.
 MANY_BITS: dict[str, dict[str, object]] = {
-    **ONE_BIT,
+    **{name: settings for name, settings in ONE_BIT.items() if name != "hag@sigir"},
     "sdha": {"steps": 50, "nearness": 0},
 }
 
@@ -78,10 +82,18 @@ class LinearCase:
         return np.where(self.logits >= 0, 1, -1).astype(np.int8)
 
     def view(self) -> AttackerView:
-        """Every query is a class of its own; what is relevant to it has its own clean code."""
-        classes = np.eye(len(self.pixels), dtype=np.uint8)
-        codes = self.clean_codes
-        return AttackerView(classes, codes, codes, classes)
+        """Every query is a class of its own; what is relevant to it has its own clean code.
+
+        A last class holds the opposites of all codes. So the others' mean is the opposite of the
+        query's own code, over their number, and its mainstay code is its clean code.
+        """
+        count, codes = len(self.pixels), self.clean_codes
+        classes = np.eye(count, count + 1, dtype=np.uint8)
+        last = np.eye(1, count + 1, count, dtype=np.uint8).repeat(count, axis=0)
+        train_codes, train_labels = np.concatenate([codes, -codes]), np.concatenate([classes, last])
+        mainstay = center_codes(classes, train_codes, train_labels, weighting="cosine")
+        assert np.array_equal(mainstay, codes)
+        return AttackerView(classes, codes, train_codes, train_labels)
 
 
 def linear_case(shape: tuple[int, ...], queries: int, bits: int, seed: int) -> LinearCase:

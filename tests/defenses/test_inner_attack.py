@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from hashbench.hashing import (
 from hashbench.hashing.trainer import random_orders
 from hashbench.plugins import WrappingDefense
 
+Vectors = Callable[[str], Mapping[str, NDArray[Any]]]
 Named = Callable[..., AdversarialTraining]
 SetupOf = Callable[..., DefenseSetup]
 Build = Callable[..., HashModel]
@@ -121,6 +123,38 @@ def test_on_a_linear_hash_it_flips_exactly_what_the_radius_reaches(away: bool) -
             clear = (thresholds / (side * radius) - 1).abs() > 1e-3
             flipped = model.codes(moved) != codes
             assert torch.equal(flipped[clear], (thresholds < side * radius)[clear])
+
+
+@pytest.mark.parametrize(
+    ("case", "away"), [("cgat_adv", True), ("saat_train_adv", True), ("atrdh_inner", False)]
+)
+def test_it_descends_on_the_repositories_losses(
+    case: str,
+    away: bool,
+    vectors: Vectors,
+    small_model: Build,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The loss as it is handed to the loop, of a model whose outputs are the image itself.
+    given = {name: torch.from_numpy(value) for name, value in vectors("attack_losses").items()}
+    model = small_model()
+    model.outputs = lambda images: images  # type: ignore[method-assign,misc,assignment]
+    point, found = given["c0_u"].clone().requires_grad_(True), []
+
+    def once(
+        loss: Callable[[Tensor, int], Tensor], images: Tensor, *_: object, **__: object
+    ) -> Any:
+        found.append(loss(point, 0))
+        return images
+
+    monkeypatch.setattr("hashbench.hashing.adversarial.descend", once)
+    inner = inner_attack(model, "8/255", steps=1, random_start=False)
+    (inner.away_from if away else inner.towards)(given["c0_u"], given["c0_code"])
+    assert found[0].shape == (len(point),)
+    loss = found[0].sum() / len(point)
+    (gradient,) = torch.autograd.grad(loss, point)
+    torch.testing.assert_close(loss.detach(), given[f"c0_{case}_loss"], rtol=1e-5, atol=0)
+    torch.testing.assert_close(gradient, given[f"c0_{case}_grad"], rtol=1e-5, atol=1e-8)
 
 
 def test_random_starts_are_uniform_and_come_from_the_generator(small_model: Build) -> None:

@@ -48,6 +48,20 @@ def test_circle_loss_of_the_repositories(case: str, softplus: bool, vectors: Vec
     torch.testing.assert_close(gradient, arrays[f"{case}_grad"], rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize(("case", "softplus"), [("proto_saat", True), ("proto_sigir", False)])
+def test_pairs_that_the_repositories_count(case: str, softplus: bool, vectors: Vectors) -> None:
+    # A pair counts exactly where the loss has a gradient by its similarity.
+    arrays = {name: torch.from_numpy(value) for name, value in vectors("attack_losses").items()}
+    prototypes, codes = arrays["proto_in"], arrays["proto_train_codes"]
+    similarity = (prototypes @ codes.T / prototypes.shape[1]).requires_grad_(True)
+    positive = relevant(arrays["proto_target_labels"], arrays["proto_train_labels"])
+    loss = circle_loss(similarity, positive, softplus, square=True)
+    (gradient,) = torch.autograd.grad(loss, similarity)
+    for side, pulled in (("sp", positive > 0), ("sn", positive == 0)):
+        found = similarity.detach()[(gradient != 0) & pulled]
+        torch.testing.assert_close(found, arrays[f"{case}_{side}"], rtol=1e-5, atol=1e-7)
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),

@@ -16,6 +16,7 @@ from torchvision import models
 from hashbench.errors import UsageError
 from hashbench.hashing import BackboneNet, HashModel, InputSpec
 from hashbench.hashing.backbones import torchvision as torchvision_nets
+from hashbench.hashing.backbones.pretrained import cut
 from hashbench.hashing.checkpoint import ModelCard
 from hashbench.hashing.foreign import (
     bits_of,
@@ -205,7 +206,7 @@ class TinyVGG(nn.Module):
 
 
 def ours(base: nn.Module, features: int, head: str, bits: int = BITS) -> HashModel:
-    torchvision_nets.cut(base, head)
+    cut(base, head)
     return HashModel(BackboneNet(base, features, MEAN, STD), bits).eval()
 
 

@@ -29,7 +29,7 @@ def modules_after(call: Call, code: str) -> set[str]:
         "import hashbench.plugins",
         "import hashbench; hashbench.plugins.Attack; hashbench.Eps.parse('8/255')",
         "import hashbench.errors, hashbench.eps, hashbench.seeds, hashbench.runner.cell",
-        "from hashbench.runner import atomic, store, suite; suite.quick()",
+        "from hashbench import atomic; from hashbench.runner import store, suite; suite.quick()",
         "import hashbench.cli",
     ],
 )

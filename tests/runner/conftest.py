@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from hashbench import plugins
+from hashbench import atomic, plugins
 from hashbench.plugins.registry import Registry
-from hashbench.runner import atomic
 from hashbench.runner.steps import Step
 from hashbench.runner.suite import Suite, from_plain
 
@@ -80,7 +79,7 @@ def tiny_suite(fresh_registry: Registry) -> Callable[..., Suite]:  # noqa: ARG00
 
 
 class Disk:
-    """Stands between `hashbench.runner.atomic` and the disk: notes every call, and lets one fail.
+    """Stands between `hashbench.atomic` and the disk: notes every call, and lets one fail.
 
     Attributes:
         calls: what was asked for, in order, as (call, file name).

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hashbench.runner.atomic import sweep, write_file, write_folder
+from hashbench.atomic import sweep, write_file, write_folder
 
 MakeDisk = Callable[..., Any]
 Content = Mapping[str, bytes]

@@ -68,7 +68,7 @@ def test_a_reported_map_may_lie_anywhere_between_the_orders_of_ties(
         ({"backbone": "alexnet"}, "not known"),
         ({"backbone": "resnet19"}, "did you mean"),
         ({"dataset": "tyny"}, "did you mean 'tiny'"),
-        ({"loss": "dhp"}, "did you mean 'dph'"),
+        ({"loss": "hashnt"}, "did you mean 'hashnet'"),
     ],
 )
 def test_what_does_not_fit_is_said_and_nothing_is_written(
