@@ -140,8 +140,6 @@ def run(
         )
         if value
     }
-    if model:
-        _refuse_beside_model(changes)
     changes["compute"] = {
         name: value
         for name, value in (
@@ -307,15 +305,6 @@ def _suite(source: str | None, changes: dict[str, Any]) -> Suite:
     from hashbench.runner.suite import compose
 
     return compose(source, changes)
-
-
-def _refuse_beside_model(changes: dict[str, Any]) -> None:
-    """A model's card says what these options would."""
-    for name in ("dataset", "loss", "backbone", "bits", "defense", "seed", "checkpoint"):
-        if name in changes:
-            raise UsageError(
-                f"--{name} and --model: the model's card says its {name}; leave it out"
-            )
 
 
 def _use(files: list[Path] | None) -> None:

@@ -91,19 +91,20 @@ def check(
     root: Annotated[
         Path | None, typer.Option(help="Folder of its data set, where that does not ship.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; by default what the card says.")
+    ] = None,
     plugin: Plugins = None,
 ) -> None:
     """Say whether a model still gives the clean mAP that its card claims. Exit code 1 if not."""
     from hashbench import plugins
     from hashbench.progress_bar import image_bar
     from hashbench.runner.models import check_model
-    from hashbench.runner.suite import Compute
 
     for path in plugin or ():
         plugins.use_file(path)
     with image_bar(Console(stderr=True)) as progress:
-        claim = check_model(model, root, Compute(device=device), progress)
+        claim = check_model(model, root, device, progress)
     verdict = "it still does" if claim.holds else "it does NOT"
     Console().print(
         f"{model}: the card claims a clean {claim.metric} of {100 * claim.claimed:.2f} %, here it "

@@ -190,7 +190,13 @@ def _training(board: Leaderboard) -> str:
     if not base and not budget:
         return "Training: not recorded."
     if "imported" in base:
-        return f"Training: elsewhere; the weights come from file {str(base['imported'])[:HASH]}."
+        compared = (
+            f"their makers report a clean mAP of {100 * float(base['reported']):.1f}"
+            if "reported" in base
+            else "no clean mAP of their makers was compared"
+        )
+        file = str(base["imported"])[:HASH]
+        return f"Training: elsewhere; the weights come from file {file}; {compared}."
     if "checkpoint" in base:
         trained = f"from a checkpoint (weights {str(base['checkpoint'])[:HASH]})"
     else:

@@ -7,9 +7,10 @@ card.json             what the model is: backbone, bits, loss, data, recipe, ver
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
@@ -84,32 +85,81 @@ def save_checkpoint(folder: Path, model: HashModel, card: ModelCard) -> None:
     (folder / CARD).write_bytes(card_bytes(card))
 
 
-def read_card(folder: Path) -> ModelCard:
+def read_card(folder: Path, what: str = "checkpoint") -> ModelCard:
     """The card of a checkpoint.
+
+    Args:
+        folder: where it lies.
+        what: what an error calls the folder.
 
     Raises:
         UsageError: no such folder or card, a damaged one, or one of a newer format.
     """
     path = folder / CARD
     if not folder.is_dir():
-        raise UsageError(f"checkpoint {folder}: no such folder")
+        raise UsageError(f"{what} {folder}: no such folder")
     try:
         fields = json.loads(path.read_text())
     except FileNotFoundError:
-        raise UsageError(f"checkpoint {folder}: there is no {CARD} in it") from None
+        raise UsageError(f"{what} {folder}: there is no {CARD} in it") from None
     except (ValueError, OSError, RecursionError) as error:
-        raise UsageError(f"checkpoint {folder}: {CARD} cannot be read ({error})") from None
-    if not isinstance(fields, dict) or not isinstance(fields.get("schema"), int):
-        raise UsageError(f"checkpoint {folder}: {CARD} is no model card")
+        raise UsageError(f"{what} {folder}: {CARD} cannot be read ({error})") from None
+    if not isinstance(fields, dict) or type(fields.get("schema")) is not int:
+        raise UsageError(f"{what} {folder}: {CARD} is no model card")
     if fields["schema"] > SCHEMA:
         raise UsageError(
-            f"checkpoint {folder}: written in format {fields['schema']}, "
+            f"{what} {folder}: written in format {fields['schema']}, "
             f"this hashbench reads up to {SCHEMA}: update it"
         )
+    for name, value in fields.items():
+        if name in _FIELDS and not _FIELDS[name](value):
+            raise UsageError(f"{what} {folder}: {CARD} is no model card ({name} is {value!r})")
     try:
         return ModelCard(**{**fields, "shape": tuple(fields.get("shape", ()))})
     except TypeError as error:
-        raise UsageError(f"checkpoint {folder}: {CARD} is no model card ({error})") from None
+        raise UsageError(f"{what} {folder}: {CARD} is no model card ({error})") from None
+
+
+def _whole(value: object) -> bool:
+    return type(value) is int
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _tables(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(part, dict) for part in value.values())
+
+
+def _shares(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        type(share) in (int, float) and 0 <= share <= 1 for share in value.values()
+    )
+
+
+def _side_lengths(value: object) -> bool:
+    return isinstance(value, list) and all(type(side) is int and side > 0 for side in value)
+
+
+# A card comes from other people: what a run would trip over later is refused when it is read.
+_FIELDS: Final[dict[str, Callable[[object], bool]]] = {
+    **dict.fromkeys(("backbone", "loss", "defense", "dataset", "protocol", "weights"), _text),
+    "licence": _text,
+    "bits": lambda value: type(value) is int and value > 0,
+    "seed": _whole,
+    "wraps": lambda value: isinstance(value, bool),
+    "recipe": _table,
+    "protocol_card": _table,
+    "versions": _table,
+    "training": _tables,
+    "clean": _shares,
+    "shape": _side_lengths,
+}
 
 
 def load_checkpoint(folder: Path, model: HashModel) -> HashModel:

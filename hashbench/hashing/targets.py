@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import torch
 from scipy.linalg import hadamard
 from torch import Tensor
 
 # How often the random centers are drawn anew until they lie far enough from each other.
 _DRAWS = 20
+
+
+class Unlabelled(StrEnum):
+    """What a loss that pulls an image to its class does with one that has no label."""
+
+    SKIP = "skip"
+    """It feels no class: its term is 0, the mean is still over the whole batch."""
+
+    AS_CODED = "as-coded"
+    """It counts like any other, with what the published script makes of an all-zero label row."""
+
+
+def feels_a_class(labels: Tensor, unlabelled: Unlabelled) -> Tensor:
+    """Which items of a batch are pulled to a class.
+
+    Args:
+        labels: (B, classes) of 0 and 1.
+        unlabelled: what becomes of the others.
+
+    Returns:
+        (B, 1) bool.
+    """
+    labelled = labels.any(dim=1, keepdim=True)
+    return torch.ones_like(labelled) if unlabelled is Unlabelled.AS_CODED else labelled
 
 
 def class_centers(classes: int, bits: int, generator: torch.Generator) -> Tensor:
@@ -51,20 +77,26 @@ def balanced_codes(count: int, bits: int, generator: torch.Generator) -> Tensor:
     return torch.where(order < bits // 2, 1.0, -1.0)
 
 
-def item_targets(labels: Tensor, centers: Tensor, generator: torch.Generator) -> Tensor:
+def item_targets(
+    labels: Tensor,
+    centers: Tensor,
+    generator: torch.Generator,
+    unlabelled: Unlabelled = Unlabelled.SKIP,
+) -> Tensor:
     """The code that each item is pulled to: the sign of the sum of its classes' centers.
 
     A tied bit gets a random sign, drawn once per label row. (The published scripts draw one code
     for all ties of a training, CgAT and DeepHash-pytorch of 0 and 1, SAAT of -1 and +1: what comes
-    out of its sign is the same.)
+    out of its sign is the same.) Without a label all bits are tied.
 
     Args:
         labels: (N, classes) of 0 and 1.
         centers: (classes, K) of +1 and -1.
-        generator: for the ties.
+        generator: for the ties; what it draws does not depend on `unlabelled`.
+        unlabelled: what an item without a label gets: zeros, or the random bits of its tie.
 
     Returns:
-        (N, K) of +1 and -1, or 0 for an item without a label.
+        (N, K) of +1 and -1, but 0 for an item without a label that is skipped.
     """
     rows, item_row = labels.unique(dim=0, return_inverse=True)
     coins = torch.where(
@@ -72,8 +104,7 @@ def item_targets(labels: Tensor, centers: Tensor, generator: torch.Generator) ->
     )
     sums = rows @ centers
     codes = torch.where(sums == 0, coins, sums.sign())
-    codes[rows.sum(dim=1) == 0] = 0
-    return codes[item_row]
+    return (codes * feels_a_class(rows, unlabelled))[item_row]
 
 
 def _distances(codes: Tensor) -> Tensor:

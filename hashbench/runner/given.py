@@ -16,7 +16,7 @@ from hashbench.plugins.parameters import Spec, canonical
 from hashbench.runner.cell import CLEAN, Cell
 from hashbench.runner.execute import new_model
 from hashbench.runner.fingerprint import content_hash, sha256_of
-from hashbench.runner.resolve import Progress, read_source, resolve, silent
+from hashbench.runner.resolve import Progress, check_device, read_source, resolve, silent
 from hashbench.runner.steps import GivenModel, Setting
 from hashbench.runner.suite import Compute
 
@@ -51,7 +51,8 @@ def given_model(
         UsageError: files are missing or damaged, weights do not fit, a plugin is not installed, or
             the data are not those that the card names.
     """
-    card = read_card(folder)
+    check_device(compute.device)
+    card = read_card(folder, "model")
     if not card.protocol_card or not card.clean:
         raise UsageError(
             f"model {folder}: its card names no protocol and no clean mAP; "
@@ -68,7 +69,7 @@ def given_model(
         seed=card.seed,
         compute=compute,
     )
-    weights = _weights_hash(folder, card)
+    weights = _own_weights(folder, card)
     load_checkpoint(folder, new_model(setting, bare=True))
     wrapper = _wrapper(card)
     training = {**card.training, "compute": asdict(compute)}
@@ -100,11 +101,20 @@ def _wrapper(card: ModelCard) -> WrappingDefense | None:
     return found
 
 
-def _weights_hash(folder: Path, card: ModelCard) -> str:
+def weights_hash(folder: Path, what: str) -> str:
+    """SHA-256 of a checkpoint's weights.
+
+    Raises:
+        UsageError: there are none, or they cannot be read.
+    """
     path = folder / WEIGHTS
     if not path.is_file():
-        raise UsageError(f"model {folder}: there is no {WEIGHTS} in it")
-    found = content_hash(path)
+        raise UsageError(f"{what} {folder}: there is no {WEIGHTS} in it")
+    return content_hash(path)
+
+
+def _own_weights(folder: Path, card: ModelCard) -> str:
+    found = weights_hash(folder, "model")
     if card.weights and found != card.weights:
         raise UsageError(
             f"model {folder}: {WEIGHTS} is not the file that its card describes "

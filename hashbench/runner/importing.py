@@ -24,7 +24,7 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.runner.execute import CLAIM_TOLERANCE, environment, load_data
 from hashbench.runner.fingerprint import content_hash
-from hashbench.runner.resolve import Progress, read_source, resolve, silent
+from hashbench.runner.resolve import Progress, check_device, read_source, resolve, silent
 from hashbench.runner.scoring import score_clean
 
 
@@ -47,6 +47,12 @@ class Origin:
     seed: int = 0
     clean: float | None = None
     licence: str = "not stated"
+
+    def __post_init__(self) -> None:
+        if self.clean is not None and not 0 <= self.clean <= 1:
+            raise UsageError(
+                f"the clean mAP is {self.clean}, but must be a share from 0 to 1 (0.82 for 82 %)"
+            )
 
 
 def import_model(
@@ -79,6 +85,7 @@ def import_model(
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError(f"--to {to}: it is there already; name a new folder")
+    check_device(device)
     backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(origin.backbone))
     loss = resolve(Kind.LOSS, Loss, Spec.parse(origin.loss))
     bits = bits_of(read_foreign(source, origin.backbone))  # before the data are read
@@ -106,7 +113,7 @@ def import_model(
         dataset=found.protocol.dataset,
         protocol=found.protocol.hash,
         seed=origin.seed,
-        training={"base": {"imported": content_hash(source)}},
+        training={"base": _base(source, origin)},
         shape=(found.images.channels, found.images.height, found.images.width),
         protocol_card=asdict(found.protocol),
         clean={metric: metrics[metric]},
@@ -116,6 +123,12 @@ def import_model(
     )
     write_folder(to, {WEIGHTS: content, CARD: card_bytes(card)}, last=CARD)
     return card
+
+
+def _base(source: Path, origin: Origin) -> dict[str, Any]:
+    """What reports say of how it was trained: where it is from, and what was compared."""
+    reported = {} if origin.clean is None else {"reported": origin.clean}
+    return {"imported": content_hash(source), **reported}
 
 
 def _built(backbone: Backbone, images: InputSpec, bits: int, source: Path) -> HashModel:

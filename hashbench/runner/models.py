@@ -20,7 +20,7 @@ from hashbench.runner.resolve import Progress, silent
 from hashbench.runner.results import CellResult, Results, Status, load_results
 from hashbench.runner.steps import ModelCodes, Scores
 from hashbench.runner.store import Address, Store
-from hashbench.runner.suite import Compute
+from hashbench.runner.suite import compose
 
 NO_LICENCE = "not stated"
 
@@ -74,19 +74,21 @@ def export_model(
 
 
 def check_model(
-    folder: Path, root: Path | None, compute: Compute, progress: Progress = silent
+    folder: Path, root: Path | None, device: str | None = None, progress: Progress = silent
 ) -> Claim:
     """Measure a model's clean mAP as a run does.
 
     Args:
         folder: the model.
         root: the folder of its data set, where that needs one.
-        compute: threads, device and precision.
+        device: `cpu` or `cuda`; by default what the card says, as threads and precision.
         progress: told of images that are decoded for the first time.
 
     Raises:
         UsageError: the folder, its card or the data are not what they should be.
     """
+    changes = {} if device is None else {"compute": {"device": device}}
+    compute = compose(None, {"model": [str(folder)], **changes}).compute
     given = given_model(folder, root, compute, progress)
     step = replace(given.step, clean=())  # measured, not compared: the caller says both
     metric = step.setting.source.protocol.metric

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from hashbench import plugins
 from hashbench.data.protocol import Protocol
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
-from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint, read_card
+from hashbench.hashing.checkpoint import load_checkpoint, read_card
 from hashbench.hashing.recipe import Budget, OptimizerName, Recipe
-from hashbench.plugins.contracts import Attack, Backbone, Dataset, Defense, Loss
+from hashbench.plugins.contracts import Attack, Backbone, Dataset, Defense, Loss, TrainedDefense
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import canonical, coerce
 from hashbench.runner.cell import CLEAN, Cell
 from hashbench.runner.execute import load_data, new_model
-from hashbench.runner.fingerprint import content_hash, describe, sha256_of
-from hashbench.runner.given import given_model
-from hashbench.runner.resolve import Progress, read_source, resolve, silent
+from hashbench.runner.fingerprint import describe, sha256_of
+from hashbench.runner.given import given_model, weights_hash
+from hashbench.runner.resolve import Progress, check_device, read_source, resolve, silent
 from hashbench.runner.steps import (
     AdversarialCodes,
     BaseModel,
@@ -108,10 +106,7 @@ def make_plan(suite: Suite, progress: Progress = silent) -> Plan:
     # All files that this process knows, so that worker processes know them too.
     suite = replace(suite, plugin=plugins.files())
     load_data.cache_clear()  # a folder may have changed since the last plan of this process
-    if suite.compute.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("compute.device is cuda, but torch finds no CUDA device here")
-    if suite.compute.device not in ("cpu", "cuda"):
-        raise UsageError(f"compute.device is '{suite.compute.device}', expected cpu or cuda")
+    check_device(suite.compute.device)
     if suite.checkpoint is not None:
         _check_base(suite)
     losses = [resolve(Kind.LOSS, Loss, spec) for spec in suite.loss]
@@ -133,12 +128,12 @@ def make_plan(suite: Suite, progress: Progress = silent) -> Plan:
     # The models' cards take the place of the grid.
     for spec in () if suite.model else suite.dataset:
         dataset = resolve(Kind.DATASET, Dataset, spec)
-        if _crops(suite, defenses):
+        radii = suite.eps or (type(dataset).eps,)
+        budget = _budget(suite, radii)
+        if _crops(suite, defenses, budget):
             dataset = dataset.widened()
         source = read_source(dataset, suite.root, progress)
         protocols[source.protocol.hash] = source.protocol
-        radii = suite.eps or (type(dataset).eps,)
-        budget = _budget(suite, radii)
         training = _training(suite, budget)
         trainings[sha256_of(training)] = training
         for loss, backbone, bits, seed in itertools.product(
@@ -197,9 +192,14 @@ def _scores_of(
         yield canonical(attack), str(eps), Scores(codes, AdversarialCodes(codes, attack, eps))
 
 
-def _crops(suite: Suite, defenses: list[Defense]) -> bool:
+def _crops(suite: Suite, defenses: list[Defense], budget: Budget) -> bool:
     """Whether any training crops its images at random."""
-    kinds = [suite.training.augment, *(getattr(defense, "augment", "") for defense in defenses)]
+    kinds = [suite.training.augment]
+    for defense in defenses:
+        # A plugin whose recipe raises fails its cells with that reason, not the plan.
+        with suppress(Exception):
+            if isinstance(defense, TrainedDefense):
+                kinds.append(defense.recipe(budget).augment)
     return Augment.CROP_FLIP in kinds
 
 
@@ -215,7 +215,7 @@ def _training(suite: Suite, budget: Budget) -> dict[str, Any]:
     """What all cells of a run share besides the grid: shown with every table."""
     base: dict[str, Any] = asdict(suite.training)
     if suite.checkpoint is not None:
-        base = {"checkpoint": _weights_hash(suite.checkpoint)}
+        base = {"checkpoint": weights_hash(suite.checkpoint, "checkpoint")}
     return {
         "base": base,
         "budget": {
@@ -247,8 +247,10 @@ def _base(setting: Setting, suite: Suite) -> BaseModel:
                 f"checkpoint {suite.checkpoint} is of {name} {getattr(card, name)}, "
                 f"but the run asks for {value}: add --{name} {getattr(card, name)}"
             )
-    load_checkpoint(suite.checkpoint, new_model(setting))
-    return BaseModel(setting, recipe, suite.checkpoint, _weights_hash(suite.checkpoint))
+    load_checkpoint(suite.checkpoint, new_model(setting, bare=True))
+    return BaseModel(
+        setting, recipe, suite.checkpoint, weights_hash(suite.checkpoint, "checkpoint")
+    )
 
 
 def _check_base(suite: Suite) -> None:
@@ -266,10 +268,3 @@ def _check_base(suite: Suite) -> None:
             f"checkpoint {suite.checkpoint} is one model, but the run asks for {len(suite.seed)} "
             "seeds of it: name one --seed"
         )
-
-
-def _weights_hash(folder: Path) -> str:
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise UsageError(f"checkpoint {folder}: there is no {WEIGHTS} in it")
-    return content_hash(path)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
 from hashbench import plugins
 from hashbench.data.protocol import protocol_of
 from hashbench.errors import HashbenchError, UsageError
@@ -24,6 +26,14 @@ Progress = Callable[[int, int], None]
 
 def silent(done: int, total: int) -> None:
     """Nobody is told."""
+
+
+def check_device(device: str) -> None:
+    """UsageError unless torch can compute there."""
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"compute.device is '{device}', expected cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("compute.device is cuda, but torch finds no CUDA device here")
 
 
 def resolve(kind: Kind, contract: type[PluginT], spec: Spec) -> PluginT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
@@ -185,9 +186,13 @@ def compose(source: str | Path | None, options: Mapping[str, Any]) -> Suite:
         options: as the changes of `override`; plugin files are added to the suite's own, and the
             radii that a suite file names hold for a new data set too.
     """
+    if "model" in options:
+        _refuse_beside_model(options)
     if source is None or str(source) == QUICK:
         return override(quick(), options)
     given = _read(source)
+    if "model" in given or "model" in options:
+        _refuse_beside_model(given)
     suite = from_plain(given, f"suite {source}")
     changes = dict(options)
     if "eps" in given:
@@ -195,6 +200,14 @@ def compose(source: str | Path | None, options: Mapping[str, Any]) -> Suite:
     if "plugin" in changes:
         changes["plugin"] = [*suite.plugin, *_many(changes["plugin"])]
     return override(suite, changes)
+
+
+def _refuse_beside_model(asked: Mapping[str, Any]) -> None:
+    for name in ("dataset", "loss", "backbone", "bits", "defense", "seed", "checkpoint"):
+        if name in asked:
+            raise UsageError(
+                f"{name} beside a model: the model's card names its {name} already; leave it out"
+            )
 
 
 def _read(source: str | Path) -> dict[str, Any]:
@@ -238,14 +251,31 @@ def override(suite: Suite, changes: Mapping[str, Any], where: str = "the options
 
     Args:
         suite: the one to start from.
-        changes: as for `from_plain`. Tables are merged key by key; a new `dataset` without a new
-            `eps` takes that data set's own radius.
+        changes: as for `from_plain`. Tables are merged key by key; a new `dataset` or `model`
+            without a new `eps` takes its data set's own radius.
         where: opens every error message.
     """
     before = suite.to_plain()
-    if "dataset" in changes and "eps" not in changes:
+    if ("dataset" in changes or "model" in changes) and "eps" not in changes:
         before["eps"] = []
+    if "model" in changes:
+        # Computed as it was where the model was made, unless something else is asked for.
+        before["compute"] = {**before["compute"], **_compute_of(_many(changes["model"]))}
     return _build(before, changes, where)
+
+
+def _compute_of(models: list[Any]) -> dict[str, Any]:
+    """What the first model's card was computed with; nothing where the card does not say.
+
+    Whatever is wrong with the card is said where the model is loaded.
+    """
+    try:
+        card = json.loads((Path(models[0]) / "card.json").read_text())
+        recorded = card["training"]["compute"]
+        names = {field.name for field in dataclasses.fields(Compute)}
+        return {name: recorded[name] for name in names & recorded.keys()}
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return {}
 
 
 def _build(before: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> Suite:

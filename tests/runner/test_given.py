@@ -19,7 +19,7 @@ from hashbench.hashing.checkpoint import CARD, WEIGHTS, read_card
 from hashbench.runner.models import check_model, export_model
 from hashbench.runner.results import Results, Status
 from hashbench.runner.run import run
-from hashbench.runner.suite import Compute, Suite
+from hashbench.runner.suite import Compute, Suite, compose
 
 Build = Callable[..., Suite]
 WRAPPER = '''
@@ -78,7 +78,7 @@ def test_an_exported_model_gives_the_same_rows_in_an_empty_store(
     assert rows(found, defense) == rows(made, defense)
     assert {result.cell.defense for result in found.cells} == {defense}
     assert card.wraps == (defense != "cgat")  # the undefended model is wrapped in nothing
-    claim = check_model(tmp_path / "model", None, Compute())
+    claim = check_model(tmp_path / "model", None)
     assert claim.holds
     assert claim.measured == claim.claimed
 
@@ -88,6 +88,31 @@ def exported(tiny_suite: Build, tmp_path: Path) -> Suite:
     run(suite, out=tmp_path / "made")
     export_model(tmp_path / "made", tmp_path / "model", {}, licence="CC0-1.0")
     return replace(suite, model=(tmp_path / "model",))
+
+
+@pytest.mark.parametrize(
+    "compute", [{"attack_batch": 3}, {"threads": 2}, {"precision": "mixed"}], ids=str
+)
+def test_a_model_is_computed_as_its_card_says(
+    tiny_suite: Build, tmp_path: Path, compute: dict[str, Any]
+) -> None:
+    suite = tiny_suite(attack="pgd-hamming:steps=2", compute=compute)
+    made = run(suite, out=tmp_path / "made")
+    export_model(tmp_path / "made", tmp_path / "model", {})
+    asked = {"model": str(tmp_path / "model"), "attack": "pgd-hamming:steps=2", "eps": "24/255"}
+    plugin = [str(path) for path in suite.plugin]
+    found = run(compose(None, {**asked, "plugin": plugin}), out=tmp_path / "found")
+    assert rows(found, "none") == rows(made, "none")
+    assert check_model(tmp_path / "model", None).holds
+    other = compose(None, {**asked, "plugin": plugin, "compute": {"attack_batch": 4}})
+    assert other.compute == replace(Compute(**compute), attack_batch=4)
+
+
+def test_without_a_radius_a_model_meets_that_of_its_data(tiny_suite: Build, tmp_path: Path) -> None:
+    suite = exported(tiny_suite, tmp_path)
+    asked = {"model": str(tmp_path / "model"), "plugin": [str(path) for path in suite.plugin]}
+    results = run(compose(None, {**asked, "attack": "noise"}), out=tmp_path / "found")
+    assert {result.cell.eps for result in results.cells} == {"0", "8/255"}
 
 
 def edit(path: Path, **fields: Any) -> None:
@@ -115,7 +140,7 @@ def test_a_model_that_misses_its_claim_gets_no_number(tiny_suite: Build, tmp_pat
     for result in results.cells:
         assert f"claims a clean map of {100 * claimed - 1:.2f} %" in result.reason
         assert f"gives {100 * claimed:.2f} %" in result.reason
-    assert not check_model(tmp_path / "model", None, Compute()).holds
+    assert not check_model(tmp_path / "model", None).holds
     edit(path, clean={"map": claimed - 0.001})  # another processor's rounding
     assert not run(suite, out=tmp_path / "found").failed
 
@@ -141,6 +166,28 @@ def test_other_weights_than_the_cards_are_refused(tiny_suite: Build, tmp_path: P
         ({"defense": "cgat", "wraps": True}, "wraps no model"),
         ({"schema": 99}, "update it"),
         ({"schema": "2"}, "no model card"),
+        *(
+            ({name: value}, rf"no model card \({name} is ")
+            for name, value in (
+                ("bits", "16"),
+                ("bits", 0),
+                ("seed", "one"),
+                ("seed", 1.5),
+                ("seed", None),
+                ("clean", [1]),
+                ("clean", {"map": float("nan")}),
+                ("clean", {"map": 71.0}),
+                ("dataset", 5),
+                ("loss", None),
+                ("defense", 3),
+                ("training", [1]),
+                ("training", {"base": 1}),
+                ("protocol_card", [1]),
+                ("weights", 5),
+                ("wraps", "yes"),
+                ("shape", [1, "8", 8]),
+            )
+        ),
     ],
 )
 def test_a_card_that_does_not_fit_is_an_error_that_says_so(

@@ -79,6 +79,11 @@ def test_what_does_not_fit_is_said_and_nothing_is_written(
     assert not (tmp_path / "model").exists()
 
 
+def test_a_percentage_is_not_taken_for_a_share() -> None:
+    with pytest.raises(UsageError, match=r"share from 0 to 1 \(0.82 for 82 %\)"):
+        replace(ORIGIN, clean=82.0)
+
+
 def test_nothing_is_overwritten(state: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine").touch()

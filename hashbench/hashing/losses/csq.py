@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
-from hashbench.hashing.targets import class_centers, item_targets
+from hashbench.hashing.targets import Unlabelled, class_centers, feels_a_class, item_targets
 from hashbench.plugins import Loss, loss
 
 
@@ -18,9 +18,9 @@ from hashbench.plugins import Loss, loss
     "csq",
     cite="Yuan et al., CSQ, CVPR 2020",
     presets={
-        "cgat": {"quantization": 1e-4},
-        "deephash": {"quantization": 1e-4},
-        "saat": {"quantization": 0.05},
+        "cgat": {"quantization": 1e-4, "unlabelled": "as-coded"},
+        "deephash": {"quantization": 1e-4, "unlabelled": "as-coded"},
+        "saat": {"quantization": 0.05, "unlabelled": "as-coded"},
     },
 )
 @dataclass(frozen=True)
@@ -31,14 +31,18 @@ class CSQ(Loss):
     Hadamard matrix, then of its negative; where the code length is no power of two, or more than
     2 K classes need one, further centers are random balanced codes, drawn from the cell's seed. An
     image of several labels has the sign of the sum of their centers, a tied bit a random sign drawn
-    once per label row; one without a label is pulled to nothing but +-1. Defaults are CgAT's and
-    DeepHash-pytorch's; SAAT's script stops at such code lengths and numbers of classes.
+    once per label row. One without a label is pulled to nothing but +-1 here; in the scripts, and
+    in the presets that stand for them, all its bits are tied and it is pulled to a random code.
+    lambda is CgAT's and DeepHash-pytorch's; SAAT's script stops at such code lengths and numbers of
+    classes.
 
     Attributes:
         quantization: lambda.
+        unlabelled: what becomes of an image without a label.
     """
 
     quantization: float = 1e-4
+    unlabelled: Unlabelled = Unlabelled.SKIP
 
     def __post_init__(self) -> None:
         if not self.quantization >= 0:
@@ -58,12 +62,13 @@ class _BoundCSQ(BoundLoss):
         super().__init__()
         self.terms = terms
         centers = class_centers(setup.labels.shape[1], setup.bits, setup.generator)
-        self.register_buffer("targets", item_targets(setup.labels, centers, setup.generator))
+        targets = item_targets(setup.labels, centers, setup.generator, terms.unlabelled)
+        self.register_buffer("targets", targets)
 
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         targets = self.targets[index]
-        labelled = labels.sum(dim=1, keepdim=True) > 0
+        counts = feels_a_class(labels, self.terms.unlabelled)
         entropy = F.binary_cross_entropy(
-            (outputs + 1) / 2, (targets + 1) / 2, weight=labelled.expand_as(outputs).to(outputs)
+            (outputs + 1) / 2, (targets + 1) / 2, weight=counts.expand_as(outputs).to(outputs)
         )
         return entropy + self.terms.quantization * (outputs.abs() - 1).square().mean()

@@ -9,11 +9,15 @@ from torch import Tensor
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
-from hashbench.hashing.targets import balanced_codes, item_targets
+from hashbench.hashing.targets import Unlabelled, balanced_codes, feels_a_class, item_targets
 from hashbench.plugins import Loss, loss
 
 
-@loss("dpn", cite="Fan et al., DPN, IJCAI 2020", presets={"deephash": {}, "saat": {}})
+@loss(
+    "dpn",
+    cite="Fan et al., DPN, IJCAI 2020",
+    presets={"deephash": {"unlabelled": "as-coded"}, "saat": {"unlabelled": "as-coded"}},
+)
 @dataclass(frozen=True)
 class DPN(Loss):
     """Polarisation: a hinge that pushes every bit beyond a margin, on its target's side of 0.
@@ -26,9 +30,11 @@ class DPN(Loss):
 
     Attributes:
         margin: m.
+        unlabelled: what becomes of an image without a label; `as-coded`, it has a random code.
     """
 
     margin: float = 1.0
+    unlabelled: Unlabelled = Unlabelled.SKIP
 
     def __post_init__(self) -> None:
         if not self.margin > 0:
@@ -48,9 +54,10 @@ class _BoundDPN(BoundLoss):
         super().__init__()
         self.terms = terms
         centers = balanced_codes(setup.labels.shape[1], setup.bits, setup.generator)
-        self.register_buffer("targets", item_targets(setup.labels, centers, setup.generator))
+        targets = item_targets(setup.labels, centers, setup.generator, terms.unlabelled)
+        self.register_buffer("targets", targets)
 
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
-        labelled = (labels.sum(dim=1, keepdim=True) > 0).to(outputs)
+        counts = feels_a_class(labels, self.terms.unlabelled).to(outputs)
         hinge = (self.terms.margin - outputs * self.targets[index]).clamp(min=0)
-        return (labelled * hinge).mean()
+        return (counts * hinge).mean()

@@ -12,6 +12,7 @@ from hashbench.errors import UsageError
 from hashbench.hashing.model import codes_of
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
+from hashbench.hashing.targets import Unlabelled, feels_a_class
 from hashbench.plugins import Loss, loss
 
 
@@ -19,9 +20,13 @@ from hashbench.plugins import Loss, loss
     "greedyhash",
     cite="Su et al., Greedy Hash, NeurIPS 2018",
     presets={
-        "cgat": {"train_classifier": False},
-        "deephash": {"train_classifier": False},
-        "deephash-imagenet": {"train_classifier": False, "quantization": 1.0},
+        "cgat": {"train_classifier": False, "unlabelled": "as-coded"},
+        "deephash": {"train_classifier": False, "unlabelled": "as-coded"},
+        "deephash-imagenet": {
+            "train_classifier": False,
+            "quantization": 1.0,
+            "unlabelled": "as-coded",
+        },
     },
 )
 @dataclass(frozen=True)
@@ -30,18 +35,21 @@ class GreedyHash(Loss):
 
     `CE(W sign(u), class) + alpha * mean(||u| - 1|^3)`, with the gradient by sign(u) handed on to u.
     The class is the label row's first 1: an image of several labels counts with that one only, as
-    coded. One without a label adds nothing to the cross entropy (argmax makes it the first class in
-    the scripts). W is trained with the network, as in the paper. Neither CgAT's nor
-    DeepHash-pytorch's script hands it to the optimiser, so there it stays at its random start
-    (presets `cgat` and `deephash`; the latter has alpha 1 on ImageNet, `deephash-imagenet`).
+    coded. One without a label adds nothing to the cross entropy; in the scripts argmax makes it the
+    first class. W is trained with the network, as in the paper. Neither CgAT's nor
+    DeepHash-pytorch's script hands it to the optimiser, so there it stays at its random start. The
+    presets `cgat` and `deephash` repeat both; the latter has alpha 1 on ImageNet,
+    `deephash-imagenet`.
 
     Attributes:
         quantization: alpha.
         train_classifier: train W.
+        unlabelled: what becomes of an image without a label.
     """
 
     quantization: float = 0.1
     train_classifier: bool = True
+    unlabelled: Unlabelled = Unlabelled.SKIP
 
     def __post_init__(self) -> None:
         if not self.quantization >= 0:
@@ -67,7 +75,7 @@ class _BoundGreedyHash(BoundLoss):
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:  # noqa: ARG002
         # The parenthesis is exactly 0 and carries the gradient.
         codes = codes_of(outputs.detach()).to(outputs) + (outputs - outputs.detach())
-        labelled = labels.any(dim=1)
+        counts = feels_a_class(labels, self.terms.unlabelled).squeeze(1)
         entropy = F.cross_entropy(self.fc(codes), labels.argmax(dim=1), reduction="none")
         gap = (outputs.abs() - 1).abs().pow(3).mean()
-        return torch.where(labelled, entropy, 0).mean() + self.terms.quantization * gap
+        return torch.where(counts, entropy, 0).mean() + self.terms.quantization * gap

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
+from hashbench.hashing.targets import Unlabelled
 from hashbench.plugins import Loss, loss
 
 # Normalised outputs are about sqrt(K) long; only in a batch of equal outputs are they shorter than
@@ -18,7 +19,11 @@ from hashbench.plugins import Loss, loss
 _LEAST_NORM = 1e-2
 
 
-@loss("ortho", cite="Hoe et al., OrthoHash, NeurIPS 2021", presets={"saat": {}})
+@loss(
+    "ortho",
+    cite="Hoe et al., OrthoHash, NeurIPS 2021",
+    presets={"saat": {"unlabelled": "as-coded"}},
+)
 @dataclass(frozen=True)
 class Ortho(Loss):
     """Cross entropy of the cosines between normalised outputs and one fixed random code per class.
@@ -28,15 +33,19 @@ class Ortho(Loss):
     image share its mass ('label smoothing'), the margin is subtracted at each of them, and the
     batch norm, which has learned weights, exists in the loss alone, so codes come from outputs
     before it. A batch of one image has no statistics of its own and takes the running ones. An
-    image without a label adds nothing.
+    image without a label adds nothing: SAAT divides its labels by their sum 0, which makes the loss
+    of the whole batch, and with it the network, NaN. That one thing is not repeated.
 
     Attributes:
         scale: s.
         margin: m.
+        unlabelled: taken as by the other losses of a class; both choices are the same here, since
+            the script has no number for such a batch.
     """
 
     scale: float = 8.0
     margin: float = 0.2
+    unlabelled: Unlabelled = Unlabelled.SKIP
 
     def __post_init__(self) -> None:
         if not self.scale > 0:
