@@ -24,7 +24,7 @@ from hashbench.plugins import Attack, attack
     "hag",
     cite="Yang et al., HAG, IEEE Trans. Cybernetics 2018",
     presets={
-        "published": {"steps": 2000},
+        "published": {"steps": 2000, "learning_rate": 3.125},
         "sigir": {
             "steps": 2000,
             "learning_rate": 1.0,
@@ -44,7 +44,8 @@ class HAG(Attack):
     Minimises `(sum_k m_k u_k h_k / sum_k m_k + 1)^2 + beta * (mean_k m_k u_k)^2`, h the clean
     output and m the bits that are not flipped yet: `|u_k - sign h_k| <= 1 + t`. Descent with
     momentum on the raw gradient, from the image itself. No official code exists, and two
-    re-implementations differ. The defaults are SAAT's, which runs 2,000 steps (preset `published`).
+    re-implementations differ. The defaults are SAAT's terms. Its script runs 2,000 steps at rate
+    100 on the mean of a batch of 32, which is rate 3.125 for each query: preset `published`.
 
     Preset `sigir` is that of the authors of ATRDH (Wang et al., SIGIR 2021), as it stands:
     `(sum_k u_k h_k / sum_k m_k + 1)^2`, all bits over the number of unflipped ones, u and h sent
@@ -54,8 +55,7 @@ class HAG(Attack):
 
     Both scripts average over the batch before they take the raw gradient, so their step shrinks as
     the batch grows; SIGIR's even pools its sums, so that a query's step depends on its neighbours.
-    Here the loss and the rate are each query's own, whatever the batch, as the scripts' are at
-    batch size 1.
+    Here the loss and the rate are each query's own, whatever the batch.
 
     Attributes:
         steps: number of updates.
