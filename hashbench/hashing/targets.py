@@ -104,7 +104,7 @@ def item_targets(
     )
     sums = rows @ centers
     codes = torch.where(sums == 0, coins, sums.sign())
-    return (codes * feels_a_class(rows, unlabelled))[item_row]
+    return torch.where(feels_a_class(rows, unlabelled), codes, 0)[item_row]
 
 
 def _distances(codes: Tensor) -> Tensor:

@@ -103,13 +103,13 @@ def test_table_and_text_build_the_same(table: dict[str, Any], text: str) -> None
 
 
 def test_presets_come_before_what_is_given() -> None:
-    published = plugins.get("attack", "hag@published")
-    assert published == plugins.get("attack", "hag", steps=2000)
-    assert plugins.get("attack", "hag@published:steps=5") == plugins.get("attack", "hag", steps=5)
+    published = plugins.get("attack", "sdha@published")
+    assert published == plugins.get("attack", "sdha", steps=1500)
+    assert plugins.get("attack", "sdha@published:steps=5") == plugins.get("attack", "sdha", steps=5)
     assert plugins.get("attack", "hag:steps=7", steps=8) == plugins.get("attack", "hag:steps=8")
     # What is at its default is no part of the canonical text, however it came there.
-    assert canonical(plugins.get("attack", "hag@published:steps=100")) == "hag"
-    assert canonical(published) == "hag:steps=2000"
+    assert canonical(plugins.get("attack", "sdha@published:steps=100")) == "sdha"
+    assert canonical(published) == "sdha:steps=1500"
 
 
 def test_every_preset_that_ships_can_be_built() -> None:

@@ -316,7 +316,10 @@ def test_the_column_names_the_notes_below(paper: Any) -> None:
     book.attacked("none", "hag", 0.2, eps="8/255").attacked("none", "mainstay", 0.2, eps="8/255")
     (part,) = beside(book.results()).parts
     assert [" ".join(row[6].parts) for row in part.sheet.rows] == ["a", "a, b", "a"]
-    assert part.legend == ("a: loss csq, paper dph?.", "b: attack hag, paper hag:steps=2000,learning_rate=3.125?.")
+    assert part.legend == (
+        "a: loss csq, paper dph?.",
+        "b: attack hag, paper hag:steps=2000,learning_rate=3.125?.",
+    )
 
 
 def test_letters_go_on_behind_z() -> None:
