@@ -164,8 +164,14 @@ def run(
     from hashbench.runner.store import Store
 
     notes = Console(stderr=True)
-    with image_bar(notes) as progress:
-        plan = make_plan(chosen, progress)
+    try:
+        with image_bar(notes) as progress:
+            plan = make_plan(chosen, progress)
+    except KeyboardInterrupt:
+        notes.print(
+            "Interrupted before anything was run; images that were being read are not kept."
+        )
+        os._exit(EXIT_INTERRUPTED)
     _warn_of_broken()
     missing = missing_steps(plan, Store(out))
     if missing or dry_run:

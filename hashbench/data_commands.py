@@ -5,8 +5,7 @@ Nothing heavy is imported at the top, as in `hashbench.cli`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from hashbench.data.check import DataCheck
 
 EXIT_PROBLEMS = 1
+EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,6 +41,12 @@ def check(
     root: Annotated[
         Path | None, typer.Option(help="Folder of a data set that does not ship.")
     ] = None,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Name every broken image and every query that is in the database."
+        ),
+    ] = False,
     plugin: Annotated[
         list[Path] | None,
         typer.Option(
@@ -51,12 +57,14 @@ def check(
     """Read a data set whole, once, and say what is wrong with it.
 
     Missing and undecodable images, rows without label, images that are there twice, queries that
-    are in the database, chance and best possible mAP, hashes. Decoded images go to the cache. The
-    exit code is 0 when all is well, 1 when an image is broken or a query is in the database.
+    are in the database, chance and best possible mAP, hashes. Decoded images go to the cache; those
+    that are there are compared with what was written, and decoded anew where they differ. The exit
+    code is 0 when all is well, 1 when an image is broken or a query is in the database.
     """
     from hashbench import plugins
-    from hashbench.data.check import check_dataset
+    from hashbench.data.check import NAMED, check_dataset
     from hashbench.plugins import Dataset
+    from hashbench.progress_bar import image_bar
 
     for path in plugin or ():
         plugins.use_file(path)
@@ -69,9 +77,13 @@ def check(
         raise UsageError(
             f"dataset '{dataset.card.name}' is read from a folder: name it with --root FOLDER"
         )
+    notes, where = Console(stderr=True), root if dataset.needs_root else None
     try:
-        with _progress(Console(stderr=True)) as progress:
-            found = check_dataset(dataset, root if dataset.needs_root else None, progress)
+        with image_bar(notes) as progress:
+            found = check_dataset(dataset, where, progress, named=None if every else NAMED)
+    except KeyboardInterrupt:
+        notes.print("Interrupted: nothing of the decoding is kept.")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     except (HashbenchError, OSError):
         raise
     except Exception as error:  # a plugin may raise anything
@@ -91,6 +103,7 @@ def report(found: DataCheck) -> Iterator[str]:
     if found.root is not None:
         yield f"folder       {found.root}"
     yield f"images       {found.transform}"
+    yield from _cache(found)
     yield ""
     yield f"{'split':10}{'rows':>10}{'distinct':>10}{'without label':>15}{'repeated content':>18}"
     for split in found.splits:
@@ -118,6 +131,16 @@ def report(found: DataCheck) -> Iterator[str]:
     yield "clean" if found.clean else "PROBLEMS: see above"
 
 
+def _cache(found: DataCheck) -> Iterator[str]:
+    cache = found.cache
+    if cache is None:
+        return
+    for path in cache.damaged:
+        yield f"cache        DAMAGED and decoded anew; do not trust numbers made from it: {path}"
+    if cache.sound and not cache.damaged:
+        yield "cache        compared with its SHA-256: as it was written"
+
+
 def _files(found: DataCheck) -> Iterator[str]:
     files = found.files
     if files is None:
@@ -142,27 +165,3 @@ def _overlap(found: DataCheck) -> Iterator[str]:
         yield f"  {text}"
     if (more := max(overlap.paths, overlap.contents) - len(overlap.named)) > 0:
         yield f"  and {more:,} more"
-
-
-@contextmanager
-def _progress(notes: Console) -> Iterator[Callable[[int, int], None]]:
-    """A bar where there is a terminal for it."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    with Progress(
-        TextColumn("reading images"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=notes,
-        transient=True,
-        disable=not notes.is_terminal,
-    ) as bars:
-        task = bars.add_task("", total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)

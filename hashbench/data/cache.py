@@ -1,8 +1,8 @@
 """The cache of decoded images: each distinct image of a data set once, on the disk, memory-mapped.
 
-A folder per data set, transform and place holds the pixels (`pixels-CONTENT.npy`) and `index.npz`,
-which is written last and says what the pixels were made from. Writes in the cache's folder alone,
-never among the data.
+A folder per data set, transform and place holds the pixels (`pixels-CONTENT.npy`, and
+`wide-CONTENT.npy` once somebody asks for it) and `index.npz`, which is written last and says what
+they were made from. Writes in the cache's folder alone, never among the data.
 """
 
 from __future__ import annotations
@@ -10,94 +10,33 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import io
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.atomic import write_file
 from hashbench.data.decode import FileImage, read_image
-from hashbench.data.pixels import IndexedPixels, PixelWriter, open_pixels
+from hashbench.data.decoded import (
+    INDEX,
+    DecodedImages,
+    ImageFiles,
+    PixelFile,
+    read_index,
+    write_index,
+)
+from hashbench.data.pixels import PixelWriter, file_sha256
+from hashbench.data.progress import Progress, no_progress
 from hashbench.data.stamps import Stamps
-from hashbench.data.transform import Transform
 from hashbench.errors import StoreError
 
-FORMAT = 1
-"""Raised when what is cached means something else; older entries are then made anew."""
-
 VARIABLE = "HASHBENCH_CACHE"
-INDEX, LOCK = "index.npz", "lock"
-_Digests = NDArray[np.uint8]
-Progress = Callable[[int, int], None]
-
-
-def no_progress(done: int, total: int) -> None:
-    """Tell nobody."""
-
-
-@dataclass(frozen=True)
-class ImageFiles:
-    """What is decoded.
-
-    Attributes:
-        root: the data folder, resolved.
-        paths: of the distinct images, relative to it.
-        transform: how to make pixels of them.
-        wide: keep the squares that random crops are cut from, too.
-    """
-
-    root: Path
-    paths: tuple[str, ...]
-    transform: Transform
-    wide: bool = False
-
-    @property
-    def key(self) -> str:
-        """Names the cache entry. Not made of times, nor of versions of a decoder."""
-        paths = hashlib.sha256("\n".join(self.paths).encode()).hexdigest()
-        made_of = [FORMAT, str(self.root), paths, str(self.transform), self.wide]
-        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class DecodedImages:
-    """Decoded images of a folder.
-
-    Attributes:
-        pixels: the file of the cropped images, a row for each distinct one.
-        wide: the file of the uncropped squares; None where not asked for.
-        digests: uint8 (N, 32), the SHA-256 of each file's bytes; zeros for one that is missing.
-        faults: why an image has no pixels, by its row.
-        stamps: int64 (N, 3), of the files when they were read.
-    """
-
-    pixels: Path
-    wide: Path | None
-    digests: _Digests
-    faults: dict[int, str]
-    stamps: NDArray[np.int64]
-
-    def images(self, rows: NDArray[np.int64]) -> IndexedPixels:
-        """The images of these rows."""
-        return IndexedPixels(self.pixels, rows)
-
-    def wide_images(self, rows: NDArray[np.int64]) -> IndexedPixels | None:
-        """Their squares before the crop."""
-        return None if self.wide is None else IndexedPixels(self.wide, rows)
-
-    def content(self, rows: NDArray[np.int64], transform: Transform) -> str:
-        """SHA-256 of what these images are made from: files' bytes, their order, the transform."""
-        digest = hashlib.sha256(f"hashbench images {FORMAT} {transform}".encode())
-        digest.update(np.ascontiguousarray(self.digests[rows]).data)
-        return digest.hexdigest()
+LOCK = "lock"
 
 
 def cache_folder() -> Path:
@@ -108,13 +47,20 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "hashbench"
 
 
+def entry_folder(files: ImageFiles) -> Path:
+    """Where the pixels of these images lie."""
+    return cache_folder() / "images" / files.key
+
+
 def decoded_images(
     files: ImageFiles, stamps: Stamps, progress: Progress = no_progress
 ) -> DecodedImages:
     """The decoded images, from the cache as far as the files are the same as when it was filled.
 
     Files whose stamps differ are read again; those whose content differs are decoded again. A file
-    that cannot be used is kept with its fault, so that one repaired image costs one decoding.
+    that cannot be used is kept with its fault, so that one repaired image costs one decoding. Where
+    the cache has only the crops and the squares are asked for too, all files are decoded once more,
+    and the crops stay as they are.
 
     Args:
         files: which.
@@ -124,25 +70,46 @@ def decoded_images(
     Raises:
         StoreError: the cache's folder cannot be written, or its disk is full.
     """
-    folder = cache_folder() / "images" / files.key
-    found = _read_index(folder, files)
-    if found is not None and np.array_equal(found.stamps, stamps.values):
-        return found
+    folder = entry_folder(files)
+    found = read_index(folder, files)
+    if found is None or not _serves(found, files, stamps):
+        with stored(folder):
+            found = _renewed(folder, files, stamps, progress)
+    return found if files.wide else replace(found, wide=None)
+
+
+def _serves(found: DecodedImages, files: ImageFiles, stamps: Stamps) -> bool:
+    has_all = found.wide is not None or not files.wide
+    return has_all and np.array_equal(found.stamps, stamps.values)
+
+
+@contextlib.contextmanager
+def stored(folder: Path) -> Iterator[None]:
+    """Make one sentence of what keeps the cache from being written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder) as alone:
-            found = _read_index(folder, files)  # another process may have been at it
-            if found is not None and np.array_equal(found.stamps, stamps.values):
-                return found
-            made = _update(folder, files, stamps, found, progress)
-            if alone:
-                _sweep(folder, made)
-            return made
+        yield
     except OSError as error:
         raise StoreError(
             f"{folder}: the decoded images cannot be stored ({error.strerror or error}); name "
             f"another folder with the environment variable {VARIABLE}"
         ) from None
+
+
+def _renewed(folder: Path, files: ImageFiles, stamps: Stamps, progress: Progress) -> DecodedImages:
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder) as alone:
+        found = read_index(folder, files)
+        if found is not None and _serves(found, files, stamps):
+            return found  # another process has been at it
+        if found is not None and found.wide is not None:
+            files = replace(files, wide=True)  # nobody's squares are left behind
+        try:
+            made = _update(folder, files, stamps, found, progress)
+        except _DamagedError:
+            made = _update(folder, files, stamps, None, progress)
+        if alone:
+            _sweep(folder, made)
+        return made
 
 
 def _update(
@@ -153,85 +120,107 @@ def _update(
     progress: Progress,
 ) -> DecodedImages:
     count = len(files.paths)
-    if found is None:
-        stale = np.arange(count)
-        digests, faults = np.zeros((count, 32), np.uint8), {}
-    else:
-        stale = np.flatnonzero((found.stamps != stamps.values).any(axis=1))
+    stale = np.ones(count, np.bool_)
+    digests, faults = np.zeros((count, 32), np.uint8), dict[int, str]()
+    pixels, wide = None, None
+    known: dict[int, bytes] = {}
+    if found is not None:
+        stale = (found.stamps != stamps.values).any(axis=1)
         digests, faults = found.digests.copy(), dict(found.faults)
-    sides = [files.transform.crop] + [files.transform.resize] * files.wide
-    target = _Target(folder, count, sides, found)
+        pixels, wide = found.pixels, found.wide
+        # Digests of the files whose pixels are there.
+        known = {row: digests[row].tobytes() for row in range(count) if row not in faults}
+    widen = files.wide and wide is None
+    wanted = np.flatnonzero(stale | (widen & ~np.isin(np.arange(count), list(faults))))
+    crops = _PixelsToBe(folder, "pixels", count, files.transform.crop, pixels)
+    squares = _PixelsToBe(folder, "wide", count, files.transform.resize, wide)
     try:
-        target.need_room(int((stamps.values[stale, 0] >= 0).sum()))
-        progress(0, len(stale))
-        for done, (row, image) in enumerate(_read_all(files, stale, stamps, found), start=1):
+        there = stamps.values[:, 0] >= 0
+        _need_room(
+            folder,
+            crops.size * int((there & stale).sum())
+            + files.wide * squares.size * int(there[wanted].sum()),
+        )
+        progress(0, len(wanted))
+        images = _read_all(files, wanted, stamps, {} if widen else known)
+        for done, (row, image) in enumerate(images, start=1):
             if image.fault:
                 faults[row] = image.fault
             elif image.pixels is not None:
                 faults.pop(row, None)
-                target.write(row, image.pixels, image.wide)
+                if image.digest != known.get(row):
+                    crops.write(row, image.pixels)
+                if image.wide is not None:
+                    squares.write(row, image.wide)
             digests[row] = np.frombuffer(image.digest, np.uint8)
-            progress(done, len(stale))
-        paths = target.finish(hashlib.sha256(digests.data).hexdigest()[:16])
+            progress(done, len(wanted))
+        name = hashlib.sha256(digests.data).hexdigest()[:16]
+        pixels, wide = crops.finish(name), squares.finish(name) if files.wide else None
     except BaseException:
-        target.abandon()
+        crops.abandon()
+        squares.abandon()
         raise
-    made = DecodedImages(paths[0], paths[1] if files.wide else None, digests, faults, stamps.values)
-    write_file(folder / INDEX, _packed(made, files))
+    made = DecodedImages(pixels, wide, digests, faults, stamps.values)
+    write_index(folder, made, files)
     return made
 
 
-class _Target:
-    """The pixel files to be: begun at the first image, since often nothing but a time changed."""
+def _need_room(folder: Path, needed: int) -> None:
+    """Refuse to begin what cannot be ended: decoding may take hours."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(0, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+
+
+class _DamagedError(Exception):
+    """A file that was to be the beginning of a new one has other bytes than were written."""
+
+
+class _PixelsToBe:
+    """A pixel file to be: begun at its first image, since often nothing but a time changed."""
 
     def __init__(
-        self, folder: Path, count: int, sides: Sequence[int], found: DecodedImages | None
+        self, folder: Path, kind: str, count: int, side: int, before: PixelFile | None
     ) -> None:
-        self._folder, self._count, self._sides = folder, count, sides
-        before = [] if found is None else [found.pixels, found.wide]
-        self._before = [path for path in before if path is not None and path.exists()]
-        self._writers: list[PixelWriter] = []
+        self.size = 3 * side * side
+        self._folder, self._kind = folder, kind
+        self._shape = (count, 3, side, side)
+        self._before = before
+        self._writer: PixelWriter | None = None
 
-    def need_room(self, images: int) -> None:
-        """Refuse to begin what cannot be ended: decoding may take hours."""
-        needed = images * sum(3 * side * side for side in self._sides)
-        free = shutil.disk_usage(self._folder).free
-        if needed > free:
-            raise OSError(0, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+    def write(self, row: int, image: NDArray[np.uint8]) -> None:
+        if self._writer is None:
+            self._writer = self._begin()
+        self._writer.write(row, image)
 
-    def write(self, row: int, *images: NDArray[np.uint8] | None) -> None:
-        if not self._writers:
-            self._begin()
-        for writer, image in zip(self._writers, images, strict=False):
-            if image is not None:
-                writer.write(row, image)
+    def finish(self, name: str) -> PixelFile:
+        """Give it the name of its content; without a change it is the one of before.
 
-    def finish(self, name: str) -> list[Path]:
-        """Give the files the name of their content; without a change they are those of before.
-
-        Where not one image could be decoded there are no files, and nobody asks for them.
+        Where not one image could be decoded there is no file, and nobody asks for it.
         """
-        if not self._writers and self._before:
-            return self._before
-        ends = ("pixels", "wide")
-        paths = [self._folder / f"{end}-{name}.npy" for end in ends[: len(self._sides)]]
-        for writer, path in zip(self._writers, paths, strict=False):
-            writer.finish(path)
-        return paths
+        path = self._folder / f"{self._kind}-{name}.npy"
+        if self._writer is None:
+            return self._before or PixelFile(path, "")
+        self._writer.finish(path)
+        self._writer = None
+        return PixelFile(path, file_sha256(path))
 
     def abandon(self) -> None:
-        for writer in self._writers:
-            writer.abandon()
+        if self._writer is not None:
+            self._writer.abandon()
 
-    def _begin(self) -> None:
-        for place, side in enumerate(self._sides):
-            like = self._before[place] if self._before else None
-            shape = (self._count, 3, side, side)
-            self._writers.append(PixelWriter(self._folder, shape, like))
+    def _begin(self) -> PixelWriter:
+        before = self._before
+        if before is None or not before.sha256:
+            return PixelWriter(self._folder, self._shape)
+        # Or damage would be copied, and get a sum of its own that says all is well.
+        if file_sha256(before.path) != before.sha256:
+            raise _DamagedError
+        return PixelWriter(self._folder, self._shape, before.path)
 
 
 def _read_all(
-    files: ImageFiles, rows: NDArray[np.int64], stamps: Stamps, found: DecodedImages | None
+    files: ImageFiles, rows: NDArray[np.int64], stamps: Stamps, known: dict[int, bytes]
 ) -> Iterator[tuple[int, FileImage]]:
     """Read files in threads (decoders let go of the lock), give them back in order."""
     workers = cores()
@@ -239,9 +228,8 @@ def _read_all(
     def read(row: int) -> FileImage:
         if row in stamps.faults:
             return FileImage(bytes(32), fault=stamps.faults[row])
-        known = b"" if found is None or row in found.faults else found.digests[row].tobytes()
         path = files.root / files.paths[row]
-        return read_image(path, files.transform, wide=files.wide, known=known)
+        return read_image(path, files.transform, wide=files.wide, known=known.get(row, b""))
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="hashbench-decode")
     try:
@@ -266,50 +254,6 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _packed(made: DecodedImages, files: ImageFiles) -> bytes:
-    card = {
-        "format": FORMAT,
-        "root": str(files.root),
-        "transform": str(files.transform),
-        "pixels": made.pixels.name,
-        "wide": None if made.wide is None else made.wide.name,
-        "faults": {str(row): fault for row, fault in made.faults.items()},
-    }
-    content = io.BytesIO()
-    np.savez(
-        content,
-        card=np.array(json.dumps(card)),
-        paths=np.frombuffer("\n".join(files.paths).encode(), np.uint8),
-        stamps=made.stamps,
-        digests=made.digests,
-    )
-    return content.getvalue()
-
-
-def _read_index(folder: Path, files: ImageFiles) -> DecodedImages | None:
-    """What the cache holds; None where that is nothing, or is not whole."""
-    try:
-        with np.load(folder / INDEX, allow_pickle=False) as arrays:
-            card = json.loads(str(arrays["card"]))
-            stamps, digests = arrays["stamps"], arrays["digests"]
-        count = len(files.paths)
-        if card["format"] != FORMAT or stamps.shape != (count, 3) or digests.shape != (count, 32):
-            return None
-        faults = {int(row): str(fault) for row, fault in card["faults"].items()}
-        sides = {"pixels": files.transform.crop}
-        if files.wide:
-            sides["wide"] = files.transform.resize
-        paths = {name: folder / card[name] for name in sides}
-        for name, side in sides.items():
-            pixels = open_pixels(paths[name])
-            whole = pixels is not None and pixels.shape == (count, 3, side, side)
-            if not whole and len(faults) < count:
-                return None
-    except Exception:  # a damaged archive raises a dozen kinds, and then there is no index
-        return None
-    return DecodedImages(paths["pixels"], paths.get("wide"), digests, faults, stamps)
-
-
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[bool]:
     """Wait until no other process fills this entry; false where the file system has no locks.
@@ -330,7 +274,8 @@ def locked(folder: Path) -> Iterator[bool]:
 
 def _sweep(folder: Path, kept: DecodedImages) -> None:
     """Delete what interrupted processes left, and pixels that no index names any more."""
-    keep = {folder / INDEX, folder / LOCK, kept.pixels, kept.wide}
+    files = [kept.pixels] if kept.wide is None else [kept.pixels, kept.wide]
+    keep = {folder / INDEX, folder / LOCK, *(file.path for file in files)}
     for path in folder.iterdir():
         if path not in keep:
             with contextlib.suppress(OSError):

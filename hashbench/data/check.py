@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.data.cache import DecodedImages, decoded_images
+from hashbench.data.cache import decoded_images
+from hashbench.data.decoded import DecodedImages
 from hashbench.data.images import ImageSet, RetrievalData
 from hashbench.data.listed import Broken, ListedDataset
 from hashbench.data.listing import Listing
+from hashbench.data.progress import Progress
 from hashbench.data.protocol import Protocol, protocol_of
+from hashbench.data.verify import CacheCheck, verify_cache
 from hashbench.plugins import Dataset
 from hashbench.plugins.parameters import canonical
 from hashbench.retrieval import ceiling, chance_level
 
 NAMED = 3
-"""How many of a kind are named; all are counted."""
+"""How many of a kind are named unless all are asked for; all are counted."""
 
 _CHUNK = 500
 
@@ -93,6 +96,7 @@ class DataCheck:
         classes: number of label columns.
         splits: the three splits.
         files: the image files; None for a data set that has none.
+        cache: their pixels as they were found in the cache; None for a data set without files.
         overlap: of queries and database.
         top_k: length of the ranked list; None for all of the database.
         chance: mAP of a random order, from the labels.
@@ -106,6 +110,7 @@ class DataCheck:
     classes: int
     splits: tuple[SplitFacts, ...]
     files: FileFacts | None
+    cache: CacheCheck | None
     overlap: Overlap
     top_k: int | None
     chance: float
@@ -120,33 +125,36 @@ class DataCheck:
 
 
 def check_dataset(
-    dataset: Dataset, root: Path | None, progress: Callable[[int, int], None]
+    dataset: Dataset, root: Path | None, progress: Progress, *, named: int | None = NAMED
 ) -> DataCheck:
     """Read a data set whole and describe it.
 
-    Its images are decoded into the cache on the way, as far as they are not there yet.
+    Its images are decoded into the cache on the way, as far as they are not there yet; what is
+    there is compared with what was written, and decoded anew where it differs.
 
     Args:
         dataset: which.
         root: as for its `load`.
         progress: told (done, total), in images.
+        named: how many of a kind are named; None for all.
 
     Raises:
         UsageError: a list is missing or malformed.
         StoreError: the cache cannot be written.
     """
     if isinstance(dataset, ListedDataset):
-        return _check_listed(dataset, root, progress)
+        return _check_listed(dataset, root, progress, named)
     dataset.prepare(root, progress)
-    return _check_loaded(dataset, root, dataset.load(root))
+    return _check_loaded(dataset, root, dataset.load(root), named)
 
 
 def _check_listed(
-    dataset: ListedDataset, root: Path | None, progress: Callable[[int, int], None]
+    dataset: ListedDataset, root: Path | None, progress: Progress, named: int | None
 ) -> DataCheck:
     listing = dataset.listing(root)
     files, stamps = dataset.inspect(listing)
-    images = decoded_images(files, stamps, progress)
+    cache = verify_cache(files, progress)
+    images = decoded_images(replace(files, wide=files.wide or cache.wide), stamps, progress)
     numbers = _numbers(digest.tobytes() for digest in images.digests)
     numbers[~images.digests.any(axis=1)] = -1  # not there: no content
     contents = {name: numbers[rows] for name, rows in listing.places.items()}
@@ -170,11 +178,12 @@ def _check_listed(
             )
             for name, split in listing.splits.items()
         ),
-        files=_file_facts(listing, images),
+        files=_file_facts(listing, images, named),
+        cache=cache,
         overlap=Overlap(
             paths=len(shared),
             contents=int(_shared(contents).sum()),
-            named=_named_overlap(listing, contents),
+            named=_named_overlap(listing, contents, named),
         ),
         top_k=top_k,
         chance=chance_level(query, database, top_k=top_k),
@@ -183,7 +192,9 @@ def _check_listed(
     )
 
 
-def _check_loaded(dataset: Dataset, root: Path | None, data: RetrievalData) -> DataCheck:
+def _check_loaded(
+    dataset: Dataset, root: Path | None, data: RetrievalData, named: int | None
+) -> DataCheck:
     sets = {"train": data.train, "query": data.query, "database": data.database}
     numbers = _numbers(content for part in sets.values() for content in _contents(part))
     ends = np.cumsum([len(part) for part in sets.values()])
@@ -206,10 +217,11 @@ def _check_loaded(dataset: Dataset, root: Path | None, data: RetrievalData) -> D
             for name, part in sets.items()
         ),
         files=None,
+        cache=None,
         overlap=Overlap(
             paths=0,
             contents=len(shared),
-            named=tuple(f"query {row}" for row in shared[:NAMED].tolist()),
+            named=tuple(f"query {row}" for row in shared[:named].tolist()),
         ),
         top_k=top_k,
         chance=chance_level(query, database, top_k=top_k),
@@ -228,12 +240,12 @@ def _loads(
     return left and dataset.broken is Broken.EXCLUDE
 
 
-def _file_facts(listing: Listing, images: DecodedImages) -> FileFacts:
+def _file_facts(listing: Listing, images: DecodedImages, named: int | None) -> FileFacts:
     there = images.stamps[:, 0] >= 0
     missing = [place for place in sorted(images.faults) if not there[place]]
     undecodable = [place for place in sorted(images.faults) if there[place]]
 
-    def named(place: int) -> str:
+    def line(place: int) -> str:
         reason = images.faults[place]
         return f"{listing.distinct[place]}: {reason} ({_short(listing, place)})"
 
@@ -241,8 +253,8 @@ def _file_facts(listing: Listing, images: DecodedImages) -> FileFacts:
         count=len(listing.distinct),
         missing=len(missing),
         undecodable=len(undecodable),
-        missing_named=tuple(named(place) for place in missing[:NAMED]),
-        undecodable_named=tuple(named(place) for place in undecodable[:NAMED]),
+        missing_named=tuple(line(place) for place in missing[:named]),
+        undecodable_named=tuple(line(place) for place in undecodable[:named]),
     )
 
 
@@ -250,17 +262,17 @@ def _short(listing: Listing, place: int) -> str:
     return listing.first_use(place).removeprefix(f"{listing.root}/")
 
 
-def _named_overlap(listing: Listing, contents: _Contents) -> tuple[str, ...]:
+def _named_overlap(listing: Listing, contents: _Contents, named: int | None) -> tuple[str, ...]:
     query, database = listing.places["query"], listing.places["database"]
     alike = _shared(contents) | np.isin(query, database)
-    named = []
-    for row in np.flatnonzero(alike)[:NAMED].tolist():
+    lines = []
+    for row in np.flatnonzero(alike)[:named].tolist():
         same = database == query[row]
         if not same.any():
             same = contents["database"] == contents["query"][row]
         other = listing.database.paths[int(same.argmax())]
-        named.append(f"query {listing.query.paths[row]} is {other}")
-    return tuple(named)
+        lines.append(f"query {listing.query.paths[row]} is {other}")
+    return tuple(lines)
 
 
 def _shared(contents: _Contents) -> NDArray[np.bool_]:

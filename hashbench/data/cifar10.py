@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.data.cache import no_progress
 from hashbench.data.cifar_binary import CLASSES, FOLDER, SIDE, CifarImages, read_cifar
 from hashbench.data.images import ImageSet, RetrievalData
 from hashbench.data.pixels import IndexedPixels
+from hashbench.data.progress import Progress, no_progress
 from hashbench.data.resized import resized_images
 from hashbench.data.selection import ranking
 from hashbench.data.transform import Transform
@@ -73,7 +72,7 @@ class Cifar10(Dataset):
         """How images are made from their records."""
         return Transform(self.side, self.side)
 
-    def prepare(self, root: Path | None, progress: Callable[[int, int], None]) -> None:
+    def prepare(self, root: Path | None, progress: Progress) -> None:
         """Resize what the cache does not hold yet.
 
         Args:

@@ -6,6 +6,7 @@ therefore its file's bytes and the transform, not the pixels.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -129,6 +130,9 @@ def decode(content: bytes, transform: Transform) -> Image.Image:
     except BrokenImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        # Pillow refuses before it says how large the image is.
+        if (size := _stated_size(content)) is not None:
+            _check_size(size, transform)
         raise BrokenImageError(
             f"its header states more than the {MAX_PIXELS:,} pixels that are decoded"
         ) from None
@@ -137,6 +141,21 @@ def decode(content: bytes, transform: Transform) -> Image.Image:
         if isinstance(error, UnidentifiedImageError):
             reason = "no JPEG, PNG or other known image"
         raise BrokenImageError(f"cannot be decoded ({reason})") from None
+
+
+def _stated_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height in the header of an image that Pillow holds for a bomb; nothing is decoded.
+
+    Asks Pillow's readers themselves: its limit is a variable of the whole process, which other
+    threads read at this moment.
+    """
+    for name in FORMATS:
+        with contextlib.suppress(Exception):  # as above; here the message is only less precise
+            reader, accepts = Image.OPEN[name]
+            if accepts is None or accepts(content[:16]) is True:
+                with reader(BytesIO(content), "") as image:
+                    return image.size
+    return None
 
 
 def _check_size(size: tuple[int, int], transform: Transform) -> None:

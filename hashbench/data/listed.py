@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,9 +11,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.data.cache import DecodedImages, ImageFiles, decoded_images, no_progress
+from hashbench import plugins
+from hashbench.data.cache import decoded_images
+from hashbench.data.decoded import DecodedImages, ImageFiles
 from hashbench.data.images import ImageSet, RetrievalData
 from hashbench.data.listing import ListedSplit, Listing, read_listing
+from hashbench.data.progress import Progress, no_progress
 from hashbench.data.stamps import Stamps, stamp_files
 from hashbench.data.transform import Transform
 from hashbench.errors import UsageError
@@ -98,7 +101,7 @@ class ListedDataset(Dataset):
         """Read the lists of the folder that holds them."""
         return read_listing(home)
 
-    def prepare(self, root: Path | None, progress: Callable[[int, int], None]) -> None:
+    def prepare(self, root: Path | None, progress: Progress) -> None:
         """Decode what the cache does not hold yet.
 
         Args:
@@ -108,7 +111,7 @@ class ListedDataset(Dataset):
         Raises:
             UsageError: as `load`.
         """
-        self._decoded(self.listing(root), progress)
+        self._decoded(root, self.listing(root), progress)
 
     def load(self, root: Path | None) -> RetrievalData:
         """The three splits, images memory-mapped.
@@ -122,7 +125,7 @@ class ListedDataset(Dataset):
             StoreError: the cache cannot be written.
         """
         listing = self.listing(root)
-        images = self._decoded(listing, no_progress)
+        images = self._decoded(root, listing, no_progress)
         sets, excluded = {}, 0
         for name, split in listing.splits.items():
             rows = listing.places[name]
@@ -160,25 +163,33 @@ class ListedDataset(Dataset):
             )
         return files, stamps
 
-    def _decoded(self, listing: Listing, progress: Callable[[int, int], None]) -> DecodedImages:
+    def _decoded(self, root: Path | None, listing: Listing, progress: Progress) -> DecodedImages:
         listing.refuse_overlap()
         files, stamps = self.inspect(listing)
         strict = self.broken is Broken.FAIL
         if strict and stamps.faults:  # before hours of decoding
-            raise self._broken(listing, stamps.faults)
+            raise self._broken(root, listing, stamps.faults)
         images = decoded_images(files, stamps, progress)
         if strict and images.faults:
-            raise self._broken(listing, images.faults)
+            raise self._broken(root, listing, images.faults)
         return images
 
-    def _broken(self, listing: Listing, faults: dict[int, str]) -> UsageError:
+    def _broken(self, root: Path | None, listing: Listing, faults: dict[int, str]) -> UsageError:
         place = _first_used(listing, faults)
         more = f"; {len(faults):,} images are broken in all" if len(faults) > 1 else ""
         return UsageError(
             f"{listing.root / listing.distinct[place]}: {faults[place]} "
-            f"({listing.first_use(place)}){more}; 'hashbench data check {self.card.name}' names "
-            "them, and the parameter broken=exclude leaves them out"
+            f"({listing.first_use(place)}){more}; the parameter broken=exclude leaves "
+            f"them out; this names them all: {self._check_command(root)}"
         )
+
+    def _check_command(self, root: Path | None) -> str:
+        """What to type to see every broken image."""
+        words = ["hashbench", "data", "check", self.protocol_name(), "--all"]
+        words += [] if root is None else ["--root", str(root)]
+        for path in plugins.files():  # the data set may be one of theirs
+            words += ["--plugin", str(path)]
+        return shlex.join(words)
 
     def _image_set(
         self,

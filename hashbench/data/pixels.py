@@ -6,6 +6,7 @@ The file is a plain `.npy` of uint8 (N, 3, H, W): `numpy.load(path, mmap_mode="r
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
@@ -15,9 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.data.progress import Progress, no_progress
 from hashbench.errors import StoreError
 
 _Bytes = NDArray[np.uint8]
+_BLOCK = 1 << 22
 
 
 class IndexedPixels:
@@ -82,6 +85,27 @@ def open_pixels(path: Path) -> np.memmap[Any, np.dtype[np.uint8]] | None:
     if path.stat().st_size != pixels.offset + pixels.nbytes:
         return None
     return pixels
+
+
+def file_sha256(path: Path, progress: Progress = no_progress, images: int = 0) -> str:
+    """SHA-256 of a whole file, about a second per gigabyte.
+
+    Args:
+        path: of pixels.
+        progress: told (done, total), in images.
+        images: how many there are in the file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        size, done = os.fstat(file.fileno()).st_size, 0
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            done += len(block)
+            progress(images * done // max(size, done), images)
+    return digest.hexdigest()
 
 
 class PixelWriter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,17 +11,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashbench.atomic import sweep
-from hashbench.data.cache import FORMAT, VARIABLE, cache_folder, cores, locked
+from hashbench.data.cache import VARIABLE, cache_folder, cores, locked
+from hashbench.data.decoded import FORMAT
 from hashbench.data.pixels import PixelWriter, open_pixels
+from hashbench.data.progress import Progress
 from hashbench.data.transform import Transform
 from hashbench.errors import StoreError
 
 _CHUNK = 256
 
 
-def resized_images(
-    images: NDArray[np.uint8], transform: Transform, progress: Callable[[int, int], None]
-) -> Path:
+def resized_images(images: NDArray[np.uint8], transform: Transform, progress: Progress) -> Path:
     """The file of these images resized, made where the cache has none.
 
     Args:
@@ -69,7 +68,7 @@ def _write(
     shape: tuple[int, ...],
     images: NDArray[np.uint8],
     transform: Transform,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> None:
     def resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return transform.center(transform.apply(Image.fromarray(image.transpose(1, 2, 0))))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hashbench import plugins
+from hashbench.data.progress import Progress, no_progress
 from hashbench.data.protocol import Protocol
 from hashbench.errors import UsageError
 from hashbench.hashing.checkpoint import WEIGHTS, ModelCard, load_checkpoint, read_card
@@ -16,7 +17,7 @@ from hashbench.plugins.parameters import Spec, canonical
 from hashbench.runner.cell import CLEAN, Cell
 from hashbench.runner.execute import new_model
 from hashbench.runner.fingerprint import content_hash, sha256_of
-from hashbench.runner.resolve import Progress, check_device, read_source, resolve, silent
+from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.steps import GivenModel, Setting
 from hashbench.runner.suite import Compute
 
@@ -37,7 +38,7 @@ class Given:
 
 
 def given_model(
-    folder: Path, root: Path | None, compute: Compute, progress: Progress = silent
+    folder: Path, root: Path | None, compute: Compute, progress: Progress = no_progress
 ) -> Given:
     """Read a model's folder and check it against its card.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hashbench.atomic import write_folder
 from hashbench.data.images import RetrievalData
+from hashbench.data.progress import Progress, no_progress
 from hashbench.errors import ModelError, UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, weight_bytes
@@ -24,7 +25,7 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.runner.execute import CLAIM_TOLERANCE, environment, load_data
 from hashbench.runner.fingerprint import content_hash
-from hashbench.runner.resolve import Progress, check_device, read_source, resolve, silent
+from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.scoring import score_clean
 
 
@@ -62,7 +63,7 @@ def import_model(
     root: Path | None,
     *,
     device: str = "cpu",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> ModelCard:
     """Turn a state dict of the CgAT or SAAT repository into a folder for `run --model`.
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from hashbench.atomic import write_folder
+from hashbench.data.progress import Progress, no_progress
 from hashbench.errors import StoreError, UsageError
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, read_card
 from hashbench.runner.cell import CLEAN, Cell
 from hashbench.runner.execute import CLAIM_TOLERANCE, SCORES, execute
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.given import given_model
-from hashbench.runner.resolve import Progress, silent
 from hashbench.runner.results import CellResult, Results, Status, load_results
 from hashbench.runner.steps import ModelCodes, Scores
 from hashbench.runner.store import Address, Store
@@ -74,7 +74,7 @@ def export_model(
 
 
 def check_model(
-    folder: Path, root: Path | None, device: str | None = None, progress: Progress = silent
+    folder: Path, root: Path | None, device: str | None = None, progress: Progress = no_progress
 ) -> Claim:
     """Measure a model's clean mAP as a run does.
 
@@ -100,7 +100,7 @@ def check_model(
         codes = ModelCodes(step)
         scores = Scores(codes, None)
         for part in (step, codes, scores):
-            execute(part, store, silent)
+            execute(part, store, no_progress)
         summary = json.loads(store.file(scores.address, SCORES).read_text())
     return Claim(metric, claimed[metric], float(summary["metrics"][metric]))
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hashbench import plugins
+from hashbench.data.progress import Progress, no_progress
 from hashbench.data.protocol import Protocol
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
@@ -22,7 +23,7 @@ from hashbench.runner.cell import CLEAN, Cell
 from hashbench.runner.execute import load_data, new_model
 from hashbench.runner.fingerprint import describe, sha256_of
 from hashbench.runner.given import given_model, weights_hash
-from hashbench.runner.resolve import Progress, check_device, read_source, resolve, silent
+from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.steps import (
     AdversarialCodes,
     BaseModel,
@@ -90,7 +91,7 @@ class Plan:
         return sha256_of([[asdict(cell.cell), cell.scores.key] for cell in self.cells])[:20]
 
 
-def make_plan(suite: Suite, progress: Progress = silent) -> Plan:
+def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
     """Resolve every plugin, load the data, and lay out cells and steps.
 
     Args:

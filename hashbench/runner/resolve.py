@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
 from hashbench import plugins
+from hashbench.data.progress import Progress, no_progress
 from hashbench.data.protocol import protocol_of
 from hashbench.errors import HashbenchError, UsageError
 from hashbench.hashing.backbone import InputSpec
@@ -20,12 +20,6 @@ from hashbench.runner.execute import load_data
 from hashbench.runner.steps import Source
 
 PluginT = TypeVar("PluginT", bound=Plugin)
-Progress = Callable[[int, int], None]
-"""(done, total), in images."""
-
-
-def silent(done: int, total: int) -> None:
-    """Nobody is told."""
 
 
 def check_device(device: str) -> None:
@@ -51,7 +45,7 @@ def resolve(kind: Kind, contract: type[PluginT], spec: Spec) -> PluginT:
     return build(entry.plugin, dict(spec.given), spec.preset)
 
 
-def read_source(dataset: Dataset, root: Path | None, progress: Progress = silent) -> Source:
+def read_source(dataset: Dataset, root: Path | None, progress: Progress = no_progress) -> Source:
     """Load a data set and draw up its protocol card.
 
     Args:

@@ -7,6 +7,7 @@ process is killed between two writes, the disk is full.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import pickle
 import shutil
@@ -19,17 +20,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
 from hashbench.data import cache as room
-from hashbench.data.cache import INDEX, cache_folder
+from hashbench.data.cache import cache_folder
 from hashbench.data.decode import FileImage, read_image
+from hashbench.data.decoded import INDEX, ImageFiles, read_index
 from hashbench.data.images import RetrievalData
 from hashbench.data.listed import Broken
 from hashbench.data.lists import Lists
-from hashbench.data.pixels import IndexedPixels
+from hashbench.data.pixels import IndexedPixels, file_sha256
 from hashbench.data.transform import Transform
+from hashbench.data.verify import CacheCheck, verify_cache
 from hashbench.errors import StoreError, UsageError
 
 MakeFolder = Callable[..., Path]
@@ -190,14 +195,14 @@ def test_a_flipped_byte_of_the_index_is_never_believed(make_folder: MakeFolder) 
     files, _ = DATASET.inspect(DATASET.listing(root))
     index = entry() / INDEX
     content = index.read_bytes()
-    whole = room._read_index(entry(), files)
+    whole = read_index(entry(), files)
     assert whole is not None
     refused = 0
     for place in range(len(content)):
         changed = bytearray(content)
         changed[place] ^= 0x21
         index.write_bytes(changed)
-        found = room._read_index(entry(), files)
+        found = read_index(entry(), files)
         refused += found is None
         if found is not None:  # a byte that says nothing, such as a time in the archive
             assert np.array_equal(found.digests, whole.digests)
@@ -210,7 +215,7 @@ def test_a_flipped_byte_of_the_index_is_never_believed(make_folder: MakeFolder) 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from hashbench.data import cache, pixels
+from hashbench.data import decoded, pixels
 from hashbench.data.lists import Lists
 
 def die(*given, **named):
@@ -218,7 +223,7 @@ def die(*given, **named):
 
 where = sys.argv[2]
 if where == "before the index":
-    cache.write_file = die
+    decoded.write_file = die
 elif where == "before the rename":
     pixels.PixelWriter.finish = die
 else:
@@ -351,6 +356,174 @@ def test_wide_images_are_kept_where_asked_for(make_folder: MakeFolder) -> None:
         assert np.array_equal(data.train.wide[:], np.stack([w for w in expected if w is not None]))
     assert data.train.digest() == DATASET.load(root).train.digest()
     assert Lists(resize=6, crop=6, wide=True).load(root).train.wide is None  # no more of them
+
+
+WIDE = Lists(resize=8, crop=6, wide=True)
+
+
+def wide_of(root: Path, *numbers: int) -> NDArray[np.uint8]:
+    found = [read_image(root / f"images/{n}.png", TRANSFORM, wide=True).wide for n in numbers]
+    return np.stack([wide for wide in found if wide is not None])
+
+
+def one(pattern: str) -> Path:
+    (path,) = entry().glob(pattern)
+    return path
+
+
+def test_wide_images_join_the_crops(make_folder: MakeFolder, decoded: list[str]) -> None:
+    """One entry for both: the crops are neither stored twice nor touched."""
+    root = make_folder()
+    DATASET.load(root)
+    crops = one("pixels-*")
+    before, inode = crops.read_bytes(), crops.stat().st_ino
+    decoded.clear()
+    first = WIDE.load(root)
+    assert sorted(decoded) == ["0", "1", "2", "3", "4", "5", "6"]
+    assert one("pixels-*") == crops
+    assert (crops.read_bytes(), crops.stat().st_ino) == (before, inode)
+    decoded.clear()
+    for data in (first, WIDE.load(root)):
+        assert_right(data, root)
+        assert data.database.wide is not None
+        assert np.array_equal(data.database.wide[:], wide_of(root, 2, 3, 4, 5, 6))
+    wide = one("wide-*")
+    inode = wide.stat().st_ino
+    assert DATASET.load(root).train.wide is None
+    assert wide.stat().st_ino == inode
+    assert decoded == []
+
+
+def test_wide_images_that_are_not_asked_for_stay_right(
+    make_folder: MakeFolder, decoded: list[str]
+) -> None:
+    root = make_folder()
+    WIDE.load(root)
+    repaint(root, 4)
+    decoded.clear()
+    assert_right(DATASET.load(root), root)
+    assert decoded == ["4"]
+    data = WIDE.load(root)
+    assert data.database.wide is not None
+    assert np.array_equal(data.database.wide[:], wide_of(root, 2, 3, 4, 5, 6))
+    assert decoded == ["4"]
+    assert len(list(entry().iterdir())) == 4
+
+
+def test_wide_images_join_while_files_change(make_folder: MakeFolder, decoded: list[str]) -> None:
+    root = make_folder()
+    sound = (root / "images/6.png").read_bytes()
+    (root / "images/5.png").unlink()
+    (root / "images/6.png").write_bytes(sound[:80])
+    excluding = Lists(resize=8, crop=6, broken=Broken.EXCLUDE)
+    excluding.load(root)
+    repaint(root, 4)
+    os.utime(root / "images/3.png", ns=(1, 1))
+    decoded.clear()
+    data = Lists(resize=8, crop=6, broken=Broken.EXCLUDE, wide=True).load(root)
+    assert sorted(decoded) == ["0", "1", "2", "3", "4"]  # not the broken ones, which are the same
+    assert data.excluded == 2
+    assert data.database.wide is not None
+    assert np.array_equal(data.database.images[:], pixels_of(root, 2, 3, 4))
+    assert np.array_equal(data.database.wide[:], wide_of(root, 2, 3, 4))
+    (root / "images/6.png").write_bytes(sound)
+    data = excluding.load(root)
+    assert np.array_equal(data.database.images[:], pixels_of(root, 2, 3, 4, 6))
+
+
+def test_damaged_wide_images_are_made_anew_alone(
+    make_folder: MakeFolder, decoded: list[str]
+) -> None:
+    root = make_folder()
+    WIDE.load(root)
+    crops = one("pixels-*").stat()
+    os.truncate(one("wide-*"), 100)
+    decoded.clear()
+    assert_right(DATASET.load(root), root)
+    assert decoded == []
+    data = WIDE.load(root)
+    assert data.train.wide is not None
+    assert np.array_equal(data.train.wide[:], wide_of(root, 2, 3))
+    assert len(decoded) == 7
+    assert one("pixels-*").stat() == crops
+
+
+def test_an_interrupted_widening_leaves_the_crops(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    DATASET.load(root)
+    before = {path: path.read_bytes() for path in entry().iterdir()}
+
+    def interrupt(done: int, _: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        WIDE.prepare(root, interrupt)
+    assert {path: path.read_bytes() for path in entry().iterdir()} == before
+
+
+def invert(path: Path) -> None:
+    """Change every byte of the pixels, keep header and size."""
+    pixels = np.load(path, mmap_mode="r+")
+    np.invert(pixels, out=pixels)
+    pixels.flush()
+
+
+def files_of(root: Path, dataset: Lists = DATASET) -> ImageFiles:
+    return dataset.inspect(dataset.listing(root))[0]
+
+
+@pytest.mark.parametrize("kind", ["pixels", "wide"])
+def test_damage_that_keeps_the_size_is_found(make_folder: MakeFolder, kind: str) -> None:
+    root = make_folder()
+    assert verify_cache(files_of(root)) == CacheCheck(0, (), False)
+    WIDE.load(root)
+    assert verify_cache(files_of(root)) == CacheCheck(2, (), True)
+    path = one(f"{kind}-*")
+    invert(path)
+    assert verify_cache(files_of(root)) == CacheCheck(1, (path,), True)
+    assert not path.exists()
+    data = WIDE.load(root)
+    assert_right(data, root)
+    assert data.train.wide is not None
+    assert np.array_equal(data.train.wide[:], wide_of(root, 2, 3))
+    assert verify_cache(files_of(root)) == CacheCheck(2, (), True)
+
+
+@given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_flipped_bit_is_found(tmp_path: Path, place: int, bit: int) -> None:
+    path = tmp_path / "file"
+    content = bytearray(np.random.default_rng(1).bytes(10_001))
+    path.write_bytes(content)
+    whole = file_sha256(path)
+    assert whole == hashlib.sha256(content).hexdigest()
+    content[place] ^= 1 << bit
+    path.write_bytes(content)
+    assert file_sha256(path) != whole
+
+
+@pytest.mark.parametrize("dataset", [DATASET, WIDE])
+def test_damage_is_not_copied_into_a_new_file(
+    make_folder: MakeFolder, decoded: list[str], dataset: Lists
+) -> None:
+    """A changed image makes a new file out of the old one, whose damage would get a sound sum."""
+    root = make_folder()
+    dataset.load(root)
+    invert(one("pixels-*"))
+    repaint(root, 4)
+    decoded.clear()
+    assert_right(dataset.load(root), root)
+    assert len(decoded) >= 7
+    assert verify_cache(files_of(root)).damaged == ()
+
+
+def test_a_hashed_file_is_told_in_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hashbench.data.pixels._BLOCK", 300)
+    (tmp_path / "file").write_bytes(bytes(1000))
+    seen: list[tuple[int, int]] = []
+    file_sha256(tmp_path / "file", lambda *told: seen.append(told), 10)
+    assert seen == [(3, 10), (6, 10), (9, 10), (10, 10)]
 
 
 def test_pixels_pickle_as_their_place(make_folder: MakeFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from hashbench import data_commands
+from hashbench import data_commands, plugins
+from hashbench.cli import app
 from hashbench.data.check import DataCheck, check_dataset
 from hashbench.data.fashion import Fashion
 from hashbench.data.flickr25k import Flickr25K
-from hashbench.data.listed import Broken
+from hashbench.data.listed import Broken, ListedDataset
 from hashbench.data.lists import Lists
 from hashbench.data.protocol import protocol_of
 from hashbench.errors import UsageError
@@ -194,6 +196,88 @@ def test_command_exit_codes(make_folder: MakeFolder, tmp_path: Path) -> None:
     assert run("fashion").exit_code == 0
 
 
+def test_a_damaged_cache_is_told_and_made_anew(make_folder: MakeFolder, cache: Path) -> None:
+    root = make_folder()
+    whole = run("lists:crop=9", "--root", str(root))
+    assert "cache   " not in whole.stdout  # decoded just now
+    again = run("lists:crop=9", "--root", str(root))
+    assert "cache        compared with its SHA-256: as it was written" in again.stdout
+    (path,) = cache.glob("images/*/pixels-*")
+    before = path.read_bytes()
+    path.write_bytes(before[:-100] + bytes(byte ^ 255 for byte in before[-100:]))
+    damaged = run("lists:crop=9", "--root", str(root))
+    assert damaged.exit_code == 0
+    assert f"cache        DAMAGED and decoded anew; do not trust numbers made from it: {path}" in (
+        damaged.stdout
+    )
+    assert path.read_bytes() == before
+    assert run("lists:crop=9", "--root", str(root)).stdout == again.stdout
+
+
+def test_damaged_squares_are_made_anew_by_a_check_without_them(
+    make_folder: MakeFolder, cache: Path
+) -> None:
+    root = make_folder()
+    Lists(resize=12, crop=9, wide=True).load(root)
+    (path,) = cache.glob("images/*/wide-*")
+    before = path.read_bytes()
+    path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    found = check_dataset(Lists(resize=12, crop=9), root, quiet)
+    assert found.cache is not None
+    assert (found.cache.sound, found.cache.damaged) == (1, (path,))
+    assert path.read_bytes() == before
+
+
+def test_the_command_of_an_error_names_every_broken_image(
+    make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    """It is run as it is printed, with a folder that has to be quoted."""
+    root = tmp_path / "my photos"
+    make_folder(database=range(2, 20)).rename(root)
+    for number in range(4, 11):
+        (root / f"images/{number}.png").unlink()
+    for number in range(11, 17):
+        (root / f"images/{number}.png").write_bytes(b"nothing")
+    with pytest.raises(UsageError) as caught:
+        Lists(resize=12, crop=9, wide=True).load(root)
+    command = str(caught.value).partition("this names them all: ")[2]
+    words = shlex.split(command)
+    assert words[:4] == ["hashbench", "data", "check", "lists:resize=12,crop=9"]
+    found = CliRunner().invoke(app, words[1:])
+    assert found.exit_code == 1
+    for number in range(4, 11):
+        assert f"  images/{number}.png: no such file" in found.stdout
+    for number in range(11, 17):
+        assert f"  images/{number}.png: cannot be decoded" in found.stdout
+    assert "more" not in found.stdout
+    few = CliRunner().invoke(app, [word for word in words[1:] if word != "--all"])
+    assert "and 4 more" in few.stdout
+    assert "and 3 more" in few.stdout
+
+
+def test_all_names_every_query_in_the_database(make_folder: MakeFolder) -> None:
+    root = make_folder(test=(2, 3, 4, 5, 6))
+    assert len(check_dataset(PLAIN, root, quiet).overlap.named) == 3
+    assert len(check_dataset(PLAIN, root, quiet, named=None).overlap.named) == 5
+    assert "more" not in run("lists:crop=9", "--root", str(root), "--all").stdout
+
+
+def test_an_interrupt_is_one_sentence(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    root = make_folder()
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hashbench.data.cache.read_image", interrupt)
+    found = run("lists:crop=9", "--root", str(root))
+    assert found.exit_code == 130
+    assert found.stderr == "Interrupted: nothing of the decoding is kept.\n"
+    assert found.stdout == ""
+    assert [path.name for path in cache.glob("images/*/*")] == ["lock"]
+
+
 def test_command_takes_plugins_of_a_file(make_folder: MakeFolder, tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(
@@ -206,6 +290,12 @@ def test_command_takes_plugins_of_a_file(make_folder: MakeFolder, tmp_path: Path
     found = run("mine:crop=9", "--root", str(make_folder()), "--plugin", str(path))
     assert found.exit_code == 0
     assert found.stdout.startswith("data set     mine:crop=9")
+    (tmp_path / "data/images/4.png").unlink()
+    mine = plugins.get("dataset", "mine:crop=9")
+    assert isinstance(mine, ListedDataset)
+    with pytest.raises(UsageError) as caught:
+        mine.load(tmp_path / "data")
+    assert str(caught.value).endswith(f"--plugin {path}")
 
 
 def test_command_is_quick_to_start() -> None:

@@ -10,6 +10,7 @@ import struct
 import zlib
 from io import BytesIO
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import pytest
@@ -49,9 +50,46 @@ def test_gigapixels_are_refused_by_their_header(size: tuple[int, int]) -> None:
     content = png_that_claims(*size)
     assert len(content) < 200
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(BrokenImageError, match=r"its header states .*more than"):
+    says = f"its header states {size[0]:,} x {size[1]:,} pixels, more than the 89,478,485 that"
+    with pytest.raises(BrokenImageError, match=says):
         decode(content, SMALL)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
+
+
+def with_size(kind: str, width: int, height: int) -> bytes:
+    """A small image whose header is made to state another size."""
+    content = encoded(
+        Image.fromarray(RGB).quantize() if kind == "GIF" else Image.fromarray(RGB), kind
+    )
+    order = ">HH" if kind == "JPEG" else "<HH"
+    match kind:
+        case "PPM":
+            return content.replace(b"8 8", f"{width} {height}".encode(), 1)
+        case "BMP":
+            return content[:18] + struct.pack("<ii", width, height) + content[26:]
+        case "GIF":
+            place, size = 6, (width, height)
+        case _:
+            place, size = content.index(b"\xff\xc0") + 5, (height, width)
+    return content[:place] + struct.pack(order, *size) + content[place + 4 :]
+
+
+@pytest.mark.parametrize("kind", ["PPM", "BMP", "GIF", "JPEG"])
+@pytest.mark.parametrize("warnings", ["default", "error"])
+@pytest.mark.parametrize("size", [(50_000, 40_000), (10_000, 12_000)])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_the_size_is_told_whatever_pillow_says_of_it(
+    kind: str, warnings: str, size: tuple[int, int]
+) -> None:
+    """Pillow warns of more than its limit and refuses twice of it; warnings may be errors."""
+    limit = Image.MAX_IMAGE_PIXELS
+    with catch_warnings():
+        if warnings == "error":
+            simplefilter("error")
+        with pytest.raises(BrokenImageError) as caught:
+            decode(with_size(kind, *size), SMALL)
+    assert f"{size[0]:,} x {size[1]:,} pixels, more than" in str(caught.value)
+    assert limit == Image.MAX_IMAGE_PIXELS
 
 
 def test_a_thread_of_an_image_is_refused_before_it_is_widened() -> None:
