@@ -33,7 +33,7 @@ class AdversarialTraining(TrainedDefense):
         training_mode: make codes and inner attacks in training mode too (dropout on, statistics of
             the batch), as the released scripts do, which never leave it. By default codes and inner
             attacks are made in eval mode, the mode that is attacked, and only the losses are
-            computed in training mode.
+            computed in training mode. The memories' first filling is in eval mode either way.
         augment: what is done at random to each image before it is attacked.
     """
 
