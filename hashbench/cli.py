@@ -5,8 +5,11 @@ Nothing heavy is imported at the top: `hashbench --help` must not wait for torch
 
 from __future__ import annotations
 
+import _thread
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,7 +190,8 @@ def run(
         _print_plan(plan.steps, {step.key for step in missing})
         return
     try:
-        results = run_plan(plan, out=out, workers=workers, reporter=_reporter(notes))
+        with _heard_interrupts():
+            results = run_plan(plan, out=out, workers=workers, reporter=_reporter(notes))
     except KeyboardInterrupt:
         notes.print("Interrupted. What is done is kept: the same command goes on from there.")
         # At once: a step that is being made in this process would go on to its next sign of
@@ -332,6 +336,26 @@ def _warn_of_broken() -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+@contextmanager
+def _heard_interrupts() -> Iterator[None]:
+    """Repeat Ctrl-C until it is heard: Python drops one that falls into a finaliser."""
+    heard = False
+
+    def again(_number: int, _frame: object) -> None:
+        nonlocal heard
+        heard = True
+        timer = threading.Timer(0.2, _thread.interrupt_main)
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, again)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN if heard else before)
 
 
 def _reporter(notes: Console) -> Reporter:

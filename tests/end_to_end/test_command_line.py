@@ -220,3 +220,26 @@ def test_a_checkpoint_replaces_training(hashbench: Command, tmp_path: Path) -> N
     cut = hashbench(*one, "--bits", "8", "--checkpoint", weights.parent, expect=2)
     assert "cannot be read" in " ".join(cut.stderr.split())
     assert "Traceback" not in cut.stderr
+
+
+def test_an_interrupt_that_python_drops_is_repeated(tmp_path: Path) -> None:
+    """A KeyboardInterrupt inside a finaliser is written to stderr and forgotten."""
+    program = (
+        "import os, signal, time\n"
+        "from hashbench.cli import _heard_interrupts\n"
+        "class Dropped:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        time.sleep(0.01)\n"
+        "try:\n"
+        "    with _heard_interrupts():\n"
+        "        Dropped()\n"
+        "        time.sleep(20)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('heard')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout == "heard\n", done.stderr
+    assert "Exception ignored" in done.stderr
