@@ -7,17 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hashbench.evaluation import (
-    AlphaSchedule,
-    AttackedModel,
-    Goal,
-    QueryRandom,
-    SignStep,
-    Threat,
-    check_descent,
-    descend,
-)
-from hashbench.plugins import Attack, attack
+from hashbench.evaluation import AlphaSchedule, Goal, OutputLoss, SignDescent
+from hashbench.plugins import attack
 from hashbench.retrieval import Weighting, center_codes
 
 
@@ -27,7 +18,7 @@ from hashbench.retrieval import Weighting, center_codes
     presets={"bim": {"random_start": False}},
 )
 @dataclass(frozen=True)
-class Mainstay(Attack):
+class Mainstay(SignDescent):
     """Push the query's code away from its mainstay code, hardest where bits still agree.
 
     Minimises `sum_k w_k (s_k + 2) s_k / sum_k w_k`, `s_k = u_k m_k`, over the bits that are not
@@ -47,40 +38,12 @@ class Mainstay(Attack):
         alpha: scale of the tanh over the steps.
     """
 
-    steps: int = 100
-    step_size: float = 1 / 255
-    random_start: bool = True
     alpha: AlphaSchedule = AlphaSchedule.TENTHS
 
-    def __post_init__(self) -> None:
-        check_descent(self.steps, step_size=self.step_size)
-
-    def perturb(
-        self,
-        model: AttackedModel,
-        images: Tensor,
-        goal: Goal,
-        threat: Threat,
-        rng: QueryRandom,
-    ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
+    def loss(self, goal: Goal) -> OutputLoss:
+        """`mainstay_loss` to the queries' mainstay codes."""
         codes = mainstay_codes(goal)
-
-        def agreement(point: Tensor, step: int) -> Tensor:
-            outputs = model.outputs(point, self.alpha.at(step, self.steps))
-            return mainstay_loss(outputs, codes)
-
-        start = images
-        if self.random_start:
-            start = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)
-        return descend(
-            agreement,
-            images,
-            threat,
-            steps=self.steps,
-            update=SignStep(self.step_size),
-            start=start,
-        )
+        return lambda outputs: mainstay_loss(outputs, codes)
 
 
 def mainstay_codes(goal: Goal) -> Tensor:

@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from hashbench.evaluation import (
-    AlphaSchedule,
-    AttackedModel,
-    Goal,
-    QueryRandom,
-    SignStep,
-    Threat,
-    check_descent,
-    descend,
-)
-from hashbench.plugins import Attack, attack
+from hashbench.evaluation import Goal, OutputLoss, SignDescent
+from hashbench.plugins import attack
 
 
 @attack(
@@ -25,7 +14,7 @@ from hashbench.plugins import Attack, attack
     presets={"inner": {"steps": 7, "step_size": 2 / 255}},
 )
 @dataclass(frozen=True)
-class PGDHamming(Attack):
+class PGDHamming(SignDescent):
     """Push the query's code away from its center code by projected gradient descent.
 
     Minimises `mean_k(u_k * c_k)`, c the center code from the training codes of the attacked model
@@ -40,37 +29,7 @@ class PGDHamming(Attack):
         alpha: scale of the tanh over the steps.
     """
 
-    steps: int = 100
-    step_size: float = 1 / 255
-    random_start: bool = True
-    alpha: AlphaSchedule = AlphaSchedule.CONSTANT
-
-    def __post_init__(self) -> None:
-        check_descent(self.steps, step_size=self.step_size)
-
-    def perturb(
-        self,
-        model: AttackedModel,
-        images: Tensor,
-        goal: Goal,
-        threat: Threat,
-        rng: QueryRandom,
-    ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
+    def loss(self, goal: Goal) -> OutputLoss:
+        """The mean agreement with the center code."""
         centers = goal.center_codes
-
-        def agreement(point: Tensor, step: int) -> Tensor:
-            outputs = model.outputs(point, self.alpha.at(step, self.steps))
-            return (outputs * centers).mean(dim=1)
-
-        start = images
-        if self.random_start:
-            start = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)
-        return descend(
-            agreement,
-            images,
-            threat,
-            steps=self.steps,
-            update=SignStep(self.step_size),
-            start=start,
-        )
+        return lambda outputs: (outputs * centers).mean(dim=1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hashbench.hashing import (
     Budget,
     CenterGuidedTraining,
     CenterTerms,
-    OptimizerName,
     Recipe,
     SharedMemory,
     batch_centers,
@@ -44,29 +43,15 @@ class CgAT(CenterGuidedTraining):
     checked against its text, so there is no preset `paper` that would claim to know.
 
     Attributes:
-        weight: factor of the adversarial term.
-        learning_rate: of SGD.
         float_milestones: the script computes its decay steps as fractions, so that at its published
             settings the second decay never happens; true repeats that.
-        soft_memory: the script hands its memory of codes to the hashing loss, which writes outputs
-            into it where it keeps some; so once a batch has passed, its images count with their
-            outputs, not their codes, in the centers. True repeats that.
     """
 
-    weight: float = 1.0
-    learning_rate: float = 0.01
     float_milestones: bool = False
-    soft_memory: bool = False
 
     def recipe(self, budget: Budget) -> Recipe:
-        """SGD with the rate decayed at half and three quarters of the steps."""
-        return Recipe(
-            epochs=self.granted(budget).epochs,
-            optimizer=OptimizerName.SGD,
-            learning_rate=self.learning_rate,
-            float_milestones=self.float_milestones,
-            augment=self.augment,
-        )
+        """As all of its family, but for the script's milestones."""
+        return replace(super().recipe(budget), float_milestones=self.float_milestones)
 
     def terms(self) -> CenterTerms:
         """In what it differs from the others of its family."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hashbench.hashing import (
-    Budget,
     CenterGuidedTraining,
     CenterTerms,
-    OptimizerName,
-    Recipe,
     SharedMemory,
     mainstay_centers,
 )
@@ -50,33 +47,10 @@ class SAAT(CenterGuidedTraining):
     and script differ is not known to us, so there is no preset `paper`.
 
     Attributes:
-        weight: factor of the adversarial term.
         quantization: factor of the quantisation term.
-        learning_rate: of SGD.
-        momentum: of SGD.
-        weight_decay: of SGD.
-        soft_memory: the script hands its memory of codes to the hashing loss, which writes outputs
-            into it where it keeps some; so from the next batch on, images count with their outputs,
-            not their codes, in the mainstay codes. True repeats that.
     """
 
-    weight: float = 1.0
     quantization: float = 1e-4
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    soft_memory: bool = False
-
-    def recipe(self, budget: Budget) -> Recipe:
-        """SGD with the rate decayed at half and three quarters of the steps."""
-        return Recipe(
-            epochs=self.granted(budget).epochs,
-            optimizer=OptimizerName.SGD,
-            learning_rate=self.learning_rate,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            augment=self.augment,
-        )
 
     def terms(self) -> CenterTerms:
         """In what it differs from the others of its family."""

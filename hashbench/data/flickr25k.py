@@ -21,14 +21,9 @@ class Flickr25K(PublishedDataset):
     `mirflickr/`, or the one above it when that is called FLICKR-25K.
 
     Attributes:
-        resize: short side in pixels before the crop; by default 256 for a crop of 224, as in the
-            papers, and otherwise the crop.
-        crop: side of the central square that models see.
-        broken: what becomes of missing and undecodable images: `fail` or `exclude`.
-        wide: also keep the uncropped squares (resize x resize), for trainings that crop at random.
+        resize, crop, broken, wide: as for `lists`.
         any_size: take lists of other sizes than the published ones.
     """
 
-    top_k: ClassVar[int | None] = 5000
     folder: ClassVar[str] = "FLICKR-25K"
     sizes: ClassVar[Sizes] = Sizes(query=1_700, train=5_000, database=23_300, classes=38)

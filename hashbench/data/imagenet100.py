@@ -25,11 +25,7 @@ class ImageNet100(ListedDataset):
     it, or the one above when that is called ImageNet-100.
 
     Attributes:
-        resize: short side in pixels before the crop; by default 256 for a crop of 224, as in the
-            papers, and otherwise the crop.
-        crop: side of the central square that models see.
-        broken: what becomes of missing and undecodable images: `fail` or `exclude`.
-        wide: also keep the uncropped squares (resize x resize), for trainings that crop at random.
+        resize, crop, broken, wide: as for `lists`.
         any_size: take another number of queries or classes.
     """
 

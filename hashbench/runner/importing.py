@@ -7,24 +7,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from hashbench.atomic import write_folder
-from hashbench.data.images import RetrievalData
 from hashbench.data.progress import Progress, no_progress
 from hashbench.errors import ModelError, UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, weight_bytes
-from hashbench.hashing.encode import encode
+from hashbench.hashing.encode import encode_splits
 from hashbench.hashing.foreign import bits_of, load_foreign, read_foreign
 from hashbench.hashing.model import HashModel
 from hashbench.plugins.contracts import Backbone, Dataset, Loss
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
-from hashbench.runner.execute import CLAIM_TOLERANCE, environment, load_data
+from hashbench.runner.conditions import environment
+from hashbench.runner.execute import CLAIM_TOLERANCE, load_data
 from hashbench.runner.fingerprint import content_hash
+from hashbench.runner.models import refuse_overwriting
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.scoring import score_clean
 
@@ -84,8 +83,7 @@ def import_model(
             unstable sort, so any value between the worst and the best order of ties is theirs.
             Nothing is written then.
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise UsageError(f"--to {to}: it is there already; name a new folder")
+    refuse_overwriting(to)
     check_device(device)
     backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(origin.backbone))
     loss = resolve(Kind.LOSS, Loss, Spec.parse(origin.loss))
@@ -94,7 +92,7 @@ def import_model(
     found = read_source(dataset, root, progress)
     model = _built(backbone, found.images, bits, source).to(device)
     data = load_data(dataset, found.root)
-    metrics = score_clean(_codes(model, data), data, found.protocol).metrics
+    metrics = score_clean(encode_splits(model, data), data, found.protocol).metrics
     metric = found.protocol.metric
     if origin.clean is not None:
         worst, best = (metrics[f"{metric}(ties={rule})"] for rule in ("worst", "best"))
@@ -136,11 +134,3 @@ def _built(backbone: Backbone, images: InputSpec, bits: int, source: Path) -> Ha
     with torch.random.fork_rng(devices=[]):
         model = HashModel(backbone.bare().build(images), bits)
     return load_foreign(source, model, canonical(backbone)).eval()
-
-
-def _codes(model: HashModel, data: RetrievalData) -> dict[str, NDArray[Any]]:
-    codes: dict[str, NDArray[Any]] = {}
-    for name in ("train", "query", "database"):
-        encoded = encode(model, getattr(data, name).images)
-        codes[name], codes[f"{name}_saturated"] = encoded.codes, np.array(encoded.saturated)
-    return codes

@@ -62,8 +62,7 @@ def export_model(
     Raises:
         UsageError: none or several models fit, the model has no result yet, or `to` is not empty.
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise UsageError(f"--to {to}: it is there already; name a new folder")
+    refuse_overwriting(to)
     loaded = load_results(results)
     result = _only(loaded, wanted)
     store = Store(results)
@@ -71,6 +70,12 @@ def export_model(
     card = _card(loaded, result, made, weights, licence)
     write_folder(to, {WEIGHTS: weights.read_bytes(), CARD: card_bytes(card)}, last=CARD)
     return card
+
+
+def refuse_overwriting(folder: Path) -> None:
+    """UsageError where there is something in a folder that is to be new."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--to {folder}: it is there already; name a new folder")
 
 
 def check_model(

@@ -36,7 +36,8 @@ _SCORE_ROOMS = ("retrieval",)
 
 def _code(*rooms: str) -> list[str]:
     """The code that makes an artifact: some rooms, the file that puts them together, the seeds."""
-    return [rooms_hash(*rooms), file_hash("runner/execute.py"), file_hash("seeds.py")]
+    files = ("runner/conditions.py", "runner/execute.py", "seeds.py")
+    return [rooms_hash(*rooms), *(file_hash(name) for name in files)]
 
 
 @dataclass(frozen=True)

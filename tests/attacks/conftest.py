@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hashbench import plugins
@@ -44,29 +42,6 @@ def linear_hash() -> Callable[..., HashModel]:
         with torch.no_grad():
             model.hash_layer.weight.copy_(flat * std)
             model.hash_layer.bias.copy_(bias + mean * flat.sum(dim=1))
-        return model.eval()
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def reference_model() -> Callable[[Mapping[str, NDArray[Any]]], HashModel]:
-    """The vectors' tiny model, `tanh(alpha * relu(normalised x @ W1) @ W2)`, without biases."""
-
-    def build(arrays: Mapping[str, NDArray[Any]]) -> HashModel:
-        first, second = (torch.from_numpy(arrays[name]) for name in ("W1", "W2"))
-        hidden = nn.Linear(first.shape[0], first.shape[1], bias=False)
-        net = BackboneNet(
-            nn.Sequential(nn.Flatten(), hidden, nn.ReLU()),
-            first.shape[1],
-            (0.485, 0.456, 0.406),
-            (0.229, 0.224, 0.225),
-        )
-        model = HashModel(net, second.shape[1])
-        model.hash_layer = nn.Linear(second.shape[0], second.shape[1], bias=False)
-        with torch.no_grad():
-            hidden.weight.copy_(first.T)
-            model.hash_layer.weight.copy_(second.T)
         return model.eval()
 
     return build

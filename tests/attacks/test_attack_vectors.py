@@ -24,7 +24,7 @@ Build = Callable[..., Attack]
 
 HAG = importlib.import_module("hashbench.attacks.hag")
 MAINSTAY = importlib.import_module("hashbench.attacks.mainstay")
-PGD = importlib.import_module("hashbench.attacks.pgd_hamming")
+PGD = importlib.import_module("hashbench.evaluation.sign_descent")
 SDHA = importlib.import_module("hashbench.attacks.sdha")
 
 
@@ -280,10 +280,10 @@ def test_pgd_runs(
     settings: dict[str, object],
     vectors: Vectors,
     attack_named: Build,
-    reference_model: Callable[[Arrays], HashModel],
+    vector_model: Callable[[Arrays], HashModel],
 ) -> None:
     given = vectors("attack_runs")
-    model = reference_model(given)
+    model = vector_model(given)
     attack = attack_named("pgd-hamming@inner", **settings)
     found = perturbed(attack, model, given, towards(sign * given["code"]), eps)
     np.testing.assert_allclose(found.numpy(), given[f"{case}_x_adv"], atol=1e-6)
@@ -291,10 +291,10 @@ def test_pgd_runs(
 
 
 def test_mainstay_run(
-    vectors: Vectors, attack_named: Build, reference_model: Callable[[Arrays], HashModel]
+    vectors: Vectors, attack_named: Build, vector_model: Callable[[Arrays], HashModel]
 ) -> None:
     given = vectors("attack_runs")
-    model = reference_model(given)
+    model = vector_model(given)
     # Each query a class of its own, and the opposites of all codes in another: the mainstay code is
     # the given one.
     codes = torch.from_numpy(given["code"])
@@ -306,10 +306,10 @@ def test_mainstay_run(
 
 
 def test_hag_run(
-    vectors: Vectors, attack_named: Build, reference_model: Callable[[Arrays], HashModel]
+    vectors: Vectors, attack_named: Build, vector_model: Callable[[Arrays], HashModel]
 ) -> None:
     given = vectors("attack_runs")
-    model = reference_model(given)
+    model = vector_model(given)
     images = torch.from_numpy(given["x"])
     close(model(images), given["out_clean"])
     assert np.array_equal(model.codes(images).numpy(), given["hag_saat_100_clean_sign"])
@@ -372,10 +372,10 @@ def test_hag_of_sigir_is_its_script_at_batch_size_1(
 
 
 def test_sdha_run(
-    vectors: Vectors, attack_named: Build, reference_model: Callable[[Arrays], HashModel]
+    vectors: Vectors, attack_named: Build, vector_model: Callable[[Arrays], HashModel]
 ) -> None:
     given = vectors("attack_runs")
-    model = reference_model(given)
+    model = vector_model(given)
     # One class per query, so that labels @ train labels is the reference's similarity.
     known = Known(
         labels=torch.eye(5),

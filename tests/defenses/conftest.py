@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -109,28 +109,5 @@ def setup_of(bound: Callable[..., BoundLoss]) -> Callable[..., DefenseSetup]:
             budget=Budget(epochs, inner_steps, Eps.parse(eps)),
             generator=torch.Generator().manual_seed(seed),
         )
-
-    return build
-
-
-@pytest.fixture(scope="session")
-def tiny_model() -> Callable[[Mapping[str, NDArray[Any]]], HashModel]:
-    """The training traces' model, `tanh(relu(normalised x @ W1) @ W2)`, without biases."""
-
-    def build(given: Mapping[str, NDArray[Any]]) -> HashModel:
-        first, second = torch.from_numpy(given["W1_init"]), torch.from_numpy(given["W2_init"])
-        hidden = nn.Linear(first.shape[0], first.shape[1], bias=False)
-        net = BackboneNet(
-            nn.Sequential(nn.Flatten(), hidden, nn.ReLU()),
-            first.shape[1],
-            (0.485, 0.456, 0.406),
-            (0.229, 0.224, 0.225),
-        )
-        model = HashModel(net, second.shape[1])
-        model.hash_layer = nn.Linear(second.shape[0], second.shape[1], bias=False)
-        with torch.no_grad():
-            hidden.weight.copy_(first.T)
-            model.hash_layer.weight.copy_(second.T)
-        return model
 
     return build

@@ -93,7 +93,7 @@ def test_whole_trainings_equal_a_plain_implementation(
     vectors: Vectors,
     defense_named: Named,
     setup_of: SetupOf,
-    tiny_model: Callable[[Arrays], HashModel],
+    vector_model: Callable[[Arrays], HashModel],
 ) -> None:
     given = vectors("train_traces")
     rng = torch.Generator().manual_seed(1)
@@ -103,7 +103,7 @@ def test_whole_trainings_equal_a_plain_implementation(
     rate = {"learning_rate": 0.05, "momentum": 0.0, "weight_decay": 1e-5}
     defense = defense_named("saat@released", epochs=EPOCHS, **settings)
     assert {name: getattr(defense, name) for name in rate} == rate
-    model = tiny_model(given)
+    model = vector_model(given)
     setup = setup_of(model, given["X"], given["Y"], spec="dph", seed=SEED)
     objective = defense.objective(setup)
     assert isinstance(objective, CenterGuided)

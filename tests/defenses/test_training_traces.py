@@ -86,10 +86,10 @@ def same_weights(model: HashModel, given: Arrays, name: str) -> None:
 
 
 def test_cgat_trace(
-    vectors: Vectors, defense_named: Named, setup_of: SetupOf, tiny_model: Tiny
+    vectors: Vectors, defense_named: Named, setup_of: SetupOf, vector_model: Tiny
 ) -> None:
     given = vectors("train_traces")
-    model = tiny_model(given)
+    model = vector_model(given)
     setup = setup_of(model, given["X"], given["Y"], spec="dph")
     defense = defense_named("cgat@released")
     assert isinstance(defense, CenterGuidedTraining)
@@ -122,11 +122,11 @@ def test_cgat_trace(
 
 
 def test_cgats_memory_of_codes_is_an_option(
-    vectors: Vectors, defense_named: Named, setup_of: SetupOf, tiny_model: Tiny
+    vectors: Vectors, defense_named: Named, setup_of: SetupOf, vector_model: Tiny
 ) -> None:
     # Without `soft_memory` the memory holds codes, and the training is another one.
     given = vectors("train_traces")
-    model = tiny_model(given)
+    model = vector_model(given)
     setup = setup_of(model, given["X"], given["Y"], spec="dph")
     defense = defense_named("cgat@released", soft_memory=False)
     assert isinstance(defense, CenterGuidedTraining)
@@ -140,10 +140,10 @@ def test_cgats_memory_of_codes_is_an_option(
 
 
 def test_atrdh_trace(
-    vectors: Vectors, defense_named: Named, setup_of: SetupOf, tiny_model: Tiny
+    vectors: Vectors, defense_named: Named, setup_of: SetupOf, vector_model: Tiny
 ) -> None:
     given = vectors("train_traces")
-    model = tiny_model(given)
+    model = vector_model(given)
     setup = setup_of(model, given["X"], given["Y"], spec="dph")
     defense = defense_named("atrdh@saat")
     inner = fixed(
@@ -156,9 +156,9 @@ def test_atrdh_trace(
 
 
 def test_atrdhs_targets_are_the_distinct_label_rows(
-    vectors: Vectors, defense_named: Named, setup_of: SetupOf, tiny_model: Tiny
+    vectors: Vectors, defense_named: Named, setup_of: SetupOf, vector_model: Tiny
 ) -> None:
     given = vectors("train_traces")
-    setup = setup_of(tiny_model(given), given["X"], given["Y"], spec="dph")
+    setup = setup_of(vector_model(given), given["X"], given["Y"], spec="dph")
     training = ATRDH.PrototypeTraining(defense_named("atrdh"), setup)
     assert np.array_equal(training._rows.numpy(), given["atrdh_unique_labels"])

@@ -257,7 +257,7 @@ def test_an_image_without_a_label_counts_as_coded_unless_skipped(
     torch.testing.assert_close(slope.double(), wanted_slope, rtol=1e-5, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["csq", "dpn", "greedyhash", "ortho"])
+@pytest.mark.parametrize("name", ["csq", "dpn", "greedyhash"])
 def test_repositories_presets_repeat_their_scripts_and_defaults_skip(name: str) -> None:
     def choice(spec: str) -> str:
         return str(resolved(plugins.get("loss", spec))["unlabelled"])
@@ -270,11 +270,7 @@ def test_repositories_presets_repeat_their_scripts_and_defaults_skip(name: str) 
 def test_ortho_stays_finite_where_its_script_does_not(bound: Bind) -> None:
     labels = torch.tensor([[1.0, 0], [0, 0], [0, 1]])
     u = torch.rand(3, 6, generator=torch.Generator().manual_seed(2)) - 0.5
-    values = [
-        bound(spec, labels, 6)(u, labels, torch.arange(3)) for spec in ("ortho", "ortho@saat")
-    ]
-    assert values[0].isfinite()
-    assert torch.equal(*values)
+    assert bound("ortho", labels, 6)(u, labels, torch.arange(3)).isfinite()
 
 
 def test_the_discrete_codes_of_the_repositories(given_arrays: Given, bound: Bind) -> None:

@@ -313,7 +313,10 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for room in ("hashing", "evaluation", "retrieval", "runner", "data"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "code.py").write_text(f"ROOM = {room!r}\n")
-    for name in ("runner/scoring.py", "runner/execute.py", "seeds.py"):
+    for name in (
+        *(f"runner/{name}.py" for name in ("conditions", "execute", "scoring")),
+        "seeds.py",
+    ):
         (tmp_path / name).write_text("")
     monkeypatch.setattr(fingerprint, "files", lambda name: tmp_path.joinpath(*name.split(".")[1:]))
     for cached in (fingerprint.rooms_hash, fingerprint.file_hash):
@@ -336,6 +339,7 @@ def forget_hashes() -> None:
         ("retrieval/code.py", {"clean", "adversarial", "scores"}),
         ("runner/scoring.py", {"clean", "scores"}),
         ("runner/execute.py", FROM_BASE),
+        ("runner/conditions.py", FROM_BASE),
         ("seeds.py", FROM_BASE),
         ("runner/code.py", set()),
         ("data/code.py", set()),  # the protocol's content hash stands for it

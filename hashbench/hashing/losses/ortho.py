@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
-from hashbench.hashing.targets import Unlabelled
 from hashbench.plugins import Loss, loss
 
 # Normalised outputs are about sqrt(K) long; only in a batch of equal outputs are they shorter than
@@ -22,7 +21,7 @@ _LEAST_NORM = 1e-2
 @loss(
     "ortho",
     cite="Hoe et al., OrthoHash, NeurIPS 2021",
-    presets={"saat": {"unlabelled": "as-coded"}},
+    presets={"saat": {}},
 )
 @dataclass(frozen=True)
 class Ortho(Loss):
@@ -39,13 +38,10 @@ class Ortho(Loss):
     Attributes:
         scale: s.
         margin: m.
-        unlabelled: taken as by the other losses of a class; both choices are the same here, since
-            the script has no number for such a batch.
     """
 
     scale: float = 8.0
     margin: float = 0.2
-    unlabelled: Unlabelled = Unlabelled.SKIP
 
     def __post_init__(self) -> None:
         if not self.scale > 0:
