@@ -63,6 +63,7 @@ def check(
     """
     from hashbench import plugins
     from hashbench.data.check import NAMED, check_dataset
+    from hashbench.data.roots import root_of
     from hashbench.plugins import Dataset
     from hashbench.progress_bar import image_bar
 
@@ -71,13 +72,7 @@ def check(
     dataset = plugins.get("dataset", name)
     if not isinstance(dataset, Dataset):
         raise UsageError(f"dataset '{name}' is no subclass of hashbench.plugins.Dataset")
-    if root is not None and not root.is_dir():
-        raise UsageError(f"root {root}: no such folder")
-    if dataset.needs_root and root is None:
-        raise UsageError(
-            f"dataset '{dataset.card.name}' is read from a folder: name it with --root FOLDER"
-        )
-    notes, where = Console(stderr=True), root if dataset.needs_root else None
+    notes, where = Console(stderr=True), root_of(dataset, root)
     try:
         with image_bar(notes) as progress:
             found = check_dataset(dataset, where, progress, named=None if every else NAMED)

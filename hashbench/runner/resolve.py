@@ -10,6 +10,7 @@ import torch
 from hashbench import plugins
 from hashbench.data.progress import Progress, no_progress
 from hashbench.data.protocol import protocol_of
+from hashbench.data.roots import root_of
 from hashbench.errors import HashbenchError, UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.plugins.base import Plugin
@@ -56,13 +57,7 @@ def read_source(dataset: Dataset, root: Path | None, progress: Progress = no_pro
     Raises:
         UsageError: the folder is missing, or does not hold the data set.
     """
-    if dataset.needs_root and root is None:
-        raise UsageError(
-            f"dataset '{dataset.card.name}' is read from a folder: name it with --root FOLDER"
-        )
-    if root is not None and not root.is_dir():
-        raise UsageError(f"root {root}: no such folder")
-    where = root if dataset.needs_root else None
+    where = root_of(dataset, root)
     try:
         dataset.prepare(where, progress)
         data = load_data(dataset, where)

@@ -186,12 +186,12 @@ def compose(source: str | Path | None, options: Mapping[str, Any]) -> Suite:
         options: as the changes of `override`; plugin files are added to the suite's own, and the
             radii that a suite file names hold for a new data set too.
     """
-    if "model" in options:
+    if options.get("model"):
         _refuse_beside_model(options)
     if source is None or str(source) == QUICK:
         return override(quick(), options)
     given = _read(source)
-    if "model" in given or "model" in options:
+    if given.get("model") or options.get("model"):
         _refuse_beside_model(given)
     suite = from_plain(given, f"suite {source}")
     changes = dict(options)
@@ -256,9 +256,9 @@ def override(suite: Suite, changes: Mapping[str, Any], where: str = "the options
         where: opens every error message.
     """
     before = suite.to_plain()
-    if ("dataset" in changes or "model" in changes) and "eps" not in changes:
+    if ("dataset" in changes or changes.get("model")) and "eps" not in changes:
         before["eps"] = []
-    if "model" in changes:
+    if changes.get("model"):
         # Computed as it was where the model was made, unless something else is asked for.
         before["compute"] = {**before["compute"], **_compute_of(_many(changes["model"]))}
     return _build(before, changes, where)
