@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from hashbench.data.images import RetrievalData
+from hashbench.data.targets import TARGETS
 from hashbench.plugins.contracts import Dataset
 
 
@@ -25,6 +26,7 @@ class Protocol:
         relevance: when two images are relevant to each other.
         transform: how the images were made from their files.
         excluded: how many broken images were left out.
+        targets: what targeted attacks lead a query to, and how that is drawn.
     """
 
     dataset: str
@@ -39,6 +41,7 @@ class Protocol:
     relevance: str = "share at least one label"
     transform: str = "none"
     excluded: int = 0
+    targets: str = TARGETS
 
     @property
     def hash(self) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from hashbench.eps import Eps
+from hashbench.evaluation.attacker import AttackerSetup, Sizes
 from hashbench.evaluation.checks import check_descent
-from hashbench.evaluation.goal import Goal
-from hashbench.evaluation.harness import AttackerView, AttackOutcome, run_attack
+from hashbench.evaluation.goal import Goal, Known, OwnModel
+from hashbench.evaluation.harness import AttackerView, AttackOutcome, SurrogateView, run_attack
 from hashbench.evaluation.projected import AdamStep, MomentumStep, SignStep, descend
 from hashbench.evaluation.randomness import QueryRandom
 from hashbench.evaluation.schedule import AlphaSchedule
@@ -18,14 +19,19 @@ __all__ = [
     "AlphaSchedule",
     "AttackOutcome",
     "AttackedModel",
+    "AttackerSetup",
     "AttackerView",
     "Eps",
     "Goal",
+    "Known",
     "MomentumStep",
     "OutputLoss",
+    "OwnModel",
     "QueryRandom",
     "SignDescent",
     "SignStep",
+    "Sizes",
+    "SurrogateView",
     "Threat",
     "check_descent",
     "descend",

@@ -1,24 +1,27 @@
 """Runs any attack safely: what an author need not think of, and may not get wrong.
 
-Eval mode and frozen parameters, one generator per query, clipping to the ball and the box, pass
-counts, contract checks, out-of-memory back-off, and the code of the image that was returned.
+Eval mode and frozen parameters, one generator per query, clipping to the box, pass counts and their
+limit, contract checks, out-of-memory back-off, and the code of the image that was returned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from hashbench.data.images import Pixels
 from hashbench.errors import PluginError, UsageError
-from hashbench.evaluation.goal import Goal, Known
+from hashbench.evaluation.goal import Goal, Known, OwnModel
 from hashbench.evaluation.randomness import QueryRandom
-from hashbench.evaluation.target import AttackedModel
+from hashbench.evaluation.target import AttackedModel, OutOfPassesError
 from hashbench.evaluation.threat import Threat
 from hashbench.hashing.encode import as_images, device_of, encode, evaluating, frozen
 from hashbench.hashing.model import HashModel
@@ -27,6 +30,24 @@ from hashbench.plugins.contracts import Attack
 
 Progress = Callable[[int, int], None]
 """(done, total), in queries."""
+
+ROUNDING = 1e-6
+"""How far an answer may leave the ball: float32 rounding of a pixel, no more."""
+
+
+@dataclass(frozen=True)
+class SurrogateView:
+    """A surrogate, and what its training codes say of the queries.
+
+    Attributes:
+        model: on the device to compute on.
+        center_codes: (Q, K') of +1, -1, 0, from its own training codes.
+        train_codes: (N, K') of +1 and -1, under the surrogate.
+    """
+
+    model: HashModel
+    center_codes: NDArray[np.int8]
+    train_codes: NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -38,12 +59,20 @@ class AttackerView:
         center_codes: (Q, K) of +1, -1, 0.
         train_codes: (N, K) of +1 and -1, under the attacked model.
         train_labels: (N, classes).
+        target_labels: (Q, classes), for targeted attacks: what each query is to be led to.
+        database_codes: (M, K), for attacks that ask for ranked lists.
+        surrogate: for attacks that have a model of their own.
+        network: of a trained attack.
     """
 
     query_labels: NDArray[np.uint8]
     center_codes: NDArray[np.int8]
     train_codes: NDArray[np.int8]
     train_labels: NDArray[np.uint8]
+    target_labels: NDArray[np.uint8] | None = None
+    database_codes: NDArray[np.int8] | None = None
+    surrogate: SurrogateView | None = None
+    network: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +83,8 @@ class AttackOutcome:
         codes: int8 (Q, K), the codes of the returned images.
         linf: (Q,) largest change of a pixel, in `[0, 1]`.
         l2: (Q,) Euclidean length of the change.
-        forwards, backwards: images that went through the model, over all queries, in the attack.
+        forwards, backwards: images that went through the model, over all queries, in the attack;
+            through a surrogate as well.
         saturated: share of the returned images' outputs with `|u| = 1` in float32.
         zero_gradients: share of queries whose loss gradient at the clean image is 0 in every pixel,
             or not a number, from which no sign step moves either.
@@ -78,6 +108,7 @@ def run_attack(
     seeds: Sequence[int],
     *,
     batch: int,
+    limit: float = math.inf,
     progress: Progress | None = None,
 ) -> AttackOutcome:
     """Attack all queries.
@@ -90,6 +121,7 @@ def run_attack(
         threat: the ball.
         seeds: one per query.
         batch: queries per call of the attack; halved where memory runs out.
+        limit: forward passes per query, through the model and a surrogate each.
         progress: told after every batch.
 
     Raises:
@@ -101,26 +133,42 @@ def run_attack(
             "batch must be 1 or more and seeds one per query, "
             f"found batch {batch} and {len(seeds)} seeds for {len(pixels)} queries"
         )
-    target = AttackedModel(model, attack.card.name, attack.card.access or Access.GRADIENT)
+    device = device_of(model)
+    target = AttackedModel(
+        model,
+        attack.card.name,
+        attack.card.access or Access.GRADIENT,
+        database_codes=_tensor(view.database_codes, device),
+    )
+    own = _surrogate(attack, view)
     adversarial = np.empty(pixels.shape, dtype=np.float32)
     linf = np.zeros(len(pixels))
     l2 = np.zeros(len(pixels))
     silent = 0
-    with evaluating(model), frozen(model):
+    with _at_rest(model, view):
         start = 0
         while start < len(pixels):
             part = slice(start, start + batch)
-            counted = target.forwards, target.backwards
+            counted = [(one, one.forwards, one.backwards) for one in (target, own) if one]
             try:
-                images = as_images(pixels[part], device_of(model))
-                perturbed = _perturb(attack, target, images, view, part, threat, list(seeds[part]))
-                silent += _zero_gradients(model, images, view, part)
+                images = as_images(pixels[part], device)
+                for one, _, _ in counted:
+                    one.allow(limit * len(images))
+                goal = _goal(attack, view, part, device, own)
+                perturbed = _perturb(attack, target, images, goal, threat, list(seeds[part]))
+                silent += _zero_gradients(model, images, goal.known.center_codes)
+            except OutOfPassesError:
+                raise PluginError(
+                    f"attack '{attack.card.name}' must return within {limit:,} passes per query, "
+                    "but asked for more; [limits] passes of a suite sets how many"
+                ) from None
             except (MemoryError, RuntimeError) as error:
                 if batch == 1 or not out_of_memory(error):
                     raise
                 # The same queries again: their generators and their counts start afresh.
                 batch //= 2
-                target.forwards, target.backwards = counted
+                for one, forwards, backwards in counted:
+                    one.forwards, one.backwards = forwards, backwards
                 continue
             change = (perturbed - images).double().flatten(1)
             linf[part] = change.abs().amax(dim=1).cpu().numpy()
@@ -136,8 +184,8 @@ def run_attack(
         codes=encoded.codes,
         linf=linf,
         l2=l2,
-        forwards=target.forwards,
-        backwards=target.backwards,
+        forwards=target.forwards + (own.forwards if own else 0),
+        backwards=target.backwards + (own.backwards if own else 0),
         saturated=encoded.saturated,
         zero_gradients=silent / len(pixels),
     )
@@ -150,22 +198,74 @@ def out_of_memory(error: BaseException) -> bool:
     )
 
 
+@contextmanager
+def _at_rest(model: HashModel, view: AttackerView) -> Iterator[None]:
+    """Every network that takes part in eval mode and frozen; restored after."""
+    taking_part: list[nn.Module] = [model]
+    if view.surrogate is not None:
+        taking_part.append(view.surrogate.model)
+    if view.network is not None:
+        taking_part.append(view.network)
+    with ExitStack() as stack:
+        for network in taking_part:
+            stack.enter_context(evaluating(network))
+            stack.enter_context(frozen(network))
+        yield
+
+
+def _surrogate(attack: Attack, view: AttackerView) -> AttackedModel | None:
+    return None if view.surrogate is None else AttackedModel(view.surrogate.model, attack.card.name)
+
+
+def _goal(
+    attack: Attack,
+    view: AttackerView,
+    part: slice,
+    device: torch.device,
+    own: AttackedModel | None,
+) -> Goal:
+    """What the attack is told of a part of the queries, through the surrogate's eyes too."""
+    targets = view.target_labels
+    known = Known(
+        labels=torch.from_numpy(view.query_labels[part]).float().to(device),
+        center_codes=torch.from_numpy(view.center_codes[part]).float().to(device),
+        train_codes=torch.from_numpy(view.train_codes).float().to(device),
+        train_labels=torch.from_numpy(view.train_labels).float().to(device),
+        target_labels=_tensor(None if targets is None else targets[part], device),
+    )
+    goal = Goal(
+        attack=attack.card.name,
+        known=known,
+        with_labels=Knowledge.LABELS in attack.card.knowledge,
+        with_training=Knowledge.TRAINING in attack.card.knowledge,
+        aim=attack.aim(),
+        network=view.network,
+    )
+    if view.surrogate is None or own is None:
+        return goal
+    seen = replace(
+        known,
+        center_codes=torch.from_numpy(view.surrogate.center_codes[part]).float().to(device),
+        train_codes=torch.from_numpy(view.surrogate.train_codes).float().to(device),
+    )
+    return replace(goal, own_model=OwnModel(own, replace(goal, known=seen)))
+
+
+def _tensor(array: NDArray[Any] | None, device: torch.device) -> Tensor | None:
+    return (
+        None if array is None else torch.from_numpy(np.ascontiguousarray(array)).float().to(device)
+    )
+
+
 def _perturb(
     attack: Attack,
     target: AttackedModel,
     images: Tensor,
-    view: AttackerView,
-    part: slice,
+    goal: Goal,
     threat: Threat,
     seeds: list[int],
 ) -> Tensor:
     name = attack.card.name
-    goal = Goal(
-        attack=name,
-        known=_known(view, part, images.device),
-        with_labels=Knowledge.LABELS in attack.card.knowledge,
-        with_training=Knowledge.TRAINING in attack.card.knowledge,
-    )
     given = images.clone()
     perturbed = attack.perturb(target, given, goal, threat, QueryRandom(seeds, images.device))
     if not isinstance(perturbed, Tensor):
@@ -183,30 +283,32 @@ def _perturb(
         raise PluginError(
             f"attack '{name}' must return {images.dtype} images, but returned {perturbed.dtype}"
         )
-    perturbed = perturbed.detach()
+    perturbed = perturbed.detach().to(images.device)
     if not torch.isfinite(perturbed).all():
         raise PluginError(
             f"attack '{name}' must return finite images, but returned NaN or infinity"
         )
+    # An answer beyond the box costs its author strength and is clipped; one beyond the ball would
+    # be another threat, and what is left of it after clipping another attack than the author's.
+    change = float((perturbed.clamp(0, 1) - images).abs().max()) if len(images) else 0.0
+    if change > threat.radius + ROUNDING:
+        raise PluginError(
+            f"attack '{name}' must stay in the ball of radius {threat.eps} "
+            f"({threat.radius:.6f}), but changed a pixel by {change:.6f}"
+        )
     return threat.project(perturbed, images)
 
 
-def _known(view: AttackerView, part: slice, device: torch.device) -> Known:
-    return Known(
-        labels=torch.from_numpy(view.query_labels[part]).float().to(device),
-        center_codes=torch.from_numpy(view.center_codes[part]).float().to(device),
-        train_codes=torch.from_numpy(view.train_codes).float().to(device),
-        train_labels=torch.from_numpy(view.train_labels).float().to(device),
-    )
-
-
-def _zero_gradients(model: HashModel, images: Tensor, view: AttackerView, part: slice) -> int:
+def _zero_gradients(model: HashModel, images: Tensor, centers: Tensor) -> int:
     """How many queries give an attacker no gradient at all: masked, or saturated in float32."""
-    centers = torch.from_numpy(view.center_codes[part]).float().to(images.device)
     with torch.enable_grad():
         point = images.clone().requires_grad_(True)
         # Summed over the batch, so that a query's gradient does not shrink towards 0 with its size.
         agreement = (model.outputs(point) * centers).mean(dim=1).sum()
-        (gradient,) = torch.autograd.grad(agreement, point)
+        if not agreement.requires_grad:  # cut off somewhere: no attack by gradients works
+            return len(images)
+        (gradient,) = torch.autograd.grad(agreement, point, allow_unused=True)
+    if gradient is None:
+        return len(images)
     # Written so that NaN counts: its sign is 0 in torch, and an attack by sign steps stands still.
     return int((~(gradient.flatten(1).abs().amax(dim=1) > 0)).sum())

@@ -19,7 +19,7 @@ class QueryRandom:
         """Start one generator per query.
 
         Args:
-            seeds: one seed per query of the batch.
+            seeds: one seed per query of the batch; torch's generator takes the low 32 bits of it.
             device: where drawn tensors are put.
         """
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -10,14 +10,17 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import nn
 
 from hashbench.errors import UsageError
 from hashbench.hashing.model import HashModel
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 SCHEMA = 2
 WEIGHTS = "weights.safetensors"
@@ -67,8 +70,8 @@ class ModelCard:
     schema: int = SCHEMA
 
 
-def weight_bytes(model: HashModel) -> bytes:
-    """The model's weights in the safetensors format."""
+def weight_bytes(model: nn.Module) -> bytes:
+    """A network's weights in the safetensors format."""
     tensors = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
     return save(tensors)
 
@@ -162,8 +165,8 @@ _FIELDS: Final[dict[str, Callable[[object], bool]]] = {
 }
 
 
-def load_checkpoint(folder: Path, model: HashModel) -> HashModel:
-    """Load weights into a model that was built as the card says.
+def load_checkpoint(folder: Path, model: NetworkT) -> NetworkT:
+    """Load weights into a model, or another network, that was built as the card says.
 
     Args:
         folder: the checkpoint.

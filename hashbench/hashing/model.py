@@ -13,10 +13,15 @@ class HashModel(nn.Module):
 
     Normalisation happens in here, never in a transform, so that a perturbation's size always means
     `[0, 1]` pixels.
+
+    Attributes:
+        draws: forward passes that an attack averages the logits over; above 1 for a model that
+            draws at random, from torch's process-wide generator.
     """
 
     mean: Tensor
     std: Tensor
+    draws: int = 1
 
     def __init__(self, net: BackboneNet, bits: int, *, mixed: bool = False) -> None:
         """Put a fresh hash layer on a backbone.

@@ -21,7 +21,7 @@ from hashbench.plugins.base import (
     format,  # noqa: A004 - the field's word
     loss,
 )
-from hashbench.plugins.card import Access, Card, Knowledge
+from hashbench.plugins.card import Access, Aim, Card, Knowledge
 from hashbench.plugins.contracts import (
     Attack,
     Backbone,
@@ -29,6 +29,8 @@ from hashbench.plugins.contracts import (
     Defense,
     Format,
     Loss,
+    Surrogate,
+    TrainedAttack,
     TrainedDefense,
     WrappingDefense,
 )
@@ -106,6 +108,7 @@ def _kind(kind: Kind | str) -> Kind:
 
 __all__ = [
     "Access",
+    "Aim",
     "Attack",
     "Backbone",
     "Card",
@@ -117,6 +120,8 @@ __all__ = [
     "Loss",
     "Plugin",
     "Spec",
+    "Surrogate",
+    "TrainedAttack",
     "TrainedDefense",
     "WrappingDefense",
     "attack",

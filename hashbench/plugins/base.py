@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 from hashbench.errors import UsageError
-from hashbench.plugins.card import Access, Card, Knowledge
+from hashbench.plugins.card import Access, Aim, Card, Knowledge
 from hashbench.plugins.kinds import Kind
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -50,6 +50,7 @@ def attack(
     presets: Mapping[str, Mapping[str, object]] | None = None,
     access: Access = Access.GRADIENT,
     knowledge: Iterable[Knowledge] = (Knowledge.LABELS, Knowledge.TRAINING),
+    aim: Aim = Aim.UNTARGETED,
 ) -> Decorator:
     """Declare a dataclass to be the attack `name`.
 
@@ -60,9 +61,11 @@ def attack(
         presets: named parameter sets, typed as `name@preset`.
         access: how the attack looks at the model.
         knowledge: what it is told besides the image; `()` for a label-free attack.
+        aim: where it leads the query; a targeted attack is told the labels to lead it to.
     """
+    told = frozenset(knowledge)
     return _carded(
-        Kind.ATTACK, name, cite, version, presets, access=access, knowledge=frozenset(knowledge)
+        Kind.ATTACK, name, cite, version, presets, access=access, knowledge=told, aim=aim
     )
 
 
@@ -123,6 +126,7 @@ def _carded(
     presets: Mapping[str, Mapping[str, object]] | None,
     access: Access | None = None,
     knowledge: frozenset[Knowledge] = frozenset(),
+    aim: Aim | None = None,
 ) -> Decorator:
     if not NAME.fullmatch(name):
         raise UsageError(
@@ -139,6 +143,7 @@ def _carded(
             presets=dict(presets or {}),
             access=access,
             knowledge=knowledge,
+            aim=aim,
         )
         return cls
 

@@ -18,6 +18,13 @@ class Access(StrEnum):
     GRADIENT = "gradient"
 
 
+class Aim(StrEnum):
+    """Where an attack wants the query to lead."""
+
+    UNTARGETED = "untargeted"  # away from what it is relevant to
+    TARGETED = "targeted"  # to what shares a label with a target
+
+
 class Knowledge(StrEnum):
     """What an attack is told besides the query image."""
 
@@ -39,6 +46,8 @@ class Card:
         presets: named sets of parameters, typed as `name@preset`.
         access: for an attack, how it looks at the model; `None` for other kinds.
         knowledge: for an attack, what it is told; empty for a label-free one.
+        aim: for an attack, where it leads unless its parameters say otherwise; `None` for other
+            kinds.
     """
 
     kind: Kind
@@ -49,3 +58,4 @@ class Card:
     presets: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     access: Access | None = None
     knowledge: frozenset[Knowledge] = frozenset()
+    aim: Aim | None = None

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hashbench.eps import Eps
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.card import Aim
 from hashbench.plugins.parameters import canonical
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from hashbench.data.images import RetrievalData
+    from hashbench.evaluation.attacker import AttackerSetup, Sizes
     from hashbench.evaluation.goal import Goal
     from hashbench.evaluation.randomness import QueryRandom
     from hashbench.evaluation.target import AttackedModel
@@ -29,6 +31,21 @@ if TYPE_CHECKING:
     from hashbench.hashing.recipe import Budget, Recipe
     from hashbench.hashing.setup import DefenseSetup, LossSetup
     from hashbench.runner.results import Results
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A model of the attacker's own: undefended, trained by the runner as the cell's base model is.
+
+    It is another model than the attacked one: its weights and batches come from another seed.
+
+    Attributes:
+        backbone, loss: specifications, such as `resnet18` or `small-cnn:width=8`; `None` takes the
+            attacked model's.
+    """
+
+    backbone: str | None = None
+    loss: str | None = None
 
 
 class Attack(Plugin):
@@ -45,9 +62,10 @@ class Attack(Plugin):
     ) -> Tensor:
         """Return perturbed images.
 
-        The caller sees to eval mode, frozen parameters, device, seeds, clipping to the ball and to
-        `[0, 1]`, and counts passes. It fails the cell when the answer has another shape or type, is
-        not finite, or when `images` was changed in place.
+        The caller sees to eval mode, frozen parameters, device, seeds, clipping to `[0, 1]`, and
+        counts passes. It fails the cell when the answer has another shape or type, is not finite,
+        leaves the ball by more than 1e-6, when `images` was changed in place, or when the run's
+        limit of passes is used up.
 
         Args:
             model: `outputs(x, alpha=1.0)` and `logits(x)` of shape (B, K), `codes(x)`, `bits`.
@@ -61,8 +79,55 @@ class Attack(Plugin):
         """
 
     def passes(self) -> int:
-        """Forward and backward passes per query, for the time estimate; by default its `steps`."""
+        """At most so many forward, and so many backward, passes per query; by default its `steps`.
+
+        The time estimate rests on it.
+        """
         return int(getattr(self, "steps", 1))
+
+    def aim(self) -> Aim:
+        """Where it leads the query; by default what its card says.
+
+        An attack that can do both has a field for it, and overrides this.
+        """
+        return self.card.aim or Aim.UNTARGETED
+
+    def surrogate(self) -> Surrogate | None:
+        """The model of its own that it needs, if any; `perturb` finds it in `goal.surrogate`."""
+        return None
+
+
+class TrainedAttack(Attack):
+    """An attack that learns something of the model before it meets a query.
+
+    The runner trains its network once per model and radius, and stores it like a model; `perturb`
+    finds it in `goal.trained`, in eval mode and frozen.
+    """
+
+    @abstractmethod
+    def network(self, sizes: Sizes) -> nn.Module:
+        """Build the network; fresh weights are drawn from torch's current random state.
+
+        Args:
+            sizes: of the images, the labels and the codes.
+        """
+
+    @abstractmethod
+    def train(self, network: nn.Module, setup: AttackerSetup) -> None:
+        """Train the network in place.
+
+        Args:
+            network: on the device to compute on, in training mode.
+            setup: the attacked model, in eval mode and frozen, the training data, a generator.
+        """
+
+    def training_passes(self, images: int) -> int:
+        """Forward and backward passes of the training in all, for the time estimate.
+
+        Args:
+            images: how many there are to train on.
+        """
+        return images
 
 
 class Defense(Plugin):
@@ -204,6 +269,8 @@ __all__ = [
     "Defense",
     "Format",
     "Loss",
+    "Surrogate",
+    "TrainedAttack",
     "TrainedDefense",
     "WrappingDefense",
 ]

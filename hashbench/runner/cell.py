@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hashbench.plugins.card import Access, Aim
 
 CLEAN = "none"
 """The attack of a cell whose queries are left alone."""
@@ -30,3 +34,37 @@ class Cell:
     seed: int
     protocol: str
     training: str
+
+
+@dataclass(frozen=True)
+class AttackFacts:
+    """What reports have to know of an attack.
+
+    Attributes:
+        name: the plugin's.
+        aim: targeted attacks are scored by their targets, and are no part of the worst case.
+        access: how it looks at the model.
+        transfers: whether it follows a surrogate instead.
+        parameters: every parameter with its value, as plain data.
+    """
+
+    name: str
+    aim: Aim
+    access: Access
+    transfers: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_plain(cls, fields: Mapping[str, Any]) -> AttackFacts:
+        """Read what `dataclasses.asdict` wrote."""
+        return cls(**{**fields, "aim": Aim(fields["aim"]), "access": Access(fields["access"])})
+
+    @property
+    def white_box(self) -> bool:
+        """Whether it follows the attacked model's own gradients."""
+        return self.access is Access.GRADIENT and not self.transfers
+
+    @property
+    def blind(self) -> bool:
+        """Whether it never asks any model, as noise does."""
+        return self.access is Access.NONE and not self.transfers

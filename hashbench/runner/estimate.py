@@ -11,10 +11,20 @@ import torch
 from hashbench.hashing.encode import frozen
 from hashbench.plugins.contracts import Backbone, Dataset, TrainedDefense
 from hashbench.runner.conditions import torch_threads
-from hashbench.runner.execute import load_data, new_model
-from hashbench.runner.steps import AdversarialCodes, BaseModel, DefendedModel, Setting, Step
+from hashbench.runner.loading import load_data, new_model
+from hashbench.runner.steps import (
+    AdversarialCodes,
+    BaseModel,
+    DefendedModel,
+    Setting,
+    Step,
+    TrainedAttacker,
+)
 
 _TRIALS = 3
+
+ATTACKER_BATCH = 32
+"""Images per pass that a trained attack is taken to use."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,9 @@ def _work(step: Step) -> _Work | None:
             per_image = step.defense.passes(step.budget)
             count = recipe.epochs * per_image * _train_size(step.setting)
             return _Work(count, recipe.batch, step.setting)
+        case TrainedAttacker():
+            count = step.attack.training_passes(_train_size(step.codes.model.setting))
+            return _Work(count, ATTACKER_BATCH, step.codes.model.setting)
         case AdversarialCodes():
             setting = step.codes.model.setting
             queries = setting.source.protocol.query

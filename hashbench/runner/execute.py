@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from hashbench.data.images import Pixels, RetrievalData
 from hashbench.errors import ModelError, UsageError
-from hashbench.evaluation.harness import AttackerView, run_attack
-from hashbench.evaluation.threat import Threat
 from hashbench.hashing.augment import augmented
 from hashbench.hashing.checkpoint import (
     CARD,
@@ -28,16 +22,25 @@ from hashbench.hashing.checkpoint import (
     weight_bytes,
 )
 from hashbench.hashing.encode import encode_splits, outputs_of
-from hashbench.hashing.model import HashModel
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.recipe import Recipe
 from hashbench.hashing.setup import DefenseSetup, LossSetup
 from hashbench.hashing.trainer import PlainObjective, random_orders, train
-from hashbench.plugins.contracts import Dataset, TrainedDefense, WrappingDefense
+from hashbench.plugins.contracts import TrainedDefense, WrappingDefense
 from hashbench.plugins.parameters import canonical
-from hashbench.retrieval import center_codes
+from hashbench.runner.attacking import PROBE, adversarial_codes, probe_answers, trained_attacker
 from hashbench.runner.conditions import environment, exact, fixed_randomness, torch_threads
 from hashbench.runner.fingerprint import content_hash
+from hashbench.runner.loading import (
+    CODES,
+    cell_seed,
+    data_of,
+    load_model,
+    new_model,
+    npz,
+    read_npz,
+    stored_weights,
+)
 from hashbench.runner.scoring import score_attack, score_clean
 from hashbench.runner.steps import (
     AdversarialCodes,
@@ -45,14 +48,14 @@ from hashbench.runner.steps import (
     DefendedModel,
     GivenModel,
     ModelCodes,
+    Probe,
     Scores,
     Setting,
-    Source,
     Step,
+    TrainedAttacker,
 )
 from hashbench.runner.store import Store
-from hashbench.runner.suite import MIXED, Compute
-from hashbench.seeds import seed_of
+from hashbench.runner.suite import Compute
 
 Progress = Callable[[int, int], None]
 """(done, total), in the step's own units."""
@@ -61,7 +64,6 @@ CLAIM_TOLERANCE = 0.002
 """By how much mAP may differ from a card's: another processor adds floats in another order, which
 turns an output here and there; a wrong transform or a wrong split costs far more."""
 
-CODES = "codes.npz"
 SCORES = "scores.json"
 PER_QUERY = "per_query.npz"
 
@@ -91,19 +93,13 @@ def execute(step: Step, store: Store, progress: Progress) -> None:
     store.write(step.address, files, about)
 
 
-@lru_cache(maxsize=4)
-def load_data(dataset: Dataset, root: Any) -> RetrievalData:
-    """A data set's splits, kept for the steps that follow."""
-    return dataset.load(root)
-
-
 def _compute(step: Step) -> Compute:
     match step:
         case BaseModel() | DefendedModel() | GivenModel():
             return step.setting.compute
         case ModelCodes():
             return step.model.setting.compute
-        case AdversarialCodes() | Scores():
+        case TrainedAttacker() | AdversarialCodes() | Probe() | Scores():
             return step.codes.model.setting.compute
     raise TypeError(f"no such step: {step}")
 
@@ -118,8 +114,12 @@ def _make(step: Step, store: Store, progress: Progress) -> Mapping[str, bytes]:
             return _given_model(step)
         case ModelCodes():
             return _model_codes(step, store)
+        case TrainedAttacker():
+            return trained_attacker(step, store, progress)
         case AdversarialCodes():
-            return _adversarial_codes(step, store, progress)
+            return adversarial_codes(step, store, progress)
+        case Probe():
+            return probe_answers(step, store)
         case Scores():
             return _scores(step, store)
     raise TypeError(f"no such step: {step}")
@@ -132,7 +132,7 @@ def _base_model(step: BaseModel, progress: Progress) -> Mapping[str, bytes]:
     if step.checkpoint is not None:
         load_checkpoint(step.checkpoint, model)
         return {WEIGHTS: weight_bytes(model), CARD: card_bytes(card)}
-    data = load_data(setting.source.dataset, setting.source.root)
+    data = data_of(setting)
     loss = _bound_loss(setting, data)
     log = train(
         model,
@@ -140,7 +140,7 @@ def _base_model(step: BaseModel, progress: Progress) -> Mapping[str, bytes]:
         step.recipe,
         _reader(setting, data, step.recipe, "base"),
         data.train.labels,
-        random_orders(len(data.train), step.recipe.epochs, _seed(setting, "order", "base")),
+        random_orders(len(data.train), step.recipe.epochs, cell_seed(setting, "order", "base")),
         progress=progress,
     )
     return {
@@ -159,8 +159,8 @@ def _defended_model(step: DefendedModel, store: Store, progress: Progress) -> Ma
         raise UsageError(
             f"defense '{defense.card.name}' is neither a TrainedDefense nor a WrappingDefense"
         )
-    data = load_data(setting.source.dataset, setting.source.root)
-    model = _stored(step.base, setting, store)
+    data = data_of(setting)
+    model = stored_weights(step.base, setting, store)
     device = torch.device(setting.compute.device)
     recipe = defense.recipe(step.budget)
     objective = defense.objective(
@@ -171,7 +171,9 @@ def _defended_model(step: DefendedModel, store: Store, progress: Progress) -> Ma
             labels=torch.from_numpy(data.train.labels).float().to(device),
             database_labels=torch.from_numpy(data.database.labels).float().to(device),
             budget=step.budget,
-            generator=torch.Generator().manual_seed(_seed(setting, "defense", defense.card.name)),
+            generator=torch.Generator().manual_seed(
+                cell_seed(setting, "defense", defense.card.name)
+            ),
         )
     )
     log = train(
@@ -180,7 +182,7 @@ def _defended_model(step: DefendedModel, store: Store, progress: Progress) -> Ma
         recipe,
         _reader(setting, data, recipe, "defense"),
         data.train.labels,
-        random_orders(len(data.train), recipe.epochs, _seed(setting, "order", "defense")),
+        random_orders(len(data.train), recipe.epochs, cell_seed(setting, "order", "defense")),
         progress=progress,
     )
     card = _card(setting, canonical(defense), asdict(recipe))
@@ -201,13 +203,12 @@ def _given_model(step: GivenModel) -> Mapping[str, bytes]:
 
 
 def _model_codes(step: ModelCodes, store: Store) -> Mapping[str, bytes]:
-    source = step.model.setting.source
-    data = load_data(source.dataset, source.root)
-    model = load_model(step.model, store)
-    arrays = encode_splits(model, data)
+    data = data_of(step.model.setting)
+    arrays = encode_splits(load_model(step.model, store), data)
     if isinstance(step.model, GivenModel):
-        check_claim(step.model, score_clean(arrays, data, source.protocol).metrics)
-    return {CODES: _npz(arrays)}
+        protocol = step.model.setting.source.protocol
+        check_claim(step.model, score_clean(arrays, data, protocol).metrics)
+    return {CODES: npz(arrays)}
 
 
 def check_claim(model: GivenModel, measured: Mapping[str, float]) -> None:
@@ -224,78 +225,23 @@ def check_claim(model: GivenModel, measured: Mapping[str, float]) -> None:
             )
 
 
-def _adversarial_codes(
-    step: AdversarialCodes, store: Store, progress: Progress
-) -> Mapping[str, bytes]:
-    setting = step.codes.model.setting
-    data = load_data(setting.source.dataset, setting.source.root)
-    clean = _read_npz(store, step.codes, CODES)
-    outcome = run_attack(
-        step.attack,
-        load_model(step.codes.model, store),
-        data.query.images,
-        AttackerView(
-            query_labels=data.query.labels,
-            center_codes=center_codes(data.query.labels, clean["train"], data.train.labels),
-            train_codes=clean["train"],
-            train_labels=data.train.labels,
-        ),
-        Threat(step.eps),
-        [
-            _seed(setting, "attack", step.attack.card.name, index)
-            for index in range(len(data.query))
-        ],
-        batch=setting.compute.attack_batch,
-        progress=progress,
-    )
-    fields = {name: np.asarray(value) for name, value in vars(outcome).items()}
-    return {CODES: _npz(fields)}
-
-
 def _scores(step: Scores, store: Store) -> Mapping[str, bytes]:
-    source = step.codes.model.setting.source
-    data = load_data(source.dataset, source.root)
-    clean = _read_npz(store, step.codes, CODES)
+    setting = step.codes.model.setting
+    data, protocol = data_of(setting), setting.source.protocol
+    clean = read_npz(store, step.codes, CODES)
+    answers: dict[str, float] = {}
     if step.adversarial is None:
-        scores = score_clean(clean, data, source.protocol)
+        scores = score_clean(clean, data, protocol)
     else:
-        attacked = _read_npz(store, step.adversarial, CODES)
-        scores = score_attack(clean, attacked, data, source.protocol)
-    summary = {"metrics": scores.metrics, "curve": asdict(scores.curve)}
+        attacked = read_npz(store, step.adversarial, CODES)
+        scores = score_attack(clean, attacked, data, protocol)
+    if step.probe is not None:
+        answers = json.loads(store.file(step.probe.address, PROBE).read_text())
+    summary = {"metrics": {**scores.metrics, **answers}, "curve": asdict(scores.curve)}
     return {
         SCORES: (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),
-        PER_QUERY: _npz(scores.per_query),
+        PER_QUERY: npz(scores.per_query),
     }
-
-
-def new_model(setting: Setting, *, bare: bool = False) -> HashModel:
-    """A model with fresh weights, drawn from the cell's seed.
-
-    Args:
-        setting: of the cell.
-        bare: without pretrained weights, since others will be loaded.
-    """
-    backbone = setting.backbone.bare() if bare else setting.backbone
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_seed(setting, "weights"))
-        net = backbone.build(setting.source.images)
-        model = HashModel(net, setting.bits, mixed=setting.compute.precision == MIXED)
-    return model.to(setting.compute.device).eval()
-
-
-def load_model(step: DefendedModel | GivenModel, store: Store) -> HashModel:
-    """The defended model of a finished step, in eval mode."""
-    if isinstance(step, GivenModel):
-        given = _stored(step, step.setting, store)
-        return given if step.wrapper is None else step.wrapper.wrap(given).eval()
-    if isinstance(step.defense, WrappingDefense):
-        return step.defense.wrap(_stored(step.base, step.setting, store)).eval()
-    return _stored(step, step.setting, store)
-
-
-def _stored(step: Step, setting: Setting, store: Store) -> HashModel:
-    folder = store.file(step.address, WEIGHTS).parent
-    return load_checkpoint(folder, new_model(setting, bare=True))
 
 
 def _bound_loss(setting: Setting, data: RetrievalData) -> BoundLoss:
@@ -303,21 +249,14 @@ def _bound_loss(setting: Setting, data: RetrievalData) -> BoundLoss:
         LossSetup(
             labels=torch.from_numpy(data.train.labels).float(),
             bits=setting.bits,
-            generator=torch.Generator().manual_seed(_seed(setting, "loss")),
+            generator=torch.Generator().manual_seed(cell_seed(setting, "loss")),
         )
     ).to(setting.compute.device)
 
 
 def _reader(setting: Setting, data: RetrievalData, recipe: Recipe, what: str) -> Pixels:
-    seed = _seed(setting, "augment", what)
+    seed = cell_seed(setting, "augment", what)
     return augmented(data.train.images, data.train.wide, recipe.augment, seed)
-
-
-def _seed(setting: Setting, *purpose: object) -> int:
-    """A stream of this cell. Named without bits, radius or parameters, so that settings are paired:
-    the same query starts from the same random point in each.
-    """  # noqa: D205
-    return seed_of(setting.source.protocol.dataset, setting.seed, *purpose)
 
 
 def _card(setting: Setting, defense: str, recipe: dict[str, Any]) -> ModelCard:
@@ -333,17 +272,3 @@ def _card(setting: Setting, defense: str, recipe: dict[str, Any]) -> ModelCard:
         recipe=recipe,
         shape=(images.channels, images.height, images.width),
     )
-
-
-def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()
-
-
-def _read_npz(store: Store, step: Step, name: str) -> dict[str, NDArray[Any]]:
-    with np.load(store.file(step.address, name), allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-__all__ = ["PER_QUERY", "SCORES", "Source", "execute", "load_data", "load_model", "new_model"]

@@ -15,8 +15,8 @@ from hashbench.plugins.contracts import Backbone, Dataset, Loss, WrappingDefense
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.runner.cell import CLEAN, Cell
-from hashbench.runner.execute import new_model
 from hashbench.runner.fingerprint import content_hash, sha256_of
+from hashbench.runner.loading import new_model
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.steps import GivenModel, Setting
 from hashbench.runner.suite import Compute

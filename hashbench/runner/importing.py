@@ -21,8 +21,9 @@ from hashbench.plugins.contracts import Backbone, Dataset, Loss
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.runner.conditions import environment
-from hashbench.runner.execute import CLAIM_TOLERANCE, load_data
+from hashbench.runner.execute import CLAIM_TOLERANCE
 from hashbench.runner.fingerprint import content_hash
+from hashbench.runner.loading import load_data
 from hashbench.runner.models import refuse_overwriting
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.scoring import score_clean

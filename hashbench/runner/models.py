@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -14,11 +13,13 @@ from hashbench.data.progress import Progress, no_progress
 from hashbench.errors import StoreError, UsageError
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, read_card
 from hashbench.runner.cell import CLEAN, Cell
-from hashbench.runner.execute import CLAIM_TOLERANCE, SCORES, execute
+from hashbench.runner.execute import CLAIM_TOLERANCE, execute
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.given import given_model
+from hashbench.runner.loading import CODES, data_of, read_npz
 from hashbench.runner.results import CellResult, Results, Status, load_results
-from hashbench.runner.steps import ModelCodes, Scores
+from hashbench.runner.scoring import score_clean
+from hashbench.runner.steps import ModelCodes
 from hashbench.runner.store import Address, Store
 from hashbench.runner.suite import compose
 
@@ -103,11 +104,12 @@ def check_model(
     with tempfile.TemporaryDirectory(prefix="hashbench-") as scratch:
         store = Store(Path(scratch))
         codes = ModelCodes(step)
-        scores = Scores(codes, None)
-        for part in (step, codes, scores):
+        for part in (step, codes):
             execute(part, store, no_progress)
-        summary = json.loads(store.file(scores.address, SCORES).read_text())
-    return Claim(metric, claimed[metric], float(summary["metrics"][metric]))
+        arrays = read_npz(store, codes, CODES)
+    source = step.setting.source
+    scores = score_clean(arrays, data_of(step.setting), source.protocol)
+    return Claim(metric, claimed[metric], scores.metrics[metric])
 
 
 def _only(results: Results, wanted: Mapping[str, str]) -> CellResult:

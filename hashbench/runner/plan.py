@@ -16,13 +16,14 @@ from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.checkpoint import load_checkpoint, read_card
 from hashbench.hashing.recipe import Budget, OptimizerName, Recipe
+from hashbench.plugins.card import Access
 from hashbench.plugins.contracts import Attack, Backbone, Dataset, Defense, Loss, TrainedDefense
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.parameters import canonical, coerce
-from hashbench.runner.cell import CLEAN, Cell
-from hashbench.runner.execute import load_data, new_model
+from hashbench.plugins.parameters import Spec, canonical, coerce, resolved
+from hashbench.runner.cell import CLEAN, AttackFacts, Cell
 from hashbench.runner.fingerprint import describe, sha256_of
 from hashbench.runner.given import given_model, weights_hash
+from hashbench.runner.loading import load_data, new_model
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.steps import (
     AdversarialCodes,
@@ -35,6 +36,9 @@ from hashbench.runner.steps import (
     Step,
 )
 from hashbench.runner.suite import Suite
+
+SURROGATE_SEED = 1000
+"""What is added to a cell's seed for an attacker's own model: it is not the attacked one's base."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Plan:
                     "cell": asdict(planned.cell),
                     "scores": asdict(planned.scores.address),
                     "attack": _attack_version(planned.scores),
+                    "facts": _facts(planned.scores),
                     "steps": [asdict(step.address) for step in ancestors(planned.scores)],
                 }
                 for planned in self.cells
@@ -124,7 +129,8 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
         protocols[source.protocol.hash] = source.protocol
         trainings[given.cell.training] = given.training
         radii = suite.eps or (type(source.dataset).eps,)
-        for attack, eps, scores in _scores_of(given.step, attacks, radii):
+        recipe = _recipe(suite)
+        for attack, eps, scores in _scores_of(given.step, attacks, radii, suite, recipe):
             cells[replace(given.cell, attack=attack, eps=eps)] = scores
     # The models' cards take the place of the grid.
     for spec in () if suite.model else suite.dataset:
@@ -144,7 +150,7 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
             base = _base(setting, suite)
             for defense in defenses:
                 model = DefendedModel(base, defense, budget)
-                for attack, eps, scores in _scores_of(model, attacks, radii):
+                for attack, eps, scores in _scores_of(model, attacks, radii, suite, base.recipe):
                     cell = Cell(
                         dataset=source.protocol.dataset,
                         loss=canonical(loss),
@@ -177,6 +183,21 @@ def _attack_version(scores: Scores) -> str:
     return "" if step is None else sha256_of(describe(step.attack))
 
 
+def _facts(scores: Scores) -> dict[str, Any]:
+    """What a report has to know of the attack without loading its plugin."""
+    step = scores.adversarial
+    if step is None:
+        return {}
+    facts = AttackFacts(
+        name=step.attack.card.name,
+        aim=step.attack.aim(),
+        access=step.attack.card.access or Access.GRADIENT,
+        transfers=step.surrogate is not None,
+        parameters=resolved(step.attack),
+    )
+    return asdict(facts)
+
+
 def ancestors(step: Step) -> Iterator[Step]:
     """The step and all it is made from, each after what it reads from; may repeat."""
     for before in step.upstream:
@@ -185,12 +206,41 @@ def ancestors(step: Step) -> Iterator[Step]:
 
 
 def _scores_of(
-    model: DefendedModel | GivenModel, attacks: list[Attack], radii: tuple[Eps, ...]
+    model: DefendedModel | GivenModel,
+    attacks: list[Attack],
+    radii: tuple[Eps, ...],
+    suite: Suite,
+    recipe: Recipe,
 ) -> Iterator[tuple[str, str, Scores]]:
     codes = ModelCodes(model)
     yield CLEAN, "0", Scores(codes, None)
     for attack, eps in itertools.product(attacks, radii):
-        yield canonical(attack), str(eps), Scores(codes, AdversarialCodes(codes, attack, eps))
+        adversarial = AdversarialCodes(
+            codes,
+            attack,
+            eps,
+            surrogate=_surrogate(attack, model.setting, recipe, suite),
+            limit=suite.limits.passes,
+        )
+        yield canonical(attack), str(eps), Scores(codes, adversarial)
+
+
+def _surrogate(attack: Attack, setting: Setting, recipe: Recipe, suite: Suite) -> ModelCodes | None:
+    """The codes of the attacker's own model: undefended, trained alike, from another seed."""
+    wanted = attack.surrogate()
+    if wanted is None:
+        return None
+    changes: dict[str, Any] = {"seed": setting.seed + SURROGATE_SEED}
+    if wanted.backbone is not None:
+        spec = Spec.parse(wanted.backbone)
+        changes["backbone"] = resolve(Kind.BACKBONE, Backbone, spec)
+    if wanted.loss is not None:
+        changes["loss"] = resolve(Kind.LOSS, Loss, Spec.parse(wanted.loss))
+    undefended = resolve(Kind.DEFENSE, Defense, Spec("none"))
+    base = BaseModel(replace(setting, **changes), recipe)
+    return ModelCodes(
+        DefendedModel(base, undefended, _budget(suite, (type(setting.source.dataset).eps,)))
+    )
 
 
 def _crops(suite: Suite, defenses: list[Defense], budget: Budget) -> bool:
@@ -228,11 +278,15 @@ def _training(suite: Suite, budget: Budget) -> dict[str, Any]:
     }
 
 
-def _base(setting: Setting, suite: Suite) -> BaseModel:
+def _recipe(suite: Suite) -> Recipe:
     fields = asdict(suite.training)
     fields["optimizer"] = coerce(fields["optimizer"], OptimizerName, "training.optimizer")
     fields["augment"] = coerce(fields["augment"], Augment, "training.augment")
-    recipe = Recipe(**fields)
+    return Recipe(**fields)
+
+
+def _base(setting: Setting, suite: Suite) -> BaseModel:
+    recipe = _recipe(suite)
     if suite.checkpoint is None:
         return BaseModel(setting, recipe)
     card = read_card(suite.checkpoint)

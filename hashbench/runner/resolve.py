@@ -17,7 +17,7 @@ from hashbench.plugins.base import Plugin
 from hashbench.plugins.contracts import Dataset
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, build
-from hashbench.runner.execute import load_data
+from hashbench.runner.loading import load_data
 from hashbench.runner.steps import Source
 
 PluginT = TypeVar("PluginT", bound=Plugin)

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from hashbench.data.protocol import Protocol
 from hashbench.errors import StoreError, UsageError
-from hashbench.runner.cell import CLEAN, Cell
+from hashbench.plugins.card import Aim
+from hashbench.runner.cell import CLEAN, AttackFacts, Cell
 from hashbench.runner.store import Address, Store
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from hashbench.flags import Flag
 
 WORST_CASE = "worst-case"
 """The `attack` of a row that holds, per query, the lowest average precision over all attacks."""
@@ -61,6 +64,9 @@ class CellResult:
         metrics: value by canonical name, in `[0, 1]` where it is a share or a precision.
         recall, precision: the precision-recall curve.
         per_query: expected average precision of each query, float64 (Q,); empty unless done.
+        attack: of what kind the attack is; `None` for clean queries.
+        seconds: that the attack took for one query, on the machine and beside the load that it ran
+            with, so not the same twice; `None` where it is not known.
     """
 
     cell: Cell
@@ -70,6 +76,13 @@ class CellResult:
     recall: tuple[float, ...] = ()
     precision: tuple[float, ...] = ()
     per_query: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), compare=False)
+    attack: AttackFacts | None = None
+    seconds: float | None = field(default=None, compare=False)
+
+    @property
+    def targeted(self) -> bool:
+        """Whether its attack leads to targets: it is no part of a worst case."""
+        return self.attack is not None and self.attack.aim is Aim.TARGETED
 
 
 @dataclass(frozen=True)
@@ -97,10 +110,10 @@ class Results:
 
     @cached_property
     def worst_cases(self) -> dict[Cell, NDArray[np.float64]]:
-        """Per query the lowest average precision over all attacks of one model and radius, (Q,).
+        """Per query the lowest average precision over all untargeted attacks of a model and radius.
 
-        Keyed by a cell whose attack is `worst-case`. Where an attack failed or is missing there is
-        no entry: a minimum over fewer attacks would flatter.
+        (Q,) each, keyed by a cell whose attack is `worst-case`. Where an attack failed or is
+        missing there is no entry: a minimum over fewer attacks would flatter.
         """
         return {
             key: np.minimum.reduce([result.per_query for result in column])
@@ -109,11 +122,21 @@ class Results:
         }
 
     @cached_property
+    def flags(self) -> dict[Cell, tuple[Flag, ...]]:
+        """What makes the robust numbers of a model and radius unbelievable; most have no entry.
+
+        Keyed as `worst_cases`; a model that nobody attacked has its clean cell.
+        """
+        from hashbench.runner.sanity import flags_of
+
+        return flags_of(self)
+
+    @cached_property
     def _columns(self) -> dict[Cell, list[CellResult]]:
-        """The attacked cells of each model and radius, by their worst-case cell."""
+        """The untargeted cells of each model and radius, by their worst-case cell."""
         columns: dict[Cell, list[CellResult]] = {}
         for result in self.cells:
-            if result.cell.attack != CLEAN:
+            if result.cell.attack != CLEAN and not result.targeted:
                 columns.setdefault(replace(result.cell, attack=WORST_CASE), []).append(result)
         return columns
 
@@ -121,7 +144,8 @@ class Results:
         """One row per cell and metric; a cell without a result has one row that says why.
 
         Rows with attack `worst-case` hold the mean over the queries of `worst_cases`; they are no
-        cells, and say so where an attack is missing.
+        cells, and say so where an attack is missing. A flag is a row of metric `flag(CODE)` and
+        value 1 there, whose reason is the flag's sentence.
         """
         import pandas as pd
 
@@ -139,6 +163,10 @@ class Results:
                 value, status = float("nan"), Status.FAILED
                 reason = "an attack of this row failed or was not run"
             rows.append(_row(cell, self.metric(cell), value, status, reason))
+        for cell, flags in self.flags.items():
+            rows += [
+                _row(cell, f"flag({flag.code})", 1.0, Status.DONE, flag.words) for flag in flags
+            ]
         frame = pd.DataFrame(rows, columns=list(COLUMNS))
         order = ["protocol", "training", *COLUMNS[:9]]
         return frame.sort_values(order, kind="stable", ignore_index=True)
@@ -195,7 +223,7 @@ def load_results(*folders: str | Path) -> Results:
             outdated = "attack"
         if outdated:
             reason = f"it was made with an earlier version of this {outdated}; run it again"
-            found[cell] = CellResult(cell, Status.MISSING, reason)
+            found[cell] = CellResult(cell, Status.MISSING, reason, attack=found[cell].attack)
     return Results(
         cells=tuple(found[cell] for cell in sorted(found)),
         protocols=protocols,
@@ -226,6 +254,7 @@ def _model_key(planned: Mapping[str, Any]) -> str:
 
 def _read(cell: Cell, planned: Mapping[str, Any], stores: list[Store]) -> CellResult:
     address = Address(**planned["scores"])
+    facts = AttackFacts.from_plain(planned["facts"]) if planned.get("facts") else None
     for store in stores:
         if store.has(address):
             summary = json.loads(store.file(address, "scores.json").read_text())
@@ -238,13 +267,27 @@ def _read(cell: Cell, planned: Mapping[str, Any], stores: list[Store]) -> CellRe
                 recall=tuple(summary["curve"]["recall"]),
                 precision=tuple(summary["curve"]["precision"]),
                 per_query=per_query,
+                attack=facts,
+                seconds=_seconds(planned, stores, len(per_query)),
             )
     for step in planned["steps"]:
         for store in stores:
             failure = store.failure(Address(**step))
             if failure is not None:
-                return CellResult(cell, Status.FAILED, failure.reason)
-    return CellResult(cell, Status.MISSING, "it was not run, or not to the end")
+                return CellResult(cell, Status.FAILED, failure.reason, attack=facts)
+    return CellResult(cell, Status.MISSING, "it was not run, or not to the end", attack=facts)
+
+
+def _seconds(planned: Mapping[str, Any], stores: list[Store], queries: int) -> float | None:
+    """Of the attack, per query."""
+    for step in planned["steps"]:
+        if step["kind"] != "adversarial":
+            continue
+        for store in stores:
+            record = store.record(Address(**step))
+            if record is not None and queries:
+                return float(record["seconds"]) / queries
+    return None
 
 
 def _row(cell: Cell, metric: str, value: float, status: Status, reason: str) -> tuple[Any, ...]:

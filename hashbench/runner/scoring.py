@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hashbench.data.images import RetrievalData
 from hashbench.data.protocol import Protocol
+from hashbench.evaluation.probe import ProbeOutcome
 from hashbench.retrieval import (
     Scorer,
     Shard,
@@ -89,9 +90,12 @@ def score_attack(
 ) -> CellScores:
     """Score attacked queries against the clean database.
 
+    A targeted attack is scored twice: by what the query is relevant to, as every attack, and by
+    what its target is relevant to, `t-map`, which the attacker wants to be high.
+
     Args:
         clean: the model's codes, as in `score_clean`.
-        attacked: the fields of an `AttackOutcome`.
+        attacked: the fields of an `AttackOutcome`; `target_labels` (Q, classes) if it was targeted.
         data: the splits.
         protocol: list length and AP normaliser.
     """
@@ -99,6 +103,7 @@ def score_attack(
     queries = len(attacked["codes"])
     metrics = {
         **ranked,
+        **_reached(attacked, clean, data, protocol),
         "flipped-bits": float((attacked["codes"] != clean["query"]).mean()),
         "distinct-codes": float(code_quality(attacked["codes"]).distinct_codes),
         "saturated": float(attacked["saturated"]),
@@ -109,6 +114,51 @@ def score_attack(
         "backwards": float(attacked["backwards"]) / queries,
     }
     return CellScores(metrics, curve, per_query)
+
+
+def score_probe(
+    outcome: ProbeOutcome, clean: Codes, data: RetrievalData, protocol: Protocol
+) -> dict[str, float]:
+    """The probe's answers as metrics; its mAP values are over its own queries, the first ones.
+
+    Args:
+        outcome: of the probe.
+        clean: the model's codes, as in `score_clean`.
+        data: the splits.
+        protocol: list length and AP normaliser.
+    """
+    first = len(outcome.unbounded)
+    rule: Any = {"top_k": protocol.top_k, "normalize": protocol.normalize}
+
+    def mean_precision(codes: NDArray[Any]) -> float:
+        labels = data.query.labels[:first]
+        database = (clean["database"], labels, data.database.labels)
+        return mean_average_precision(codes[:first], *database, ties=Ties.EXPECTED, **rule)
+
+    return {
+        "probe-unstable": outcome.unstable,
+        "probe-moved-at-eps-0": outcome.moved,
+        "probe-clean": mean_precision(clean["query"]),
+        "probe-unbounded": mean_precision(outcome.unbounded),
+        "probe-floor": mean_precision(_opposite(clean, data)),
+    }
+
+
+def _reached(
+    attacked: Codes, clean: Codes, data: RetrievalData, protocol: Protocol
+) -> dict[str, float]:
+    """How near a targeted attack came to its targets; nothing for others."""
+    if "target_labels" not in attacked:
+        return {}
+    targets = attacked["target_labels"]
+    scorer = Scorer(attacked["codes"], targets, Shard(clean["database"], data.database.labels))
+    scores = scorer.average_precisions(top_k=protocol.top_k, normalize=protocol.normalize)
+    return {
+        f"t-{protocol.metric}": float(scores[Ties.EXPECTED].mean()),
+        f"t-{protocol.metric}(ties=best)": float(scores[Ties.BEST].mean()),
+        f"t-{protocol.metric}(ties=worst)": float(scores[Ties.WORST].mean()),
+        "queries-without-target": float((~targets.any(axis=1)).sum()),
+    }
 
 
 def _ranking(

@@ -6,6 +6,7 @@ plugins and core rooms that take part, and the keys of the steps before it.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from hashbench.plugins.contracts import (
     Dataset,
     Defense,
     Loss,
+    TrainedAttack,
     WrappingDefense,
 )
 from hashbench.plugins.parameters import canonical
@@ -34,10 +36,13 @@ _ATTACK_ROOMS = ("hashing", "evaluation", "retrieval")
 _SCORE_ROOMS = ("retrieval",)
 
 
-def _code(*rooms: str) -> list[str]:
-    """The code that makes an artifact: some rooms, the file that puts them together, the seeds."""
-    files = ("runner/conditions.py", "runner/execute.py", "seeds.py")
-    return [rooms_hash(*rooms), *(file_hash(name) for name in files)]
+_ATTACK_FILES = ("runner/attacking.py", "data/targets.py")
+
+
+def _code(*rooms: str, files: tuple[str, ...] = ()) -> list[str]:
+    """The code that makes an artifact: some rooms, the files that put them together, the seeds."""
+    shared = ("runner/conditions.py", "runner/execute.py", "runner/loading.py", "seeds.py")
+    return [rooms_hash(*rooms), *(file_hash(name) for name in (*shared, *files))]
 
 
 @dataclass(frozen=True)
@@ -272,18 +277,69 @@ class ModelCodes(Step):
 
 
 @dataclass(frozen=True)
-class AdversarialCodes(Step):
-    """Codes of attacked queries."""
+class TrainedAttacker(Step):
+    """Train the network of an attack against one model."""
 
     codes: ModelCodes
-    attack: Attack
+    attack: TrainedAttack
     eps: Eps
-    kind = "adversarial"
+    kind = "attacker"
 
     @property
     def upstream(self) -> tuple[Step, ...]:
         """The model's codes, and the model."""
         return (self.codes.model, self.codes)
+
+    @property
+    def label(self) -> str:
+        """Names attack, radius and model."""
+        return f"train {canonical(self.attack)} eps {self.eps} on {self.codes.model.label}"
+
+    @property
+    def hint(self) -> str:
+        """Names attack and model: a radius has several spellings."""
+        return f"train {canonical(self.attack)} on {self.codes.model.label}"
+
+    def described(self) -> dict[str, Any]:
+        """Attack, radius and attack code."""
+        return {
+            "attack": describe(self.attack),
+            "eps": self.eps.canonical,
+            "code": _code(*_ATTACK_ROOMS, files=_ATTACK_FILES),
+        }
+
+
+@dataclass(frozen=True)
+class AdversarialCodes(Step):
+    """Codes of attacked queries.
+
+    Attributes:
+        codes: of the attacked model.
+        attack, eps: the attack and its radius.
+        surrogate: codes of the attacker's own model, where it has one.
+        limit: forward passes per query at which the attack is stopped; no part of the key.
+    """
+
+    codes: ModelCodes
+    attack: Attack
+    eps: Eps
+    surrogate: ModelCodes | None = None
+    limit: float = math.inf
+    kind = "adversarial"
+
+    @property
+    def attacker(self) -> TrainedAttacker | None:
+        """The training of the attack's network, where it has one."""
+        if not isinstance(self.attack, TrainedAttack):
+            return None
+        return TrainedAttacker(self.codes, self.attack, self.eps)
+
+    @property
+    def upstream(self) -> tuple[Step, ...]:
+        """The model's codes, and the model; what the attacker brings along."""
+        own = () if self.surrogate is None else (self.surrogate.model, self.surrogate)
+        attacker = () if self.attacker is None else (self.attacker,)
+        return (*own, *attacker, self.codes.model, self.codes)
 
     @property
     def label(self) -> str:
@@ -301,8 +357,30 @@ class AdversarialCodes(Step):
             "attack": describe(self.attack),
             "eps": self.eps.canonical,
             "batch": self.codes.model.setting.compute.attack_batch,
-            "code": _code(*_ATTACK_ROOMS),
+            "code": _code(*_ATTACK_ROOMS, files=_ATTACK_FILES),
         }
+
+
+@dataclass(frozen=True)
+class Probe(Step):
+    """Small experiments on one model: what its numbers can be believed by."""
+
+    codes: ModelCodes
+    kind = "probe"
+
+    @property
+    def upstream(self) -> tuple[Step, ...]:
+        """The model's codes, and the model."""
+        return (self.codes.model, self.codes)
+
+    @property
+    def label(self) -> str:
+        """Names the model."""
+        return f"probe {self.codes.model.label}"
+
+    def described(self) -> dict[str, Any]:
+        """The code of the experiments."""
+        return {"code": _code(*_ATTACK_ROOMS, files=_ATTACK_FILES[:1])}
 
 
 @dataclass(frozen=True)
@@ -314,9 +392,15 @@ class Scores(Step):
     kind = "scores"
 
     @property
+    def probe(self) -> Probe | None:
+        """The experiments whose outcome stands beside the clean queries' metrics."""
+        return Probe(self.codes) if self.adversarial is None else None
+
+    @property
     def upstream(self) -> tuple[Step, ...]:
-        """The codes to compare."""
-        return (self.codes,) if self.adversarial is None else (self.codes, self.adversarial)
+        """The codes to compare; the probe, for clean queries."""
+        also = self.adversarial or self.probe
+        return (self.codes,) if also is None else (self.codes, also)
 
     @property
     def label(self) -> str:

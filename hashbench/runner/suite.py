@@ -71,6 +71,17 @@ class Compute:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """Where a plugin is stopped: no part of any key, since a cell that is stopped has no result.
+
+    Attributes:
+        passes: forward passes that an attack may take per query.
+    """
+
+    passes: int = 20_000
+
+
+@dataclass(frozen=True)
 class Suite:
     """A grid: every combination of the lists below is a cell.
 
@@ -81,7 +92,7 @@ class Suite:
         bits: code lengths, at least 1.
         eps: radii; empty takes each data set's own.
         seed: seeds of training and attacks.
-        training, budget, compute: see their classes.
+        training, budget, compute, limits: see their classes.
         root: the folder of data sets that need one.
         checkpoint: a folder to take the base model from, instead of training it.
         model: folders of defended models to evaluate as they are; their cards say what the lists
@@ -101,6 +112,7 @@ class Suite:
     training: Training
     budget: BudgetPlan
     compute: Compute
+    limits: Limits = Limits()
     root: Path | None = None
     checkpoint: Path | None = None
     model: tuple[Path, ...] = ()
@@ -120,6 +132,7 @@ class Suite:
             ("budget.inner_steps", self.budget.inner_steps, 0),
             ("compute.threads", self.compute.threads, 1),
             ("compute.attack_batch", self.compute.attack_batch, 1),
+            ("limits.passes", self.limits.passes, 1),
         ):
             if value < least:
                 raise UsageError(f"{where} is {value}, but must be {least} or more")
@@ -301,6 +314,7 @@ def _build(before: Mapping[str, Any], changes: Mapping[str, Any], where: str) ->
             training=_table(Training, before, changes, "training"),
             budget=_table(BudgetPlan, before, changes, "budget"),
             compute=_table(Compute, before, changes, "compute"),
+            limits=_table(Limits, before, changes, "limits"),
             root=_path(merged.get("root"), "root"),
             checkpoint=_path(merged.get("checkpoint"), "checkpoint"),
             model=tuple(Path(str(value)) for value in _many(merged.get("model"))),

@@ -109,8 +109,8 @@ def test_an_answer_with_a_graph_is_detached(run: Run) -> None:
     assert not outcome.linf.any()
 
 
-@pytest.mark.parametrize("shift", [0.5, -0.5, 100.0])
-def test_an_answer_outside_the_ball_is_clipped(
+@pytest.mark.parametrize("shift", [8 / 255, -8 / 255, 8 / 255 + 9e-7])
+def test_an_answer_outside_the_box_is_clipped(
     shift: float, run: Run, model: HashModel, pixels: NDArray[np.uint8]
 ) -> None:
     radius = np.float32(8 / 255)
@@ -125,10 +125,26 @@ def test_an_answer_outside_the_ball_is_clipped(
     assert np.array_equal(outcome.codes, encode(model, wanted).codes)
 
 
+@pytest.mark.parametrize("shift", [0.5, -0.5, 8 / 255 + 2e-6])
+def test_an_answer_that_leaves_the_ball_is_refused(shift: float, run: Run) -> None:
+    rule = r"attack 'sample' must stay in the ball of radius 8/255 \(0\.031373\), but changed"
+    with pytest.raises(PluginError, match=rule):
+        run(Sample(lambda images: images + shift))
+
+
+def test_far_outside_the_box_is_in_the_ball_where_the_box_ends_in_it(
+    run: Run, model: HashModel, pixels: NDArray[np.uint8]
+) -> None:
+    # At radius 1 every image of the box is in the ball: what lies beyond it is clipped.
+    outcome = run(Sample(lambda images: images + 100), eps="1")
+    white = np.ones_like(pixels, dtype=np.float32)
+    assert np.array_equal(outcome.codes, encode(model, white).codes)
+
+
 def test_at_eps_0_any_answer_is_the_clean_image(
     run: Run, model: HashModel, pixels: NDArray[np.uint8]
 ) -> None:
-    outcome = run(Sample(lambda images: 1 - images), eps="0")
+    outcome = run(Sample(lambda images: images + 5e-7), eps="0")
     assert np.array_equal(outcome.codes, encode(model, pixels).codes)
     assert not outcome.linf.any()
 

@@ -65,7 +65,7 @@ class Walker(Attack):
             update=SignStep(0.01),
             start=start,
         )
-        return moved + 0.001 * rng.normal(images.shape[1:])
+        return threat.project(moved + 0.001 * rng.normal(images.shape[1:]), images)
 
 
 def hungry_model(most: int, error: type[Exception] = torch.OutOfMemoryError) -> HashModel:

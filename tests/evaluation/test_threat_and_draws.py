@@ -54,7 +54,8 @@ def test_threats_are_equal_when_their_fractions_are() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(
-    seeds=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=6),
+    # torch's generator takes the low 32 bits of a seed.
+    seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=6),
     cut=st.integers(0, 6),
 )
 def test_a_querys_draws_depend_on_its_seed_alone(seeds: list[int], cut: int) -> None:

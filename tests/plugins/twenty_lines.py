@@ -17,4 +17,4 @@ class SignStep(Attack):
         point = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)
         agreement = (model.outputs(point.requires_grad_()) * goal.center_codes).sum()
         (gradient,) = torch.autograd.grad(agreement, point)
-        return point.detach() - self.reach * threat.radius * gradient.sign()
+        return threat.project(point - self.reach * threat.radius * gradient.sign(), images)

@@ -234,7 +234,7 @@ def test_an_export_overwrites_nothing(tiny_suite: Build, tmp_path: Path) -> None
 def test_mixed_precision_is_recorded_and_moves_the_outputs_a_little(
     tiny_suite: Build, tmp_path: Path
 ) -> None:
-    from hashbench.runner.execute import load_model
+    from hashbench.runner.loading import load_model
     from hashbench.runner.plan import make_plan
     from hashbench.runner.steps import DefendedModel
     from hashbench.runner.store import Store

@@ -22,6 +22,7 @@ from hashbench.runner.steps import (
     BaseModel,
     DefendedModel,
     ModelCodes,
+    Probe,
     Scores,
     Setting,
     Source,
@@ -32,7 +33,7 @@ from hashbench.runner.suite import Compute, Suite
 T = TypeVar("T")
 
 PROTOCOL = Protocol("fashion", 24, 8, 40, 4, "5" * 64, None)
-CHAIN = ("base", "defended", "codes", "clean", "adversarial", "scores")
+CHAIN = ("base", "defended", "codes", "probe", "clean", "adversarial", "scores")
 """The steps of one attacked cell, each made from some of those before it."""
 
 FROM_BASE = set(CHAIN)
@@ -73,6 +74,7 @@ class Asked:
     budget: Budget = field(default_factory=lambda: Budget(2, 7, Eps.parse("8/255")))
     attack: Attack = field(default_factory=lambda: plugin(Attack, "pgd-hamming"))
     eps: str = "8/255"
+    limit: float = 20_000
 
     def chain(self) -> dict[str, Step]:
         source = Source(
@@ -92,11 +94,12 @@ class Asked:
         base = BaseModel(setting, self.recipe, self.checkpoint, self.weights)
         defended = DefendedModel(base, plugin(Defense, self.defense), self.budget)
         codes = ModelCodes(defended)
-        adversarial = AdversarialCodes(codes, self.attack, Eps.parse(self.eps))
+        adversarial = AdversarialCodes(codes, self.attack, Eps.parse(self.eps), limit=self.limit)
         found = (
             base,
             defended,
             codes,
+            Probe(codes),
             Scores(codes, None),
             adversarial,
             Scores(codes, adversarial),
@@ -143,6 +146,7 @@ PROTOCOLS = variants(
     relevance="same labels",
     transform="center crop 224",
     excluded=1,
+    targets="drawn with seed 1",
 )
 BUDGETS = variants(ASKED.budget, epochs=3, inner_steps=8, eps=Eps.parse("9/255"))
 
@@ -206,6 +210,7 @@ def test_every_field_of_recipe_budget_protocol_and_compute_is_tried() -> None:
         {"defense": in_full("defense", "cgat")},
         {"attack": plugin(Attack, in_full("attack", "pgd-hamming"))},
         {"budget": Budget(2, 7, Eps.parse("16/510"))},
+        {"limit": 5},
         {"recipe": Recipe(epochs=3, batch=32, learning_rate=1e-2)},
     ],
     ids=str,
@@ -314,7 +319,11 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / room).mkdir()
         (tmp_path / room / "code.py").write_text(f"ROOM = {room!r}\n")
     for name in (
-        *(f"runner/{name}.py" for name in ("conditions", "execute", "scoring")),
+        *(
+            f"runner/{name}.py"
+            for name in ("attacking", "conditions", "execute", "loading", "scoring")
+        ),
+        "data/targets.py",
         "seeds.py",
     ):
         (tmp_path / name).write_text("")
@@ -336,9 +345,12 @@ def forget_hashes() -> None:
     [
         ("hashing/code.py", FROM_BASE),
         ("evaluation/code.py", FROM_BASE),  # the inner attacks of defenses are in there
-        ("retrieval/code.py", {"clean", "adversarial", "scores"}),
+        ("retrieval/code.py", {"probe", "clean", "adversarial", "scores"}),
         ("runner/scoring.py", {"clean", "scores"}),
         ("runner/execute.py", FROM_BASE),
+        ("runner/loading.py", FROM_BASE),
+        ("runner/attacking.py", {"probe", "clean", "adversarial", "scores"}),
+        ("data/targets.py", FROM_ATTACK),
         ("runner/conditions.py", FROM_BASE),
         ("seeds.py", FROM_BASE),
         ("runner/code.py", set()),

@@ -58,7 +58,7 @@ class Counter(Reporter):
 
 @pytest.fixture
 def plan(tiny_suite: TinySuite) -> Plan:
-    """Two defenses under two attacks: 15 steps, one of them the base model."""
+    """Two defenses under two attacks: 17 steps, one of them the base model."""
     return make_plan(tiny_suite(defense=["none", "cgat"], attack=["noise", "pgd-hamming:steps=1"]))
 
 
@@ -86,10 +86,10 @@ def test_a_plan_has_each_step_once(plan: Plan) -> None:
 
 def test_a_second_run_makes_nothing(plan: Plan, tmp_path: Path) -> None:
     first = run_it(plan, tmp_path)
-    assert first.begun == [(15, 0)]
+    assert first.begun == [(17, 0)]
     frame = load_results(tmp_path).to_frame()
     second = run_it(plan, tmp_path)
-    assert second.begun == [(0, 15)]
+    assert second.begun == [(0, 17)]
     assert second.steps == []
     assert load_results(tmp_path).to_frame().equals(frame)
     assert len(list((tmp_path / "plans").iterdir())) == 1
@@ -225,7 +225,7 @@ def test_two_runs_on_one_folder_the_second_is_refused(plan: Plan, tmp_path: Path
         "with --out"
     )
     assert other.begun == []
-    assert run_it(plan, tmp_path).begun == [(0, 15)]  # afterwards it is free again
+    assert run_it(plan, tmp_path).begun == [(0, 17)]  # afterwards it is free again
 
 
 def test_another_process_is_noticed_and_its_death_frees_the_folder(
@@ -265,7 +265,7 @@ def test_the_lock_is_released_when_a_run_is_interrupted(plan: Plan, tmp_path: Pa
     with (tmp_path / ".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     # What was done is kept.
-    assert run_it(plan, tmp_path).begun == [(14, 1)]
+    assert run_it(plan, tmp_path).begun == [(16, 1)]
 
 
 def test_what_an_interrupted_run_left_is_swept(plan: Plan, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class FGSMHamming(Attack):
         agreement = (model.outputs(point, self.alpha) * goal.center_codes).mean(dim=1)
         # Summed over the batch, never averaged: a query's gradient must not depend on the others.
         (gradient,) = torch.autograd.grad(agreement.sum(), point)
-        return images - self.reach * threat.radius * gradient.sign()
+        return threat.project(images - self.reach * threat.radius * gradient.sign(), images)
 
     def passes(self) -> int:
         """One forward and backward pass per query, for the time estimate."""

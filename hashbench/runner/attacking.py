@@ -1,0 +1,128 @@
+"""Makes what attacks make of one model: networks, adversarial codes, answers of the probe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hashbench.data.images import RetrievalData
+from hashbench.data.targets import draw_targets
+from hashbench.evaluation.attacker import train_attacker
+from hashbench.evaluation.harness import AttackerView, SurrogateView, run_attack
+from hashbench.evaluation.probe import probe
+from hashbench.evaluation.threat import Threat
+from hashbench.hashing.checkpoint import WEIGHTS, weight_bytes
+from hashbench.plugins.card import Access, Aim
+from hashbench.retrieval import center_codes
+from hashbench.runner.loading import (
+    CODES,
+    cell_seed,
+    data_of,
+    load_attacker,
+    load_model,
+    npz,
+    read_npz,
+)
+from hashbench.runner.scoring import score_probe
+from hashbench.runner.steps import AdversarialCodes, Probe, TrainedAttacker
+from hashbench.runner.store import Store
+
+Progress = Callable[[int, int], None]
+
+PROBE = "probe.json"
+
+
+def trained_attacker(
+    step: TrainedAttacker, store: Store, progress: Progress
+) -> Mapping[str, bytes]:
+    """The weights of a trained attack's network."""
+    setting = step.codes.model.setting
+    name = step.attack.card.name
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(cell_seed(setting, "attacker weights", name))
+        network = train_attacker(
+            step.attack,
+            load_model(step.codes.model, store),
+            data_of(setting).train,
+            torch.from_numpy(read_npz(store, step.codes, CODES)["train"]),
+            Threat(step.eps),
+            torch.Generator().manual_seed(cell_seed(setting, "attacker", name)),
+            progress,
+        )
+    return {WEIGHTS: weight_bytes(network)}
+
+
+def adversarial_codes(
+    step: AdversarialCodes, store: Store, progress: Progress
+) -> Mapping[str, bytes]:
+    """The codes of the attacked queries, and what it took."""
+    setting = step.codes.model.setting
+    data = data_of(setting)
+    outcome = run_attack(
+        step.attack,
+        load_model(step.codes.model, store),
+        data.query.images,
+        _view(step, data, store),
+        Threat(step.eps),
+        [
+            cell_seed(setting, "attack", step.attack.card.name, index)
+            for index in range(len(data.query))
+        ],
+        batch=setting.compute.attack_batch,
+        limit=step.limit,
+        progress=progress,
+    )
+    fields = {name: np.asarray(value) for name, value in vars(outcome).items()}
+    if step.attack.aim() is Aim.TARGETED:
+        fields["target_labels"] = targets_of(data)
+    return {CODES: npz(fields)}
+
+
+def probe_answers(step: Probe, store: Store) -> Mapping[str, bytes]:
+    """The metrics of the experiments on one model."""
+    setting = step.codes.model.setting
+    data = data_of(setting)
+    clean = read_npz(store, step.codes, CODES)
+    outcome = probe(
+        load_model(step.codes.model, store),
+        data.query.images,
+        clean["query"],
+        center_codes(data.query.labels, clean["train"], data.train.labels),
+    )
+    metrics = score_probe(outcome, clean, data, setting.source.protocol)
+    return {PROBE: (json.dumps(metrics, indent=2, allow_nan=False) + "\n").encode()}
+
+
+def targets_of(data: RetrievalData) -> NDArray[np.uint8]:
+    """What targeted attacks lead the queries to, (Q, classes)."""
+    return draw_targets(data.query.labels, data.train.labels)
+
+
+def _view(step: AdversarialCodes, data: RetrievalData, store: Store) -> AttackerView:
+    clean = read_npz(store, step.codes, CODES)
+    shown: dict[str, Any] = {}
+    if step.attack.aim() is Aim.TARGETED:
+        shown["target_labels"] = targets_of(data)
+    if step.attack.card.access is Access.RANKING:
+        shown["database_codes"] = clean["database"]
+    if step.surrogate is not None:
+        own = read_npz(store, step.surrogate, CODES)["train"]
+        shown["surrogate"] = SurrogateView(
+            model=load_model(step.surrogate.model, store),
+            center_codes=center_codes(data.query.labels, own, data.train.labels),
+            train_codes=own,
+        )
+    if step.attacker is not None:
+        shown["network"] = load_attacker(step.attacker, store)
+    return AttackerView(
+        query_labels=data.query.labels,
+        center_codes=center_codes(data.query.labels, clean["train"], data.train.labels),
+        train_codes=clean["train"],
+        train_labels=data.train.labels,
+        **shown,
+    )

@@ -1,0 +1,95 @@
+"""What steps read: data, models of finished steps, arrays; and the seeds of a cell's streams."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hashbench.data.images import RetrievalData
+from hashbench.evaluation.attacker import sizes_of
+from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint
+from hashbench.hashing.model import HashModel
+from hashbench.plugins.contracts import Dataset, WrappingDefense
+from hashbench.runner.steps import DefendedModel, GivenModel, Setting, Step, TrainedAttacker
+from hashbench.runner.store import Store
+from hashbench.runner.suite import MIXED
+from hashbench.seeds import seed_of
+
+CODES = "codes.npz"
+
+
+@lru_cache(maxsize=4)
+def load_data(dataset: Dataset, root: Any) -> RetrievalData:
+    """A data set's splits, kept for the steps that follow."""
+    return dataset.load(root)
+
+
+def data_of(setting: Setting) -> RetrievalData:
+    """The splits of a cell's data set."""
+    return load_data(setting.source.dataset, setting.source.root)
+
+
+def cell_seed(setting: Setting, *purpose: object) -> int:
+    """A stream of this cell. Named without bits, radius or parameters, so that settings are paired:
+    the same query starts from the same random point in each.
+    """  # noqa: D205
+    return seed_of(setting.source.protocol.dataset, setting.seed, *purpose)
+
+
+def new_model(setting: Setting, *, bare: bool = False) -> HashModel:
+    """A model with fresh weights, drawn from the cell's seed.
+
+    Args:
+        setting: of the cell.
+        bare: without pretrained weights, since others will be loaded.
+    """
+    backbone = setting.backbone.bare() if bare else setting.backbone
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(cell_seed(setting, "weights"))
+        net = backbone.build(setting.source.images)
+        model = HashModel(net, setting.bits, mixed=setting.compute.precision == MIXED)
+    return model.to(setting.compute.device).eval()
+
+
+def load_model(step: DefendedModel | GivenModel, store: Store) -> HashModel:
+    """The defended model of a finished step, in eval mode."""
+    if isinstance(step, GivenModel):
+        given = stored_weights(step, step.setting, store)
+        return given if step.wrapper is None else step.wrapper.wrap(given).eval()
+    if isinstance(step.defense, WrappingDefense):
+        return step.defense.wrap(stored_weights(step.base, step.setting, store)).eval()
+    return stored_weights(step, step.setting, store)
+
+
+def stored_weights(step: Step, setting: Setting, store: Store) -> HashModel:
+    """The model whose weights a finished step wrote, as they are."""
+    folder = store.file(step.address, WEIGHTS).parent
+    return load_checkpoint(folder, new_model(setting, bare=True))
+
+
+def load_attacker(step: TrainedAttacker, store: Store) -> nn.Module:
+    """The network of a trained attack, in eval mode."""
+    setting = step.codes.model.setting
+    network = step.attack.network(sizes_of(data_of(setting).train, setting.bits))
+    folder = store.file(step.address, WEIGHTS).parent
+    return load_checkpoint(folder, network).to(setting.compute.device).eval()
+
+
+def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as the bytes of an .npz file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def read_npz(store: Store, step: Step, name: str) -> dict[str, NDArray[Any]]:
+    """The arrays of one file of a finished step."""
+    with np.load(store.file(step.address, name), allow_pickle=False) as arrays:
+        return dict(arrays)

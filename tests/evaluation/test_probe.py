@@ -1,0 +1,87 @@
+"""The probe: an honest model passes each experiment, and a broken one fails just its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hashbench.evaluation.probe import probe
+from hashbench.hashing import BackboneNet, HashModel, encode
+
+QUERIES, BITS = 12, 6
+
+
+class Linear(HashModel):
+    """`sign(W x)` on images of 3 x 3 x 3."""
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(2)
+            super().__init__(BackboneNet(nn.Flatten(), 27, (0.5,) * 3, (0.25,) * 3), BITS)
+
+
+class Random(Linear):
+    """Codes by the throw of a coin."""
+
+    def logits(self, images: Tensor) -> Tensor:
+        return super().logits(images) * (torch.rand(len(images), BITS) - 0.5)
+
+
+class Masked(Linear):
+    """No gradient: its input is rounded."""
+
+    def logits(self, images: Tensor) -> Tensor:
+        return super().logits(torch.round(7 * images) / 7)
+
+
+class Cut(Linear):
+    """Not even a graph."""
+
+    def logits(self, images: Tensor) -> Tensor:
+        return super().logits(images).detach()
+
+
+class Greedy(Linear):
+    """Tells decoded images from float ones, as a model would that reads the attack's own images."""
+
+    def logits(self, images: Tensor) -> Tensor:
+        self.calls = getattr(self, "calls", 0) + 1
+        return super().logits(images) * (-1 if self.calls == 3 else 1)
+
+
+def answers(model: HashModel) -> tuple[float, float, float]:
+    """Unstable, moved, and the unbounded attack's agreement with the center codes."""
+    pixels: NDArray[np.uint8] = np.random.default_rng(0).integers(
+        0, 256, (QUERIES, 3, 3, 3), dtype=np.uint8
+    )
+    torch.manual_seed(0)
+    codes = encode(model.eval(), pixels).codes
+    outcome = probe(model, pixels, codes, codes)
+    assert outcome.unbounded.shape == codes.shape
+    return outcome.unstable, outcome.moved, float((outcome.unbounded == codes).mean())
+
+
+def test_an_honest_model_is_stable_and_yields_without_a_bound() -> None:
+    # Six random hyperplanes in 27 dimensions: some image lies on the other side of all.
+    assert answers(Linear()) == (0, 0, 0)
+
+
+def test_random_codes_are_unstable() -> None:
+    unstable, moved, _ = answers(Random())
+    assert unstable > 0.9
+    assert moved > 0.9
+
+
+def test_a_model_that_answers_otherwise_at_eps_0_is_caught() -> None:
+    unstable, moved, _ = answers(Greedy())
+    assert unstable == 0
+    assert moved == 1
+
+
+def test_without_a_gradient_the_unbounded_attack_gets_nowhere() -> None:
+    for model in (Masked(), Cut()):
+        unstable, moved, agreement = answers(model)
+        assert (unstable, moved) == (0, 0)
+        assert agreement == 1
