@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Protocol
 
 import torch
@@ -12,6 +13,27 @@ from hashbench.evaluation.threat import Threat
 
 BatchLoss = Callable[[Tensor, int], Tensor]
 """(images (B, C, H, W), step) -> one loss per image, (B,)."""
+
+
+class Direction(Protocol):
+    """Finds what the point is moved against; may keep state over the steps of one run.
+
+    The gradient at the point, or what is made of several gradients there and nearby.
+    """
+
+    def __call__(self, loss: BatchLoss, point: Tensor, step: int) -> Tensor:
+        """Return a tensor like `point`, which carries no gradient."""
+
+
+def gradient_of(loss: BatchLoss, point: Tensor, step: int) -> Tensor:
+    """The loss's gradient at the point: the plain direction, one pass forward and one back.
+
+    The losses of a batch are summed, never averaged, so an image's gradient is the same in a batch
+    of 1 as in a batch of 500.
+    """
+    point = point.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(loss(point, step).sum(), point)
+    return gradient
 
 
 class Update(Protocol):
@@ -24,13 +46,13 @@ class Update(Protocol):
 class SignStep:
     """`x - size * sign(g)`: every pixel moves by the same amount (Madry et al., 2018)."""
 
-    def __init__(self, size: float) -> None:
-        """Take steps of `size`, in `[0, 1]` pixels."""
-        self.size = size
+    def __init__(self, size: float | Sequence[float]) -> None:
+        """Take steps of `size`, in `[0, 1]` pixels, or of one size after the other."""
+        self._sizes = repeat(size) if isinstance(size, int | float) else iter(size)
 
     def __call__(self, point: Tensor, gradient: Tensor) -> Tensor:
         """Return the moved point."""
-        return point - self.size * gradient.sign()
+        return point - next(self._sizes) * gradient.sign()
 
 
 class MomentumStep:
@@ -83,28 +105,26 @@ def descend(
     *,
     steps: int,
     update: Update,
+    direction: Direction = gradient_of,
     start: Tensor | None = None,
 ) -> Tensor:
     """Minimise a loss over the ball around each image.
 
-    The losses of a batch are summed, never averaged, so an image's gradient, and hence its step,
-    is the same in a batch of 1 as in a batch of 500.
-
     Args:
-        loss: gives one loss per image; called once per step.
+        loss: gives one loss per image; called as often in a step as `direction` asks, once by
+            default.
         images: the clean images (B, C, H, W) in `[0, 1]`.
         threat: the ball.
         steps: number of updates; 0 returns the projected start.
-        update: how a gradient moves a point; made afresh for each call of `descend`.
+        update: how a direction moves a point; made afresh for each call of `descend`.
+        direction: what the point is moved against; one that keeps state is made afresh too.
         start: where to begin, any tensor like `images`; the clean images by default.
 
     Returns:
         The point after the last update: like `images`, in the ball and the box, detached.
     """
     low, high = threat.bounds(images)
-    point = torch.clamp(images if start is None else start, low, high)
+    point = torch.clamp(images if start is None else start, low, high).detach()
     for step in range(steps):
-        point = point.detach().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(loss(point, step).sum(), point)
-        point = torch.clamp(update(point.detach(), gradient), low, high)
-    return point.detach()
+        point = torch.clamp(update(point, direction(loss, point, step)), low, high)
+    return point

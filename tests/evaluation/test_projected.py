@@ -86,6 +86,47 @@ def test_sign_steps_walk_in_equal_strides_and_stop_at_the_ball() -> None:
         torch.testing.assert_close(point, wanted.expand(2, 1, 2, 2), rtol=0, atol=1e-6)
 
 
+def test_sign_steps_may_have_a_size_each_and_are_no_more_than_their_sizes() -> None:
+    images = torch.full((1, 1, 1, 1), 0.5)
+    sizes = (0.2, 0.05, 0.1)
+    for steps in range(4):
+        found = descend(
+            lambda point, _: point.flatten(1).sum(dim=1),
+            images,
+            FREE,
+            steps=steps,
+            update=SignStep(sizes),
+        )
+        assert found.item() == pytest.approx(0.5 - sum(sizes[:steps]))
+
+
+def test_a_direction_may_ask_the_loss_often_and_is_what_the_update_gets() -> None:
+    # Central differences: two passes a pixel, no gradient; exact for a parabola.
+    images, center = torch.rand(2, 3, 1, 1, 2, generator=torch.Generator().manual_seed(8)).unbind()
+    loss, asked = bowl(center), []
+
+    def recorded(point: Tensor, step: int) -> Tensor:
+        asked.append(step)
+        return loss(point, step)
+
+    def differences(loss: Callable[[Tensor, int], Tensor], point: Tensor, step: int) -> Tensor:
+        assert not point.requires_grad
+        slopes = torch.zeros_like(point)
+        for pixel in range(2):
+            nudge = torch.zeros_like(point)
+            nudge[..., pixel] = 0.25
+            slope = (loss(point + nudge, step) - loss(point - nudge, step)) / 0.5
+            slopes[..., pixel] = slope.view(-1, 1, 1)
+        return slopes
+
+    found = descend(
+        recorded, images, FREE, steps=6, update=MomentumStep(0.05, 0.9), direction=differences
+    )
+    wanted = descend(loss, images, FREE, steps=6, update=MomentumStep(0.05, 0.9))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+    assert asked == [step for step in range(6) for _ in range(4)]
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
