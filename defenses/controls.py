@@ -102,7 +102,7 @@ class ControlCollapsed(WrappingDefense):
 @defense("control-order")
 @dataclass(frozen=True)
 class ControlOrder(WrappingDefense):
-    """Control: labels memorised in their order. Raises zero gradients and eps 0 changes a code.
+    """Control: labels memorised in their order. Raises zero gradients and stochastic codes.
 
     The i-th image that the model is asked for, counted over all calls, gets the code of the i-th
     label of the data set's train, query and database images, whatever it shows. A benchmark that

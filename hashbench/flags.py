@@ -7,11 +7,11 @@ The file lies outside the rooms that make artifacts: another threshold makes no 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hashbench.eps import Eps
+from hashbench.evidence import Evidence, Role, of_role
 
 PAGE = "docs/flags.md"
 """Where every code has its section."""
@@ -92,122 +92,11 @@ class Flag:
     words: str
 
 
-class Role(StrEnum):
-    """What an untargeted attack follows."""
-
-    WHITE_BOX = "white-box"  # the attacked model's gradients
-    BLACK_BOX = "black-box"  # its codes, or lists ranked by them
-    TRANSFER = "transfer"  # another model
-    BLIND = "noise"  # nothing
-
-
-@dataclass(frozen=True)
-class Attacked:
-    """What an untargeted attack left of the model.
-
-    Attributes:
-        name: canonical text.
-        role: what it follows.
-        eps: the radius.
-        value: mAP in `[0, 1]`.
-        steps: how many, where it has a parameter `steps`.
-        others: its name and every other parameter: equal for attacks that differ in steps alone.
-    """
-
-    name: str
-    role: Role
-    eps: Eps
-    value: float
-    steps: float | None = None
-    others: str = ""
-
-
-@dataclass(frozen=True)
-class AtEps0:
-    """A cell of radius 0, of an attack of either aim.
-
-    Attributes:
-        name: canonical text of the attack.
-        value: mAP in `[0, 1]`.
-        flipped: share of the queries' bits that differ from the clean codes.
-    """
-
-    name: str
-    value: float
-    flipped: float = 0.0
-
-
-@dataclass(frozen=True)
-class Probed:
-    """Mean average precision of the probe's queries, each in `[0, 1]`.
-
-    Attributes:
-        clean: left alone.
-        unbounded: after center PGD without a bound.
-        floor: of the opposite of the center codes.
-    """
-
-    clean: float
-    unbounded: float
-    floor: float
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What one model (one seed) at one radius is judged by; `None` is not known and raises nothing.
-
-    Attributes:
-        classes, bits: of the data and of the codes.
-        clean, chance, floor: mAP without an attack, of a random order, of the opposite of the
-            center codes.
-        distinct_codes, bit_entropy: of the database's codes.
-        saturated: share of the clean queries' outputs with `|u| = 1` in float32.
-        zero_gradients: share of queries without any gradient.
-        unstable, moved: shares of queries whose code differs when asked for again, and after an
-            attack of radius 0.
-        probed: the attack without a bound.
-        at_eps_0: every cell of radius 0.
-        attacks: the untargeted ones at this radius that are done.
-        smaller: the same at smaller radii.
-        whole: whether no white-box attack of this radius failed or is missing: compared with a
-            part of them, anything looks strong.
-        worst_case: mean over the queries of the lowest AP over all untargeted attacks.
-    """
-
-    classes: int
-    bits: int
-    clean: float | None = None
-    chance: float | None = None
-    floor: float | None = None
-    distinct_codes: float | None = None
-    bit_entropy: float | None = None
-    saturated: float | None = None
-    zero_gradients: float | None = None
-    unstable: float | None = None
-    moved: float | None = None
-    probed: Probed | None = None
-    at_eps_0: tuple[AtEps0, ...] = ()
-    attacks: tuple[Attacked, ...] = ()
-    smaller: tuple[Attacked, ...] = ()
-    whole: bool = True
-    worst_case: float | None = None
-
-    @property
-    def white_box(self) -> tuple[Attacked, ...]:
-        """The attacks that follow the model's gradients; none where one of them has no number."""
-        return _of(self.attacks, Role.WHITE_BOX) if self.whole else ()
-
-    @property
-    def strongest(self) -> Attacked | None:
-        """The white-box attack that leaves the least."""
-        return min(self.white_box, key=lambda attack: (attack.value, attack.name), default=None)
-
-    @property
-    def margin(self) -> float:
-        """What an attack may leave more than another without being beaten."""
-        if self.clean is None or self.floor is None:
-            return BEATEN_POINTS
-        return max(BEATEN_POINTS, BEATEN_SHARE * (self.clean - self.floor))
+def margin(evidence: Evidence) -> float:
+    """What an attack may leave more than another, in mAP, without being beaten."""
+    if evidence.clean is None or evidence.floor is None:
+        return BEATEN_POINTS
+    return max(BEATEN_POINTS, BEATEN_SHARE * (evidence.clean - evidence.floor))
 
 
 def least_useful(chance: float) -> float:
@@ -333,9 +222,9 @@ def _beaten(evidence: Evidence) -> Iterator[Flag]:
         (Code.BLACK_BOX_BEATS_WHITE_BOX, Role.BLACK_BOX, "which sees codes alone"),
         (Code.TRANSFER_BEATS_WHITE_BOX, Role.TRANSFER, "which follows another model"),
     ):
-        rivals = _of(evidence.attacks, role)
+        rivals = of_role(evidence.attacks, role)
         rival = min(rivals, key=lambda attack: (attack.value, attack.name), default=None)
-        if rival is not None and rival.value < best.value - evidence.margin:
+        if rival is not None and rival.value < best.value - margin(evidence):
             yield Flag(
                 code,
                 f"{rival.name}, {what}, leaves {_percent(rival.value)}, and {best.name}, the "
@@ -351,8 +240,8 @@ def _larger_eps_helps(evidence: Evidence) -> Iterator[Flag]:
     # What the strongest attack here makes up for says nothing against the model.
     found = [
         (smaller.value, smaller.name, smaller, by_name[smaller.name])
-        for smaller in _of(evidence.smaller, Role.WHITE_BOX)
-        if smaller.name in by_name and best.value > smaller.value + evidence.margin
+        for smaller in of_role(evidence.smaller, Role.WHITE_BOX)
+        if smaller.name in by_name and best.value > smaller.value + margin(evidence)
     ]
     if found:
         _, _, smaller, larger = min(found, key=lambda pair: pair[:2])
@@ -375,9 +264,9 @@ def _more_steps_help(evidence: Evidence) -> Iterator[Flag]:
         and few.steps is not None
         and many.steps is not None
         and few.steps < many.steps
-        and many.value > few.value + evidence.margin
+        and many.value > few.value + margin(evidence)
         # Where another attack is the stronger one, these two are weak, and the model is not.
-        and few.value <= best.value + evidence.margin
+        and few.value <= best.value + margin(evidence)
     ]
     if found:
         _, _, few, many = min(found, key=lambda pair: pair[:2])
@@ -432,10 +321,6 @@ def _robust_at_chance(evidence: Evidence) -> Iterator[Flag]:
             f"stand, and yet looks robust between its clean mAP, {_percent(clean)}, and its "
             f"floor, {_percent(floor)}",
         )
-
-
-def _of(attacks: Sequence[Attacked], role: Role) -> tuple[Attacked, ...]:
-    return tuple(attack for attack in attacks if attack.role is role)
 
 
 def _percent(value: float) -> str:

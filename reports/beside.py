@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hashbench.reports.comparison import (
-    TARGETED,
     Comparison,
     Pair,
     comparisons,
@@ -16,6 +15,7 @@ from hashbench.reports.comparison import (
     in_percent,
 )
 from hashbench.reports.published import PRESUMED, PublishedRow, known_numbers, name_of
+from hashbench.reports.row import TARGETED
 from hashbench.reports.sheet import Field, Sheet, Tone
 from hashbench.reports.wording import HASH, one_line
 from hashbench.runner.results import Results

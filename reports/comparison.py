@@ -9,16 +9,12 @@ from fractions import Fraction
 
 from hashbench.data.protocol import Protocol
 from hashbench.eps import Eps
-from hashbench.reports.judgement import Doubt
 from hashbench.reports.leaderboard import NO_RADIUS, Group, Leaderboard, leaderboards
 from hashbench.reports.published import PublishedRow, Stated, name_of
-from hashbench.reports.row import NOT_ASKED, Row, RowReader, Score
+from hashbench.reports.row import NOT_ASKED, TARGETED, Row, Score
 from hashbench.reports.wording import radius
 from hashbench.runner.cell import CLEAN
-from hashbench.runner.results import CellResult, Results
-
-TARGETED = "t-"
-"""Opens the name of a metric whose relevant images are those of an attack's target."""
+from hashbench.runner.results import Results
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ def comparisons(results: Results, published: Sequence[PublishedRow]) -> tuple[Co
     families: dict[tuple[Group, str, str, str], list[tuple[Group, Pair]]] = {}
     for board in leaderboards(results):
         family = replace(board.group, bits=0, eps=NO_RADIUS)
-        for pair in _pairs(board, results, published):
+        for pair in _pairs(board, published):
             row = pair.published
             key = (family, row.source, row.table, row.metric)
             families.setdefault(key, []).append((board.group, pair))
@@ -149,9 +145,7 @@ def _by_radius(members: Sequence[tuple[Group, Pair]]) -> Iterator[tuple[str, tup
         yield written, tuple(chosen)
 
 
-def _pairs(
-    board: Leaderboard, results: Results, published: Sequence[PublishedRow]
-) -> Iterator[Pair]:
+def _pairs(board: Leaderboard, published: Sequence[PublishedRow]) -> Iterator[Pair]:
     group = board.group
     wanted = [
         (place, row)
@@ -159,48 +153,31 @@ def _pairs(
         if (row.dataset, row.bits) == (name_of(group.dataset), group.bits)
     ]
     for row in board.rows if wanted else ():
-        cells = [r for r in results.cells if _belongs(r, board, row)]
-        for attack in (CLEAN, *board.attacks):
+        for attack in (CLEAN, *board.attacks, *board.targeted):
             distance = Eps.parse(NO_RADIUS if attack == CLEAN else group.eps).fraction
             for place, paper in wanted:
                 names = (name_of(paper.defense.text), name_of(paper.attack.text))
                 if names != (name_of(row.defense), name_of(attack)) or paper.radius != distance:
                     continue
-                score = _score(board, row, attack, paper.metric, cells, results)
+                score = _score(board, row, attack, paper.metric)
                 if score is not None:
                     differs = tuple(_differs(board, row, attack, paper))
                     yield Pair(paper, place, row.defense, attack, score, differs)
 
 
-def _belongs(result: CellResult, board: Leaderboard, row: Row) -> bool:
-    cell, group = result.cell, board.group
-    ours = (cell.dataset, cell.loss, cell.backbone, cell.bits, cell.protocol, cell.training)
-    theirs = (group.dataset, group.loss, group.backbone, group.bits, group.protocol, group.training)
-    return (*ours, cell.defense) == (*theirs, row.defense) and cell.eps in (group.eps, NO_RADIUS)
-
-
-def _score(
-    board: Leaderboard,
-    row: Row,
-    attack: str,
-    metric: str,
-    cells: Sequence[CellResult],
-    results: Results,
-) -> Score | None:
+def _score(board: Leaderboard, row: Row, attack: str, metric: str) -> Score | None:
     """What was measured of this metric; `None` where nobody asked for it."""
     usual = board.protocol.metric
-    found = {name for r in cells if r.cell.attack == attack for name in r.metrics}
-    if TARGETED + usual in found:
+    if attack in board.targeted:
         # An attack that has a target is measured by it; that its victims' own labels are gone
         # from the list is no aim of it, and no number to put beside an untargeted attack's.
+        score = row.targeted[board.targeted.index(attack)].reached
         if metric != TARGETED + usual:
             return None
-        attacks = () if attack == CLEAN else (attack,)
-        read = RowReader(row.defense, attacks, cells, results, metric).read()
-        return read.clean if attack == CLEAN else read.attacked[0]
-    if metric != usual:
+    elif metric != usual:
         return None
-    score = row.clean if attack == CLEAN else row.attacked[board.attacks.index(attack)]
+    else:
+        score = row.clean if attack == CLEAN else row.attacked[board.attacks.index(attack)]
     gaps = score.expected.gaps
     asked = bool(score.expected.values) or any(gap.reason != NOT_ASKED for gap in gaps)
     return score if asked else None
@@ -215,9 +192,8 @@ def _differs(board: Leaderboard, row: Row, attack: str, paper: PublishedRow) -> 
         yield f"attack {attack}, paper {paper.attack}"
     if paper.eps.presumed:
         yield f"eps {board.group.eps}, paper {paper.eps}"
-    doubts = dict.fromkeys(f.doubt for f in row.findings if f.doubt is not Doubt.INCOMPLETE)
-    if doubts:
-        yield f"the measured model is not ranked: {', '.join(doubts)}"
+    if row.codes:
+        yield f"the measured model is flagged: {', '.join(row.codes)}"
 
 
 def _setting(board: Leaderboard, paper: PublishedRow) -> Iterator[str]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from hashbench.data.protocol import Protocol
 from hashbench.eps import Eps
-from hashbench.reports.judgement import at_or_below, least_useful, printed
-from hashbench.reports.row import Row, RowReader, judged
+from hashbench.flags import least_useful
+from hashbench.reports.judgement import at_or_below, printed
+from hashbench.reports.row import Row, RowReader
 from hashbench.runner.cell import CLEAN, Cell
 from hashbench.runner.results import CellResult, Results
 
@@ -41,7 +42,8 @@ class Leaderboard:
         group: what its numbers share.
         protocol: the protocol's card.
         training: how models were trained and what they were computed with; empty if not recorded.
-        attacks: canonical names, the control first, then by name.
+        attacks: canonical names of the untargeted ones, the control first, then by name.
+        targeted: those of the targeted attacks, by name.
         rows: the ranked ones, best first, then the others by name.
         chance: mAP of a random order; `None` where no clean cell is done.
     """
@@ -50,6 +52,7 @@ class Leaderboard:
     protocol: Protocol
     training: Mapping[str, Any]
     attacks: tuple[str, ...]
+    targeted: tuple[str, ...]
     rows: tuple[Row, ...]
     chance: float | None
 
@@ -59,8 +62,13 @@ class Leaderboard:
         return tuple(sorted({seed for row in self.rows for seed in row.seeds}))
 
     @property
+    def attacked(self) -> bool:
+        """Whether there is any attack at all."""
+        return bool(self.attacks or self.targeted)
+
+    @property
     def can_rank(self) -> bool:
-        """Whether there is any attack besides the control."""
+        """Whether there is any untargeted attack besides the control."""
         return any(not is_control(attack) for attack in self.attacks)
 
     @property
@@ -131,9 +139,13 @@ def _order(group: Group) -> tuple[Any, ...]:
 def _leaderboard(group: Group, members: Sequence[CellResult], results: Results) -> Leaderboard:
     attacked = [r for r in members if r.cell.attack != CLEAN and r.cell.eps == group.eps]
     clean = [r for r in members if r.cell.attack == CLEAN]
+    led = {r.cell.attack for r in attacked if r.targeted}
     attacks = tuple(
-        sorted({r.cell.attack for r in attacked}, key=lambda name: (not is_control(name), name))
+        sorted(
+            {r.cell.attack for r in attacked} - led, key=lambda name: (not is_control(name), name)
+        )
     )
+    targeted = tuple(sorted(led))
     # A defense that was attacked at other radii only has no place in this table; one that was
     # never attacked would otherwise show up nowhere.
     anywhere = {r.cell.defense for r in members if r.cell.attack != CLEAN}
@@ -143,6 +155,7 @@ def _leaderboard(group: Group, members: Sequence[CellResult], results: Results) 
         RowReader(
             defense=defense,
             attacks=attacks,
+            targeted=targeted,
             cells=[r for r in (*clean, *attacked) if r.cell.defense == defense],
             results=results,
             metric=protocol.metric,
@@ -151,12 +164,12 @@ def _leaderboard(group: Group, members: Sequence[CellResult], results: Results) 
     ]
     # Chance belongs to the protocol: one model's clean cell speaks for a row that has none.
     chance = next((mean for row in rows if (mean := row.chance.mean) is not None), None)
-    rows = [judged(row, attacks, chance, classes=protocol.classes, bits=group.bits) for row in rows]
     board = Leaderboard(
         group=group,
         protocol=protocol,
         training=results.trainings.get(group.training, {}),
         attacks=attacks,
+        targeted=targeted,
         rows=tuple(rows),
         chance=chance,
     )

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from hashbench.flags import Code, Flag
 from hashbench.reports.entry import Entry, Gap, collect
-from hashbench.reports.judgement import Evidence, Finding, findings
+from hashbench.reports.judgement import Finding, flagged, incomplete
 from hashbench.runner.cell import CLEAN
 from hashbench.runner.results import WORST_CASE, CellResult, Results, Status
+
+TARGETED = "t-"
+"""Opens the name of a metric whose relevant images are those of an attack's target."""
 
 NOT_ASKED = "it was not asked for in these results"
 """The reason of a number whose cell does not exist, though the table has its column."""
@@ -44,6 +48,35 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Targeted:
+    """What a targeted attack reached.
+
+    Attributes:
+        reached: t-mAP: mAP by what the query's target is relevant to; the attacker wants it high.
+        own: mAP by what the query is relevant to.
+        without_target: how many queries have no target, and score 0 in t-mAP.
+    """
+
+    reached: Score
+    own: Entry
+    without_target: Entry
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an attack takes for one query.
+
+    Attributes:
+        forwards, backwards: passes of one image through a model.
+        seconds: on the machine that ran it, under whatever load it had.
+    """
+
+    forwards: Entry
+    backwards: Entry
+    seconds: Entry
+
+
+@dataclass(frozen=True)
 class Curve:
     """Precision at levels of recall, of one seed."""
 
@@ -59,20 +92,24 @@ class Row:
         defense: canonical name; parameters that differ from the defaults are part of it.
         seeds: those that it was asked for.
         clean: mAP without an attack.
-        attacked: mAP under each attack, in the leaderboard's order.
-        worst_case: mean over the queries of the lowest AP over all attacks. A seed in which an
-            attack failed or is missing has none.
+        attacked: mAP under each untargeted attack, in the leaderboard's order.
+        targeted: the same of the targeted attacks.
+        costs: of the untargeted attacks, then of the targeted ones.
+        worst_case: mean over the queries of the lowest AP over all untargeted attacks. A seed in
+            which one of them failed or is missing has none.
         chance, floor: mAP of a random order, and of the opposite of the center codes.
         quality: of its codes.
-        findings: why it is not ranked; empty where it may be.
+        findings: why it is not ranked, a cell that has no result first; empty where it may be.
         rank: 1 is the most robust; `None` where it is not ranked.
-        curves: by attack, `none` included: one per seed that is done.
+        curves: by untargeted attack, `none` included: one per seed that is done.
     """
 
     defense: str
     seeds: tuple[int, ...]
     clean: Score
     attacked: tuple[Score, ...]
+    targeted: tuple[Targeted, ...]
+    costs: tuple[Cost, ...]
     worst_case: Entry
     chance: Entry
     floor: Entry
@@ -81,6 +118,11 @@ class Row:
     rank: int | None = None
     curves: Mapping[str, tuple[Curve, ...]] = field(default_factory=dict)
 
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """The flags that are up."""
+        return tuple(finding.code for finding in self.findings if finding.code is not None)
+
 
 @dataclass(frozen=True)
 class RowReader:
@@ -88,7 +130,8 @@ class RowReader:
 
     Attributes:
         defense: whose.
-        attacks: the table's columns.
+        attacks: the table's untargeted attacks.
+        targeted: its targeted ones.
         cells: its clean cells, and those of these attacks at one radius.
         results: where they come from.
         metric: the canonical name of mAP.
@@ -96,18 +139,27 @@ class RowReader:
 
     defense: str
     attacks: tuple[str, ...]
+    targeted: tuple[str, ...]
     cells: Sequence[CellResult]
     results: Results
     metric: str
 
     def read(self) -> Row:
-        """The row, not yet judged nor ranked."""
+        """The row, not yet ranked."""
         clean = self._clean
+        unattacked = self._score(CLEAN)
+        attacked = tuple(self._score(attack) for attack in self.attacks)
+        numbers = [
+            ("clean", unattacked.expected),
+            *zip(self.attacks, (score.expected for score in attacked), strict=True),
+        ]
         return Row(
             defense=self.defense,
             seeds=self._seeds,
-            clean=self._score(CLEAN),
-            attacked=tuple(self._score(attack) for attack in self.attacks),
+            clean=unattacked,
+            attacked=attacked,
+            targeted=tuple(self._targeted(attack) for attack in self.targeted),
+            costs=tuple(self._cost(attack) for attack in (*self.attacks, *self.targeted)),
             worst_case=self._entry(self._worst_case),
             chance=clean("chance"),
             floor=clean("floor"),
@@ -118,6 +170,10 @@ class RowReader:
                 saturated=clean("saturated"),
                 zero_gradients=self._entry(self._zero_gradients),
                 tied=clean("tied"),
+            ),
+            findings=(
+                *incomplete(numbers),
+                *flagged({seed: self._flags(seed) for seed in self._seeds}),
             ),
             curves={attack: self._curves(attack) for attack in (CLEAN, *self.attacks)},
         )
@@ -149,11 +205,43 @@ class RowReader:
     def _clean(self, metric: str) -> Entry:
         return self._entry(lambda seed: self._metric(CLEAN, seed, metric))
 
-    def _score(self, attack: str) -> Score:
+    def _attacked(self, attack: str, metric: str) -> Entry:
+        return self._entry(lambda seed: self._metric(attack, seed, metric))
+
+    def _score(self, attack: str, prefix: str = "") -> Score:
         def under(ties: str) -> Entry:
-            return self._entry(lambda seed: self._metric(attack, seed, self.metric + ties))
+            return self._attacked(attack, prefix + self.metric + ties)
 
         return Score(expected=under(""), worst=under("(ties=worst)"), best=under("(ties=best)"))
+
+    def _targeted(self, attack: str) -> Targeted:
+        return Targeted(
+            reached=self._score(attack, TARGETED),
+            own=self._attacked(attack, self.metric),
+            without_target=self._attacked(attack, "queries-without-target"),
+        )
+
+    def _cost(self, attack: str) -> Cost:
+        def seconds(seed: int) -> float | Gap:
+            found = self._find(attack, seed)
+            if isinstance(found, Gap):
+                return found
+            if found.seconds is None:
+                return Gap(seed, Status.MISSING, "its time is not known")
+            return found.seconds
+
+        return Cost(
+            forwards=self._attacked(attack, "forwards"),
+            backwards=self._attacked(attack, "backwards"),
+            seconds=self._entry(seconds),
+        )
+
+    def _flags(self, seed: int) -> tuple[Flag, ...]:
+        """Of the model of that seed at this radius; of its clean cell if nobody attacked it."""
+        cells = [result.cell for result in self.cells if result.cell.seed == seed]
+        attacked = [replace(cell, attack=WORST_CASE) for cell in cells if cell.attack != CLEAN]
+        key = next(iter(attacked or cells), None)
+        return () if key is None else self.results.flags.get(key, ())
 
     def _worst_case(self, seed: int) -> float | Gap:
         for attack in self.attacks:
@@ -167,7 +255,8 @@ class RowReader:
         return float(scores.mean())
 
     def _zero_gradients(self, seed: int) -> float | Gap:
-        found = [self._metric(attack, seed, "zero-gradients") for attack in self.attacks]
+        attacks = (*self.attacks, *self.targeted)
+        found = [self._metric(attack, seed, "zero-gradients") for attack in attacks]
         values = [value for value in found if not isinstance(value, Gap)]
         gaps = [value for value in found if isinstance(value, Gap)]
         if values:
@@ -181,22 +270,3 @@ class RowReader:
             for result in found
             if not isinstance(result, Gap) and result.recall
         )
-
-
-def judged(
-    row: Row, attacks: tuple[str, ...], chance: float | None, classes: int, bits: int
-) -> Row:
-    """The row with what casts doubt on it."""
-    evidence = Evidence(
-        clean=row.clean.expected,
-        attacked=tuple(
-            (attack, score.expected) for attack, score in zip(attacks, row.attacked, strict=True)
-        ),
-        distinct_codes=row.quality.distinct_codes,
-        bit_entropy=row.quality.bit_entropy,
-        zero_gradients=row.quality.zero_gradients,
-        chance=chance,
-        classes=classes,
-        bits=bits,
-    )
-    return replace(row, findings=findings(evidence))

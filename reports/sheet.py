@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,10 +11,14 @@ from hashbench.reports.entry import Entry
 from hashbench.reports.judgement import printed
 from hashbench.reports.leaderboard import Leaderboard
 from hashbench.reports.row import Row, Score
-from hashbench.reports.wording import BELOW_CHANCE, marked, metric, one_line
+from hashbench.reports.wording import BELOW_CHANCE, FLAGGED, marked, metric, one_line
 
 NOT_RANKED = "-"
 """Stands in the place of a rank."""
+
+
+NOT_KNOWN = "-"
+"""Stands where nobody measured."""
 
 
 class Tone(StrEnum):
@@ -61,8 +66,12 @@ class Sheet:
 
 
 def sheets(board: Leaderboard) -> tuple[Sheet, ...]:
-    """The sheets of a leaderboard: the ranking, the ties beside every mAP, the codes."""
-    return (ranking(board), ties(board), codes(board))
+    """The sheets of a leaderboard, the ranking first; those without a row are left out.
+
+    The ranking, what targeted attacks reached, the ties beside every mAP, the codes, the cost.
+    """
+    found = (ranking(board), targeted(board), ties(board), codes(board), cost(board))
+    return tuple(sheet for sheet in found if sheet.rows)
 
 
 def ranking(board: Leaderboard) -> Sheet:
@@ -72,7 +81,7 @@ def ranking(board: Leaderboard) -> Sheet:
         worst = [_mean(row.worst_case, board, best=row.rank == 1)] if board.attacks else []
         rows.append(
             (
-                Field((NOT_RANKED if row.rank is None else str(row.rank),)),
+                _rank(row),
                 Field((one_line(row.defense),), Tone.NAME),
                 _mean(row.clean.expected, board),
                 *(_mean(score.expected, board) for score in row.attacked),
@@ -91,6 +100,54 @@ def ranking(board: Leaderboard) -> Sheet:
         "floor",
     )
     return Sheet(f"{metric(board)}, in percent", header, tuple(rows), names=2)
+
+
+def targeted(board: Leaderboard) -> Sheet:
+    """What the targeted attacks reached; one line per model and attack."""
+    rows = [
+        (
+            Field((one_line(row.defense),), Tone.NAME),
+            Field((one_line(attack),)),
+            _field(found.reached.expected, _percent),
+            Field(_orders(found.reached) or (NOT_KNOWN,)),
+            _field(found.own, _percent),
+            _field(found.without_target, "{:,.0f}".format, spread=False),
+        )
+        for row in board.rows
+        for attack, found in zip(board.targeted, row.targeted, strict=True)
+    ]
+    header = ("defense", "attack", "t-mAP", "ties", "mAP", "no target")
+    what = (
+        f"Targeted attacks: t-{metric(board)}, by the target's labels, in percent: the more, the "
+        "nearer to the target; ties: in their worst and best order. mAP: by the query's own "
+        "labels. No target: queries that have none"
+    )
+    return Sheet(what, header, tuple(rows), names=2)
+
+
+def cost(board: Leaderboard) -> Sheet:
+    """What every attack takes, beside what it leaves; one line per model and attack."""
+    rows = []
+    for row in board.rows:
+        left = [*(s.expected for s in row.attacked), *(t.own for t in row.targeted)]
+        names = (*board.attacks, *board.targeted)
+        for attack, value, found in zip(names, left, row.costs, strict=True):
+            rows.append(
+                (
+                    Field((one_line(row.defense),), Tone.NAME),
+                    Field((one_line(attack),)),
+                    _field(value, _percent, spread=False),
+                    _taken(found.forwards, _passes),
+                    _taken(found.backwards, _passes),
+                    _taken(found.seconds, _seconds),
+                )
+            )
+    header = ("defense", "attack", "mAP", "forward", "backward", "seconds")
+    what = (
+        "Cost: passes forward and backward per query, and seconds per query; seconds are this "
+        "machine's, under whatever load it had"
+    )
+    return Sheet(what, header, tuple(rows), names=2)
 
 
 def ties(board: Leaderboard) -> Sheet:
@@ -130,6 +187,12 @@ def codes(board: Leaderboard) -> Sheet:
     )
 
 
+def _rank(row: Row) -> Field:
+    if row.codes:
+        return Field((FLAGGED,), Tone.PROBLEM)
+    return Field((NOT_RANKED if row.rank is None else str(row.rank),))
+
+
 def _mean(entry: Entry, board: Leaderboard, *, best: bool = False) -> Field:
     below = marked(entry, board)
     field = _field(entry, _percent, mark=BELOW_CHANCE if below else "")
@@ -154,11 +217,16 @@ def _chance(row: Row, board: Leaderboard) -> Field:
 
 def _range(score: Score) -> Field:
     field = _field(score.expected, _percent, spread=False)
+    mean, *rest = field.parts
+    return Field((mean, *_orders(score), *rest), field.tone)
+
+
+def _orders(score: Score) -> tuple[str, ...]:
+    """The value in the worst and in the best order of ties; nothing where there is none."""
     worst, best = score.worst.mean, score.best.mean
     if score.expected.mean is None or worst is None or best is None:
-        return field
-    mean, *rest = field.parts
-    return Field((mean, f"[{_percent(worst)}, {_percent(best)}]", *rest), field.tone)
+        return ()
+    return (f"[{_percent(worst)}, {_percent(best)}]",)
 
 
 def _field(
@@ -178,3 +246,21 @@ def _field(
 
 def _percent(value: float) -> str:
     return f"{printed(value):.1f}"
+
+
+def _taken(entry: Entry, write: Callable[[float], str]) -> Field:
+    """Over the seeds that are known: why another has none stands beside its mAP."""
+    return Field((NOT_KNOWN if entry.mean is None else write(entry.mean),))
+
+
+def _passes(count: float) -> str:
+    """Whole where it is; a mean over queries that were left early is not."""
+    return f"{count:,.0f}" if count == round(count) else f"{count:,.1f}"
+
+
+def _seconds(value: float) -> str:
+    """Two significant digits, and never an exponent."""
+    if value == 0:
+        return "0"
+    digits = max(0, 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"

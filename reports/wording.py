@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from hashbench.reports.entry import Entry
-from hashbench.reports.judgement import Doubt, at_or_below, printed
+from hashbench.reports.judgement import at_or_below, incomplete, printed
 from hashbench.reports.leaderboard import NO_RADIUS, Leaderboard, is_control
 from hashbench.reports.row import Row
 from hashbench.runner.results import Status
 
 BELOW_CHANCE = "†"
 """Stands behind a value at or below chance."""
+
+FLAGGED = "!"
+"""Stands in the place of a rank where a flag is up."""
 
 LONGEST_REASON = 400
 """Characters of a reason that a report shows; the CSV has all of it."""
@@ -32,13 +36,6 @@ _NORMALIZERS = {
     "retrieved": "the relevant images in the list",
     "relevant": "all relevant images of the database",
     "capped": "the most relevant images that the list can hold",
-}
-# The first that applies speaks for a row: a model at chance is worse than one cell less.
-_DOUBTS = {
-    Doubt.AT_CHANCE: "at chance",
-    Doubt.COLLAPSED: "collapsed",
-    Doubt.MASKED: "masked gradients",
-    Doubt.INCOMPLETE: "incomplete",
 }
 # C0 and C1 control characters, and the marks that turn the direction of writing around.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
@@ -67,10 +64,10 @@ def title(board: Leaderboard) -> str:
     """What the table is of: data set, loss, backbone, bits and eps as written."""
     group = board.group
     parts = [group.dataset, group.loss, group.backbone, f"{group.bits} bits"]
-    if group.eps != NO_RADIUS or board.attacks:
+    if group.eps != NO_RADIUS or board.attacked:
         parts.append(f"eps {group.eps}")
     trained = str(_table(board.training, "budget").get("eps", ""))
-    if board.attacks and trained and radius(trained) != radius(group.eps):
+    if board.attacked and trained and radius(trained) != radius(group.eps):
         parts.append(f"trained at {radius(trained)}")
     return ", ".join(one_line(part) for part in parts)
 
@@ -99,7 +96,9 @@ def verdicts(board: Leaderboard) -> tuple[str, ...]:
             "No model here resists: every worst case is at or below chance, where a random order "
             "would score as much."
         )
-    if not board.attacks:
+    if not board.attacks and board.targeted:
+        found.append("Only targeted attacks were run; they rank nothing.")
+    elif not board.attacks:
         found.append("Nothing was attacked, so nothing is ranked.")
     elif not board.can_rank:
         found.append("noise is a control and the only attack, so nothing is ranked.")
@@ -110,10 +109,12 @@ def notes(board: Leaderboard) -> tuple[str, ...]:
     """What explains the table: marks, rows that are not ranked and why, and what looks odd."""
     return (
         *_marks(board),
-        *_not_ranked(board),
+        *_incomplete(board),
+        *_flags(board),
         *_few_codes(board),
         *_odd_seeds(board),
         *_weak_attacks(board),
+        *_lost_targets(board),
     )
 
 
@@ -130,11 +131,13 @@ def seeds_in_brackets(board: Leaderboard, what: str) -> str:
 
 
 def why_not_ranked(row: Row, board: Leaderboard) -> str:
-    """In a word, for where a sentence has no room; empty where the row is ranked."""
+    """In a word, for where a sentence has no room; empty where the row is ranked.
+
+    The first flag speaks for a row: a model at chance is worse than one cell less.
+    """
     if not board.can_rank or row.rank is not None:
         return ""
-    doubts = {finding.doubt for finding in row.findings}
-    return next((word for doubt, word in _DOUBTS.items() if doubt in doubts), "incomplete")
+    return next(iter(row.codes), "incomplete")
 
 
 def radius(written: str) -> str:
@@ -160,7 +163,8 @@ def _score(board: Leaderboard) -> str:
     ties = _TIES.get(card.ties, "")
     normalizer = _NORMALIZERS.get(card.normalize, "")
     worst = (
-        " Worst case: per query the lowest AP over all attacks, then the mean; it ranks the models."
+        " Worst case: per query the lowest AP over all untargeted attacks, then the mean; it ranks "
+        "the models."
         if board.can_rank
         else ""
     )
@@ -174,7 +178,7 @@ def _score(board: Leaderboard) -> str:
 def _seeds(board: Leaderboard) -> str:
     group = board.group
     threat = (
-        f", eps {one_line(group.eps)} (L-infinity, pixels from 0 to 1)" if board.attacks else ""
+        f", eps {one_line(group.eps)} (L-infinity, pixels from 0 to 1)" if board.attacked else ""
     )
     count = len(board.seeds)
     spread = f": mean ± sample standard deviation over {count} seeds" if count > 1 else ""
@@ -255,11 +259,27 @@ def _marks(board: Leaderboard) -> Iterator[str]:
         )
 
 
-def _not_ranked(board: Leaderboard) -> Iterator[str]:
+def _incomplete(board: Leaderboard) -> Iterator[str]:
     for row in board.rows:
-        if row.findings:
-            words = "; ".join(shortened(found.words).rstrip(".") for found in row.findings)
+        gaps = [finding.words for finding in row.findings if finding.code is None]
+        if gaps:
+            words = "; ".join(shortened(words).rstrip(".") for words in gaps)
             yield f"{'Not ranked: ' if board.can_rank else ''}{one_line(row.defense)}: {words}."
+
+
+def _flags(board: Leaderboard) -> Iterator[str]:
+    if any(row.codes for row in board.rows):
+        yield (
+            f"{FLAGGED} flagged: something speaks against the numbers of this row"
+            f"{', and it is not ranked' if board.can_rank else ''}."
+        )
+    for row in board.rows:
+        for finding in row.findings:
+            if finding.code is not None:
+                yield (
+                    f"{one_line(row.defense)}: {finding.code}: {shortened(finding.words)}. "
+                    f"See {finding.code.page}."
+                )
 
 
 def _odd_seeds(board: Leaderboard) -> Iterator[str]:
@@ -301,3 +321,17 @@ def _weak_attacks(board: Leaderboard) -> Iterator[str]:
 def _weaker(row: Row, place: int, noise: float) -> bool:
     entry = row.attacked[place].expected
     return entry.complete and printed(entry.mean or 0.0) > noise
+
+
+def _lost_targets(board: Leaderboard) -> Iterator[str]:
+    """Targeted attacks without a number: they cost no row its rank, and are told all the same."""
+    for row in board.rows:
+        # Where the model itself has none, that was told once.
+        known = {gap for score in (row.clean, *row.attacked) for gap in score.expected.gaps}
+        entries = [
+            (attack, replace(found.own, gaps=tuple(g for g in found.own.gaps if g not in known)))
+            for attack, found in zip(board.targeted, row.targeted, strict=True)
+        ]
+        gaps = [shortened(finding.words).rstrip(".") for finding in incomplete(entries)]
+        if gaps:
+            yield f"{one_line(row.defense)}: {'; '.join(gaps)}."

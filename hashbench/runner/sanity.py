@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.eps import Eps
-from hashbench.flags import AtEps0, Attacked, Evidence, Flag, Probed, Role, raised
+from hashbench.evidence import AtEps0, Attacked, Evidence, Probed, Role
+from hashbench.flags import Flag, raised
 from hashbench.runner.cell import CLEAN, AttackFacts, Cell
 from hashbench.runner.results import WORST_CASE, CellResult, Results
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from hashbench.data.protocol import Protocol
-from hashbench.runner.cell import CLEAN, Cell
+from hashbench.plugins import Access, Aim
+from hashbench.runner.cell import CLEAN, AttackFacts, Cell
 from hashbench.runner.results import CellResult, Results, Status
 
 TRAINING = {
@@ -19,6 +20,27 @@ TRAINING = {
     "compute": {"attack_batch": 500, "device": "cpu", "threads": 1},
 }
 LEVELS = tuple(np.linspace(0.1, 1.0, 10).tolist())
+
+
+ACCESS = {"noise": Access.NONE, "search": Access.CODES, "ranked": Access.RANKING}
+
+
+def facts_of(attack: str, aim: Aim = Aim.UNTARGETED) -> AttackFacts:
+    """An attack by its name; parameters that are whole numbers are numbers.
+
+    `noise` never asks, `search` and `ranked` see codes, `transfer` follows a surrogate, all others
+    gradients.
+    """
+    name, _, rest = attack.partition(":")
+    given = [part.partition("=") for part in rest.split(",") if part]
+    parameters = {key: int(value) if value.isdigit() else value for key, _, value in given}
+    return AttackFacts(
+        name=name,
+        aim=aim,
+        access=ACCESS.get(name, Access.GRADIENT),
+        transfers=name == "transfer",
+        parameters=parameters,
+    )
 
 
 @dataclass
@@ -80,6 +102,11 @@ class Book:
             "bit-entropy": 0.9,
             "saturated": 0.007,
             "tied": 1.0,
+            "probe-unstable": 0.0,
+            "probe-moved-at-eps-0": 0.0,
+            "probe-clean": value,
+            "probe-unbounded": self.floor + 0.01,
+            "probe-floor": self.floor,
         } | {key.replace("_", "-"): given for key, given in metrics.items()}
         return self._done(self.cell(defense, CLEAN, seed), found, [value])
 
@@ -91,8 +118,10 @@ class Book:
         seed: int = 0,
         eps: str = "24/255",
         zero_gradients: float = 0.0,
+        seconds: float | None = 0.0125,
+        **metrics: float,
     ) -> Book:
-        """An attacked cell; `scores` is the AP of each query, or one for all."""
+        """An attacked cell; `scores` is the AP of each query, or one for all; see `clean`."""
         per_query = [scores] if isinstance(scores, float) else list(scores)
         value = float(np.mean(per_query))
         name = self.protocol.metric
@@ -102,8 +131,35 @@ class Book:
             f"{name}(ties=best)": value + 0.03,
             "zero-gradients": zero_gradients,
             "saturated": 0.01,
+            "forwards": 101.0,
+            "backwards": 100.0,
+        } | {key.replace("_", "-"): given for key, given in metrics.items()}
+        cell = self.cell(defense, attack, seed, eps)
+        return self._done(cell, found, per_query, facts_of(attack), seconds)
+
+    def targeted(
+        self,
+        defense: str,
+        attack: str,
+        reached: float,
+        own: float,
+        seed: int = 0,
+        eps: str = "24/255",
+        **metrics: float,
+    ) -> Book:
+        """A cell of a targeted attack: its t-mAP, and the mAP by the query's own labels."""
+        name = f"t-{self.protocol.metric}"
+        found = {
+            name: reached,
+            f"{name}(ties=worst)": reached - 0.1,
+            f"{name}(ties=best)": reached + 0.1,
+            "queries-without-target": 3.0,
         }
-        return self._done(self.cell(defense, attack, seed, eps), found, per_query)
+        self.attacked(defense, attack, own, seed, eps, **metrics)
+        last = self.cells.pop()
+        facts = facts_of(attack, Aim.TARGETED)
+        self.cells.append(replace(last, metrics={**last.metrics, **found}, attack=facts))
+        return self
 
     def lost(
         self,
@@ -113,15 +169,36 @@ class Book:
         seed: int = 0,
         status: Status = Status.FAILED,
         eps: str = "24/255",
+        aim: Aim = Aim.UNTARGETED,
     ) -> Book:
-        self.cells.append(CellResult(self.cell(defense, attack, seed, eps), status, reason))
+        facts = None if attack == CLEAN else facts_of(attack, aim)
+        cell = self.cell(defense, attack, seed, eps)
+        self.cells.append(CellResult(cell, status, reason, attack=facts))
         return self
 
-    def _done(self, cell: Cell, metrics: Mapping[str, float], per_query: Iterable[float]) -> Book:
+    def _done(
+        self,
+        cell: Cell,
+        metrics: Mapping[str, float],
+        per_query: Iterable[float],
+        facts: AttackFacts | None = None,
+        seconds: float | None = None,
+    ) -> Book:
         scores = np.array(list(per_query), dtype=np.float64)
         height = float(scores.mean())
         precision = tuple(height * (1.15 - 0.3 * level) for level in LEVELS)
-        self.cells.append(CellResult(cell, Status.DONE, "", metrics, LEVELS, precision, scores))
+        self.cells.append(
+            CellResult(
+                cell,
+                Status.DONE,
+                metrics=metrics,
+                recall=LEVELS,
+                precision=precision,
+                per_query=scores,
+                attack=facts,
+                seconds=seconds,
+            )
+        )
         return self
 
     def results(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -128,24 +127,29 @@ def test_another_spelling_of_the_radius_is_the_same_and_a_near_one_is_not(paper:
     assert found == attacked[1:]
 
 
-def targeted(book: Any, value: float, own: float) -> None:
-    """Turn the last cell into one of an attack with a target."""
-    last = book.cells[-1]
-    metrics = {"map@5000": own, "t-map@5000": value, "t-map@5000(ties=worst)": value - 0.1}
-    metrics["t-map@5000(ties=best)"] = value + 0.1
-    book.cells[-1] = replace(last, metrics=metrics)
-
-
 def test_an_attack_with_a_target_stands_beside_t_map_alone(paper: Any) -> None:
     book = paper().clean("none", 0.7).attacked("none", "hag", 0.3, eps="8/255")
     rows = [published(), published(metric="t-map@5000")]
     assert [pair.published for pair in pairs(book.results(), rows)] == rows[:1]
-    targeted(book, value=0.8, own=0.3)
+    book = paper().clean("none", 0.7).targeted("none", "hag", 0.8, own=0.3, eps="8/255")
     (pair,) = pairs(book.results(), rows)
     assert pair.published == rows[1]
     assert (pair.percent, pair.difference) == (Decimal("80.00"), Decimal("30.00"))
     assert pair.measured.worst.mean == pytest.approx(0.7)
     assert pair.measured.best.mean == pytest.approx(0.9)
+
+
+def test_an_attack_of_both_aims_stands_beside_both_numbers(paper: Any) -> None:
+    book = paper().clean("none", 0.7).attacked("none", "mainstay", 0.2, eps="8/255")
+    book.targeted("none", "mainstay:targeted=true", 0.8, own=0.3, eps="8/255")
+    rows = [published(attack="mainstay", metric=name) for name in ("map@5000", "t-map@5000")]
+    found = {
+        pair.published.metric: (pair.attack, pair.percent) for pair in pairs(book.results(), rows)
+    }
+    assert found == {
+        "map@5000": ("mainstay", Decimal("20.00")),
+        "t-map@5000": ("mainstay:targeted=true", Decimal("80.00")),
+    }
 
 
 def test_clean_numbers_stand_in_the_table_of_every_radius_and_once(paper: Any) -> None:
@@ -308,7 +312,7 @@ def test_what_a_defense_was_granted_counts_as_its_own(
 def test_a_model_that_is_not_ranked_is_pointed_at(paper: Any) -> None:
     book = paper().clean("none", 0.534).attacked("none", "hag", 0.534, eps="8/255")
     (words,) = differs(book, published())
-    assert words == "the measured model is not ranked: the clean value is at chance"
+    assert words == "the measured model is flagged: clean-at-chance, robust-at-chance"
 
 
 def test_the_column_names_the_notes_below(paper: Any) -> None:

@@ -135,6 +135,16 @@ def test_bars_are_as_high_as_the_values(quick: Any) -> None:
 
 
 @pytest.mark.usefixtures("style")
+def test_targeted_attacks_are_in_no_picture(quick: Any, book: Any, tmp_path: Path) -> None:
+    before = write_plots(quick.results(), tmp_path / "before")
+    for defense in ("none", "atrdh", "cgat"):
+        book.targeted(defense, "tha", 0.8, own=0.02)
+    after = write_plots(book.results(), tmp_path / "after")
+    for one, other in zip(before, after, strict=True):
+        assert (one.name, one.read_bytes()) == (other.name, other.read_bytes())
+
+
+@pytest.mark.usefixtures("style")
 def test_a_failed_cell_is_a_word_in_the_picture(quick: Any) -> None:
     quick.cells = [c for c in quick.cells if (c.cell.defense, c.cell.attack) != ("cgat", "sdha")]
     quick.lost("cgat", "sdha", "the disk is full")

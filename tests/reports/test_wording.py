@@ -123,9 +123,10 @@ def test_every_row_that_is_not_ranked_says_why(rich_book: Any) -> None:
     assert (
         "Not ranked: atrdh: sdha (seed 1) failed: attack 'sdha' must return finite images." in text
     )
-    assert (
-        "Not ranked: flat: its clean value, 10.0, 10.0, 10.0 (seeds 0, 1, 2), is at chance" in text
-    )
+    assert "! flagged: something speaks against the numbers of this row, and it is not" in text
+    assert "flat: clean-at-chance: seed 0: its clean mAP, 10.0, is at chance (10.0;" in text
+    assert "; likewise seeds 1, 2. See docs/flags.md#clean-at-chance." in text
+    assert "See docs/flags.md#collapsed-codes." in text
 
 
 def test_a_table_at_chance_says_that_it_shows_no_robustness(new_book: Any) -> None:

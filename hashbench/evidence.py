@@ -1,0 +1,124 @@
+"""What sanity flags judge by: one model (one seed) at one radius, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hashbench.eps import Eps
+
+
+class Role(StrEnum):
+    """What an untargeted attack follows."""
+
+    WHITE_BOX = "white-box"  # the attacked model's gradients
+    BLACK_BOX = "black-box"  # its codes, or lists ranked by them
+    TRANSFER = "transfer"  # another model
+    BLIND = "noise"  # nothing
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What an untargeted attack left of the model.
+
+    Attributes:
+        name: canonical text.
+        role: what it follows.
+        eps: the radius.
+        value: mAP in `[0, 1]`.
+        steps: how many, where it has a parameter `steps`.
+        others: its name and every other parameter: equal for attacks that differ in steps alone.
+    """
+
+    name: str
+    role: Role
+    eps: Eps
+    value: float
+    steps: float | None = None
+    others: str = ""
+
+
+@dataclass(frozen=True)
+class AtEps0:
+    """A cell of radius 0, of an attack of either aim.
+
+    Attributes:
+        name: canonical text of the attack.
+        value: mAP in `[0, 1]`.
+        flipped: share of the queries' bits that differ from the clean codes.
+    """
+
+    name: str
+    value: float
+    flipped: float = 0.0
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Mean average precision of the probe's queries, each in `[0, 1]`.
+
+    Attributes:
+        clean: left alone.
+        unbounded: after center PGD without a bound.
+        floor: of the opposite of the center codes.
+    """
+
+    clean: float
+    unbounded: float
+    floor: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one model (one seed) at one radius is judged by; `None` is not known and raises nothing.
+
+    Attributes:
+        classes, bits: of the data and of the codes.
+        clean, chance, floor: mAP without an attack, of a random order, of the opposite of the
+            center codes.
+        distinct_codes, bit_entropy: of the database's codes.
+        saturated: share of the clean queries' outputs with `|u| = 1` in float32.
+        zero_gradients: share of queries without any gradient.
+        unstable, moved: shares of queries whose code differs when asked for again, and after an
+            attack of radius 0.
+        probed: the attack without a bound.
+        at_eps_0: every cell of radius 0.
+        attacks: the untargeted ones at this radius that are done.
+        smaller: the same at smaller radii.
+        whole: whether no white-box attack of this radius failed or is missing: compared with a
+            part of them, anything looks strong.
+        worst_case: mean over the queries of the lowest AP over all untargeted attacks.
+    """
+
+    classes: int
+    bits: int
+    clean: float | None = None
+    chance: float | None = None
+    floor: float | None = None
+    distinct_codes: float | None = None
+    bit_entropy: float | None = None
+    saturated: float | None = None
+    zero_gradients: float | None = None
+    unstable: float | None = None
+    moved: float | None = None
+    probed: Probed | None = None
+    at_eps_0: tuple[AtEps0, ...] = ()
+    attacks: tuple[Attacked, ...] = ()
+    smaller: tuple[Attacked, ...] = ()
+    whole: bool = True
+    worst_case: float | None = None
+
+    @property
+    def white_box(self) -> tuple[Attacked, ...]:
+        """The attacks that follow the model's gradients; none where one of them has no number."""
+        return of_role(self.attacks, Role.WHITE_BOX) if self.whole else ()
+
+    @property
+    def strongest(self) -> Attacked | None:
+        """The white-box attack that leaves the least."""
+        return min(self.white_box, key=lambda attack: (attack.value, attack.name), default=None)
+
+
+def of_role(attacks: tuple[Attacked, ...], role: Role) -> tuple[Attacked, ...]:
+    """Those that follow the same."""
+    return tuple(attack for attack in attacks if attack.role is role)
