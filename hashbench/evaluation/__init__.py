@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashbench.eps import Eps
+from hashbench.evaluation.annealed import AnnealedDescent, logit_scale
 from hashbench.evaluation.attacker import AttackerSetup, Sizes
 from hashbench.evaluation.checks import check_descent
 from hashbench.evaluation.goal import Goal, Known, OwnModel
@@ -18,13 +19,21 @@ from hashbench.evaluation.projected import (
 from hashbench.evaluation.randomness import QueryRandom
 from hashbench.evaluation.schedule import AlphaSchedule
 from hashbench.evaluation.sign_descent import OutputLoss, SignDescent
+from hashbench.evaluation.smooth_precision import (
+    KnownRanking,
+    SmoothPrecision,
+    smoothing_kernel,
+)
+from hashbench.evaluation.square_search import square_search
 from hashbench.evaluation.step_rules import Momentum, StepRule, StepSchedule
 from hashbench.evaluation.target import AttackedModel
 from hashbench.evaluation.threat import Threat
+from hashbench.evaluation.worst_case import WorstCase
 
 __all__ = [
     "AdamStep",
     "AlphaSchedule",
+    "AnnealedDescent",
     "AttackOutcome",
     "AttackedModel",
     "AttackerSetup",
@@ -33,6 +42,7 @@ __all__ = [
     "Eps",
     "Goal",
     "Known",
+    "KnownRanking",
     "Momentum",
     "MomentumStep",
     "OutputLoss",
@@ -41,12 +51,17 @@ __all__ = [
     "SignDescent",
     "SignStep",
     "Sizes",
+    "SmoothPrecision",
     "StepRule",
     "StepSchedule",
     "SurrogateView",
     "Threat",
+    "WorstCase",
     "check_descent",
     "descend",
     "gradient_of",
+    "logit_scale",
     "run_attack",
+    "smoothing_kernel",
+    "square_search",
 ]

@@ -38,7 +38,7 @@ def test_the_quick_suite_is_what_the_readme_says() -> None:
     assert names(suite.backbone) == ("small-cnn",)
     assert suite.bits == (32,)
     assert names(suite.defense) == ("none", "atrdh", "cgat")
-    assert names(suite.attack) == ("noise", "hag", "sdha", "pgd-hamming")
+    assert names(suite.attack) == ("noise", "hag", "sdha", "pgd-hamming", "smooth-ap", "auto")
     assert [str(eps) for eps in suite.eps] == ["24/255"]
     assert suite.seed == (0,)
     assert suite.budget.eps is None  # every defense is trained for the threat that it will meet

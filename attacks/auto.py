@@ -1,0 +1,222 @@
+"""The worst case that an attacker finds: the answer to 'how robust is it really'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from hashbench.evaluation import (
+    AnnealedDescent,
+    AttackedModel,
+    Goal,
+    KnownRanking,
+    QueryRandom,
+    SmoothPrecision,
+    Threat,
+    WorstCase,
+    logit_scale,
+    square_search,
+)
+from hashbench.plugins import Attack, attack
+from hashbench.retrieval import center_codes
+
+
+@dataclass(frozen=True)
+class Run:
+    """Descents one after the other, each from where the last one ended.
+
+    Attributes:
+        stages: descents on the smooth average precision; the first of them on the distance to a
+            wrong code instead, where the run has one.
+        target: which of the query's wrong codes, counted from the nearest; `None` for none.
+    """
+
+    stages: tuple[AnnealedDescent, ...]
+    target: int | None = None
+
+    @property
+    def passes(self) -> int:
+        """Forward passes per query: a step each, and a look at the end of each stage."""
+        return sum(stage.steps + 1 for stage in self.stages)
+
+
+def _stage(steps: int, alpha_start: float, alpha_end: float, first_step: float) -> AnnealedDescent:
+    return AnnealedDescent(steps, alpha_start, alpha_end, first_step, momentum=0.5)
+
+
+# Chosen by measurement. Outputs that stay smooth win where a query can be led far (no defense), and
+# sharp ones where few bits can be turned; a start near a wrong code finds other minima than noise.
+WIDTH: Final = 3.0
+RUNS: Final = (
+    Run((_stage(130, 0.5, 64.0, 1.0),)),
+    Run((_stage(25, 0.5, 4.0, 1.0), _stage(50, 1.0, 64.0, 0.5)), target=0),
+    Run((_stage(55, 0.5, 4.0, 1.0), _stage(25, 2.0, 64.0, 0.25))),
+)
+TARGETS: Final = 1 + max(run.target for run in RUNS if run.target is not None)
+CANDIDATES: Final = sum(run.passes for run in RUNS[1:])
+"""Of the search by squares: what the other runs would have cost."""
+SEARCH_ALPHA: Final = 2.0
+"""Of its score, which is smoother than the average precision itself, and so ties less."""
+
+
+@attack("auto")
+@dataclass(frozen=True)
+class Auto(Attack):
+    """Ensemble without parameters; each query's worst case, by what the attacker knows.
+
+    Three runs of smooth-ap's descent: sharp at the end; from where a push to the nearest wrong
+    label's center code ends; smooth for long, sharp at last. Of the clean image and the end of each
+    stage, the one with the lowest average precision against the training codes is returned. A query
+    that scores what the opposite of its center code scores is finished. One that the first run does
+    not move at all, at a model that masks its gradients, is searched at random by squares instead
+    (Square Attack; Andriushchenko et al., ECCV 2020). Center codes and scale are those of the
+    attacked model; the scale of its logits plays no part (`AnnealedDescent`). AutoAttack is the
+    model for this (Croce and Hein, ICML 2020).
+    """
+
+    def perturb(
+        self,
+        model: AttackedModel,
+        images: Tensor,
+        goal: Goal,
+        threat: Threat,
+        rng: QueryRandom,
+    ) -> Tensor:
+        """Return perturbed images; see `Attack.perturb`."""
+        search = _Search(model, images, goal, threat)
+        for run in RUNS:
+            # Drawn for all queries, whoever is finished: a draw must not depend on the others.
+            noise = rng.uniform(images.shape[1:], -threat.radius, threat.radius)
+            search.descend(run, threat.project(images + noise, images))
+        search.by_squares(rng, CANDIDATES)
+        return search.worst.images
+
+    def passes(self) -> int:
+        """All runs to their ends, and a look at the clean image."""
+        return 1 + sum(run.passes for run in RUNS)
+
+
+class _Search:
+    """What is known of a batch, and each query's worst case so far."""
+
+    def __init__(self, model: AttackedModel, images: Tensor, goal: Goal, threat: Threat) -> None:
+        self._model, self._images, self._threat = model, images, threat
+        with torch.no_grad():
+            logits = model.logits(images)
+        self._scale = logit_scale(logits)
+        self._ranking = KnownRanking(goal.labels, goal.train_codes, goal.train_labels)
+        clean, centers = _codes(logits), goal.center_codes
+        away = -torch.where(centers == 0, clean, centers)
+        self._targets = nearest_wrong_codes(
+            (logits / self._scale).nan_to_num(0.0), goal, away, TARGETS
+        )
+        self.worst = WorstCase(self._ranking, images, away)
+        everyone = torch.arange(len(images), device=images.device)
+        self.worst.consider(everyone, images, clean)
+        self._stuck = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+
+    def descend(self, run: Run, start: Tensor) -> None:
+        """Run from a point for each query of the batch that is neither finished nor stuck."""
+        rows = self.worst.unfinished()
+        rows = rows[~self._stuck[rows]]
+        point = start[rows]
+        for number, stage in enumerate(run.stages):
+            if len(rows) == 0:
+                return
+            loss: _Pull | SmoothPrecision = SmoothPrecision(self._ranking.of(rows), WIDTH)
+            if number == 0 and run.target is not None:
+                loss = _Pull(self._targets[rows, run.target])
+            found = self._descend(stage, loss, rows, point)
+            if run is RUNS[0]:
+                self._stuck[rows] = (found == point).flatten(1).all(dim=1)
+            going_on = torch.isin(rows, self.worst.unfinished())
+            rows, point = rows[going_on], found[going_on]
+
+    def by_squares(self, rng: QueryRandom, candidates: int) -> None:
+        """Search at random for the queries that no gradient moved; a forward pass a candidate."""
+        rows = self.worst.unfinished()
+        rows = rows[self._stuck[rows]]
+        if len(rows) == 0 or self._threat.radius == 0:
+            return
+        precision = SmoothPrecision(self._ranking.of(rows), WIDTH)
+        nothing = torch.full((len(self._images),), torch.inf, device=self._images.device)
+
+        def score(point: Tensor) -> Tensor:
+            with torch.no_grad():
+                logits = self._model.logits(point[rows])
+            self.worst.consider(rows, point[rows], _codes(logits))
+            found = nothing.clone()
+            found[rows] = precision(torch.tanh(SEARCH_ALPHA * (logits / self._scale[rows])))
+            return found
+
+        square_search(
+            score,
+            self._images,
+            self._threat,
+            rng,
+            clean_score=nothing,
+            candidates=candidates,
+            first_share=0.8,
+        )
+
+    def _descend(
+        self,
+        stage: AnnealedDescent,
+        loss: SmoothPrecision | _Pull,
+        rows: Tensor,
+        start: Tensor,
+    ) -> Tensor:
+        """Descend for some queries; the end is a candidate."""
+        found = stage.run(
+            loss,
+            self._model,
+            self._images[rows],
+            self._threat,
+            scale=self._scale[rows],
+            start=start,
+        )
+        self.worst.consider(rows, found, self._model.codes(found))
+        return found
+
+
+class _Pull:
+    """The mean disagreement with a code each, (B, K): minimised, it pulls there."""
+
+    def __init__(self, codes: Tensor) -> None:
+        self._codes = codes
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        return -(outputs * self._codes).mean(dim=1)
+
+
+def nearest_wrong_codes(logits: Tensor, goal: Goal, otherwise: Tensor, count: int) -> Tensor:
+    """The center codes of other labels that are cheapest to reach, (B, count, K) of +1, -1 and 0.
+
+    A label row of the training set is wrong for a query that shares no label with it. Its center
+    code costs the sum of `|z_k|` over the bits that are to be turned.
+
+    Args:
+        logits: z of the clean images, (B, K).
+        goal: the queries.
+        otherwise: (B, K), where there are fewer wrong label rows.
+        count: how many.
+    """
+    rows = goal.train_labels.unique(dim=0)
+    rows = rows[rows.any(dim=1)]
+    centers = center_codes(rows, goal.train_codes, goal.train_labels)
+    codes = torch.from_numpy(centers).to(logits)
+    codes, rows = codes[codes.any(dim=1)], rows[codes.any(dim=1)]
+    cost = (logits.abs() @ codes.abs().T - logits @ codes.T) / 2
+    cost = torch.where(goal.labels @ rows.T > 0, torch.inf, cost)
+    spare = torch.full((len(cost), count), torch.inf, device=cost.device)
+    values, order = torch.cat([cost, spare], dim=1).sort(dim=1, stable=True)
+    padded = torch.cat([codes, codes.new_zeros(count, codes.shape[1])])
+    found = padded[order[:, :count]]
+    return torch.where(values[:, :count, None].isfinite(), found, otherwise[:, None])
+
+
+def _codes(logits: Tensor) -> Tensor:
+    return torch.where(logits >= 0, 1.0, -1.0)

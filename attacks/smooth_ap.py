@@ -1,0 +1,84 @@
+"""Smooth average precision: descends on what an attacker wants, not on a code in its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hashbench.evaluation import (
+    AnnealedDescent,
+    AttackedModel,
+    Goal,
+    KnownRanking,
+    QueryRandom,
+    SmoothPrecision,
+    Threat,
+    logit_scale,
+    smoothing_kernel,
+)
+from hashbench.plugins import Attack, attack
+
+
+@attack("smooth-ap")
+@dataclass(frozen=True)
+class SmoothAP(Attack):
+    """Lower a smooth average precision of the query against the training codes.
+
+    Other attacks push towards a proxy code; this one descends on the average precision itself, in
+    FastAP's form (`SmoothPrecision`), against the codes and labels that the attacker knows. Outputs
+    are scaled and sharpened as in `AnnealedDescent`.
+
+    Attributes:
+        steps: number of updates.
+        alpha_start: scale of the tanh in the first step, where the median of `|z|` counts as 1.
+        alpha_end: scale of the tanh in the last step.
+        width: of the Gaussian over the distances, in bits.
+        first_step: size of the first step, as a share of eps.
+        momentum: share of the accumulated gradient that is kept.
+        random_start: begin at a uniform point of the ball instead of at the image.
+        scaled: divide the logits by their median size at the clean image; otherwise by 1.
+    """
+
+    steps: int = 100
+    alpha_start: float = 0.5
+    alpha_end: float = 64.0
+    width: float = 3.0
+    first_step: float = 1.0
+    momentum: float = 0.5
+    random_start: bool = True
+    scaled: bool = True
+
+    def __post_init__(self) -> None:
+        self._descent()
+        smoothing_kernel(1, self.width)
+
+    def perturb(
+        self,
+        model: AttackedModel,
+        images: Tensor,
+        goal: Goal,
+        threat: Threat,
+        rng: QueryRandom,
+    ) -> Tensor:
+        """Return perturbed images; see `Attack.perturb`."""
+        ranking = KnownRanking(goal.labels, goal.train_codes, goal.train_labels)
+        scale: Tensor | float = 1.0
+        if self.scaled:
+            with torch.no_grad():
+                scale = logit_scale(model.logits(images))
+        start = images
+        if self.random_start:
+            start = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)
+        precision = SmoothPrecision(ranking, self.width)
+        return self._descent().run(precision, model, images, threat, scale=scale, start=start)
+
+    def passes(self) -> int:
+        """The steps, and a look at the clean image for its scale."""
+        return self.steps + self.scaled
+
+    def _descent(self) -> AnnealedDescent:
+        return AnnealedDescent(
+            self.steps, self.alpha_start, self.alpha_end, self.first_step, self.momentum
+        )
