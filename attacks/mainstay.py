@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from hashbench.evaluation import AlphaSchedule, Goal, OutputLoss, SignDescent
-from hashbench.plugins import attack
+from hashbench.plugins import Aim, attack
 from hashbench.retrieval import Weighting, center_codes
 
 
 @attack(
     "mainstay",
     cite="Yuan et al., SAAT, IEEE TIFS 2023",
-    presets={"bim": {"random_start": False}},
+    presets={"bim": {"random_start": False}, "targeted": {"targeted": True}},
 )
 @dataclass(frozen=True)
 class Mainstay(SignDescent):
@@ -31,27 +31,51 @@ class Mainstay(SignDescent):
     differ by a positive factor per query, so the sign of every pixel's gradient, which is all that
     a step uses, is the same.
 
+    Targeted (preset `targeted`), m is the mainstay code of the target's labels, and
+    `-sum_k w_k (s_k + 2) s_k / sum_k w_k`, `w_k = (s_k < 0.5)`, pulls to it. That is the published
+    loss to the letter: its gradient `-2 (s_k + 1)` is 0 at `s_k = -1`, weakest where a bit is
+    farthest from its target. A query without a target has no code to go to and stays where it
+    starts.
+
     Attributes:
         steps: number of updates.
-        step_size: change of every pixel in one update, in `[0, 1]`.
+        step_size: change of every pixel in one update, in `[0, 1]`; in the first one if it decays.
         random_start: begin at a uniform point of the ball instead of at the image.
         alpha: scale of the tanh over the steps.
+        rule: what a step takes the sign of: bim (the gradient), mi, ni, si-ni, vmi or di.
+        step_schedule: how the step size changes over the steps.
+        momentum: share of the accumulated gradient that is kept (mi, ni, si-ni, vmi).
+        copies: images `x / 2^i` per step (si-ni).
+        samples: neighbours per step (vmi).
+        neighbourhood: how far the neighbours lie, in radii of the ball (vmi).
+        resize_probability: how often an image is resized (di).
+        resize_ratio: the least share of its side that an image is resized to (di).
+        targeted: pull to the target's mainstay code instead of pushing away from the query's own.
     """
 
     alpha: AlphaSchedule = AlphaSchedule.TENTHS
+    targeted: bool = False
+
+    def aim(self) -> Aim:
+        """As its parameter says."""
+        return Aim.TARGETED if self.targeted else Aim.UNTARGETED
 
     def loss(self, goal: Goal) -> OutputLoss:
-        """`mainstay_loss` to the queries' mainstay codes."""
+        """`mainstay_loss` to the mainstay codes of the queries, or of their targets."""
         codes = mainstay_codes(goal)
-        return lambda outputs: mainstay_loss(outputs, codes)
+        return lambda outputs: mainstay_loss(outputs, codes, targeted=self.targeted)
 
 
 def mainstay_codes(goal: Goal) -> Tensor:
-    """The queries' mainstay codes, float32 (B, K) of +1, -1, and 0 where undecided."""
-    codes = center_codes(
-        goal.labels, goal.train_codes, goal.train_labels, weighting=Weighting.COSINE
-    )
-    return torch.from_numpy(codes).to(goal.train_codes)
+    """The mainstay codes of the queries, float32 (B, K) of +1, -1, and 0 where undecided.
+
+    Those of the targets for a targeted attack, all 0 for a query without one.
+    """
+    aimed = goal.aim is Aim.TARGETED
+    labels = goal.target_labels if aimed else goal.labels
+    codes = center_codes(labels, goal.train_codes, goal.train_labels, weighting=Weighting.COSINE)
+    found = torch.from_numpy(codes).to(goal.train_codes)
+    return found * labels.any(dim=1, keepdim=True) if aimed else found
 
 
 def mainstay_loss(outputs: Tensor, codes: Tensor, *, targeted: bool = False) -> Tensor:

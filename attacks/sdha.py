@@ -17,13 +17,16 @@ from hashbench.evaluation import (
     check_descent,
     descend,
 )
-from hashbench.plugins import Attack, attack
+from hashbench.plugins import Aim, Attack, attack
 
 
 @attack(
     "sdha",
     cite="Lu et al., SDHA, ICMR 2021",
-    presets={"published": {"steps": 1500}},
+    presets={
+        "published": {"steps": 1500},
+        "targeted": {"targeted": True, "slope": 10.0, "nearness": -0.3},
+    },
 )
 @dataclass(frozen=True)
 class SDHA(Attack):
@@ -36,6 +39,10 @@ class SDHA(Attack):
     `published`); the loss of one query here is what SAAT computes at batch size 1. A query without
     a relevant training image runs from its own clean code.
 
+    Targeted (preset `targeted`, with SAAT's slope 10 and nearness -0.3), the relevant codes are
+    those of the target, and `S = mean_r(w_r d_r)`, `d_r = sum_k |u_k - r_k| / 2 *
+    sigmoid(-slope u_k r_k)`, is shortened. A query without a target is kept at its own clean code.
+
     Attributes:
         steps: number of updates.
         learning_rate: of Adam, in `[0, 1]` pixels.
@@ -43,6 +50,7 @@ class SDHA(Attack):
         slope: of the sigmoid.
         nearness: the exponent z.
         alpha: scale of the tanh over the steps.
+        targeted: go to what is relevant to the target instead of leaving what is relevant.
     """
 
     steps: int = 100
@@ -51,9 +59,14 @@ class SDHA(Attack):
     slope: float = 5.0
     nearness: float = 0.5
     alpha: AlphaSchedule = AlphaSchedule.TENTHS
+    targeted: bool = False
 
     def __post_init__(self) -> None:
         check_descent(self.steps, learning_rate=self.learning_rate)
+
+    def aim(self) -> Aim:
+        """As its parameter says."""
+        return Aim.TARGETED if self.targeted else Aim.UNTARGETED
 
     def perturb(
         self,
@@ -64,9 +77,12 @@ class SDHA(Attack):
         rng: QueryRandom,  # noqa: ARG002 - deterministic
     ) -> Tensor:
         """Return perturbed images; see `Attack.perturb`."""
-        relevant = (goal.labels @ goal.train_labels.T > 0).float()
+        labels = goal.target_labels if self.targeted else goal.labels
+        relevant = (labels @ goal.train_labels.T > 0).float()
         own = model.codes(images).float()
-        surrogate = Surrogate(goal.train_codes, relevant, own, self.slope, self.nearness)
+        surrogate = Surrogate(
+            goal.train_codes, relevant, own, self.slope, self.nearness, targeted=self.targeted
+        )
 
         def objective(point: Tensor, step: int) -> Tensor:
             outputs = model.outputs(point, self.alpha.at(step, self.steps))

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import Parameter
-from torch.nn import functional as F
 
 from hashbench.hashing import (
     AdversarialTraining,
@@ -20,6 +19,8 @@ from hashbench.hashing import (
     OptimizerName,
     Recipe,
     codes_of,
+    prototype_loss,
+    prototype_network,
     relevant,
 )
 from hashbench.plugins import defense
@@ -162,55 +163,14 @@ class PrototypeTraining:
         labels = self._rows[drawn.to(self._rows.device)]
         prototypes = self._network(labels)
         codes: Tensor = codes_of(prototypes.detach()).float()
-        similarity = prototypes @ train_codes.T / train_codes.shape[1]
-        loss = circle_loss(
-            similarity,
+        loss = prototype_loss(
+            prototypes,
+            train_codes,
             relevant(labels, self._labels),
             softplus=self._terms.softplus,
             square_mask=self._terms.square_mask,
         )
-        loss = (loss + (codes - prototypes).square().sum() / 1e4) / len(index)
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
         return codes
-
-
-def prototype_network(classes: int, bits: int, generator: torch.Generator) -> nn.Module:
-    """Label row (B, classes) -> prototype (B, bits) in (-1, 1); weights from `generator`."""
-    network = nn.Sequential(
-        nn.Linear(classes, 4096), nn.ReLU(), nn.Linear(4096, 512), nn.Linear(512, bits), nn.Tanh()
-    )
-    for layer in network:
-        if isinstance(layer, nn.Linear):
-            # PyTorch's own default, but from our generator instead of the process-wide one.
-            bound = layer.in_features**-0.5
-            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-    return network
-
-
-def circle_loss(
-    similarity: Tensor, positive: Tensor, *, softplus: bool, square_mask: bool
-) -> Tensor:
-    """Circle loss (Sun et al., CVPR 2020) as both ATRDH scripts code it: gamma 1, no margin.
-
-    Args:
-        similarity: (B, N) of prototypes to train codes, in [-1, 1].
-        positive: (B, N), 1 where a target label shares a class with the train item.
-        softplus: SAAT's variant, else SIGIR's.
-        square_mask: keep only the part above the diagonal.
-    """
-    kept = torch.ones_like(similarity, dtype=torch.bool)
-    if square_mask:
-        kept = kept.triu(diagonal=1)
-    near = similarity[kept & (positive > 0)]
-    far = similarity[kept & (positive == 0)]
-    pull = -(2 - near.detach()).clamp(min=0) * near
-    push = (far.detach() + 2).clamp(min=0) * far
-    if not len(near) or not len(far):
-        # One side is missing (a tiny train set): the other alone still has a gradient.
-        total = torch.logsumexp(torch.cat([pull, push]), dim=0)
-    else:
-        total = torch.logsumexp(push, dim=0) + torch.logsumexp(pull, dim=0)
-    return F.softplus(total) if softplus else total

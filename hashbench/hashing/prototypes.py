@@ -72,7 +72,9 @@ def prototype_loss(
     Args:
         prototypes: p, (B, K) in (-1, 1).
         train_codes: (N, K) of +1 and -1.
-        positive, softplus, square_mask: as for `circle_loss`.
+        positive: (B, N), 1 where a target label shares a class with the train item.
+        softplus: as for `circle_loss`.
+        square_mask: as for `circle_loss`.
     """
     similarity = prototypes @ train_codes.T / train_codes.shape[1]
     loss = circle_loss(similarity, positive, softplus=softplus, square_mask=square_mask)
@@ -81,7 +83,7 @@ def prototype_loss(
 
 
 def target_rows(labels: Tensor) -> Tensor:
-    """The distinct label rows that hold a label: what targets, and their prototypes, are drawn from.
+    """The distinct label rows that hold a label: what targets are drawn from.
 
     The published scripts take the database's rows, label-less ones too, which no target ever is.
 
@@ -91,4 +93,5 @@ def target_rows(labels: Tensor) -> Tensor:
     Returns:
         (rows, classes), sorted.
     """
-    return labels[labels.any(dim=1)].unique(dim=0)
+    rows: Tensor = labels[labels.any(dim=1)].unique(dim=0)
+    return rows

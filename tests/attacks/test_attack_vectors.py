@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,12 +17,13 @@ from hashbench.evaluation import AlphaSchedule, AttackedModel, Eps, Goal, QueryR
 from hashbench.evaluation.goal import Known
 from hashbench.hashing import HashModel
 from hashbench.hashing.encode import evaluating, frozen
-from hashbench.plugins import Attack
+from hashbench.plugins import Aim, Attack
 
 Arrays = Mapping[str, NDArray[Any]]
 Vectors = Callable[[str], Arrays]
 Build = Callable[..., Attack]
 
+DHTA = importlib.import_module("hashbench.attacks.dhta")
 HAG = importlib.import_module("hashbench.attacks.hag")
 MAINSTAY = importlib.import_module("hashbench.attacks.mainstay")
 PGD = importlib.import_module("hashbench.evaluation.sign_descent")
@@ -389,3 +391,131 @@ def test_sdha_run(
     wanted = given["sdha_saat_100_true_sign"]
     assert np.array_equal(model.codes(found).numpy(), wanted)
     assert (wanted != given["sdha_saat_100_reported_sign"]).any()
+
+
+def cases(given: Arrays) -> list[str]:
+    """Every case of the losses that is in the file, `c0` and on."""
+    return sorted(name[:-2] for name in given if re.fullmatch(r"c\d+_u", name))
+
+
+def per_query(loss: Callable[[Tensor], Tensor], given: Arrays, case: str) -> tuple[Tensor, Tensor]:
+    """The loss of each query, and the gradient of their sum."""
+    point = torch.from_numpy(given[f"{case}_u"]).requires_grad_(True)
+    losses = loss(point)
+    assert losses.shape == (len(point),)
+    (gradient,) = torch.autograd.grad(losses.sum(), point)
+    return losses.detach(), gradient
+
+
+def targeted_goal(given: Arrays, case: str) -> Goal:
+    """Every query a target class of its own, whose one training code is the query's target code."""
+    codes = torch.from_numpy(given[f"{case}_code"])
+    own = torch.eye(len(codes))
+    known = Known(0 * own, 0 * codes, codes, own, target_labels=own)
+    return Goal("targeted", known, False, True, aim=Aim.TARGETED, network=TargetCodes(codes))
+
+
+class TargetCodes(torch.nn.Module):
+    """A prototype network that gives its target code for each class."""
+
+    def __init__(self, codes: Tensor) -> None:
+        super().__init__()
+        self.codes = codes
+
+    def forward(self, labels: Tensor) -> Tensor:
+        return 0.3 * labels @ self.codes
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [("dhta", "dhta_pros"), ("dhta", "dhta_saat"), ("p2p", "dhta_saat"), ("tha", "tha_sigir")],
+)
+def test_losses_towards_a_code(
+    name: str, reference: str, vectors: Vectors, attack_named: Build
+) -> None:
+    given = vectors("attack_losses")
+    for case in cases(given):
+        goal = targeted_goal(given, case)
+        if name != "tha":
+            anchors = DHTA.anchor_codes(goal, 9, QueryRandom(range(len(goal.target_labels))))
+            goal = DHTA.AnchoredGoal(**vars(goal), anchors=anchors)
+        losses, gradient = per_query(attack_named(name).loss(goal), given, case)  # type: ignore[attr-defined]
+        # The repositories take the mean over the batch.
+        close(losses.mean(), given[f"{case}_{reference}_loss"])
+        close(gradient / len(losses), given[f"{case}_{reference}_grad"])
+
+
+def test_loss_of_dhtas_own_script(vectors: Vectors, attack_named: Build) -> None:
+    # It attacks one image at a time: the vectors hold query 0's loss.
+    given = vectors("attack_losses")
+    for case in cases(given):
+        goal = targeted_goal(given, case)
+        goal = DHTA.AnchoredGoal(**vars(goal), anchors=torch.from_numpy(given[f"{case}_code"]))
+        losses, gradient = per_query(attack_named("dhta").loss(goal), given, case)  # type: ignore[attr-defined]
+        close(losses[0], given[f"{case}_dhta_bai_row0_loss"])
+        gradient[1:] = 0
+        close(gradient, given[f"{case}_dhta_bai_row0_grad"])
+
+
+def test_anchor_codes(vectors: Vectors) -> None:
+    given = vectors("attack_losses")
+    found = [re.fullmatch(r"((?:c\d+_)?anchor_)codes(\d+)", name) for name in given]
+    names = [match for match in found if match]
+    assert names, "the vectors hold no anchors"
+    for match in names:
+        codes = torch.from_numpy(given[match[0]])
+        count = len(codes)
+        assert count == int(match[2])
+        wanted = given[f"{match[1]}out{'' if count == 9 else count}"]
+        # All images are of the target, so an anchor of as many codes is made of each.
+        labels = torch.ones(count, 1)
+        known = Known(labels[:1], 0 * codes[:1], codes, labels, target_labels=labels[:1])
+        goal = Goal("dhta", known, False, True, aim=Aim.TARGETED)
+        anchor = DHTA.anchor_codes(goal, count, QueryRandom([3]))
+        assert np.array_equal(anchor[0].numpy(), wanted)
+
+
+def test_dhta_run(
+    vectors: Vectors, attack_named: Build, vector_model: Callable[[Arrays], HashModel]
+) -> None:
+    given = vectors("attack_runs")
+    model, codes = vector_model(given), torch.from_numpy(given["code"])
+    own = torch.eye(len(codes))
+    known = Known(0 * own, 0 * codes, codes, own, target_labels=own)
+    goal = Goal("dhta", known, False, True, aim=Aim.TARGETED)
+    attack, images = attack_named("dhta", steps=100), torch.from_numpy(given["x"])
+    with evaluating(model), frozen(model):
+        threat, rng = Threat(Eps.parse("0.032")), QueryRandom(range(len(images)))
+        found = attack.perturb(AttackedModel(model), images, goal, threat, rng)
+    np.testing.assert_allclose(found.numpy(), given["dhta_saat_100_sign_alpha_x_adv"], atol=1e-6)
+    close(model(found), given["dhta_saat_100_sign_alpha_out"])
+
+
+def test_the_targeted_loss_that_sdha_descends_on(
+    vectors: Vectors, attack_named: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = vectors("attack_losses")
+    model, found = Recited(given), list[Tensor]()
+
+    def once(
+        loss: Callable[[Tensor, int], Tensor], images: Tensor, *_: object, **__: object
+    ) -> Tensor:
+        found.append(loss(torch.from_numpy(given["c0_x_hat"]), 0))
+        return images
+
+    monkeypatch.setattr(SDHA, "descend", once)
+    count = len(given["c0_u"])
+    known = Known(
+        labels=torch.zeros(count, count),
+        center_codes=torch.from_numpy(given["c0_code"]),
+        train_codes=torch.from_numpy(given["c0_train_out"]).sign(),
+        train_labels=torch.from_numpy(given["c0_sim_targeted"].T.copy()),
+        target_labels=torch.eye(count),
+    )
+    goal = Goal("sdha", known, True, True, aim=Aim.TARGETED)
+    rng, threat = QueryRandom(range(count)), Threat(Eps.parse("8/255"))
+    attack_named("sdha@targeted").perturb(model, model.images, goal, threat, rng)
+    loss = found[0].sum() / count
+    (gradient,) = torch.autograd.grad(loss, model.u)
+    close(loss, given["c0_sdha_total_targeted_loss"])
+    close(gradient, given["c0_sdha_total_targeted_grad"])

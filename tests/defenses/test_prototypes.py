@@ -1,4 +1,4 @@
-"""ATRDH's prototype network: its loss against vectors and a slow form, and its training."""
+"""The prototype network: its loss against vectors and a slow form, and ATRDH's training of it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ from hashbench.hashing import (
     BackboneNet,
     DefenseSetup,
     HashModel,
+    prototype_loss,
+    prototype_network,
     relevant,
+    target_rows,
 )
+from hashbench.hashing import circle_loss as our_circle_loss
 
 Vectors = Callable[[str], Mapping[str, NDArray[Any]]]
 Named = Callable[..., AdversarialTraining]
@@ -32,8 +36,7 @@ ATRDH = importlib.import_module("hashbench.defenses.atrdh")
 
 
 def circle_loss(similarity: Tensor, positive: Tensor, softplus: bool, square: bool) -> Tensor:
-    loss: Tensor = ATRDH.circle_loss(similarity, positive, softplus=softplus, square_mask=square)
-    return loss
+    return our_circle_loss(similarity, positive, softplus=softplus, square_mask=square)
 
 
 @pytest.mark.parametrize(("case", "softplus"), [("proto_saat", True), ("proto_sigir", False)])
@@ -107,6 +110,38 @@ def test_the_square_mask_drops_what_is_not_above_the_diagonal() -> None:
         assert torch.equal(gradient != 0, kept.bool())
 
 
+@pytest.mark.parametrize(("case", "softplus"), [("proto_saat", True), ("proto_sigir", False)])
+def test_prototype_loss_is_circle_loss_and_quantisation(
+    case: str, softplus: bool, vectors: Vectors
+) -> None:
+    arrays = {name: torch.from_numpy(value) for name, value in vectors("attack_losses").items()}
+    prototypes = arrays["proto_in"]
+    positive = relevant(arrays["proto_target_labels"], arrays["proto_train_labels"])
+    loss = prototype_loss(
+        prototypes, arrays["proto_train_codes"], positive, softplus=softplus, square_mask=True
+    )
+    wanted = arrays[f"{case}_loss"] + arrays["proto_regterm"]
+    torch.testing.assert_close(loss, wanted, rtol=1e-5, atol=0)
+
+
+def test_target_rows_are_distinct_and_hold_a_label() -> None:
+    labels = torch.tensor([[0.0, 1, 1], [0, 0, 0], [1, 0, 0], [0, 1, 1], [0, 0, 1]])
+    assert target_rows(labels).tolist() == [[0, 0, 1], [0, 1, 1], [1, 0, 0]]
+
+
+def test_weights_come_from_the_generator_or_from_the_process() -> None:
+    def weight(generator: torch.Generator | None, seed: int) -> Tensor:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            drawn: Tensor = prototype_network(4, 3, generator).state_dict()["3.weight"]
+            return drawn
+
+    own = [weight(torch.Generator().manual_seed(5), seed) for seed in (0, 1)]
+    assert torch.equal(*own)
+    assert torch.equal(weight(None, 0), weight(None, 0))
+    assert not torch.equal(weight(None, 0), weight(None, 1))
+
+
 def prototype_training(
     named: Named, setup_of: SetupOf, model: HashModel, data: tuple[NDArray[np.uint8], ...], **s: Any
 ) -> Any:
@@ -152,7 +187,7 @@ def test_a_step_descends_circle_loss_and_quantisation_and_returns_earlier_codes(
 
 
 def test_the_network_has_the_published_layers() -> None:
-    network = ATRDH.prototype_network(21, 16, torch.Generator().manual_seed(0))
+    network = prototype_network(21, 16, torch.Generator().manual_seed(0))
     kinds = [type(layer).__name__ for layer in network]
     assert kinds == ["Linear", "ReLU", "Linear", "Linear", "Tanh"]
     shapes = [tuple(layer.weight.shape) for layer in network if isinstance(layer, nn.Linear)]
