@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from hashbench.errors import UsageError
 from hashbench.evaluation import (
     AlphaSchedule,
-    AttackedModel,
     Goal,
     OutputLoss,
     QueryRandom,
     SignDescent,
-    Threat,
+    anchor_codes,
 )
 from hashbench.plugins import Aim, Knowledge, attack
 
@@ -24,17 +20,6 @@ _PRESETS: dict[str, dict[str, object]] = {
     "saat": {"steps": 2000},
     "sigir": {"steps": 10, "alpha": "constant"},
 }
-
-
-@dataclass(frozen=True)
-class AnchoredGoal(Goal):
-    """A goal with the codes that were drawn to lead to.
-
-    Attributes:
-        anchors: (B, K) of +1, -1, and 0 where a bit is left alone.
-    """
-
-    anchors: Tensor | None = None
 
 
 @attack("p2p", cite=_CITE, presets=_PRESETS, knowledge=(Knowledge.TRAINING,), aim=Aim.TARGETED)
@@ -62,23 +47,9 @@ class P2P(SignDescent):
     random_start: bool = False
     alpha: AlphaSchedule = AlphaSchedule.TENTHS
 
-    def perturb(
-        self,
-        model: AttackedModel,
-        images: Tensor,
-        goal: Goal,
-        threat: Threat,
-        rng: QueryRandom,
-    ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
-        drawn = AnchoredGoal(**vars(goal), anchors=anchor_codes(goal, self.count(), rng))
-        return super().perturb(model, images, drawn, threat, rng)
-
-    def loss(self, goal: Goal) -> OutputLoss:
+    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:
         """`-mean_k(u_k a_k)`, a the anchor code."""
-        if not isinstance(goal, AnchoredGoal) or goal.anchors is None:
-            raise UsageError("the loss of p2p and dhta needs an AnchoredGoal with anchors")
-        anchors = goal.anchors
+        anchors = anchor_codes(goal, self.count(), rng)
         return lambda outputs: -(outputs * anchors).mean(dim=1)
 
     def count(self) -> int:
@@ -131,30 +102,3 @@ class DHTA(P2P):
     def count(self) -> int:
         """How many codes an anchor is made of."""
         return self.anchors
-
-
-def anchor_codes(goal: Goal, count: int, rng: QueryRandom) -> Tensor:
-    """An anchor code for each query, (B, K).
-
-    Args:
-        goal: targets, training codes and labels.
-        count: codes per anchor, drawn without replacement; with, where the target has fewer.
-        rng: for the draws, of which a query takes equally many whatever its target.
-    """
-    targets, labels = goal.target_labels, goal.train_labels
-    lengths = targets.sum(dim=1, keepdim=True)
-    shared = targets @ labels.T
-    same = (shared == lengths) & (shared == labels.sum(dim=1)) & (lengths > 0)
-    # The images of the target in random order, before all others.
-    keys = rng.uniform((len(labels),)).masked_fill(~same, torch.inf)
-    order = keys.topk(min(count, len(labels)), dim=1, largest=False).indices
-    found = same.sum(dim=1, keepdim=True)
-    place = torch.arange(count, device=targets.device).expand(len(targets), count)
-    again = (rng.uniform((count,)) * found).long().clamp(max=found - 1).clamp(min=0)
-    drawn = order.gather(1, torch.where(found < count, again, place.clamp(max=order.shape[1] - 1)))
-    return anchor_of(goal.train_codes[drawn]) * (found > 0)
-
-
-def anchor_of(codes: Tensor) -> Tensor:
-    """`sign(sum of the codes)`, 0 where they tie: (..., n, K) -> (..., K)."""
-    return codes.sum(dim=-2).sign()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hashbench.evaluation import AlphaSchedule, Goal, OutputLoss, SignDescent
+from hashbench.evaluation import AlphaSchedule, Goal, OutputLoss, QueryRandom, SignDescent
 from hashbench.plugins import Aim, attack
 from hashbench.retrieval import Weighting, center_codes
 
@@ -60,7 +60,7 @@ class Mainstay(SignDescent):
         """As its parameter says."""
         return Aim.TARGETED if self.targeted else Aim.UNTARGETED
 
-    def loss(self, goal: Goal) -> OutputLoss:
+    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:  # noqa: ARG002
         """`mainstay_loss` to the mainstay codes of the queries, or of their targets."""
         codes = mainstay_codes(goal)
         return lambda outputs: mainstay_loss(outputs, codes, targeted=self.targeted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hashbench.evaluation import Goal, OutputLoss, SignDescent
+from hashbench.evaluation import Goal, OutputLoss, QueryRandom, SignDescent
 from hashbench.plugins import attack
 
 
@@ -37,7 +37,7 @@ class PGDHamming(SignDescent):
         resize_ratio: the least share of its side that an image is resized to (di).
     """
 
-    def loss(self, goal: Goal) -> OutputLoss:
+    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:  # noqa: ARG002
         """The mean agreement with the center code."""
         centers = goal.center_codes
         return lambda outputs: (outputs * centers).mean(dim=1)

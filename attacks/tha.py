@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hashbench.errors import UsageError
-from hashbench.evaluation import AttackerSetup, Goal, OutputLoss, SignDescent, Sizes
+from hashbench.evaluation import AttackerSetup, Goal, OutputLoss, QueryRandom, SignDescent, Sizes
 from hashbench.hashing import prototype_loss, prototype_network, relevant, target_rows
 from hashbench.plugins import Aim, Knowledge, TrainedAttack, attack
 
@@ -100,7 +100,7 @@ class THA(SignDescent, TrainedAttack):
         """None through the attacked model."""
         return 0
 
-    def loss(self, goal: Goal) -> OutputLoss:
+    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:  # noqa: ARG002
         """`-mean_k(u_k p_k)`, p the prototype code."""
         targets = goal.target_labels
         prototypes = goal.trained(targets).sign() * targets.any(dim=1, keepdim=True)

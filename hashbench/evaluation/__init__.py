@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashbench.eps import Eps
+from hashbench.evaluation.anchors import anchor_codes
 from hashbench.evaluation.annealed import AnnealedDescent, logit_scale
 from hashbench.evaluation.attacker import AttackerSetup, Sizes
 from hashbench.evaluation.checks import check_descent
@@ -10,6 +11,7 @@ from hashbench.evaluation.goal import Goal, Known, OwnModel
 from hashbench.evaluation.harness import AttackerView, AttackOutcome, SurrogateView, run_attack
 from hashbench.evaluation.projected import (
     AdamStep,
+    BatchLoss,
     Direction,
     MomentumStep,
     SignStep,
@@ -24,7 +26,7 @@ from hashbench.evaluation.smooth_precision import (
     SmoothPrecision,
     smoothing_kernel,
 )
-from hashbench.evaluation.square_search import square_search
+from hashbench.evaluation.square_search import check_search, square_search
 from hashbench.evaluation.step_rules import Momentum, StepRule, StepSchedule
 from hashbench.evaluation.target import AttackedModel
 from hashbench.evaluation.threat import Threat
@@ -38,6 +40,7 @@ __all__ = [
     "AttackedModel",
     "AttackerSetup",
     "AttackerView",
+    "BatchLoss",
     "Direction",
     "Eps",
     "Goal",
@@ -57,7 +60,9 @@ __all__ = [
     "SurrogateView",
     "Threat",
     "WorstCase",
+    "anchor_codes",
     "check_descent",
+    "check_search",
     "descend",
     "gradient_of",
     "logit_scale",

@@ -102,8 +102,13 @@ class SignDescent(Attack):
                 )
 
     @abstractmethod
-    def loss(self, goal: Goal) -> OutputLoss:
-        """What is minimised, given what the attacker knows of these queries."""
+    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:
+        """What is minimised, given what the attacker knows of these queries.
+
+        Args:
+            goal: what he knows.
+            rng: for what the loss draws once for each query, before the random start.
+        """
 
     def perturb(
         self,
@@ -114,7 +119,7 @@ class SignDescent(Attack):
         rng: QueryRandom,
     ) -> Tensor:
         """Return perturbed images; see `Attack.perturb`."""
-        loss = self.loss(goal)
+        loss = self.loss(goal, rng)
         start = images
         if self.random_start:
             start = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)

@@ -13,7 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hashbench.evaluation import AlphaSchedule, AttackedModel, Eps, Goal, QueryRandom, Threat
+from hashbench.evaluation import (
+    AlphaSchedule,
+    AttackedModel,
+    Eps,
+    Goal,
+    QueryRandom,
+    Threat,
+    anchor_codes,
+)
 from hashbench.evaluation.goal import Known
 from hashbench.hashing import HashModel
 from hashbench.hashing.encode import evaluating, frozen
@@ -23,7 +31,6 @@ Arrays = Mapping[str, NDArray[Any]]
 Vectors = Callable[[str], Arrays]
 Build = Callable[..., Attack]
 
-DHTA = importlib.import_module("hashbench.attacks.dhta")
 HAG = importlib.import_module("hashbench.attacks.hag")
 MAINSTAY = importlib.import_module("hashbench.attacks.mainstay")
 PGD = importlib.import_module("hashbench.evaluation.sign_descent")
@@ -436,10 +443,8 @@ def test_losses_towards_a_code(
     given = vectors("attack_losses")
     for case in cases(given):
         goal = targeted_goal(given, case)
-        if name != "tha":
-            anchors = DHTA.anchor_codes(goal, 9, QueryRandom(range(len(goal.target_labels))))
-            goal = DHTA.AnchoredGoal(**vars(goal), anchors=anchors)
-        losses, gradient = per_query(attack_named(name).loss(goal), given, case)  # type: ignore[attr-defined]
+        rng = QueryRandom(range(len(goal.target_labels)))
+        losses, gradient = per_query(attack_named(name).loss(goal, rng), given, case)  # type: ignore[attr-defined]
         # The repositories take the mean over the batch.
         close(losses.mean(), given[f"{case}_{reference}_loss"])
         close(gradient / len(losses), given[f"{case}_{reference}_grad"])
@@ -450,8 +455,8 @@ def test_loss_of_dhtas_own_script(vectors: Vectors, attack_named: Build) -> None
     given = vectors("attack_losses")
     for case in cases(given):
         goal = targeted_goal(given, case)
-        goal = DHTA.AnchoredGoal(**vars(goal), anchors=torch.from_numpy(given[f"{case}_code"]))
-        losses, gradient = per_query(attack_named("dhta").loss(goal), given, case)  # type: ignore[attr-defined]
+        rng = QueryRandom(range(len(goal.target_labels)))
+        losses, gradient = per_query(attack_named("dhta").loss(goal, rng), given, case)  # type: ignore[attr-defined]
         close(losses[0], given[f"{case}_dhta_bai_row0_loss"])
         gradient[1:] = 0
         close(gradient, given[f"{case}_dhta_bai_row0_grad"])
@@ -471,7 +476,7 @@ def test_anchor_codes(vectors: Vectors) -> None:
         labels = torch.ones(count, 1)
         known = Known(labels[:1], 0 * codes[:1], codes, labels, target_labels=labels[:1])
         goal = Goal("dhta", known, False, True, aim=Aim.TARGETED)
-        anchor = DHTA.anchor_codes(goal, count, QueryRandom([3]))
+        anchor = anchor_codes(goal, count, QueryRandom([3]))
         assert np.array_equal(anchor[0].numpy(), wanted)
 
 

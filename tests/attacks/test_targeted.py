@@ -6,7 +6,6 @@ differ from the target's, exactly those with a threshold below the radius can be
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from hashbench.evaluation import (
     QueryRandom,
     Sizes,
     Threat,
+    anchor_codes,
     run_attack,
 )
 from hashbench.evaluation.attacker import train_attacker
@@ -40,7 +40,6 @@ from hashbench.retrieval import center_codes, mean_average_precision
 Build = Callable[..., Attack]
 Linear = Callable[..., HashModel]
 
-DHTA = importlib.import_module("hashbench.attacks.dhta")
 
 # Enough way to cross the ball: steps times step size, or about the rate for Adam. SDHA's own weight
 # of far codes is the same for all bits of one code, so it stays.
@@ -290,7 +289,7 @@ LABELS = [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 
 
 
 def anchors(goal: Goal, count: int, seeds: range) -> Tensor:
-    found: Tensor = DHTA.anchor_codes(goal, count, QueryRandom(seeds))
+    found: Tensor = anchor_codes(goal, count, QueryRandom(seeds))
     return found
 
 
@@ -343,11 +342,6 @@ def test_ties_are_left_open_and_lonely_targets_too() -> None:
 def test_label_less_images_are_no_targets_own() -> None:
     goal = goal_of([[0, 0, 0]], LABELS, powers(8, 8))
     assert not anchors(goal, 1, range(1)).any()
-
-
-def test_the_loss_of_dhta_without_anchors_says_so(attack_named: Build) -> None:
-    with pytest.raises(UsageError, match="anchors"):
-        attack_named("dhta").loss(goal_of([[1, 0, 0]], LABELS, powers(8, 8)))  # type: ignore[attr-defined]
 
 
 # --- attacks that are trained ----------------------------------------------------------------

@@ -1,0 +1,60 @@
+"""Transfer: the center attack on a model of the attacker's own; the attacked one is never asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from hashbench.evaluation import (
+    AttackedModel,
+    Goal,
+    OutputLoss,
+    QueryRandom,
+    SignDescent,
+    StepRule,
+    Threat,
+)
+from hashbench.plugins import Access, Surrogate, attack
+
+
+@attack("transfer", cite="Xie et al., DI-FGSM, CVPR 2019", access=Access.NONE)
+@dataclass(frozen=True)
+class Transfer(SignDescent):
+    """Push a surrogate's code away from the surrogate's center code, and hand the image over.
+
+    The surrogate is undefended and trained on the same training set from another seed; nothing of
+    the attacked model is used, neither its gradients nor its codes. What is minimised is
+    `mean_k(u_k * c_k)`, as in `pgd-hamming`, with the surrogate's u and c.
+
+    Rule `di` is the default because of all rules with one gradient a step it transfers best here.
+
+    Attributes:
+        backbone: of the surrogate; the attacked model's where there is none.
+        hashing_loss: of the surrogate, likewise.
+    """
+
+    rule: StepRule = StepRule.DI
+    backbone: str | None = None
+    hashing_loss: str | None = None
+
+    def surrogate(self) -> Surrogate:
+        """The attacker's own model."""
+        return Surrogate(self.backbone, self.hashing_loss)
+
+    def perturb(
+        self,
+        model: AttackedModel,  # noqa: ARG002 - never asked
+        images: Tensor,
+        goal: Goal,
+        threat: Threat,
+        rng: QueryRandom,
+    ) -> Tensor:
+        """Return perturbed images; see `Attack.perturb`."""
+        own = goal.surrogate
+        return super().perturb(own.model, images, own.goal, threat, rng)
+
+    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:  # noqa: ARG002
+        """The mean agreement with the center code."""
+        centers = goal.center_codes
+        return lambda outputs: (outputs * centers).mean(dim=1)

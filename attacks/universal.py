@@ -1,0 +1,117 @@
+"""Universal: one perturbation for all queries, learnt from the training images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from hashbench.errors import UsageError
+from hashbench.evaluation import (
+    AttackedModel,
+    AttackerSetup,
+    Goal,
+    QueryRandom,
+    Sizes,
+    StepSchedule,
+    Threat,
+    check_descent,
+)
+from hashbench.plugins import Knowledge, TrainedAttack, attack
+from hashbench.retrieval import center_codes
+
+
+class Perturbation(nn.Module):
+    """One perturbation, (C, H, W), added to every image."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        """Start from 0."""
+        super().__init__()
+        self.delta = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) in `[0, 1]` with the perturbation, cut to that range."""
+        return (images + self.delta).clamp(0, 1)
+
+
+@attack(
+    "universal",
+    cite="Moosavi-Dezfooli et al., CVPR 2017; Li et al., ICCV 2019; Shafahi et al., AAAI 2020",
+    knowledge=(Knowledge.TRAINING,),
+)
+@dataclass(frozen=True)
+class Universal(TrainedAttack):
+    """Add the same perturbation to every query; nothing is computed when a query comes.
+
+    Found as Shafahi et al. do: `delta <- clip(delta - size * sign(g), +-eps)` over mini-batches of
+    training images, g the gradient of `sum_i mean_k(u_k(x_i + delta) c_ik)`, c the training images'
+    center codes. (Moosavi-Dezfooli et al. found such perturbations, adding up each image's own;
+    Li et al. brought them to retrieval, for features that are no codes.)
+
+    Attributes:
+        epochs: passes over the training images.
+        batch: images per step.
+        first_step: size of the first step, as a share of eps.
+        step_schedule: how the steps' size changes.
+    """
+
+    epochs: int = 10
+    batch: int = 100
+    first_step: float = 0.1
+    step_schedule: StepSchedule = StepSchedule.COSINE
+
+    def __post_init__(self) -> None:
+        check_descent(self.epochs, first_step=self.first_step)
+        if self.batch < 1:
+            raise UsageError(f"batch must be 1 or more, found {self.batch}")
+
+    def network(self, sizes: Sizes) -> Perturbation:
+        """The perturbation, 0 before the training."""
+        return Perturbation(sizes.shape)
+
+    def train(self, network: nn.Module, setup: AttackerSetup) -> None:
+        """Descend on the training images' agreement with their center codes."""
+        delta = perturbation_of(network).delta
+        count, radius = len(setup.train), setup.threat.radius
+        centers = center_codes(setup.train.labels, setup.codes, setup.train.labels)
+        towards = torch.from_numpy(centers).to(delta)
+        batches = -(-count // self.batch)
+        sizes = iter(
+            self.step_schedule.sizes(self.first_step * radius, max(1, self.epochs * batches))
+        )
+        for epoch in range(self.epochs):
+            order = torch.randperm(count, generator=setup.generator)
+            for index in order.split(self.batch):
+                outputs = setup.model.outputs(network(setup.images(index)))
+                agreement = (outputs * towards[index.to(delta.device)]).mean(dim=1).sum()
+                (gradient,) = torch.autograd.grad(agreement, delta)
+                with torch.no_grad():
+                    delta.sub_(next(sizes) * gradient.sign()).clamp_(-radius, radius)
+            setup.progress(epoch + 1, self.epochs)
+
+    def perturb(
+        self,
+        model: AttackedModel,  # noqa: ARG002 - asked in the training alone
+        images: Tensor,
+        goal: Goal,
+        threat: Threat,
+        rng: QueryRandom,  # noqa: ARG002 - deterministic
+    ) -> Tensor:
+        """Return perturbed images; see `Attack.perturb`."""
+        return threat.project(perturbation_of(goal.trained)(images), images)
+
+    def passes(self) -> int:
+        """None: the perturbation is there already."""
+        return 0
+
+    def training_passes(self, images: int) -> int:
+        """An epoch each."""
+        return self.epochs * images
+
+
+def perturbation_of(network: nn.Module) -> Perturbation:
+    """The network as what it is."""
+    if not isinstance(network, Perturbation):
+        raise UsageError(f"expected a Perturbation, found {type(network).__name__}")
+    return network
