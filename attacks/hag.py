@@ -105,6 +105,10 @@ class HAG(Attack):
             update=MomentumStep(self.learning_rate, self.momentum),
         )
 
+    def passes(self) -> int:
+        """The steps, and a look at the clean image."""
+        return self.steps + 1
+
     def _outputs(self, model: AttackedModel, images: Tensor, alpha: float = 1.0) -> Tensor:
         outputs = model.outputs(images, alpha)
         return torch.tanh(outputs) if self.second_tanh else outputs

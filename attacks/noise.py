@@ -26,7 +26,8 @@ class Noise(Attack):
     ) -> Tensor:
         """Return `images` plus or minus the radius, each sign with probability one half."""
         coin = rng.uniform(images.shape[1:])
-        return images + threat.radius * torch.where(coin < 0.5, -1.0, 1.0)
+        ends = images + threat.radius * torch.where(coin < 0.5, -1.0, 1.0)
+        return threat.project(ends, images)
 
     def passes(self) -> int:
         """It takes no gradient."""

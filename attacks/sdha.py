@@ -93,6 +93,10 @@ class SDHA(Attack):
             objective, images, threat, steps=self.steps, update=AdamStep(self.learning_rate)
         )
 
+    def passes(self) -> int:
+        """The steps, and a look at the clean image."""
+        return self.steps + 1
+
 
 class Surrogate:
     """The surrogate of a batch: how far its outputs are from their relevant training codes.

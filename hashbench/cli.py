@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from hashbench.check_commands import check, new
 from hashbench.data_commands import app as data_app
 from hashbench.errors import ModelError, StoreError, UsageError
 from hashbench.model_commands import app as model_app
@@ -298,6 +299,10 @@ def show(
 
     _use(plugin)
     print_plugin(Console(), name)
+
+
+app.command()(check)
+app.command()(new)
 
 
 @app.callback(invoke_without_command=True)

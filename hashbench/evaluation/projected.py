@@ -121,10 +121,12 @@ def descend(
         start: where to begin, any tensor like `images`; the clean images by default.
 
     Returns:
-        The point after the last update: like `images`, in the ball and the box, detached.
+        The point after the last update: like `images`, in the ball and the box, detached. A pixel
+        that an update makes NaN, at a model that gives NaN, stays where it was.
     """
     low, high = threat.bounds(images)
     point = torch.clamp(images if start is None else start, low, high).detach()
     for step in range(steps):
-        point = torch.clamp(update(point, direction(loss, point, step)), low, high)
+        moved = torch.clamp(update(point, direction(loss, point, step)), low, high)
+        point = torch.where(moved.isnan(), point, moved)
     return point

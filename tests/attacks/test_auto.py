@@ -213,7 +213,7 @@ def test_passes_stay_within_bounds_whenever_the_gradient_fails(
 ) -> None:
     scene = linear(8)
     scene.model.__class__ = Fading
-    scene.model.left = passes
+    scene.model.left = passes  # type: ignore[assignment]
     outcome, _ = scene.run(batch=8)
     assert max(outcome.forwards, outcome.backwards) <= AUTO.Auto().passes() * 8
 

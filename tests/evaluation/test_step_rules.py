@@ -52,7 +52,7 @@ class Waves(SignDescent):
 
     scale: float = 1.0
 
-    def loss(self, goal: Goal) -> OutputLoss:
+    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:  # noqa: ARG002
         frequency, phase = goal.known.center_codes, goal.known.labels
         return lambda pixels: self.scale * torch.cos(frequency * pixels + phase).sum(dim=1)
 

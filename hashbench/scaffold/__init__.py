@@ -1,0 +1,76 @@
+"""Writes a plugin package that works as it is: what `hashbench new` does. Needs no torch."""
+
+from __future__ import annotations
+
+import keyword
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from hashbench.errors import UsageError
+from hashbench.plugins.base import NAME
+from hashbench.plugins.kinds import Kind
+
+LONGEST = 40
+"""Letters of a name: more do not fit a table."""
+
+
+def write_package(kind: Kind, name: str, folder: Path) -> tuple[Path, ...]:
+    """Write a package with one plugin, its test, and a README.
+
+    Args:
+        kind: attack, defense or loss.
+        name: the plugin's.
+        folder: a new one.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        UsageError: the name cannot be one, or there is such a folder.
+    """
+    if not NAME.fullmatch(name) or len(name) > LONGEST:
+        raise UsageError(
+            f"{kind} name '{name}': use small letters, digits and single hyphens, as in my-{kind}, "
+            f"at most {LONGEST}"
+        )
+    if folder.exists():
+        raise UsageError(f"{folder}: there is a file or folder of that name already")
+    contents = rendered(kind, name)
+    written = []
+    for place, text in contents.items():
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+    return tuple(written)
+
+
+def rendered(kind: Kind, name: str) -> dict[str, str]:
+    """The package's files: text by relative path."""
+    package = "hashbench_" + name.replace("-", "_")
+    words = {
+        "kind": kind.value,
+        "group": kind.group,
+        "name": name,
+        "package": package,
+        "class_name": class_name(name),
+    }
+    places = {
+        "pyproject.toml": "pyproject.toml.txt",
+        "README.md": "README.md.txt",
+        f"src/{package}/__init__.py": "init.py.txt",
+        f"src/{package}/{kind}.py": f"{kind}.py.txt",
+        f"tests/test_{kind}.py": "test.py.txt",
+    }
+    templates = files(__name__) / "templates"
+    return {
+        place: Template((templates / source).read_text(encoding="utf-8")).substitute(words)
+        for place, source in places.items()
+    }
+
+
+def class_name(name: str) -> str:
+    """`one-step` -> `OneStep`; always a name that Python allows."""
+    found = "".join(part.capitalize() for part in name.split("-"))
+    return f"Plugin{found}" if found[0].isdigit() or keyword.iskeyword(found) else found
