@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,10 +11,11 @@ from torch import Tensor, nn
 
 from hashbench.data.images import ImageSet
 from hashbench.errors import PluginError
-from hashbench.evaluation.target import AttackedModel
+from hashbench.evaluation.target import AttackedModel, OutOfPassesError
 from hashbench.evaluation.threat import Threat
 from hashbench.hashing.encode import as_images, device_of, evaluating, frozen
 from hashbench.hashing.model import HashModel
+from hashbench.plugins.card import Access
 from hashbench.plugins.contracts import TrainedAttack
 
 
@@ -66,6 +68,8 @@ def train_attacker(
     codes: Tensor,
     threat: Threat,
     generator: torch.Generator,
+    *,
+    limit: float = math.inf,
     progress: Callable[[int, int], None],
 ) -> nn.Module:
     """Build and train an attack's network against a model.
@@ -77,15 +81,16 @@ def train_attacker(
         codes: their codes under the model, (N, K) of +1 and -1.
         threat: the ball.
         generator: for every draw of the training.
+        limit: forward passes per training image.
         progress: told how far it is.
 
     Raises:
-        PluginError: a weight of the network is not finite in the end.
+        PluginError: a weight of the network is not finite in the end, or the limit is used up.
     """
     device = device_of(model)
     network = attack.network(sizes_of(train, model.bits)).to(device).train()
     setup = AttackerSetup(
-        model=AttackedModel(model, attack.card.name),
+        model=AttackedModel(model, attack.card.name, attack.card.access or Access.GRADIENT),
         train=train,
         labels=torch.from_numpy(train.labels).float().to(device),
         codes=codes.float().to(device),
@@ -93,8 +98,15 @@ def train_attacker(
         generator=generator,
         progress=progress,
     )
-    with evaluating(model), frozen(model):
-        attack.train(network, setup)
+    setup.model.allow(limit * len(train) * model.draws)
+    try:
+        with evaluating(model), frozen(model):
+            attack.train(network, setup)
+    except OutOfPassesError:
+        raise PluginError(
+            f"attack '{attack.card.name}' must be trained within {limit:,} passes per training "
+            "image, but asked for more; [limits] passes of a suite sets how many"
+        ) from None
     for name, value in network.state_dict().items():
         if not bool(torch.isfinite(value).all()):
             raise PluginError(

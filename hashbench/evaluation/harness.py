@@ -121,7 +121,8 @@ def run_attack(
         threat: the ball.
         seeds: one per query.
         batch: queries per call of the attack; halved where memory runs out.
-        limit: forward passes per query, through the model and a surrogate each.
+        limit: forward passes per query, through the model and a surrogate each; so many times as
+            many at a model that draws.
         progress: told after every batch.
 
     Raises:
@@ -153,7 +154,7 @@ def run_attack(
             try:
                 images = as_images(pixels[part], device)
                 for one, _, _ in counted:
-                    one.allow(limit * len(images))
+                    one.allow(limit * len(images) * model.draws)
                 goal = _goal(attack, view, part, device, own)
                 perturbed = _perturb(attack, target, images, goal, threat, list(seeds[part]))
                 silent += _zero_gradients(model, images, goal.known.center_codes)

@@ -17,6 +17,9 @@ from hashbench.errors import UsageError
 from hashbench.retrieval import Normalize, Tally, Ties
 from hashbench.retrieval.tally import average_precision_of
 
+_ROUNDING = 1e-12
+"""Of a gradient in double precision, whose terms are of the order of 1."""
+
 _LEAST_MASS = 1e-6
 """Of an item: below it a bin is empty, and a ratio of two such tails says nothing."""
 
@@ -109,7 +112,7 @@ class SmoothPrecision:
         self._codes, self._counts = ranking.codes.double(), ranking.counts.double()
         self._offset = (ranking.bits + 1) * ranking.relevant
         self._found = (ranking.relevant.double() @ self._counts).clamp(min=1).unsqueeze(1)
-        self._weighted = ranking.counts.unsqueeze(1) * ranking.codes
+        self._weighted = self._counts.unsqueeze(1) * self._codes
 
     def __call__(self, outputs: Tensor) -> Tensor:
         """The value of each query, (B,) in `[0, 1]`.
@@ -136,9 +139,10 @@ class SmoothPrecision:
         histogram.scatter_add_(1, index + 1, above_share)
         value, slopes = self._of_histogram(histogram)
         # An item that moves towards the next bin takes its weight from one to the other.
-        rise = slopes.diff(dim=1).to(outputs.dtype)
-        gradient = rise.gather(1, index) @ self._weighted / -2
-        return value.to(outputs.dtype), gradient
+        gradient = slopes.diff(dim=1).gather(1, index) @ self._weighted / -2
+        # What cancels to 0 leaves a rounding error, of which a sign step would make a full one.
+        gradient[gradient.abs() < _ROUNDING] = 0.0
+        return value.to(outputs.dtype), gradient.to(outputs.dtype)
 
     def _of_histogram(self, histogram: Tensor) -> tuple[Tensor, Tensor]:
         """The value, and its derivative by every bin of the two histograms, others then relevant.

@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Surrogate:
-    """A model of the attacker's own: undefended, trained by the runner as the cell's base model is.
+    """A model of the attacker's own: undefended, trained by the runner as base models are.
 
-    It is another model than the attacked one: its weights and batches come from another seed.
+    It is another model than the attacked one: its weights and batches come from another seed. Where
+    the attacked model was given, or its base model, the suite's `[training]` holds for it alone.
 
     Attributes:
         backbone, loss: specifications, such as `resnet18` or `small-cnn:width=8`; `None` takes the

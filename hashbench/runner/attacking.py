@@ -14,7 +14,6 @@ from hashbench.data.images import RetrievalData
 from hashbench.data.targets import draw_targets
 from hashbench.evaluation.attacker import train_attacker
 from hashbench.evaluation.harness import AttackerView, SurrogateView, run_attack
-from hashbench.evaluation.probe import probe
 from hashbench.evaluation.threat import Threat
 from hashbench.hashing.checkpoint import WEIGHTS, weight_bytes
 from hashbench.plugins.card import Access, Aim
@@ -28,6 +27,7 @@ from hashbench.runner.loading import (
     npz,
     read_npz,
 )
+from hashbench.runner.probe import probe
 from hashbench.runner.scoring import score_probe
 from hashbench.runner.steps import AdversarialCodes, Probe, TrainedAttacker
 from hashbench.runner.store import Store
@@ -52,7 +52,8 @@ def trained_attacker(
             torch.from_numpy(read_npz(store, step.codes, CODES)["train"]),
             Threat(step.eps),
             torch.Generator().manual_seed(cell_seed(setting, "attacker", name)),
-            progress,
+            limit=step.limit,
+            progress=progress,
         )
     return {WEIGHTS: weight_bytes(network)}
 
@@ -91,7 +92,6 @@ def probe_answers(step: Probe, store: Store) -> Mapping[str, bytes]:
     outcome = probe(
         load_model(step.codes.model, store),
         data.query.images,
-        clean["query"],
         center_codes(data.query.labels, clean["train"], data.train.labels),
     )
     metrics = score_probe(outcome, clean, data, setting.source.protocol)
@@ -108,7 +108,7 @@ def _view(step: AdversarialCodes, data: RetrievalData, store: Store) -> Attacker
     shown: dict[str, Any] = {}
     if step.attack.aim() is Aim.TARGETED:
         shown["target_labels"] = targets_of(data)
-    if step.attack.card.access is Access.RANKING:
+    if step.attack.card.access is not Access.NONE:
         shown["database_codes"] = clean["database"]
     if step.surrogate is not None:
         own = read_npz(store, step.surrogate, CODES)["train"]

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from types import NoneType
 from typing import Any
 
 from hashbench import plugins
@@ -16,8 +17,16 @@ from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.checkpoint import load_checkpoint, read_card
 from hashbench.hashing.recipe import Budget, OptimizerName, Recipe
-from hashbench.plugins.card import Access
-from hashbench.plugins.contracts import Attack, Backbone, Dataset, Defense, Loss, TrainedDefense
+from hashbench.plugins.card import Access, Aim
+from hashbench.plugins.contracts import (
+    Attack,
+    Backbone,
+    Dataset,
+    Defense,
+    Loss,
+    Surrogate,
+    TrainedDefense,
+)
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical, coerce, resolved
 from hashbench.runner.cell import CLEAN, AttackFacts, Cell
@@ -119,7 +128,9 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
     backbones = [resolve(Kind.BACKBONE, Backbone, spec) for spec in suite.backbone]
     defenses = [resolve(Kind.DEFENSE, Defense, spec) for spec in suite.defense]
     # 'none' asks for the clean cells, which every model gets anyway.
-    attacks = [resolve(Kind.ATTACK, Attack, spec) for spec in suite.attack if str(spec) != CLEAN]
+    attacks = [
+        _asked(resolve(Kind.ATTACK, Attack, spec)) for spec in suite.attack if str(spec) != CLEAN
+    ]
     cells: dict[Cell, Scores] = {}
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, dict[str, Any]] = {}
@@ -177,6 +188,23 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
     )
 
 
+def _asked(attack: Attack) -> Attack:
+    """The attack, once it has said what a plan has to know of it.
+
+    Raises:
+        UsageError: one of its answers raises, or is not of the type that it should be.
+    """
+    for method, kinds in (("aim", Aim), ("surrogate", (Surrogate, NoneType)), ("reads", tuple)):
+        where = f"attack '{attack.card.name}': its method {method}()"
+        try:
+            answer = getattr(attack, method)()
+        except Exception as error:  # a plugin may raise anything
+            raise UsageError(f"{where} raises {type(error).__name__}: {error}") from error
+        if not isinstance(answer, kinds):
+            raise UsageError(f"{where} returns {answer!r}, which is of the wrong type")
+    return attack
+
+
 def _attack_version(scores: Scores) -> str:
     """A hash of the attack's parameters, version and source; empty for clean queries."""
     step = scores.adversarial
@@ -192,7 +220,8 @@ def _facts(scores: Scores) -> dict[str, Any]:
         name=step.attack.card.name,
         aim=step.attack.aim(),
         access=step.attack.card.access or Access.GRADIENT,
-        transfers=step.surrogate is not None,
+        # With gradients of the attacked model as well it is a white-box attack.
+        transfers=step.surrogate is not None and step.attack.card.access is not Access.GRADIENT,
         parameters=resolved(step.attack),
     )
     return asdict(facts)
@@ -226,7 +255,9 @@ def _scores_of(
 
 
 def _surrogate(attack: Attack, setting: Setting, recipe: Recipe, suite: Suite) -> ModelCodes | None:
-    """The codes of the attacker's own model: undefended, trained alike, from another seed."""
+    """The codes of the attacker's own model: undefended, of another seed, trained as `[training]`
+    of the suite says, also where the attacked model was given.
+    """  # noqa: D205
     wanted = attack.surrogate()
     if wanted is None:
         return None

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from hashbench.data.images import RetrievalData
 from hashbench.data.protocol import Protocol
-from hashbench.evaluation.probe import ProbeOutcome
 from hashbench.retrieval import (
     Scorer,
     Shard,
@@ -23,6 +22,7 @@ from hashbench.retrieval import (
     degenerate_queries,
     mean_average_precision,
 )
+from hashbench.runner.probe import ProbeOutcome
 
 Codes = Mapping[str, NDArray[Any]]
 """The arrays of a codes artifact by name."""

@@ -278,11 +278,18 @@ class ModelCodes(Step):
 
 @dataclass(frozen=True)
 class TrainedAttacker(Step):
-    """Train the network of an attack against one model."""
+    """Train the network of an attack against one model.
+
+    Attributes:
+        codes: of the attacked model.
+        attack, eps: the attack and its radius.
+        limit: forward passes per training image at which it is stopped; no part of the key.
+    """
 
     codes: ModelCodes
     attack: TrainedAttack
     eps: Eps
+    limit: float = math.inf
     kind = "attacker"
 
     @property
@@ -332,7 +339,7 @@ class AdversarialCodes(Step):
         """The training of the attack's network, where it has one."""
         if not isinstance(self.attack, TrainedAttack):
             return None
-        return TrainedAttacker(self.codes, self.attack, self.eps)
+        return TrainedAttacker(self.codes, self.attack, self.eps, self.limit)
 
     @property
     def upstream(self) -> tuple[Step, ...]:
@@ -380,7 +387,8 @@ class Probe(Step):
 
     def described(self) -> dict[str, Any]:
         """The code of the experiments."""
-        return {"code": _code(*_ATTACK_ROOMS, files=_ATTACK_FILES[:1])}
+        files = ("runner/attacking.py", "runner/probe.py", "runner/scoring.py")
+        return {"code": _code(*_ATTACK_ROOMS, files=files)}
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class Scene:
                 torch.from_numpy(self.codes),
                 Threat(Eps.parse(eps)),
                 torch.Generator().manual_seed(seed),
-                lambda *at: self.progress.append(at),
+                progress=lambda *at: self.progress.append(at),
             )
 
     def run(

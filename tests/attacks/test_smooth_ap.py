@@ -398,3 +398,15 @@ def _goal(view: AttackerView) -> Goal:
 
 def _float(values: Any) -> Tensor:
     return torch.from_numpy(np.asarray(values)).float()
+
+
+def test_a_gradient_that_cancels_is_exactly_0_whatever_the_batch() -> None:
+    """Where all known images are relevant nothing can lower the average precision."""
+    rng = torch.Generator().manual_seed(0)
+    codes = torch.where(torch.rand(40, 6, generator=rng) < 0.5, -1.0, 1.0)
+    labels, queries = torch.ones(40, 1), torch.ones(4, 1)
+    outputs = 2 * torch.rand(4, 6, generator=rng) - 1
+    for part in (slice(0, 4), slice(1, 2)):
+        ranking = KnownRanking(queries[part], codes, labels)
+        _, gradient = SmoothPrecision(ranking, 3.0).value_and_gradient(outputs[part])
+        assert not gradient.any()

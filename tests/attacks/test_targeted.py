@@ -380,7 +380,7 @@ class Trained:
                 torch.from_numpy(self.codes),
                 Threat(Eps.parse(eps)),
                 torch.Generator().manual_seed(seed),
-                lambda *_: None,
+                progress=lambda *_: None,
             )
 
     def run(self, attack: Attack, eps: str, network: nn.Module | None) -> AttackOutcome:

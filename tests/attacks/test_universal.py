@@ -46,7 +46,7 @@ def trained(
         torch.from_numpy(encode(model, train.images).codes),
         Threat(Eps.parse(eps)),
         torch.Generator().manual_seed(seed),
-        lambda done, total: told.append((done, total)),
+        progress=lambda done, total: told.append((done, total)),
     )
     return network, told
 

@@ -279,7 +279,7 @@ def test_a_trained_attack_learns_from_the_frozen_model(
         codes,
         Threat(Eps.parse("8/255")),
         torch.Generator().manual_seed(0),
-        lambda *done: told.append(done),
+        progress=lambda *done: told.append(done),
     )
     assert model.training
     assert told == [(1, 1)]
@@ -302,7 +302,7 @@ def test_a_network_of_nan_is_refused(model: HashModel, pixels: NDArray[np.uint8]
             torch.ones(len(pixels), model.bits),
             Threat(Eps.parse("8/255")),
             torch.Generator(),
-            lambda *_: None,
+            progress=lambda *_: None,
         )
 
 

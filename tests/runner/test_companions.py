@@ -175,3 +175,65 @@ def test_the_probe_stands_beside_the_clean_metrics(tiny_suite: TinySuite, tmp_pa
     assert metrics["probe-clean"] == metrics["map"]  # fewer queries than the probe would take
     assert metrics["probe-floor"] == metrics["floor"]
     assert metrics["probe-unbounded"] < metrics["map"]
+
+
+BROKEN = """
+from dataclasses import dataclass
+from hashbench.plugins import Attack, attack
+
+@attack("broken")
+@dataclass(frozen=True)
+class Broken(Attack):
+    def {method}(self):
+        {body}
+    def perturb(self, model, images, goal, threat, rng):
+        return images
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "sentence"),
+    [
+        ("aim", "raise KeyError('no')", r"its method aim\(\) raises KeyError: 'no'"),
+        ("aim", "return 'targeted'", r"its method aim\(\) returns 'targeted'"),
+        ("surrogate", "1 / 0", r"its method surrogate\(\) raises ZeroDivisionError"),
+        ("surrogate", "return 'small-cnn'", r"its method surrogate\(\) returns 'small-cnn'"),
+        ("reads", "return None", r"its method reads\(\) returns None"),
+    ],
+)
+def test_an_attack_that_cannot_be_asked_is_refused_in_a_sentence(
+    method: str, body: str, sentence: str, tiny_suite: TinySuite, tmp_path: Path
+) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text(BROKEN.format(method=method, body=body))
+    with pytest.raises(UsageError, match=f"attack 'broken': {sentence}"):
+        make_plan(tiny_suite(plugin=[path], attack=["broken", "noise"]))
+
+
+def test_an_attack_by_gradients_with_a_surrogate_is_white_box(
+    tiny_suite: TinySuite, tmp_path: Path
+) -> None:
+    path = tmp_path / "ensemble.py"
+    path.write_text(
+        BROKEN.format(method="surrogate", body="return Surrogate()").replace(
+            "import Attack, attack", "import Attack, Surrogate, attack"
+        )
+    )
+    hashbench.run(tiny_suite(plugin=[path], attack=["broken"]), out=tmp_path / "results")
+    facts = of(load_results(tmp_path / "results"), "broken").attack
+    assert facts is not None
+    assert facts.white_box
+
+
+def test_a_training_that_never_ends_fails_its_cell(tiny_suite: TinySuite, tmp_path: Path) -> None:
+    path = tmp_path / "endless.py"
+    first = "delta = network.get_parameter"
+    forever = "while True: setup.model.codes(setup.images(torch.arange(4)))"
+    source = FILE.read_text().replace('@attack("learn")', '@attack("endless")')
+    path.write_text(source.replace(first, f"{forever}\n        {first}", 1))
+    suite = tiny_suite(plugin=[path], attack=["endless", "noise"], limits={"passes": 30})
+    results = hashbench.run(suite, out=tmp_path / "results")
+    stopped = of(results, "endless")
+    assert stopped.status is Status.FAILED
+    assert "must be trained within 30 passes per training image" in stopped.reason
+    assert of(results, "noise").status is Status.DONE

@@ -321,7 +321,7 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in (
         *(
             f"runner/{name}.py"
-            for name in ("attacking", "conditions", "execute", "loading", "scoring")
+            for name in ("attacking", "conditions", "execute", "loading", "probe", "scoring")
         ),
         "data/targets.py",
         "seeds.py",
@@ -346,7 +346,8 @@ def forget_hashes() -> None:
         ("hashing/code.py", FROM_BASE),
         ("evaluation/code.py", FROM_BASE),  # the inner attacks of defenses are in there
         ("retrieval/code.py", {"probe", "clean", "adversarial", "scores"}),
-        ("runner/scoring.py", {"clean", "scores"}),
+        ("runner/scoring.py", {"probe", "clean", "scores"}),
+        ("runner/probe.py", {"probe", "clean"}),
         ("runner/execute.py", FROM_BASE),
         ("runner/loading.py", FROM_BASE),
         ("runner/attacking.py", {"probe", "clean", "adversarial", "scores"}),

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hashbench.evaluation.probe import probe
 from hashbench.hashing import BackboneNet, HashModel, encode
+from hashbench.runner.probe import probe
 
 QUERIES, BITS = 12, 6
 
@@ -44,11 +44,12 @@ class Cut(Linear):
 
 
 class Greedy(Linear):
-    """Tells decoded images from float ones, as a model would that reads the attack's own images."""
+    """Answers otherwise once somebody has taken its gradient."""
 
     def logits(self, images: Tensor) -> Tensor:
-        self.calls = getattr(self, "calls", 0) + 1
-        return super().logits(images) * (-1 if self.calls == 3 else 1)
+        self.attacked = getattr(self, "attacked", False) or images.requires_grad
+        sign = -1 if self.attacked and not images.requires_grad else 1
+        return super().logits(images) * sign
 
 
 def answers(model: HashModel) -> tuple[float, float, float]:
@@ -58,7 +59,7 @@ def answers(model: HashModel) -> tuple[float, float, float]:
     )
     torch.manual_seed(0)
     codes = encode(model.eval(), pixels).codes
-    outcome = probe(model, pixels, codes, codes)
+    outcome = probe(model, pixels, codes)
     assert outcome.unbounded.shape == codes.shape
     return outcome.unstable, outcome.moved, float((outcome.unbounded == codes).mean())
 
@@ -70,8 +71,8 @@ def test_an_honest_model_is_stable_and_yields_without_a_bound() -> None:
 
 def test_random_codes_are_unstable() -> None:
     unstable, moved, _ = answers(Random())
-    assert unstable > 0.9
-    assert moved > 0.9
+    assert unstable > 0.7
+    assert moved > 0.7
 
 
 def test_a_model_that_answers_otherwise_at_eps_0_is_caught() -> None:

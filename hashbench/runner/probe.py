@@ -1,0 +1,109 @@
+"""Small experiments on a model that tell whether its robust numbers can be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hashbench.data.images import Pixels
+from hashbench.eps import Eps
+from hashbench.evaluation.harness import out_of_memory
+from hashbench.evaluation.projected import SignStep, descend
+from hashbench.evaluation.step_rules import StepSchedule
+from hashbench.evaluation.target import AttackedModel
+from hashbench.evaluation.threat import Threat
+from hashbench.hashing.encode import as_images, device_of, encode, evaluating, frozen
+from hashbench.hashing.model import HashModel
+
+UNBOUNDED_QUERIES = 100
+"""How many queries the unbounded attack is tried on."""
+
+UNBOUNDED_STEPS = 60
+FIRST_STEP = 0.1
+"""Size of the unbounded attack's first step, in `[0, 1]` pixels; it decays to nothing."""
+
+
+@dataclass(frozen=True)
+class ProbeOutcome:
+    """What the experiments gave.
+
+    Attributes:
+        unstable: share of the queries whose code differs when they are asked for a second time.
+        moved: share of the queries whose code differs after a gradient step of radius 0, which
+            changes no pixel.
+        unbounded: int8 (n, K), codes of the first n queries after center PGD that may change
+            every pixel at will.
+    """
+
+    unstable: float
+    moved: float
+    unbounded: NDArray[np.int8]
+
+
+def probe(model: HashModel, pixels: Pixels, center_codes: NDArray[np.int8]) -> ProbeOutcome:
+    """Try the experiments.
+
+    Args:
+        model: on the device to compute on.
+        pixels: the queries, uint8 (Q, C, H, W).
+        center_codes: (Q, K) of +1, -1, 0.
+    """
+    # Both here: codes that another machine made may differ in a bit whose output is about 0.
+    codes, again = encode(model, pixels).codes, encode(model, pixels).codes
+    stayed = _descended(model, pixels, center_codes, "0", steps=1)
+    first = slice(UNBOUNDED_QUERIES)
+    unbounded = _descended(model, pixels[first], center_codes[first], "1", steps=UNBOUNDED_STEPS)
+    return ProbeOutcome(
+        unstable=_share_moved(again, codes),
+        moved=_share_moved(encode(model, stayed).codes, codes),
+        unbounded=encode(model, unbounded).codes,
+    )
+
+
+def _share_moved(found: NDArray[np.int8], codes: NDArray[np.int8]) -> float:
+    return float((found != codes).any(axis=1).mean())
+
+
+def _descended(
+    model: HashModel, pixels: Pixels, center_codes: NDArray[np.int8], eps: str, *, steps: int
+) -> NDArray[np.float32]:
+    """Images after center PGD; a model without a gradient stays where it is.
+
+    Queries go together as memory allows: a loss is each query's own.
+    """
+    threat, size = Threat(Eps.parse(eps)), UNBOUNDED_QUERIES
+    found: list[NDArray[np.float32]] = []
+    start = 0
+    while start < len(pixels):
+        part = slice(start, start + size)
+        images = as_images(pixels[part], device_of(model))
+        centers = torch.from_numpy(center_codes[part]).float().to(images.device)
+        try:
+            with evaluating(model), frozen(model):
+                moved = _center_descent(model, images, centers, threat, steps)
+        except (MemoryError, RuntimeError) as error:
+            if size == 1 or not out_of_memory(error):
+                raise
+            size //= 2
+            continue
+        found.append(moved.cpu().numpy())
+        start += len(images)
+    return np.concatenate(found)
+
+
+def _center_descent(
+    model: HashModel, images: Tensor, centers: Tensor, threat: Threat, steps: int
+) -> Tensor:
+    target = AttackedModel(model)
+
+    def agreement(point: Tensor, _: int) -> Tensor:
+        loss = (target.outputs(point) * centers).mean(dim=1)
+        # Cut off from the image: a zero gradient, which moves nothing.
+        return loss if loss.requires_grad else loss + 0 * point.flatten(1).sum(dim=1)
+
+    sizes = StepSchedule.COSINE.sizes(FIRST_STEP, steps)
+    return descend(agreement, images, threat, steps=steps, update=SignStep(sizes))
