@@ -240,13 +240,13 @@ class WrongPreset(OneStep):
     share: float = 1.0
 
 
-@attack("picklable")
+@attack("copyable")
 @dataclass(frozen=True)
-class Unpicklable(OneStep):
+class Uncopyable(OneStep):
     """Breaks one rule."""
 
     def __reduce__(self) -> Any:
-        raise TypeError("cannot be pickled")
+        raise TypeError("cannot be copied")
 
 
 @attack("answers")
@@ -732,7 +732,7 @@ WRONG: tuple[type[Attack], ...] = (
     Thawed,
     Doubling,
     WrongPreset,
-    Unpicklable,
+    Uncopyable,
     Raising,
     Numpy,
     Flat,

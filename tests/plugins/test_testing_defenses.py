@@ -87,7 +87,7 @@ def changed(name: str, change: Callable[[Tensor, Tensor], Any]) -> type[Defense]
 
 
 def changed_one(name: str) -> Any:
-    """For pickle."""
+    """For copies."""
     return next(wrong for wrong in WRONG_WRAPPERS if wrong.card.name == name)()
 
 
@@ -364,7 +364,7 @@ def trained(name: str, change: Callable[[Tensor, Batch, DefenseSetup], Any]) -> 
 
 
 def trained_one(name: str) -> Any:
-    """For pickle."""
+    """For copies."""
     return next(wrong for wrong in WRONG_TRAININGS if wrong.card.name == name)()
 
 

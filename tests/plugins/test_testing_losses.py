@@ -103,7 +103,7 @@ def changed(name: str, change: Change) -> type[Loss]:
 
 
 def by_name(name: str) -> Any:
-    """For pickle."""
+    """For copies."""
     return next(wrong for wrong in WRONG if wrong.card.name == name)()
 
 
