@@ -12,6 +12,8 @@ from rich.text import Text
 
 from hashbench import plugins
 from hashbench.errors import UsageError
+from hashbench.plugins import TrainedAttack
+from hashbench.plugins.card import Aim, Card
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import field_types, plain
 from hashbench.plugins.registry import Entry
@@ -70,7 +72,9 @@ def print_plugin(console: Console, name: str) -> None:
     facts = {
         "source": card.cite,
         "looks at": card.access or "",
-        "is told": ", ".join(sorted(card.knowledge)) or ("nothing" if card.access else ""),
+        "is told": ", ".join(_told(card)) or ("nothing" if card.access else ""),
+        "leads": "to targets" if card.aim is Aim.TARGETED else "",
+        "learns": "a network beforehand" if issubclass(plugin, TrainedAttack) else "",
         "version": card.version,
         "from": str(entry.origin),
     }
@@ -90,6 +94,11 @@ def print_plugin(console: Console, name: str) -> None:
     for preset, values in card.presets.items():
         said = ", ".join(f"{key}={value}" for key, value in values.items())
         say(f"\npreset {card.name}@{preset}: {said}")
+
+
+def _told(card: Card) -> list[str]:
+    targets = ["targets"] if card.aim is Aim.TARGETED else []
+    return [*targets, *sorted(card.knowledge)]
 
 
 def _reflowed(text: str) -> str:

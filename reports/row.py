@@ -52,11 +52,13 @@ class Targeted:
     """What a targeted attack reached.
 
     Attributes:
+        before: t-mAP of the clean queries: what is there without an attack.
         reached: t-mAP: mAP by what the query's target is relevant to; the attacker wants it high.
         own: mAP by what the query is relevant to.
         without_target: how many queries have no target, and score 0 in t-mAP.
     """
 
+    before: Entry
     reached: Score
     own: Entry
     without_target: Entry
@@ -216,6 +218,7 @@ class RowReader:
 
     def _targeted(self, attack: str) -> Targeted:
         return Targeted(
+            before=self._clean(f"t-{self.metric}"),
             reached=self._score(attack, TARGETED),
             own=self._attacked(attack, self.metric),
             without_target=self._attacked(attack, "queries-without-target"),

@@ -108,6 +108,7 @@ def targeted(board: Leaderboard) -> Sheet:
         (
             Field((one_line(row.defense),), Tone.NAME),
             Field((one_line(attack),)),
+            _taken(found.before, _percent),
             _field(found.reached.expected, _percent),
             Field(_orders(found.reached) or (NOT_KNOWN,)),
             _field(found.own, _percent),
@@ -116,11 +117,11 @@ def targeted(board: Leaderboard) -> Sheet:
         for row in board.rows
         for attack, found in zip(board.targeted, row.targeted, strict=True)
     ]
-    header = ("defense", "attack", "t-mAP", "ties", "mAP", "no target")
+    header = ("defense", "attack", "clean", "t-mAP", "ties", "mAP", "no target")
     what = (
         f"Targeted attacks: t-{metric(board)}, by the target's labels, in percent: the more, the "
-        "nearer to the target; ties: in their worst and best order. mAP: by the query's own "
-        "labels. No target: queries that have none"
+        "nearer to the target; clean: that of the queries left alone; ties: in their worst and "
+        "best order. mAP: by the query's own labels. No target: queries that have none"
     )
     return Sheet(what, header, tuple(rows), names=2)
 
@@ -145,7 +146,7 @@ def cost(board: Leaderboard) -> Sheet:
     header = ("defense", "attack", "mAP", "forward", "backward", "seconds")
     what = (
         "Cost: passes forward and backward per query, and seconds per query; seconds are this "
-        "machine's, under whatever load it had"
+        "machine's, under whatever load it had. What an attack learnt beforehand is not in it"
     )
     return Sheet(what, header, tuple(rows), names=2)
 

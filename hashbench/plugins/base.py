@@ -64,6 +64,12 @@ def attack(
         aim: where it leads the query; a targeted attack is told the labels to lead it to.
     """
     told = frozenset(knowledge)
+    for value, kind in ((access, Access), (aim, Aim), *((one, Knowledge) for one in told)):
+        if not isinstance(value, kind):
+            raise UsageError(
+                f"attack '{name}': expected a member of hashbench.plugins.{kind.__name__}, such as "
+                f"{kind.__name__}.{next(iter(kind)).name}, found {value!r}"
+            )
     return _carded(
         Kind.ATTACK, name, cite, version, presets, access=access, knowledge=told, aim=aim
     )

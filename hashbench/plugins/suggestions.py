@@ -20,8 +20,10 @@ def did_you_mean(wrong: str, right: Iterable[str]) -> str:
     known = sorted(right)
     if not known:
         return ""
+    typed = wrong.lower()
     # The same letters in another order come first: 'hga' is 'hag', though 'tha' shares as many.
-    near = [name for name in known if sorted(name) == sorted(wrong.lower())][:1]
+    near = [name for name in known if sorted(name.lower()) == sorted(typed)]
+    near = sorted(near, key=lambda name: name.lower() != typed)[:1]
     near = near or difflib.get_close_matches(wrong.lower(), known, n=1, cutoff=0.5)
     # Nothing looks alike, but one choice begins as the wrong word does: 'pgd' -> 'pgd-hamming'.
     near = near or [name for name in known if wrong and name.startswith(wrong.lower())][:1]

@@ -194,7 +194,13 @@ def _asked(attack: Attack) -> Attack:
     Raises:
         UsageError: one of its answers raises, or is not of the type that it should be.
     """
-    for method, kinds in (("aim", Aim), ("surrogate", (Surrogate, NoneType)), ("reads", tuple)):
+    answers: dict[str, Any] = {
+        "aim": Aim,
+        "surrogate": (Surrogate, NoneType),
+        "reads": tuple,
+        "passes": int,
+    }
+    for method, kinds in answers.items():
         where = f"attack '{attack.card.name}': its method {method}()"
         try:
             answer = getattr(attack, method)()

@@ -82,7 +82,10 @@ class CellResult:
     @property
     def targeted(self) -> bool:
         """Whether its attack leads to targets: it is no part of a worst case."""
-        return self.attack is not None and self.attack.aim is Aim.TARGETED
+        if self.attack is None:  # an older plan does not say; the metrics of an attack do
+            own = self.cell.attack != CLEAN
+            return own and any(name.startswith("t-") for name in self.metrics)
+        return self.attack.aim is Aim.TARGETED
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hashbench.data.images import RetrievalData
 from hashbench.data.protocol import Protocol
+from hashbench.data.targets import draw_targets
 from hashbench.retrieval import (
     Scorer,
     Shard,
@@ -70,6 +71,13 @@ def score_clean(codes: Codes, data: RetrievalData, protocol: Protocol) -> CellSc
     degenerate = degenerate_queries(*labels)
     metrics = {
         **ranked,
+        **_reached(
+            codes["query"],
+            draw_targets(data.query.labels, data.train.labels),
+            codes,
+            data,
+            protocol,
+        ),
         "chance": chance_level(*labels, **rule),
         "floor": mean_average_precision(
             _opposite(codes, data), codes["database"], *labels, ties=Ties.EXPECTED, **rule
@@ -103,7 +111,7 @@ def score_attack(
     queries = len(attacked["codes"])
     metrics = {
         **ranked,
-        **_reached(attacked, clean, data, protocol),
+        **_reached(attacked["codes"], attacked.get("target_labels"), clean, data, protocol),
         "flipped-bits": float((attacked["codes"] != clean["query"]).mean()),
         "distinct-codes": float(code_quality(attacked["codes"]).distinct_codes),
         "saturated": float(attacked["saturated"]),
@@ -145,13 +153,16 @@ def score_probe(
 
 
 def _reached(
-    attacked: Codes, clean: Codes, data: RetrievalData, protocol: Protocol
+    queries: NDArray[Any],
+    targets: NDArray[Any] | None,
+    clean: Codes,
+    data: RetrievalData,
+    protocol: Protocol,
 ) -> dict[str, float]:
-    """How near a targeted attack came to its targets; nothing for others."""
-    if "target_labels" not in attacked:
+    """How near queries are to their targets; nothing where there are none."""
+    if targets is None:
         return {}
-    targets = attacked["target_labels"]
-    scorer = Scorer(attacked["codes"], targets, Shard(clean["database"], data.database.labels))
+    scorer = Scorer(queries, targets, Shard(clean["database"], data.database.labels))
     scores = scorer.average_precisions(top_k=protocol.top_k, normalize=protocol.normalize)
     return {
         f"t-{protocol.metric}": float(scores[Ties.EXPECTED].mean()),

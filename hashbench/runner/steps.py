@@ -423,6 +423,6 @@ class Scores(Step):
     def described(self) -> dict[str, Any]:
         """The metrics' code, and the choice of what is measured."""
         return {
-            "code": _code(*_SCORE_ROOMS),
+            "code": _code(*_SCORE_ROOMS, files=("data/targets.py",)),
             "scoring": file_hash("runner/scoring.py"),
         }

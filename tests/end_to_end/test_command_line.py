@@ -171,7 +171,7 @@ def test_a_dry_run_runs_nothing(hashbench: Command, tmp_path: Path) -> None:
     done = hashbench("run", *FEW, "--dry-run")
     assert "21 cells" in done.stderr
     assert "at least" in done.stderr
-    assert done.stdout.count("to do") == 34
+    assert done.stdout.count("to do") == 49
     assert not (tmp_path / "results").exists()
 
 

@@ -95,6 +95,7 @@ class Book:
             name: value,
             f"{name}(ties=worst)": value - 0.04,
             f"{name}(ties=best)": value + 0.05,
+            f"t-{name}": 0.1,
             "chance": self.chance,
             "floor": self.floor,
             "distinct-codes": 812.0,

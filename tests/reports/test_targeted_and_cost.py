@@ -42,7 +42,7 @@ def test_targeted_attacks_have_a_sheet_of_their_own(quick: Any) -> None:
     assert [row.worst_case for row in after.rows] == [row.worst_case for row in before.rows]
     assert wording.notes(after) == wording.notes(before)
     assert texts(targeted(after)) == [
-        (defense, "tha", "80.0", "[70.0, 90.0]", "2.0", "3")
+        (defense, "tha", "10.0", "80.0", "[70.0, 90.0]", "2.0", "3")
         for defense in ("cgat", "atrdh", "none")
     ]
     assert len(sheets(after)) == len(sheets(before)) + 1
@@ -52,14 +52,14 @@ def test_the_list_length_is_part_of_the_metric(new_book: Any) -> None:
     book = new_book(top_k=100).clean("none", 0.7).targeted("none", "tha", 0.8, own=0.02)
     sheet = targeted(only_board(book))
     assert sheet.title.startswith("Targeted attacks: t-mAP@100,")
-    assert texts(sheet)[0][2:4] == ("80.0", "[70.0, 90.0]")
+    assert texts(sheet)[0][2:5] == ("10.0", "80.0", "[70.0, 90.0]")
 
 
 def test_targeted_values_over_seeds_have_their_spread(book: Any) -> None:
     for seed, reached in enumerate((0.7, 0.8, 0.9)):
         book.clean("none", 0.7, seed).targeted("none", "tha", reached, 0.1 * seed, seed)
     (row,) = texts(targeted(only_board(book)))
-    assert row == ("none", "tha", "80.0 ±10.0", "[70.0, 90.0]", "10.0 ±10.0", "3")
+    assert row == ("none", "tha", "10.0", "80.0 ±10.0", "[70.0, 90.0]", "10.0 ±10.0", "3")
 
 
 def test_targeted_attacks_alone_rank_nothing(book: Any) -> None:
@@ -79,7 +79,7 @@ def test_a_failed_targeted_attack_costs_no_rank_and_is_told(quick: Any) -> None:
     board = only_board(quick)
     assert [row.rank for row in board.rows] == [1, 2, 3]
     assert "cgat: tha failed: it left the ball." in wording.notes(board)
-    assert texts(targeted(board))[0] == ("cgat", "tha", "failed", "-", "failed", "failed")
+    assert texts(targeted(board))[0] == ("cgat", "tha", "10.0", "failed", "-", "failed", "failed")
 
 
 def test_a_model_that_failed_is_told_once_for_its_targeted_attacks_too(book: Any) -> None:

@@ -351,7 +351,7 @@ def forget_hashes() -> None:
         ("runner/execute.py", FROM_BASE),
         ("runner/loading.py", FROM_BASE),
         ("runner/attacking.py", {"probe", "clean", "adversarial", "scores"}),
-        ("data/targets.py", FROM_ATTACK),
+        ("data/targets.py", {"clean", "adversarial", "scores"}),
         ("runner/conditions.py", FROM_BASE),
         ("seeds.py", FROM_BASE),
         ("runner/code.py", set()),

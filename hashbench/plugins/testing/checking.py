@@ -109,7 +109,7 @@ def _tried(stage: StageT, one: Check[StageT]) -> Outcome:
         return Outcome(one.name, Verdict.FAILED, str(broken))
     except OutOfPassesError:
         return Outcome(one.name, Verdict.FAILED, "it asks for passes without end")
-    except Exception as error:  # a plugin may raise anything
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
         return Outcome(one.name, Verdict.FAILED, f"it raised {said(error)}")
     return Outcome(one.name, Verdict.PASSED, one.rule)
 

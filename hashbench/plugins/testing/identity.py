@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import copy
+import dataclasses
 from typing import Protocol
 
 from hashbench.plugins.base import Plugin
