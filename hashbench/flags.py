@@ -169,7 +169,7 @@ def _stochastic_codes(evidence: Evidence) -> Iterator[Flag]:
         yield Flag(
             Code.STOCHASTIC_CODES,
             f"{_share(evidence.unstable)} of the queries have another code when they are asked "
-            "for a second time: each number here is that of one draw, and an attack met another",
+            "for a second time: each number here is that of one draw",
         )
 
 
