@@ -12,11 +12,11 @@ from hashbench.hashing.encode import frozen
 from hashbench.plugins.contracts import Backbone, Dataset, TrainedDefense
 from hashbench.runner.conditions import torch_threads
 from hashbench.runner.loading import load_data, new_model
+from hashbench.runner.setting import Setting
 from hashbench.runner.steps import (
     AdversarialCodes,
     BaseModel,
     DefendedModel,
-    Setting,
     Step,
     TrainedAttacker,
 )

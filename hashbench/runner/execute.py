@@ -42,6 +42,7 @@ from hashbench.runner.loading import (
     stored_weights,
 )
 from hashbench.runner.scoring import score_attack, score_clean
+from hashbench.runner.setting import Setting
 from hashbench.runner.steps import (
     AdversarialCodes,
     BaseModel,
@@ -50,7 +51,6 @@ from hashbench.runner.steps import (
     ModelCodes,
     Probe,
     Scores,
-    Setting,
     Step,
     TrainedAttacker,
 )

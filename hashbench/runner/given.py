@@ -18,7 +18,8 @@ from hashbench.runner.cell import CLEAN, Cell
 from hashbench.runner.fingerprint import content_hash, sha256_of
 from hashbench.runner.loading import new_model
 from hashbench.runner.resolve import check_device, read_source, resolve
-from hashbench.runner.steps import GivenModel, Setting
+from hashbench.runner.setting import Setting
+from hashbench.runner.steps import GivenModel
 from hashbench.runner.suite import Compute
 
 

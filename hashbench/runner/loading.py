@@ -17,7 +17,8 @@ from hashbench.evaluation.attacker import sizes_of
 from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint
 from hashbench.hashing.model import HashModel
 from hashbench.plugins.contracts import Dataset, WrappingDefense
-from hashbench.runner.steps import DefendedModel, GivenModel, Setting, Step, TrainedAttacker
+from hashbench.runner.setting import Setting
+from hashbench.runner.steps import DefendedModel, GivenModel, Step, TrainedAttacker
 from hashbench.runner.store import Store
 from hashbench.runner.suite import MIXED
 from hashbench.seeds import seed_of

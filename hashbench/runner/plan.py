@@ -34,6 +34,7 @@ from hashbench.runner.fingerprint import describe, sha256_of
 from hashbench.runner.given import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
 from hashbench.runner.resolve import check_device, read_source, resolve
+from hashbench.runner.setting import Setting
 from hashbench.runner.steps import (
     AdversarialCodes,
     BaseModel,
@@ -41,7 +42,6 @@ from hashbench.runner.steps import (
     GivenModel,
     ModelCodes,
     Scores,
-    Setting,
     Step,
 )
 from hashbench.runner.suite import Suite

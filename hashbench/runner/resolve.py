@@ -18,7 +18,7 @@ from hashbench.plugins.contracts import Dataset
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, build
 from hashbench.runner.loading import load_data
-from hashbench.runner.steps import Source
+from hashbench.runner.setting import Source
 
 PluginT = TypeVar("PluginT", bound=Plugin)
 

@@ -13,29 +13,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hashbench.data.protocol import Protocol
 from hashbench.eps import Eps
-from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.recipe import Budget, Recipe
 from hashbench.plugins.contracts import (
     Attack,
-    Backbone,
-    Dataset,
     Defense,
-    Loss,
     TrainedAttack,
     WrappingDefense,
 )
 from hashbench.plugins.parameters import canonical
 from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256_of
+from hashbench.runner.setting import Setting
 from hashbench.runner.store import Address
-from hashbench.runner.suite import Compute
 
 _MODEL_ROOMS = ("hashing", "evaluation")
 _ATTACK_ROOMS = ("hashing", "evaluation", "retrieval")
 _SCORE_ROOMS = ("retrieval",)
-
-
 _ATTACK_FILES = ("runner/attacking.py", "data/targets.py")
 
 
@@ -43,62 +36,6 @@ def _code(*rooms: str, files: tuple[str, ...] = ()) -> list[str]:
     """The code that makes an artifact: some rooms, the files that put them together, the seeds."""
     shared = ("runner/conditions.py", "runner/execute.py", "runner/loading.py", "seeds.py")
     return [rooms_hash(*rooms), *(file_hash(name) for name in (*shared, *files))]
-
-
-@dataclass(frozen=True)
-class Source:
-    """The data of a cell: the plugin that loads it, from where, and the protocol that came out.
-
-    The folder is no part of any key: the protocol's content hash is.
-    """
-
-    dataset: Dataset
-    root: Path | None
-    protocol: Protocol
-    images: InputSpec
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all steps of a model share.
-
-    Attributes:
-        source: the data.
-        loss, backbone, bits, seed: of the cell.
-        compute: threads, batch, device and precision.
-    """
-
-    source: Source
-    loss: Loss
-    backbone: Backbone
-    bits: int
-    seed: int
-    compute: Compute
-
-    def described(self, *, bare: bool = False) -> dict[str, Any]:
-        """Plain data for keys: everything but the attack batch, which concerns attacks alone.
-
-        Args:
-            bare: leave out what the backbone starts from, since other weights are loaded.
-        """
-        return {
-            "protocol": self.source.protocol.hash,
-            "loss": describe(self.loss),
-            "backbone": describe(self.backbone.bare() if bare else self.backbone),
-            "bits": self.bits,
-            "seed": self.seed,
-            "threads": self.compute.threads,
-            "device": self.compute.device,
-            "precision": self.compute.precision,
-        }
-
-    @property
-    def slug(self) -> str:
-        """Readable words for file names and progress lines."""
-        return (
-            f"{self.source.protocol.dataset} {canonical(self.loss)} "
-            f"{canonical(self.backbone)} {self.bits} bits seed {self.seed}"
-        )
 
 
 class Step(ABC):

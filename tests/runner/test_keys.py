@@ -17,6 +17,7 @@ from hashbench.hashing.augment import Augment
 from hashbench.plugins import Attack, Backbone, Dataset, Defense, Loss, attack
 from hashbench.plugins.parameters import resolved
 from hashbench.runner import fingerprint, steps
+from hashbench.runner.setting import Setting, Source
 from hashbench.runner.steps import (
     AdversarialCodes,
     BaseModel,
@@ -24,8 +25,6 @@ from hashbench.runner.steps import (
     ModelCodes,
     Probe,
     Scores,
-    Setting,
-    Source,
     Step,
 )
 from hashbench.runner.suite import Compute, Suite

@@ -1,0 +1,70 @@
+"""Settings: the data and the choices that all steps of one model share. Pure description."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hashbench.data.protocol import Protocol
+from hashbench.hashing.backbone import InputSpec
+from hashbench.plugins.contracts import Backbone, Dataset, Loss
+from hashbench.plugins.parameters import canonical
+from hashbench.runner.fingerprint import describe
+from hashbench.runner.suite import Compute
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data of a cell: the plugin that loads it, from where, and the protocol that came out.
+
+    The folder is no part of any key: the protocol's content hash is.
+    """
+
+    dataset: Dataset
+    root: Path | None
+    protocol: Protocol
+    images: InputSpec
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all steps of a model share.
+
+    Attributes:
+        source: the data.
+        loss, backbone, bits, seed: of the cell.
+        compute: threads, batch, device and precision.
+    """
+
+    source: Source
+    loss: Loss
+    backbone: Backbone
+    bits: int
+    seed: int
+    compute: Compute
+
+    def described(self, *, bare: bool = False) -> dict[str, Any]:
+        """Plain data for keys: everything but the attack batch, which concerns attacks alone.
+
+        Args:
+            bare: leave out what the backbone starts from, since other weights are loaded.
+        """
+        return {
+            "protocol": self.source.protocol.hash,
+            "loss": describe(self.loss),
+            "backbone": describe(self.backbone.bare() if bare else self.backbone),
+            "bits": self.bits,
+            "seed": self.seed,
+            "threads": self.compute.threads,
+            "device": self.compute.device,
+            "precision": self.compute.precision,
+        }
+
+    @property
+    def slug(self) -> str:
+        """Readable words for file names and progress lines."""
+        return (
+            f"{self.source.protocol.dataset} {canonical(self.loss)} "
+            f"{canonical(self.backbone)} {self.bits} bits seed {self.seed}"
+        )
