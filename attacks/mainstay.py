@@ -38,18 +38,6 @@ class Mainstay(SignDescent):
     starts.
 
     Attributes:
-        steps: number of updates.
-        step_size: change of every pixel in one update, in `[0, 1]`; in the first one if it decays.
-        random_start: begin at a uniform point of the ball instead of at the image.
-        alpha: scale of the tanh over the steps.
-        rule: what a step takes the sign of: bim (the gradient), mi, ni, si-ni, vmi or di.
-        step_schedule: how the step size changes over the steps.
-        momentum: share of the accumulated gradient that is kept (mi, ni, si-ni, vmi).
-        copies: images `x / 2^i` per step (si-ni).
-        samples: neighbours per step (vmi).
-        neighbourhood: how far the neighbours lie, in radii of the ball (vmi).
-        resize_probability: how often an image is resized (di).
-        resize_ratio: the least share of its side that an image is resized to (di).
         targeted: pull to the target's mainstay code instead of pushing away from the query's own.
     """
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
+import typing
+from enum import Enum
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from hashbench import plugins
 from hashbench.errors import UsageError
 from hashbench.plugins import TrainedAttack
 from hashbench.plugins.card import Aim, Card
+from hashbench.plugins.described import parameter_words, prose
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import field_types, plain
 from hashbench.plugins.registry import Entry
@@ -68,7 +70,7 @@ def print_plugin(console: Console, name: str) -> None:
     card, plugin = entry.plugin.card, entry.plugin
     say = _Speaker(console)
     say(f"{card.kind} {card.name}", style="bold")
-    say(_reflowed(inspect.cleandoc(plugin.__doc__ or "")))
+    say(_reflowed(prose(plugin)))
     facts = {
         "source": card.cite,
         "looks at": card.access or "",
@@ -86,7 +88,8 @@ def print_plugin(console: Console, name: str) -> None:
     if rows:
         table = Table(box=None, pad_edge=False, title="parameters", title_justify="left")
         for heading in ("name", "type", "default"):
-            table.add_column(heading)
+            table.add_column(heading, no_wrap=heading == "name")
+        table.add_column("what it is", overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         say("")
@@ -137,19 +140,38 @@ def _find(name: str) -> Entry:
     return registry.find(kinds[0], name)
 
 
-def _parameters(plugin: type[Any]) -> list[tuple[str, str, str]]:
-    types = field_types(plugin)
+def _parameters(plugin: type[Any]) -> list[tuple[str, str, str, str]]:
+    types, words = field_types(plugin), parameter_words(plugin)
     rows = []
     for field in dataclasses.fields(plugin) if types else ():
+        if not field.init:
+            continue
         if field.default is not dataclasses.MISSING:
-            default = plain(field.default)
+            default = _written(field.default)
         elif field.default_factory is not dataclasses.MISSING:
-            default = plain(field.default_factory())
+            default = _written(field.default_factory())
         else:
             default = "required"
-        kind = types[field.name]
-        if isinstance(default, bool):
-            default = str(default).lower()
-        written = "none" if default is None else str(default)
-        rows.append((field.name, getattr(kind, "__name__", str(kind)), written))
+        rows.append((field.name, _kind(types[field.name]), default, words.get(field.name, "")))
     return rows
+
+
+def _written(value: Any) -> str:
+    """A default as it may be typed: `1/255` for the float nearest to it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    steps = round(value * 255) if isinstance(value, float) else 0
+    if steps and value == steps / 255 and value != 1:
+        return f"{steps}/255"
+    return "none" if value is None else str(plain(value))
+
+
+def _kind(kind: Any) -> str:
+    """A type as one who types a value calls it; the values of a choice."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return " or ".join(str(member.value) for member in kind)
+    names = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+    if kind in names:
+        return names[kind]
+    choices = [choice for choice in typing.get_args(kind) if choice is not type(None)]
+    return _kind(choices[0]) if len(choices) == 1 else getattr(kind, "__name__", str(kind)).lower()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +28,7 @@ from hashbench.runner.loading import (
 )
 from hashbench.runner.probe import probe
 from hashbench.runner.scoring import score_probe
-from hashbench.runner.steps import AdversarialCodes, Probe, TrainedAttacker
+from hashbench.runner.steps import AdversarialCodes, ModelCodes, Probe, TrainedAttacker
 from hashbench.runner.store import Store
 
 Progress = Callable[[int, int], None]
@@ -105,24 +104,25 @@ def targets_of(data: RetrievalData) -> NDArray[np.uint8]:
 
 def _view(step: AdversarialCodes, data: RetrievalData, store: Store) -> AttackerView:
     clean = read_npz(store, step.codes, CODES)
-    shown: dict[str, Any] = {}
-    if step.attack.aim() is Aim.TARGETED:
-        shown["target_labels"] = targets_of(data)
-    if step.attack.card.access is not Access.NONE:
-        shown["database_codes"] = clean["database"]
-    if step.surrogate is not None:
-        own = read_npz(store, step.surrogate, CODES)["train"]
-        shown["surrogate"] = SurrogateView(
-            model=load_model(step.surrogate.model, store),
-            center_codes=center_codes(data.query.labels, own, data.train.labels),
-            train_codes=own,
-        )
-    if step.attacker is not None:
-        shown["network"] = load_attacker(step.attacker, store)
+    targeted = step.attack.aim() is Aim.TARGETED
+    blind = step.attack.card.access is Access.NONE
     return AttackerView(
         query_labels=data.query.labels,
         center_codes=center_codes(data.query.labels, clean["train"], data.train.labels),
         train_codes=clean["train"],
         train_labels=data.train.labels,
-        **shown,
+        target_labels=targets_of(data) if targeted else None,
+        database_codes=None if blind else clean["database"],
+        surrogate=None if step.surrogate is None else _seen(step.surrogate, data, store),
+        network=None if step.attacker is None else load_attacker(step.attacker, store),
+    )
+
+
+def _seen(codes: ModelCodes, data: RetrievalData, store: Store) -> SurrogateView:
+    """A surrogate, with the center codes that its own training codes give."""
+    own = read_npz(store, codes, CODES)["train"]
+    return SurrogateView(
+        model=load_model(codes.model, store),
+        center_codes=center_codes(data.query.labels, own, data.train.labels),
+        train_codes=own,
     )
