@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AnnealedDescent,
     AttackedModel,
     Goal,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hashbench.errors import UsageError
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AlphaSchedule,
     Goal,
     OutputLoss,
@@ -13,6 +12,7 @@ from hashbench.evaluation import (
     SignDescent,
     anchor_codes,
 )
+from hashbench.errors import UsageError
 from hashbench.plugins import Aim, Knowledge, attack
 
 _CITE = "Bai et al., Targeted Attack for Deep Hashing based Retrieval, ECCV 2020"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AlphaSchedule,
     AttackedModel,
     Goal,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hashbench.evaluation import AlphaSchedule, Goal, OutputLoss, QueryRandom, SignDescent
+from hashbench.attacking import AlphaSchedule, Goal, OutputLoss, QueryRandom, SignDescent
 from hashbench.plugins import Aim, attack
 from hashbench.retrieval import Weighting, center_codes
 

@@ -7,8 +7,7 @@ from enum import StrEnum
 
 from torch import Tensor
 
-from hashbench.errors import UsageError
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AttackedModel,
     BatchLoss,
     Direction,
@@ -21,6 +20,7 @@ from hashbench.evaluation import (
     anchor_codes,
     descend,
 )
+from hashbench.errors import UsageError
 from hashbench.plugins import Access, Aim, Knowledge, Surrogate, attack
 
 

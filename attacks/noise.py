@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hashbench.evaluation import AttackedModel, Goal, QueryRandom, Threat
+from hashbench.attacking import AttackedModel, Goal, QueryRandom, Threat
 from hashbench.plugins import Access, Attack, attack
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hashbench.evaluation import Goal, OutputLoss, QueryRandom, SignDescent
+from hashbench.attacking import Goal, OutputLoss, QueryRandom, SignDescent
 from hashbench.plugins import attack
 
 

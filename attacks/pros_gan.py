@@ -10,9 +10,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from hashbench.attacking import (
+    AttackedModel,
+    AttackerSetup,
+    Goal,
+    NetworkSizes,
+    QueryRandom,
+    Threat,
+)
+from hashbench.defending import prototype_network, target_rows
 from hashbench.errors import UsageError
-from hashbench.evaluation import AttackedModel, AttackerSetup, Goal, QueryRandom, Sizes, Threat
-from hashbench.hashing import codes_of, prototype_network, relevant, target_rows
+from hashbench.hashing import codes_of, relevant
 from hashbench.plugins import Aim, Knowledge, TrainedAttack, attack
 
 Paint = Callable[[Tensor, Tensor], Tensor]
@@ -100,7 +108,7 @@ class ProSGAN(TrainedAttack):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} must be 0 or more, found {getattr(self, name)}")
 
-    def network(self, sizes: Sizes) -> nn.Module:
+    def network(self, sizes: NetworkSizes) -> nn.Module:
         """The prototype network and the generator; the discriminator lives in `train` alone."""
         return Painter(sizes, self.width, self.blocks)
 
@@ -239,7 +247,7 @@ def likelihood_loss(
 class Painter(nn.Module):
     """All that `perturb` needs: the prototype network and the generator."""
 
-    def __init__(self, sizes: Sizes, width: int, blocks: int) -> None:
+    def __init__(self, sizes: NetworkSizes, width: int, blocks: int) -> None:
         super().__init__()
         self.prototypes = Prototypes(sizes.classes, sizes.bits)
         self.generator = Generator(sizes.shape, width, blocks)

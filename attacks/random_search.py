@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AttackedModel,
     Goal,
     KnownRanking,

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hashbench.errors import UsageError
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AttackedModel,
     Goal,
     QueryRandom,
@@ -16,6 +15,7 @@ from hashbench.evaluation import (
     check_search,
     square_search,
 )
+from hashbench.errors import UsageError
 from hashbench.plugins import Access, Attack, attack
 
 

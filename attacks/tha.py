@@ -7,9 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from hashbench.attacking import (
+    AttackerSetup,
+    Goal,
+    NetworkSizes,
+    OutputLoss,
+    QueryRandom,
+    SignDescent,
+)
+from hashbench.defending import prototype_loss, prototype_network, target_rows
 from hashbench.errors import UsageError
-from hashbench.evaluation import AttackerSetup, Goal, OutputLoss, QueryRandom, SignDescent, Sizes
-from hashbench.hashing import prototype_loss, prototype_network, relevant, target_rows
+from hashbench.hashing import relevant
 from hashbench.plugins import Aim, Knowledge, TrainedAttack, attack
 
 
@@ -56,7 +64,7 @@ class THA(SignDescent, TrainedAttack):
         super().__post_init__()
         check_training(self.training_steps, self.training_batch, self.learning_rate)
 
-    def network(self, sizes: Sizes) -> nn.Module:
+    def network(self, sizes: NetworkSizes) -> nn.Module:
         """The prototype network, label row (B, classes) -> prototype (B, K)."""
         return prototype_network(sizes.classes, sizes.bits)
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hashbench.errors import UsageError
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AttackedModel,
     AttackerSetup,
     Goal,
+    NetworkSizes,
     QueryRandom,
-    Sizes,
     StepSchedule,
     Threat,
     check_descent,
 )
+from hashbench.errors import UsageError
 from hashbench.plugins import Knowledge, TrainedAttack, attack
 from hashbench.retrieval import center_codes
 
@@ -66,7 +66,7 @@ class Universal(TrainedAttack):
         if self.batch < 1:
             raise UsageError(f"batch must be 1 or more, found {self.batch}")
 
-    def network(self, sizes: Sizes) -> Perturbation:
+    def network(self, sizes: NetworkSizes) -> Perturbation:
         """The perturbation, 0 before the training."""
         return Perturbation(sizes.shape)
 

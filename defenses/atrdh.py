@@ -9,18 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from hashbench.hashing import (
+from hashbench.defending import (
     AdversarialTraining,
-    Batch,
     Budget,
     DefenseSetup,
     InnerAttack,
+    prototype_loss,
+    prototype_network,
+)
+from hashbench.hashing import (
+    Batch,
     Objective,
     OptimizerName,
     Recipe,
     codes_of,
-    prototype_loss,
-    prototype_network,
     relevant,
 )
 from hashbench.plugins import defense

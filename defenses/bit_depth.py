@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from hashbench.defending import InputTransformation
 from hashbench.errors import UsageError
-from hashbench.hashing import InputTransformation
 from hashbench.plugins import defense
 
 

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hashbench.hashing import (
-    Budget,
-    CenterGuidedTraining,
-    CenterTerms,
-    Recipe,
-    SharedMemory,
-    batch_centers,
-)
+from hashbench.defending import Budget, CenterGuidedTraining, CenterTerms, SharedMemory
+from hashbench.hashing import Recipe, batch_centers
 from hashbench.plugins import defense
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from hashbench import plugins
+from hashbench.defending import InputTransformation, WrappedModel
 from hashbench.errors import UsageError
-from hashbench.hashing import HashModel, InputTransformation, WrappedModel
+from hashbench.hashing import HashModel
 from hashbench.plugins import Dataset, WrappingDefense, defense
 
 

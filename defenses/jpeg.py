@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from hashbench.defending import InputTransformation
 from hashbench.errors import UsageError
-from hashbench.hashing import InputTransformation
 from hashbench.plugins import defense
 
 Pixels = NDArray[np.uint8]

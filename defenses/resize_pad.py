@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from hashbench.defending import InputTransformation
 from hashbench.errors import UsageError
-from hashbench.hashing import InputTransformation
 from hashbench.plugins import defense
 
 

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hashbench.hashing import (
-    CenterGuidedTraining,
-    CenterTerms,
-    SharedMemory,
-    mainstay_centers,
-)
+from hashbench.defending import CenterGuidedTraining, CenterTerms, SharedMemory, mainstay_centers
 from hashbench.plugins import defense
 
 

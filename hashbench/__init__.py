@@ -13,7 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hashbench import evaluation as evaluation
+    from hashbench import attacking as attacking
+    from hashbench import data as data
+    from hashbench import defending as defending
     from hashbench import hashing as hashing
     from hashbench import plugins as plugins
     from hashbench import retrieval as retrieval
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from hashbench.errors import HashbenchError as HashbenchError
     from hashbench.errors import PluginError as PluginError
     from hashbench.errors import UsageError as UsageError
-    from hashbench.runner.results import Results as Results
-    from hashbench.runner.results import load_results as load_results
+    from hashbench.results.load import load_results as load_results
+    from hashbench.results.results import Results as Results
     from hashbench.runner.run import run as run
     from hashbench.runner.suite import Suite as Suite
     from hashbench.runner.suite import load as load_suite
@@ -31,14 +33,14 @@ _HOMES = {
     "Eps": ("hashbench.eps", "Eps"),
     "HashbenchError": ("hashbench.errors", "HashbenchError"),
     "PluginError": ("hashbench.errors", "PluginError"),
-    "Results": ("hashbench.runner.results", "Results"),
+    "Results": ("hashbench.results.results", "Results"),
     "Suite": ("hashbench.runner.suite", "Suite"),
     "UsageError": ("hashbench.errors", "UsageError"),
-    "load_results": ("hashbench.runner.results", "load_results"),
+    "load_results": ("hashbench.results.load", "load_results"),
     "load_suite": ("hashbench.runner.suite", "load"),
     "run": ("hashbench.runner.run", "run"),
 }
-_ROOMS = ("evaluation", "hashing", "plugins", "retrieval")
+_ROOMS = ("attacking", "data", "defending", "hashing", "plugins", "retrieval")
 
 __all__ = [
     "Eps",
@@ -47,7 +49,9 @@ __all__ = [
     "Results",
     "Suite",
     "UsageError",
-    "evaluation",
+    "attacking",
+    "data",
+    "defending",
     "hashing",
     "load_results",
     "load_suite",

@@ -1,6 +1,6 @@
 """`python -m hashbench` is the `hashbench` command."""
 
-from hashbench.cli import main
+from hashbench.cli.app import main
 
 if __name__ == "__main__":
     main()

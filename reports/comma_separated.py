@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hashbench.plugins import Format, format  # noqa: A004 - the field's word
-from hashbench.reports.wording import one_line
-from hashbench.runner.results import Results
+from hashbench.reports.text.sentences import one_line
+from hashbench.results.results import Results
 
 DIGITS = "%.9g"
 """How values are written: nine significant digits, far finer than mAP can be told apart."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hashbench.plugins import Format, format  # noqa: A004 - the field's word
-from hashbench.reports import wording
-from hashbench.reports.beside import TITLE, Section, section
-from hashbench.reports.leaderboard import Leaderboard, leaderboards
-from hashbench.reports.sheet import Field, Sheet, Tone, sheets
-from hashbench.runner.results import Results
+from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
+from hashbench.reports.papers.section import TITLE, Section, section
+from hashbench.reports.text import sentences
+from hashbench.reports.text.sheets import Field, Sheet, Tone, sheets
+from hashbench.results.results import Results
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # An underscore inside a word starts no emphasis, so that `inner_steps` stays as it is.
@@ -52,22 +52,22 @@ def escape(text: str) -> str:
         character = found.group()
         return _ENTITIES.get(character, f"\\{character}")
 
-    return _SPECIAL.sub(safe, wording.one_line(text))
+    return _SPECIAL.sub(safe, sentences.one_line(text))
 
 
 def _paragraphs(board: Leaderboard) -> Iterator[str]:
-    yield f"## {escape(wording.title(board))}"
-    for line in wording.verdicts(board):
+    yield f"## {escape(sentences.title(board))}"
+    for line in sentences.verdicts(board):
         yield f"**{escape(line)}**"
     ranking, *others = sheets(board)
     yield ranking.title
     yield _table(ranking)
-    if notes := wording.notes(board):
+    if notes := sentences.notes(board):
         yield "\n".join(f"- {escape(note)}" for note in notes)
     for sheet in others:
         yield sheet.title
         yield _table(sheet)
-    yield "\n".join(f"- {escape(line)}" for line in wording.caption(board))
+    yield "\n".join(f"- {escape(line)}" for line in sentences.caption(board))
 
 
 def _section(beside: Section) -> Iterator[str]:

@@ -16,11 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hashbench.plugins import Format, format  # noqa: A004 - the field's word
-from hashbench.reports import wording
-from hashbench.reports.beside import TITLE, Section, section
-from hashbench.reports.leaderboard import Leaderboard, leaderboards
-from hashbench.reports.sheet import Field, Sheet, Tone, sheets
-from hashbench.runner.results import Results
+from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
+from hashbench.reports.papers.section import TITLE, Section, section
+from hashbench.reports.text import sentences
+from hashbench.reports.text.sheets import Field, Sheet, Tone, sheets
+from hashbench.results.results import Results
 
 FILE_WIDTH = 100
 """Columns of running text where no terminal gives a width; tables take what they need."""
@@ -116,14 +116,14 @@ class _Paper:
 
 
 def _write(board: Leaderboard, paper: _Paper) -> None:
-    paper.say(wording.title(board), style="bold")
-    for line in wording.verdicts(board):
+    paper.say(sentences.title(board), style="bold")
+    for line in sentences.verdicts(board):
         paper.say(line, style="bold red")
     ranking, *others = sheets(board)
     paper.say(ranking.title)
     paper.blank()
     _draw(ranking, paper)
-    if notes := wording.notes(board):
+    if notes := sentences.notes(board):
         paper.blank()
     for note in notes:
         paper.say(note, indent="  ")
@@ -133,7 +133,7 @@ def _write(board: Leaderboard, paper: _Paper) -> None:
         paper.blank()
         _draw(sheet, paper)
     paper.blank()
-    for line in wording.caption(board):
+    for line in sentences.caption(board):
         paper.say(line, style="dim", indent="  ")
 
 

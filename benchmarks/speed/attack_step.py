@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from hashbench import plugins
-from hashbench.evaluation import AttackedModel, Eps, QueryRandom, Threat
-from hashbench.evaluation.goal import Goal, Known
+from hashbench.attacking import AttackedModel, Eps, QueryRandom, Threat
+from hashbench.attacking.goal import Goal, Known
 from hashbench.hashing import HashModel, InputSpec
 from hashbench.hashing.encode import frozen
 from hashbench.plugins import Attack, Backbone

@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hashbench.data.cache import VARIABLE
-from hashbench.data.lists import Lists
+from hashbench.data.cache.entries import VARIABLE
+from hashbench.data.sets.any_lists import Lists
 
 LEAST = 10.0
 SUFFIXES = (".jpg", ".jpeg", ".png")

@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 
 import hashbench
 from hashbench import plugins
-from hashbench.evaluation import AttackerView, Threat, run_attack
+from hashbench.attacking import AttackerView, Threat, run_attack
 from hashbench.plugins import Attack
+from hashbench.results.cell import Cell
+from hashbench.results.store import Store
 from hashbench.retrieval import average_precision, center_codes
-from hashbench.runner.cell import Cell
-from hashbench.runner.conditions import torch_threads
+from hashbench.runner.determinism import torch_threads
 from hashbench.runner.loading import CODES, cell_seed, data_of, load_model, read_npz
 from hashbench.runner.plan import make_plan
-from hashbench.runner.progress import Reporter
+from hashbench.runner.reporter import Reporter
 from hashbench.runner.run import run_plan
 from hashbench.runner.steps import AdversarialCodes, ModelCodes
-from hashbench.runner.store import Store
 from hashbench.runner.suite import Suite, compose
 
 SINGLE = ("auto", "smooth-ap", "smooth-ap:steps=20", "pgd-hamming", "mainstay", "hag", "sdha")

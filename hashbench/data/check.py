@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.data.cache import decoded_images
-from hashbench.data.decoded import DecodedImages
+from hashbench.data.cache.entries import decoded_images
+from hashbench.data.cache.index import DecodedImages
+from hashbench.data.cache.verify import CacheCheck, verify_cache
 from hashbench.data.images import ImageSet, RetrievalData
-from hashbench.data.listed import Broken, ListedDataset
-from hashbench.data.listing import Listing
-from hashbench.data.progress import Progress
+from hashbench.data.lists.dataset import Broken, ListedDataset
+from hashbench.data.lists.listing import Listing
 from hashbench.data.protocol import Protocol, protocol_of
-from hashbench.data.verify import CacheCheck, verify_cache
 from hashbench.plugins import Dataset
 from hashbench.plugins.parameters import canonical
+from hashbench.progress import Progress
 from hashbench.retrieval import ceiling, chance_level
 
 NAMED = 3
@@ -188,7 +188,9 @@ def _check_listed(
         top_k=top_k,
         chance=chance_level(query, database, top_k=top_k),
         best=ceiling(query, database, top_k=top_k),
-        protocol=None if data is None else protocol_of(dataset.protocol_name(), dataset, data),
+        protocol=None
+        if data is None
+        else protocol_of(dataset.protocol_name(), dataset.list_length(), data),
     )
 
 
@@ -226,7 +228,7 @@ def _check_loaded(
         top_k=top_k,
         chance=chance_level(query, database, top_k=top_k),
         best=ceiling(query, database, top_k=top_k),
-        protocol=protocol_of(dataset.protocol_name(), dataset, data),
+        protocol=protocol_of(dataset.protocol_name(), dataset.list_length(), data),
     )
 
 

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 
 from hashbench.data.images import RetrievalData
 from hashbench.data.targets import TARGETS
-from hashbench.plugins.contracts import Dataset
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,12 @@ class Protocol:
         return "map" if self.top_k is None else f"map@{self.top_k}"
 
 
-def protocol_of(name: str, dataset: Dataset, data: RetrievalData) -> Protocol:
+def protocol_of(name: str, list_length: int | None, data: RetrievalData) -> Protocol:
     """The protocol of loaded data.
 
     Args:
         name: the data set's canonical specification, such as `fashion`.
-        dataset: the plugin that loaded it; gives the list length.
+        list_length: of the ranked list; `None` for the whole database.
         data: its splits.
     """
     digest = hashlib.sha256()
@@ -72,7 +71,7 @@ def protocol_of(name: str, dataset: Dataset, data: RetrievalData) -> Protocol:
         database=len(data.database),
         classes=len(data.classes),
         split=digest.hexdigest(),
-        top_k=dataset.list_length(),
+        top_k=list_length,
         transform=data.transform,
         excluded=data.excluded,
     )

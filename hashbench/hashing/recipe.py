@@ -9,7 +9,6 @@ from enum import StrEnum
 import torch
 from torch.nn import Parameter
 
-from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
 
@@ -85,22 +84,3 @@ class Recipe:
             passed += step >= int(at)
         rate: float = self.learning_rate * self.gamma**passed
         return rate
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a suite grants to every trained defense alike, so that none wins by training longer.
-
-    Attributes:
-        epochs: passes over the train set.
-        inner_steps: steps of the attack inside adversarial training.
-        eps: the radius of that attack.
-    """
-
-    epochs: int
-    inner_steps: int
-    eps: Eps
-
-    def __post_init__(self) -> None:
-        if self.epochs < 0 or self.inner_steps < 0:
-            raise UsageError("the budget's epochs and inner_steps must be 0 or more")

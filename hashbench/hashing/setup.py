@@ -7,10 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hashbench.hashing.model import HashModel
-from hashbench.hashing.objective import BoundLoss
-from hashbench.hashing.recipe import Budget
-
 
 @dataclass(frozen=True)
 class LossSetup:
@@ -25,27 +21,4 @@ class LossSetup:
 
     labels: Tensor
     bits: int
-    generator: torch.Generator
-
-
-@dataclass(frozen=True)
-class DefenseSetup:
-    """Everything a trained defense may use.
-
-    Attributes:
-        model: the base model, to be trained in place.
-        loss: the base model's hashing loss, bound afresh.
-        outputs: (N, K) the base model's outputs on the train set, in eval mode, detached.
-        labels: (N, classes) the train set's labels, float32.
-        database_labels: (M, classes) the database's labels, float32 (ATRDH draws targets of them).
-        budget: what every defense gets alike.
-        generator: for everything the defense draws.
-    """
-
-    model: HashModel
-    loss: BoundLoss
-    outputs: Tensor
-    labels: Tensor
-    database_labels: Tensor
-    budget: Budget
     generator: torch.Generator

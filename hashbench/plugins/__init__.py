@@ -2,109 +2,66 @@
 
     from hashbench.plugins import Attack, attack
 
-Nobody imports a plugin; `get` and `names` find it.
+Nobody imports a plugin; `get` and `names` find it. Every name is imported when it is first used:
+the contract of a kind lies in the room whose words it uses, and some of these rooms need torch.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from hashbench.errors import UsageError
-from hashbench.plugins.base import (
-    Plugin,
-    attack,
-    backbone,
-    dataset,
-    defense,
-    format,  # noqa: A004 - the field's word
-    loss,
-)
-from hashbench.plugins.card import Access, Aim, Card, Knowledge
-from hashbench.plugins.contracts import (
-    Attack,
-    Backbone,
-    Dataset,
-    Defense,
-    Format,
-    Loss,
-    Surrogate,
-    TrainedAttack,
-    TrainedDefense,
-    WrappingDefense,
-)
-from hashbench.plugins.discovery import add_file, add_installed
-from hashbench.plugins.kinds import Kind
-from hashbench.plugins.parameters import Spec, build
-from hashbench.plugins.registry import Registry
-from hashbench.plugins.suggestions import did_you_mean
+if TYPE_CHECKING:
+    from hashbench.attacking.contract import Attack as Attack
+    from hashbench.attacking.contract import Surrogate as Surrogate
+    from hashbench.attacking.contract import TrainedAttack as TrainedAttack
+    from hashbench.data.contract import Dataset as Dataset
+    from hashbench.defending.contract import Defense as Defense
+    from hashbench.defending.contract import TrainedDefense as TrainedDefense
+    from hashbench.defending.contract import WrappingDefense as WrappingDefense
+    from hashbench.hashing.contract import Backbone as Backbone
+    from hashbench.hashing.contract import Loss as Loss
+    from hashbench.plugins.base import Plugin as Plugin
+    from hashbench.plugins.base import attack as attack
+    from hashbench.plugins.base import backbone as backbone
+    from hashbench.plugins.base import dataset as dataset
+    from hashbench.plugins.base import defense as defense
+    from hashbench.plugins.base import format as format  # noqa: A004 - the field's word
+    from hashbench.plugins.base import loss as loss
+    from hashbench.plugins.card import Access as Access
+    from hashbench.plugins.card import Aim as Aim
+    from hashbench.plugins.card import Card as Card
+    from hashbench.plugins.card import Knowledge as Knowledge
+    from hashbench.plugins.kinds import Kind as Kind
+    from hashbench.plugins.lookup import files as files
+    from hashbench.plugins.lookup import get as get
+    from hashbench.plugins.lookup import names as names
+    from hashbench.plugins.lookup import registry as registry
+    from hashbench.plugins.lookup import use_file as use_file
+    from hashbench.plugins.parameters import Spec as Spec
+    from hashbench.results.contract import Format as Format
 
-
-def registry(*kinds: Kind) -> Registry:
-    """The plugins of this process, found when they are first asked for.
-
-    Args:
-        kinds: what has to be in it; everything by default.
-    """
-    found = _registry()
-    for kind in kinds or Kind:
-        add_installed(found, kind)
-    return found
-
-
-@cache
-def _registry() -> Registry:
-    return Registry()
-
-
-def use_file(path: Path | str) -> None:
-    """Add the plugins of one file, as `--plugin FILE` does; its code is run.
-
-    Raises:
-        UsageError: there is no such file.
-    """
-    add_file(_registry(), Path(path))
-
-
-def files() -> tuple[Path, ...]:
-    """The plugin files that were added to this process, resolved, in that order."""
-    return tuple(_registry().files)
-
-
-def names(kind: Kind | str) -> tuple[str, ...]:
-    """The names of all plugins of a kind, sorted.
-
-    Args:
-        kind: `attack`, `defense`, `loss`, `backbone`, `dataset` or `format` (plurals do too).
-    """
-    wanted = _kind(kind)
-    return registry(wanted).names(wanted)
-
-
-def get(kind: Kind | str, name: str, **parameters: Any) -> Plugin:
-    """Build a plugin by name.
-
-    Args:
-        kind: as for `names`.
-        name: the plugin's name; `name@preset` and `name:key=value` do too.
-        parameters: its dataclass fields; text is read as the field's type.
-
-    Raises:
-        UsageError: unknown name or parameter, or a value that does not fit; names the nearest one.
-    """
-    spec = Spec.parse(name)
-    wanted = _kind(kind)
-    entry = registry(wanted).find(wanted, spec.name)
-    return build(entry.plugin, {**dict(spec.given), **parameters}, spec.preset)
-
-
-def _kind(kind: Kind | str) -> Kind:
-    try:
-        return Kind(kind)
-    except ValueError:
-        raise UsageError(f"no kind of plugin '{kind}'{did_you_mean(kind, Kind)}") from None
-
+_NAMES = {
+    "hashbench.attacking.contract": ("Attack", "Surrogate", "TrainedAttack"),
+    "hashbench.data.contract": ("Dataset",),
+    "hashbench.defending.contract": ("Defense", "TrainedDefense", "WrappingDefense"),
+    "hashbench.hashing.contract": ("Backbone", "Loss"),
+    "hashbench.plugins.base": (
+        "Plugin",
+        "attack",
+        "backbone",
+        "dataset",
+        "defense",
+        "format",
+        "loss",
+    ),
+    "hashbench.plugins.card": ("Access", "Aim", "Card", "Knowledge"),
+    "hashbench.plugins.kinds": ("Kind",),
+    "hashbench.plugins.lookup": ("files", "get", "names", "registry", "use_file"),
+    "hashbench.plugins.parameters": ("Spec",),
+    "hashbench.results.contract": ("Format",),
+}
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 __all__ = [
     "Access",
@@ -136,3 +93,13 @@ __all__ = [
     "registry",
     "use_file",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'hashbench.plugins' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,7 +17,7 @@ from typing import Any, TypeGuard
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.registry import Broken, Origin, Registry
+from hashbench.plugins.registered import Broken, Origin, Registry
 
 
 def add_installed(registry: Registry, kind: Kind) -> None:

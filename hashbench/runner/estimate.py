@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
+from hashbench.data.contract import Dataset
+from hashbench.defending.contract import TrainedDefense
+from hashbench.hashing.contract import Backbone
 from hashbench.hashing.encode import frozen
-from hashbench.plugins.contracts import Backbone, Dataset, TrainedDefense
-from hashbench.runner.conditions import torch_threads
+from hashbench.runner.determinism import torch_threads
 from hashbench.runner.loading import load_data, new_model
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import (

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from hashbench.data.images import Pixels, RetrievalData
+from hashbench.defending.contract import TrainedDefense, WrappingDefense
+from hashbench.defending.setup import DefenseSetup
 from hashbench.errors import ModelError, UsageError
 from hashbench.hashing.augment import augmented
 from hashbench.hashing.checkpoint import (
@@ -24,12 +26,12 @@ from hashbench.hashing.checkpoint import (
 from hashbench.hashing.encode import encode_splits, outputs_of
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.recipe import Recipe
-from hashbench.hashing.setup import DefenseSetup, LossSetup
+from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.trainer import PlainObjective, random_orders, train
-from hashbench.plugins.contracts import TrainedDefense, WrappingDefense
 from hashbench.plugins.parameters import canonical
-from hashbench.runner.attacking import PROBE, adversarial_codes, probe_answers, trained_attacker
-from hashbench.runner.conditions import environment, exact, fixed_randomness, torch_threads
+from hashbench.results.store import Store
+from hashbench.runner.attacks import PROBE, adversarial_codes, probe_answers, trained_attacker
+from hashbench.runner.determinism import environment, exact, fixed_randomness, torch_threads
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.loading import (
     CODES,
@@ -54,7 +56,6 @@ from hashbench.runner.steps import (
     Step,
     TrainedAttacker,
 )
-from hashbench.runner.store import Store
 from hashbench.runner.suite import Compute
 
 Progress = Callable[[int, int], None]

@@ -12,14 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hashbench.attacking.setup import sizes_of
+from hashbench.data.contract import Dataset
 from hashbench.data.images import RetrievalData
-from hashbench.evaluation.attacker import sizes_of
+from hashbench.defending.contract import WrappingDefense
 from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint
 from hashbench.hashing.model import HashModel
-from hashbench.plugins.contracts import Dataset, WrappingDefense
+from hashbench.results.store import Store
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import DefendedModel, GivenModel, Step, TrainedAttacker
-from hashbench.runner.store import Store
 from hashbench.runner.suite import MIXED
 from hashbench.seeds import seed_of
 

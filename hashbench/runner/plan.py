@@ -10,28 +10,24 @@ from types import NoneType
 from typing import Any
 
 from hashbench import plugins
-from hashbench.data.progress import Progress, no_progress
+from hashbench.attacking.contract import Attack, Surrogate
+from hashbench.data.contract import Dataset
 from hashbench.data.protocol import Protocol
+from hashbench.defending.contract import Defense, TrainedDefense
+from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.checkpoint import load_checkpoint, read_card
-from hashbench.hashing.recipe import Budget, OptimizerName, Recipe
+from hashbench.hashing.contract import Backbone, Loss
+from hashbench.hashing.recipe import OptimizerName, Recipe
 from hashbench.plugins.card import Access, Aim
-from hashbench.plugins.contracts import (
-    Attack,
-    Backbone,
-    Dataset,
-    Defense,
-    Loss,
-    Surrogate,
-    TrainedDefense,
-)
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical, coerce, resolved
-from hashbench.runner.cell import CLEAN, AttackFacts, Cell
+from hashbench.progress import Progress, no_progress
+from hashbench.results.cell import CLEAN, AttackFacts, Cell
 from hashbench.runner.fingerprint import describe, sha256_of
-from hashbench.runner.given import given_model, weights_hash
+from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.setting import Setting

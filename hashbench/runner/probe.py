@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hashbench.attacking.attacked_model import AttackedModel
+from hashbench.attacking.descent import SignStep, descend
+from hashbench.attacking.harness import out_of_memory
+from hashbench.attacking.step_rules import StepSchedule
+from hashbench.attacking.threat import Threat
 from hashbench.data.images import Pixels
 from hashbench.eps import Eps
-from hashbench.evaluation.harness import out_of_memory
-from hashbench.evaluation.projected import SignStep, descend
-from hashbench.evaluation.step_rules import StepSchedule
-from hashbench.evaluation.target import AttackedModel
-from hashbench.evaluation.threat import Threat
 from hashbench.hashing.encode import as_images, device_of, encode, evaluating, frozen
 from hashbench.hashing.model import HashModel
 

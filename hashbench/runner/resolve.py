@@ -8,15 +8,14 @@ from typing import TypeVar
 import torch
 
 from hashbench import plugins
-from hashbench.data.progress import Progress, no_progress
+from hashbench.data.contract import Dataset
 from hashbench.data.protocol import protocol_of
-from hashbench.data.roots import root_of
 from hashbench.errors import HashbenchError, UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.plugins.base import Plugin
-from hashbench.plugins.contracts import Dataset
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, build
+from hashbench.progress import Progress, no_progress
 from hashbench.runner.loading import load_data
 from hashbench.runner.setting import Source
 
@@ -57,7 +56,7 @@ def read_source(dataset: Dataset, root: Path | None, progress: Progress = no_pro
     Raises:
         UsageError: the folder is missing, or does not hold the data set.
     """
-    where = root_of(dataset, root)
+    where = dataset.home(root)
     try:
         dataset.prepare(where, progress)
         data = load_data(dataset, where)
@@ -70,6 +69,6 @@ def read_source(dataset: Dataset, root: Path | None, progress: Progress = no_pro
     return Source(
         dataset=dataset,
         root=where,
-        protocol=protocol_of(dataset.protocol_name(), dataset, data),
+        protocol=protocol_of(dataset.protocol_name(), dataset.list_length(), data),
         images=InputSpec.of(data.train),
     )

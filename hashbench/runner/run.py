@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hashbench.errors import UsageError
-from hashbench.runner.engine import run_here, run_in_processes
+from hashbench.results.load import load_results
+from hashbench.results.results import Results, only
+from hashbench.results.store import Store
+from hashbench.runner.engines.local import run_here, run_in_processes
+from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan, make_plan
-from hashbench.runner.progress import Reporter
-from hashbench.runner.results import Results, load_results, only
-from hashbench.runner.schedule import Schedule
+from hashbench.runner.reporter import Reporter
 from hashbench.runner.steps import Step
-from hashbench.runner.store import Store
 from hashbench.runner.suite import Suite, load
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hashbench.data.contract import Dataset
 from hashbench.data.protocol import Protocol
 from hashbench.hashing.backbone import InputSpec
-from hashbench.plugins.contracts import Backbone, Dataset, Loss
+from hashbench.hashing.contract import Backbone, Loss
 from hashbench.plugins.parameters import canonical
 from hashbench.runner.fingerprint import describe
 from hashbench.runner.suite import Compute

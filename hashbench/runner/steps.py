@@ -13,28 +13,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hashbench.attacking.contract import Attack, TrainedAttack
+from hashbench.defending.contract import Defense, WrappingDefense
+from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
-from hashbench.hashing.recipe import Budget, Recipe
-from hashbench.plugins.contracts import (
-    Attack,
-    Defense,
-    TrainedAttack,
-    WrappingDefense,
-)
+from hashbench.hashing.recipe import Recipe
 from hashbench.plugins.parameters import canonical
+from hashbench.results.store import Address
 from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256_of
 from hashbench.runner.setting import Setting
-from hashbench.runner.store import Address
 
-_MODEL_ROOMS = ("hashing", "evaluation")
-_ATTACK_ROOMS = ("hashing", "evaluation", "retrieval")
+_MODEL_ROOMS = ("hashing", "attacking", "defending")
+_ATTACK_ROOMS = ("hashing", "attacking", "retrieval")
 _SCORE_ROOMS = ("retrieval",)
-_ATTACK_FILES = ("runner/attacking.py", "data/targets.py")
+_ATTACK_FILES = ("runner/attacks.py", "data/targets.py")
 
 
 def _code(*rooms: str, files: tuple[str, ...] = ()) -> list[str]:
     """The code that makes an artifact: some rooms, the files that put them together, the seeds."""
-    shared = ("runner/conditions.py", "runner/execute.py", "runner/loading.py", "seeds.py")
+    shared = ("runner/determinism.py", "runner/execute.py", "runner/loading.py", "seeds.py")
     return [rooms_hash(*rooms), *(file_hash(name) for name in (*shared, *files))]
 
 
@@ -324,7 +321,7 @@ class Probe(Step):
 
     def described(self) -> dict[str, Any]:
         """The code of the experiments."""
-        files = ("runner/attacking.py", "runner/probe.py", "runner/scoring.py")
+        files = ("runner/attacks.py", "runner/probe.py", "runner/scoring.py")
         return {"code": _code(*_ATTACK_ROOMS, files=files)}
 
 

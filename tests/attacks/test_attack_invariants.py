@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from hashbench import plugins
-from hashbench.evaluation import AttackerView, AttackOutcome, Eps, Threat, run_attack
+from hashbench.attacking import AttackerView, AttackOutcome, Eps, Threat, run_attack
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.plugins import Attack, Backbone
 from hashbench.retrieval import center_codes

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hashbench.attacking import AlphaSchedule
+from hashbench.attacking.descent import check_descent
 from hashbench.errors import UsageError
-from hashbench.evaluation import AlphaSchedule
-from hashbench.evaluation.checks import check_descent
 from hashbench.plugins import Attack
 
 Build = Callable[..., Attack]

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AlphaSchedule,
     AttackedModel,
     Eps,
@@ -22,7 +22,7 @@ from hashbench.evaluation import (
     Threat,
     anchor_codes,
 )
-from hashbench.evaluation.goal import Known
+from hashbench.attacking.goal import Known
 from hashbench.hashing import HashModel
 from hashbench.hashing.encode import evaluating, frozen
 from hashbench.plugins import Aim, Attack
@@ -33,7 +33,7 @@ Build = Callable[..., Attack]
 
 HAG = importlib.import_module("hashbench.attacks.hag")
 MAINSTAY = importlib.import_module("hashbench.attacks.mainstay")
-PGD = importlib.import_module("hashbench.evaluation.sign_descent")
+PGD = importlib.import_module("hashbench.attacking.sign_descent")
 SDHA = importlib.import_module("hashbench.attacks.sdha")
 
 

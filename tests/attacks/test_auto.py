@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AttackedModel,
     AttackerView,
     AttackOutcome,
@@ -23,9 +23,9 @@ from hashbench.evaluation import (
     Threat,
     run_attack,
 )
-from hashbench.evaluation.goal import Known
-from hashbench.evaluation.smooth_precision import KnownRanking
-from hashbench.evaluation.worst_case import WorstCase
+from hashbench.attacking.goal import Known
+from hashbench.attacking.smooth_precision import KnownRanking
+from hashbench.attacking.worst_case import WorstCase
 from hashbench.hashing import HashModel
 from hashbench.plugins import Attack
 from hashbench.plugins.parameters import field_types

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hashbench import plugins
+from hashbench.attacking import AttackerView, AttackOutcome, Eps, QueryRandom, Threat, run_attack
+from hashbench.attacking.square_search import patch_side, square_search
 from hashbench.errors import PluginError, UsageError
-from hashbench.evaluation import AttackerView, AttackOutcome, Eps, QueryRandom, Threat, run_attack
-from hashbench.evaluation.square_search import patch_side, square_search
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.plugins import Access, Attack, Backbone
 from hashbench.retrieval import average_precision, center_codes

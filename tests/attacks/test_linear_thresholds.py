@@ -18,7 +18,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from hashbench.evaluation import AttackerView, AttackOutcome, Eps, Threat, run_attack
+from hashbench.attacking import AttackerView, AttackOutcome, Eps, Threat, run_attack
 from hashbench.hashing import HashModel
 from hashbench.plugins import Attack
 from hashbench.retrieval import center_codes

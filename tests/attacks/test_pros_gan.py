@@ -14,19 +14,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hashbench.data.images import ImageSet
-from hashbench.errors import UsageError
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AttackedModel,
     AttackerSetup,
     AttackerView,
     AttackOutcome,
     Eps,
-    Sizes,
+    NetworkSizes,
     Threat,
     run_attack,
 )
-from hashbench.evaluation.attacker import train_attacker
+from hashbench.attacking.training import train_attacker
+from hashbench.data.images import ImageSet
+from hashbench.errors import UsageError
 from hashbench.hashing import BackboneNet, HashModel, encode, load_checkpoint
 from hashbench.hashing.checkpoint import WEIGHTS, weight_bytes
 from hashbench.plugins import Attack, TrainedAttack
@@ -137,7 +137,7 @@ def test_the_prototype_loss_is_its_formula() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_of_image_is_painted(shape: tuple[int, int, int]) -> None:
     with seeded(0):
-        painter = GAN.Painter(Sizes(shape, 4, 8), width=4, blocks=1)
+        painter = GAN.Painter(NetworkSizes(shape, 4, 8), width=4, blocks=1)
         judge = GAN.discriminator(shape, 4, 4)
     images, labels = torch.rand(3, *shape), torch.eye(4)[:3]
     prototypes, told = painter.prototypes(labels)
@@ -181,7 +181,7 @@ def test_what_is_painted_before_the_harness_looks(
     assert isinstance(attack, GAN.ProSGAN)
     threat = Threat(Eps.parse("40/255"))
     with seeded(0):
-        painter = attack.network(Sizes((1, 12, 12), 3, 12)).eval()
+        painter = attack.network(NetworkSizes((1, 12, 12), 3, 12)).eval()
     images = torch.from_numpy(scene.query.images).float() / 255
     images[0, 0, :3], images[0, 0, 3:6] = 0.0, 1.0  # where the box cuts the ball
     with torch.no_grad():
@@ -235,7 +235,7 @@ def test_a_stored_network_paints_as_before(
     assert not any("judge" in name for name in network.state_dict())
     assert isinstance(attack, TrainedAttack)
     with seeded(7):
-        fresh = attack.network(Sizes((1, 12, 12), 3, 12))
+        fresh = attack.network(NetworkSizes((1, 12, 12), 3, 12))
     before = scene.run(attack, network)
     again = scene.run(attack, load_checkpoint(tmp_path, fresh).eval())
     assert np.array_equal(before.codes, again.codes)

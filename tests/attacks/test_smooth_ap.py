@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hashbench.errors import UsageError
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AttackedModel,
     AttackerView,
     Eps,
@@ -25,9 +24,10 @@ from hashbench.evaluation import (
     Threat,
     run_attack,
 )
-from hashbench.evaluation.annealed import AnnealedDescent, logit_scale
-from hashbench.evaluation.goal import Known
-from hashbench.evaluation.smooth_precision import KnownRanking, SmoothPrecision, smoothing_kernel
+from hashbench.attacking.annealed_descent import AnnealedDescent, logit_scale
+from hashbench.attacking.goal import Known
+from hashbench.attacking.smooth_precision import KnownRanking, SmoothPrecision, smoothing_kernel
+from hashbench.errors import UsageError
 from hashbench.hashing import HashModel
 from hashbench.plugins import Attack
 from hashbench.retrieval import average_precision, center_codes

@@ -17,21 +17,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hashbench.data.images import ImageSet
-from hashbench.errors import PluginError, UsageError
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AttackerView,
     AttackOutcome,
     Eps,
     Goal,
     Known,
+    NetworkSizes,
     QueryRandom,
-    Sizes,
     Threat,
     anchor_codes,
     run_attack,
 )
-from hashbench.evaluation.attacker import train_attacker
+from hashbench.attacking.training import train_attacker
+from hashbench.data.images import ImageSet
+from hashbench.errors import PluginError, UsageError
 from hashbench.hashing import BackboneNet, HashModel, encode, load_checkpoint
 from hashbench.hashing.checkpoint import WEIGHTS, weight_bytes
 from hashbench.plugins import Aim, Attack, Knowledge, TrainedAttack
@@ -482,7 +482,7 @@ def test_a_stored_prototype_network_attacks_as_before(
     (tmp_path / WEIGHTS).write_bytes(weight_bytes(network))
     with seeded(99):
         assert isinstance(attack, TrainedAttack)
-        fresh = attack.network(Sizes((1, 8, 8), 3, 12))
+        fresh = attack.network(NetworkSizes((1, 8, 8), 3, 12))
     before, again = (
         trained.run(attack, EPS, one) for one in (network, load_checkpoint(tmp_path, fresh).eval())
     )

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench import plugins
-from hashbench.errors import UsageError
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AttackedModel,
     AttackerView,
     AttackOutcome,
@@ -30,6 +29,7 @@ from hashbench.evaluation import (
     anchor_codes,
     run_attack,
 )
+from hashbench.errors import UsageError
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.plugins import Access, Aim, Attack, Backbone, Surrogate
 from hashbench.retrieval import center_codes

@@ -12,9 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hashbench import plugins
-from hashbench.data.images import ImageSet, RetrievalData
-from hashbench.errors import UsageError
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AttackedModel,
     AttackerSetup,
     AttackerView,
@@ -23,7 +21,9 @@ from hashbench.evaluation import (
     Threat,
     run_attack,
 )
-from hashbench.evaluation.attacker import train_attacker
+from hashbench.attacking.training import train_attacker
+from hashbench.data.images import ImageSet, RetrievalData
+from hashbench.errors import UsageError
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.plugins import Backbone, Dataset
 from hashbench.retrieval import center_codes

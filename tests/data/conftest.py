@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from hashbench.data.fashion import Fashion
 from hashbench.data.images import RetrievalData
-from hashbench.data.outfits import Outfits
+from hashbench.data.sets.fashion import Fashion
+from hashbench.data.sets.outfits import Outfits
 
 WriteIdx = Callable[..., Path]
 MakeFolder = Callable[..., Path]

@@ -25,16 +25,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from hashbench.data import cache as room
-from hashbench.data.cache import cache_folder
-from hashbench.data.decode import FileImage, read_image
-from hashbench.data.decoded import INDEX, ImageFiles, read_index
+from hashbench.data.cache import entries as room
+from hashbench.data.cache.decode import FileImage, read_image
+from hashbench.data.cache.entries import cache_folder
+from hashbench.data.cache.index import INDEX, ImageFiles, read_index
+from hashbench.data.cache.pixel_file import IndexedPixels, file_sha256
+from hashbench.data.cache.transform import Transform
+from hashbench.data.cache.verify import CacheCheck, verify_cache
 from hashbench.data.images import RetrievalData
-from hashbench.data.listed import Broken
-from hashbench.data.lists import Lists
-from hashbench.data.pixels import IndexedPixels, file_sha256
-from hashbench.data.transform import Transform
-from hashbench.data.verify import CacheCheck, verify_cache
+from hashbench.data.lists.dataset import Broken
+from hashbench.data.sets.any_lists import Lists
 from hashbench.errors import StoreError, UsageError
 
 MakeFolder = Callable[..., Path]
@@ -215,23 +215,23 @@ def test_a_flipped_byte_of_the_index_is_never_believed(make_folder: MakeFolder) 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from hashbench.data import decoded, pixels
-from hashbench.data.lists import Lists
+from hashbench.data.cache import index, pixel_file
+from hashbench.data.sets.any_lists import Lists
 
 def die(*given, **named):
     os.kill(os.getpid(), signal.SIGKILL)
 
 where = sys.argv[2]
 if where == "before the index":
-    decoded.write_file = die
+    index.write_file = die
 elif where == "before the rename":
-    pixels.PixelWriter.finish = die
+    pixel_file.PixelWriter.finish = die
 else:
-    plain, count = pixels.PixelWriter.write, [0]
+    plain, count = pixel_file.PixelWriter.write, [0]
     def write(self, row, image):
         count[0] += 1
         die() if count[0] == 4 else plain(self, row, image)
-    pixels.PixelWriter.write = write
+    pixel_file.PixelWriter.write = write
 Lists(resize=8, crop=6).load(Path(sys.argv[1]))
 """
 
@@ -253,7 +253,7 @@ def test_a_killed_process_leaves_nothing_that_is_believed(
 LOADED = """
 import sys
 from pathlib import Path
-from hashbench.data.lists import Lists
+from hashbench.data.sets.any_lists import Lists
 data = Lists(resize=8, crop=6).load(Path(sys.argv[1]))
 print(data.database.digest(), int(data.database.images[:].astype(int).sum()))
 """
@@ -519,7 +519,7 @@ def test_damage_is_not_copied_into_a_new_file(
 
 
 def test_a_hashed_file_is_told_in_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hashbench.data.pixels._BLOCK", 300)
+    monkeypatch.setattr("hashbench.data.cache.pixel_file._BLOCK", 300)
     (tmp_path / "file").write_bytes(bytes(1000))
     seen: list[tuple[int, int]] = []
     file_sha256(tmp_path / "file", lambda *told: seen.append(told), 10)

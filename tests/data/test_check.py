@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from hashbench import data_commands, plugins
-from hashbench.cli import app
+from hashbench import plugins
+from hashbench.cli import data as data_commands
+from hashbench.cli.app import app
 from hashbench.data.check import DataCheck, check_dataset
-from hashbench.data.fashion import Fashion
-from hashbench.data.flickr25k import Flickr25K
-from hashbench.data.listed import Broken, ListedDataset
-from hashbench.data.lists import Lists
+from hashbench.data.lists.dataset import Broken, ListedDataset
 from hashbench.data.protocol import protocol_of
+from hashbench.data.sets.any_lists import Lists
+from hashbench.data.sets.fashion import Fashion
+from hashbench.data.sets.flickr25k import Flickr25K
 from hashbench.errors import UsageError
 
 MakeFolder = Callable[..., Path]
@@ -68,7 +69,7 @@ def test_coco256_has_two_train_rows_without_label(shared_data: Callable[[str], P
         "query": 0,
         "database": 2,
     }
-    assert found.protocol == protocol_of("lists", Lists(), Lists().load(root))
+    assert found.protocol == protocol_of("lists", Lists().list_length(), Lists().load(root))
 
 
 @pytest.mark.slow
@@ -87,7 +88,7 @@ def test_a_data_set_that_ships() -> None:
     assert found.clean
     assert found.files is None
     assert [split.distinct for split in found.splits] == [2000, 500, 10000]
-    assert found.protocol == protocol_of("fashion", Fashion(), Fashion().load(None))
+    assert found.protocol == protocol_of("fashion", Fashion().list_length(), Fashion().load(None))
     assert "folder" not in text_of(found)
 
 
@@ -161,7 +162,7 @@ def test_the_index_is_what_later_loads_trust(
 ) -> None:
     root = make_folder()
     check_dataset(PLAIN, root, quiet)
-    monkeypatch.setattr("hashbench.data.cache.read_image", None)
+    monkeypatch.setattr("hashbench.data.cache.entries.read_image", None)
     PLAIN.load(root)
 
 
@@ -270,7 +271,7 @@ def test_an_interrupt_is_one_sentence(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hashbench.data.cache.read_image", interrupt)
+    monkeypatch.setattr("hashbench.data.cache.entries.read_image", interrupt)
     found = run("lists:crop=9", "--root", str(root))
     assert found.exit_code == 130
     assert found.stderr == "Interrupted: nothing of the decoding is kept.\n"
@@ -282,7 +283,7 @@ def test_command_takes_plugins_of_a_file(make_folder: MakeFolder, tmp_path: Path
     path = tmp_path / "mine.py"
     path.write_text(
         "from dataclasses import dataclass\n"
-        "from hashbench.data.listed import ListedDataset\n"
+        "from hashbench.data.lists.dataset import ListedDataset\n"
         "from hashbench.plugins import dataset\n\n"
         "@dataset('mine')\n@dataclass(frozen=True)\nclass Mine(ListedDataset):\n"
         '    """A data set of mine."""\n'
@@ -301,7 +302,7 @@ def test_command_takes_plugins_of_a_file(make_folder: MakeFolder, tmp_path: Path
 def test_command_is_quick_to_start() -> None:
     """Help must not wait for torch or numpy."""
     code = (
-        "import sys; import hashbench.data_commands; "
+        "import sys; import hashbench.cli.data; "
         "print([name for name in ('torch', 'numpy', 'PIL') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

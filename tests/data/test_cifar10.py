@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashbench.data import protocol_of
-from hashbench.data import resized as resized_room
-from hashbench.data.cifar10 import Cifar10, CifarSplit, Rows, pick_rows
-from hashbench.data.cifar_binary import FILES, read_cifar
-from hashbench.data.transform import Transform
+from hashbench.data.cache import resized as resized_room
+from hashbench.data.cache.transform import Transform
+from hashbench.data.sets.cifar10 import Cifar10, CifarSplit, Rows, pick_rows
+from hashbench.data.sets.cifar_binary import FILES, read_cifar
 from hashbench.errors import StoreError, UsageError
 from hashbench.plugins.parameters import canonical
 
@@ -125,7 +125,7 @@ def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert split is CifarSplit.APART
         return Rows(*(np.arange(len(labels))[start::3] for start in range(3)))
 
-    monkeypatch.setattr("hashbench.data.cifar10.pick_rows", pick)
+    monkeypatch.setattr("hashbench.data.sets.cifar10.pick_rows", pick)
     write_files(tmp_path / "cifar-10-batches-bin", 20)
     return tmp_path
 
@@ -138,7 +138,7 @@ def test_images_and_labels(few: Path) -> None:
         assert part.labels.argmax(axis=1).tolist() == records[start::3, 0].tolist()
         assert (part.labels.sum(axis=1) == 1).all()
     assert data.classes[3] == "cat"
-    protocol = protocol_of(canonical(Cifar10()), Cifar10(), data)
+    protocol = protocol_of(canonical(Cifar10()), Cifar10().list_length(), data)
     assert (protocol.dataset, protocol.top_k) == ("cifar10", None)
     assert canonical(Cifar10(split=CifarSplit.WITHIN)) == "cifar10:split=cifar10-1"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hashbench.data import coco_annotations as room
-from hashbench.data.ms_coco import MSCoco
+from hashbench.data.sets import coco_annotations as room
+from hashbench.data.sets.ms_coco import MSCoco
 from hashbench.errors import UsageError
 
 # (name, id) in the order of the official file; by name: cat, dog, zebra.

@@ -16,12 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hashbench.data.embedded
-from hashbench.data import RetrievalData, embed
-from hashbench.data.fashion import Fashion
-from hashbench.data.garments import CLASSES, Garments, GarmentSplit
-from hashbench.data.idx import read_content
-from hashbench.data.packed import content_digest, embedded, pack, read_packed, unpack
-from hashbench.data.source import read_source
+from hashbench.data import RetrievalData
+from hashbench.data.garments import embed
+from hashbench.data.garments.garments import CLASSES, Garments, GarmentSplit
+from hashbench.data.garments.idx import read_content
+from hashbench.data.garments.idx_folder import read_idx_folder
+from hashbench.data.garments.shipped import content_digest, embedded, pack, read_packed, unpack
+from hashbench.data.sets.fashion import Fashion
 from hashbench.errors import UsageError
 from hashbench.retrieval import chance_level
 
@@ -45,7 +46,7 @@ def test_the_script_writes_the_committed_files(
 
 
 def test_the_picked_are_the_first_of_their_class(published: Path, fashion: RetrievalData) -> None:
-    source = read_source(published)
+    source = read_idx_folder(published)
     for part, half, salt, counts in (
         ("train", source.train, "hashbench train", 200),
         ("database", source.train, "hashbench train", 1_000),
@@ -178,7 +179,7 @@ def damaged(folder: Path) -> str:
         read_packed(folder)
     message = str(caught.value)
     assert str(folder) in message
-    assert "python -m hashbench.data.embed" in message
+    assert "python -m hashbench.data.garments.embed" in message
     return message
 
 
@@ -229,7 +230,7 @@ def test_a_card_with_another_count_is_found(copied: Path, value: object) -> None
 
 
 def test_select_takes_the_sizes_asked_for(small: Path) -> None:
-    split = embed.select(read_source(small), 8, 3, 5)
+    split = embed.select(read_idx_folder(small), 8, 3, 5)
     assert (len(split.database), len(split.train), len(split.query)) == (80, 30, 50)
     train = split.database.take(split.train)
     assert np.bincount(train.labels).tolist() == [3] * 10

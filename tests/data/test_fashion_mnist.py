@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hashbench.data import RetrievalData
-from hashbench.data.fashion_mnist import FashionMNIST
-from hashbench.data.source import read_source
+from hashbench.data.garments.idx_folder import read_idx_folder
+from hashbench.data.sets.fashion_mnist import FashionMNIST
 from hashbench.errors import UsageError
 
 
@@ -19,7 +19,7 @@ def contents(images: np.ndarray) -> set[bytes]:
 
 def test_published_files(published: Path, fashion: RetrievalData) -> None:
     data = FashionMNIST().load(published)
-    source = read_source(published)
+    source = read_idx_folder(published)
     assert np.array_equal(data.database.images[:][:, 0], source.train.images)
     assert np.array_equal(data.database.labels.argmax(axis=1), source.train.labels)
     for part, count in ((data.database, 6_000), (data.train, 500), (data.query, 100)):

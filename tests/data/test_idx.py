@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from hashbench.data.idx import read_idx
-from hashbench.data.source import read_source
+from hashbench.data.garments.idx import read_idx
+from hashbench.data.garments.idx_folder import read_idx_folder
 from hashbench.errors import UsageError
 
 WriteIdx = Callable[..., Path]
@@ -36,13 +36,13 @@ def test_read_what_was_written(
 
 
 def test_plain_and_gzipped_folders_are_the_same(small: Path) -> None:
-    plain = read_source(small)
+    plain = read_idx_folder(small)
     assert len(plain.train) == 120
     assert len(plain.test) == 60
     for path in list(small.iterdir()):
         path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
-    packed = read_source(small)
+    packed = read_idx_folder(small)
     for half in ("train", "test"):
         one, other = getattr(plain, half), getattr(packed, half)
         assert np.array_equal(one.images, other.images)
@@ -102,7 +102,7 @@ def test_damaged_files_are_named(
         content = gzip.compress(content)
     path.write_bytes(content)
     with pytest.raises(UsageError, match=says) as caught:
-        read_source(small)
+        read_idx_folder(small)
     assert str(path) in str(caught.value)
 
 
@@ -132,34 +132,34 @@ def test_damaged_gzip_is_named(small: Path, damage: Callable[[bytes], bytes]) ->
     path.write_bytes(damage((small / IMAGES).read_bytes()))
     (small / IMAGES).unlink()
     with pytest.raises(UsageError, match=r"damaged gzip|truncated") as caught:
-        read_source(small)
+        read_idx_folder(small)
     assert str(path) in str(caught.value)
 
 
 def test_a_huge_header_is_no_allocation(small: Path) -> None:
     (small / IMAGES).write_bytes(bytes((0, 0, 8, 3)) + b"\xff" * 12)
     with pytest.raises(UsageError, match="truncated, its header states 4294967295 x"):
-        read_source(small)
+        read_idx_folder(small)
 
 
 def test_counts_must_match(small: Path, write_idx: WriteIdx) -> None:
     write_idx(small, LABELS, np.zeros(59, np.uint8))
     with pytest.raises(UsageError, match=r"59 labels, but .* has 60 images") as caught:
-        read_source(small)
+        read_idx_folder(small)
     assert str(small / LABELS) in str(caught.value)
 
 
 def test_labels_must_be_known(small: Path, write_idx: WriteIdx) -> None:
     write_idx(small, LABELS, np.full(60, 10, np.uint8))
     with pytest.raises(UsageError, match="from 0 to 9, found 10") as caught:
-        read_source(small)
+        read_idx_folder(small)
     assert str(small / LABELS) in str(caught.value)
 
 
 def test_images_must_have_the_size(small: Path, write_idx: WriteIdx) -> None:
     write_idx(small, IMAGES, np.zeros((60, 28, 27), np.uint8))
     with pytest.raises(UsageError, match="28x28, found 28x27") as caught:
-        read_source(small)
+        read_idx_folder(small)
     assert str(small / IMAGES) in str(caught.value)
 
 
@@ -167,7 +167,7 @@ def test_images_must_have_the_size(small: Path, write_idx: WriteIdx) -> None:
 def test_a_missing_file_is_named(small: Path, name: str) -> None:
     (small / name).unlink()
     with pytest.raises(UsageError, match="no such file") as caught:
-        read_source(small)
+        read_idx_folder(small)
     assert str(small / name) in str(caught.value)
 
 
@@ -175,10 +175,10 @@ def test_a_folder_in_place_of_a_file_is_a_missing_file(small: Path) -> None:
     (small / IMAGES).unlink()
     (small / IMAGES).mkdir()
     with pytest.raises(UsageError, match="no such file"):
-        read_source(small)
+        read_idx_folder(small)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder") as caught:
-        read_source(tmp_path / "absent")
+        read_idx_folder(tmp_path / "absent")
     assert str(tmp_path / "absent") in str(caught.value)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import hashbench.data
 from hashbench.data import ImageSet, RetrievalData, protocol_of
-from hashbench.data.fashion import Fashion
+from hashbench.data.sets.fashion import Fashion
 from hashbench.errors import UsageError
 
 
@@ -120,8 +120,14 @@ def test_protocol_hash_sees_transform_and_exclusions(what: dict[str, Any]) -> No
     data = RetrievalData(tuple("abcdef"), images_of(1), images_of(2), images_of(3))
     changed = dataclasses.replace(data, **what)
     plugin = Fashion()
-    assert protocol_of("d", plugin, data).split == protocol_of("d", plugin, changed).split
-    assert protocol_of("d", plugin, data).hash != protocol_of("d", plugin, changed).hash
+    assert (
+        protocol_of("d", plugin.list_length(), data).split
+        == protocol_of("d", plugin.list_length(), changed).split
+    )
+    assert (
+        protocol_of("d", plugin.list_length(), data).hash
+        != protocol_of("d", plugin.list_length(), changed).hash
+    )
 
 
 @pytest.mark.parametrize("part", ["train", "query", "database"])
@@ -133,13 +139,19 @@ def test_protocol_hash_sees_every_split(part: str) -> None:
     splits[part] = ImageSet(changed_images, splits[part].labels)
     changed = RetrievalData(data.classes, splits["train"], splits["query"], splits["database"])
     plugin = Fashion()
-    assert protocol_of("fashion", plugin, data).hash == protocol_of("fashion", plugin, data).hash
-    assert protocol_of("fashion", plugin, changed).hash != protocol_of("fashion", plugin, data).hash
+    assert (
+        protocol_of("fashion", plugin.list_length(), data).hash
+        == protocol_of("fashion", plugin.list_length(), data).hash
+    )
+    assert (
+        protocol_of("fashion", plugin.list_length(), changed).hash
+        != protocol_of("fashion", plugin.list_length(), data).hash
+    )
 
 
 def test_protocol_counts_and_metric() -> None:
     data = RetrievalData(tuple("abcdef"), images_of(1, 3), images_of(2, 2), images_of(3, 7))
-    protocol = protocol_of("fashion", Fashion(), data)
+    protocol = protocol_of("fashion", Fashion().list_length(), data)
     assert (protocol.train, protocol.query, protocol.database, protocol.classes) == (3, 2, 7, 6)
     assert protocol.metric == "map"
     assert dataclasses.replace(protocol, top_k=5000).metric == "map@5000"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from hashbench.data.image_paths import clean_path, parse_image_paths
-from hashbench.data.label_rows import parse_label_rows
-from hashbench.data.listing import read_listing, read_split
+from hashbench.data.lists.image_paths import clean_path, parse_image_paths
+from hashbench.data.lists.label_rows import parse_label_rows
+from hashbench.data.lists.listing import read_listing, read_split
 from hashbench.errors import UsageError
 
 LIST = Path("list.txt")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from hashbench.data import protocol_of
-from hashbench.data.flickr25k import Flickr25K
-from hashbench.data.imagenet100 import ImageNet100
-from hashbench.data.listed import Broken
-from hashbench.data.lists import Lists
+from hashbench.data.lists.dataset import Broken
+from hashbench.data.sets.any_lists import Lists
+from hashbench.data.sets.flickr25k import Flickr25K
+from hashbench.data.sets.imagenet100 import ImageNet100
 from hashbench.errors import UsageError
 from hashbench.plugins.parameters import build, canonical
 
@@ -31,7 +31,7 @@ def test_labels_classes_and_transform(make_folder: MakeFolder) -> None:
     assert data.database.labels[:, 0].tolist() == [1, 0, 1, 0, 1]
     assert data.transform == "short side 9 bilinear, center crop 9"
     assert data.excluded == 0
-    protocol = protocol_of(canonical(PLAIN), PLAIN, data)
+    protocol = protocol_of(canonical(PLAIN), PLAIN.list_length(), data)
     assert (protocol.dataset, protocol.metric) == ("lists:crop=9", "map")
     assert (protocol.train, protocol.query, protocol.database) == (2, 2, 5)
 
@@ -90,8 +90,8 @@ def test_excluded_rows_leave_all_splits_and_change_the_protocol(make_folder: Mak
     assert np.array_equal(left.train.labels, whole.train.labels[1:2])
     assert np.array_equal(left.query.images[:], whole.query.images[:])
     assert np.array_equal(left.database.images[:], whole.database.images[1:])
-    before = protocol_of("lists", EXCLUDING, whole)
-    after = protocol_of("lists", EXCLUDING, left)
+    before = protocol_of("lists", EXCLUDING.list_length(), whole)
+    after = protocol_of("lists", EXCLUDING.list_length(), left)
     assert before.split != after.split
     assert (before.excluded, after.excluded) == (0, 3)
 

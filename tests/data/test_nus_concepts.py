@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hashbench.data.nus_wide import NusWide
+from hashbench.data.sets.nus_wide import NusWide
 from hashbench.errors import UsageError
 
 CONCEPTS = ("animal", "beach", "clouds", "sky")

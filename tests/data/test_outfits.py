@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from hashbench.data import ImageSet, RetrievalData
-from hashbench.data.garments import Garments
-from hashbench.data.outfits import Layout, Outfits, compose, draw_layouts
+from hashbench.data.garments.garments import Garments
+from hashbench.data.sets.outfits import Layout, Outfits, compose, draw_layouts
 from hashbench.retrieval import chance_level
 
 Found = list[tuple[int, int]]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashbench.data.garments import Garments
-from hashbench.data.selection import pick_per_class, ranking
+from hashbench.data.garments.garments import Garments
+from hashbench.data.garments.selection import pick_per_class
+from hashbench.data.ranking import ranking
 from hashbench.errors import UsageError
 
 

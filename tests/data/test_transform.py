@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from hashbench.data.decode import read_image
-from hashbench.data.transform import Transform
+from hashbench.data.cache.decode import read_image
+from hashbench.data.cache.transform import Transform
 from hashbench.errors import UsageError
 
 

@@ -12,16 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hashbench import plugins
+from hashbench.defending import AdversarialTraining, Budget, DefenseSetup
 from hashbench.eps import Eps
-from hashbench.hashing import (
-    AdversarialTraining,
-    BackboneNet,
-    BoundLoss,
-    Budget,
-    DefenseSetup,
-    HashModel,
-    LossSetup,
-)
+from hashbench.hashing import BackboneNet, BoundLoss, HashModel, LossSetup
 from hashbench.plugins import Loss
 
 BITS, CLASSES, COUNT = 6, 3, 20

@@ -12,12 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hashbench.defending import AdversarialTraining, Budget, DefenseSetup
 from hashbench.eps import Eps
 from hashbench.hashing import (
-    AdversarialTraining,
     Batch,
-    Budget,
-    DefenseSetup,
     HashModel,
     OptimizerName,
     codes_of,

@@ -11,13 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hashbench.defending import AdversarialTraining, Budget, DefenseSetup
 from hashbench.eps import Eps
 from hashbench.hashing import (
-    AdversarialTraining,
     Batch,
     BoundLoss,
-    Budget,
-    DefenseSetup,
     HashModel,
     Objective,
     OptimizerName,

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench import plugins
+from hashbench.attacking.harness import AttackerView, AttackOutcome, run_attack
+from hashbench.attacking.threat import Threat
 from hashbench.data import ImageSet, RetrievalData
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
-from hashbench.evaluation.harness import AttackerView, AttackOutcome, run_attack
-from hashbench.evaluation.threat import Threat
 from hashbench.hashing import HashModel, encode
 from hashbench.hashing.encode import encode_splits
 from hashbench.plugins import Attack, Dataset, WrappingDefense

@@ -12,18 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hashbench import plugins
+from hashbench.attacking import Threat
+from hashbench.defending import AdversarialTraining, Budget, DefenseSetup, InnerAttack
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
-from hashbench.evaluation import Threat
-from hashbench.hashing import (
-    AdversarialTraining,
-    BackboneNet,
-    Budget,
-    DefenseSetup,
-    HashModel,
-    InnerAttack,
-    train,
-)
+from hashbench.hashing import BackboneNet, HashModel, train
 from hashbench.hashing.trainer import random_orders
 from hashbench.plugins import WrappingDefense
 
@@ -147,7 +140,7 @@ def test_it_descends_on_the_repositories_losses(
         found.append(loss(point, 0))
         return images
 
-    monkeypatch.setattr("hashbench.hashing.adversarial.descend", once)
+    monkeypatch.setattr("hashbench.defending.adversarial.descend", once)
     inner = inner_attack(model, "8/255", steps=1, random_start=False)
     (inner.away_from if away else inner.towards)(given["c0_u"], given["c0_code"])
     assert found[0].shape == (len(point),)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hashbench.defending.center_guided import mainstay_centers
 from hashbench.hashing import batch_centers
-from hashbench.hashing.center_guided import mainstay_centers
 from hashbench.retrieval import center_codes
 
 Vectors = Callable[[str], Mapping[str, NDArray[Any]]]

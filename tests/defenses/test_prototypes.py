@@ -15,17 +15,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hashbench.hashing import (
+from hashbench.defending import (
     AdversarialTraining,
-    BackboneNet,
     DefenseSetup,
-    HashModel,
     prototype_loss,
     prototype_network,
-    relevant,
     target_rows,
 )
-from hashbench.hashing import circle_loss as our_circle_loss
+from hashbench.defending import circle_loss as our_circle_loss
+from hashbench.hashing import BackboneNet, HashModel, relevant
 
 Vectors = Callable[[str], Mapping[str, NDArray[Any]]]
 Named = Callable[..., AdversarialTraining]

@@ -12,18 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hashbench.defending import AdversarialTraining, Budget, DefenseSetup
+from hashbench.defending.center_guided import CenterGuided
 from hashbench.eps import Eps
 from hashbench.hashing import (
-    AdversarialTraining,
     Batch,
-    Budget,
-    DefenseSetup,
     HashModel,
     OptimizerName,
     codes_of,
     train,
 )
-from hashbench.hashing.center_guided import CenterGuided
 
 Arrays = Mapping[str, NDArray[Any]]
 Vectors = Callable[[str], Arrays]

@@ -18,17 +18,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hashbench.defending import AdversarialTraining, DefenseSetup, InnerAttack
+from hashbench.defending.center_guided import CenterGuided, CenterGuidedTraining
 from hashbench.hashing import (
-    AdversarialTraining,
     Batch,
-    DefenseSetup,
     HashModel,
-    InnerAttack,
     Objective,
     relevant,
     train,
 )
-from hashbench.hashing.center_guided import CenterGuided, CenterGuidedTraining
 
 Arrays = Mapping[str, NDArray[Any]]
 Vectors = Callable[[str], Arrays]

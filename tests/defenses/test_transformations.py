@@ -18,17 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hashbench import plugins
-from hashbench.errors import PluginError, UsageError
-from hashbench.evaluation.target import AttackedModel
-from hashbench.hashing import (
-    BackboneNet,
-    HashModel,
+from hashbench.attacking.attacked_model import AttackedModel
+from hashbench.defending import (
     InputTransformation,
     TransformedModel,
     WrappedModel,
-    codes_of,
     straight_through,
 )
+from hashbench.errors import PluginError, UsageError
+from hashbench.hashing import BackboneNet, HashModel, codes_of
 from hashbench.hashing.encode import evaluating
 from hashbench.plugins import defense
 

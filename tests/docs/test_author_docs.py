@@ -105,7 +105,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         "".join(f"import site; site.addsitedir({path!r})\n" for path in links)
     )
     for name, code in (
-        ("hashbench", "from hashbench.cli import main"),
+        ("hashbench", "from hashbench.cli.app import main"),
         ("pip", "from pip._internal.cli.main import main"),
     ):
         program = programs / name

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hashbench.evaluation import AttackedModel, Goal, QueryRandom, Threat
+from hashbench.attacking import AttackedModel, Goal, QueryRandom, Threat
 from hashbench.hashing import BackboneNet, InputSpec
 from hashbench.plugins import Access, Attack, Backbone, attack, backbone
 

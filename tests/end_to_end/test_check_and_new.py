@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from hashbench.cli.scaffold import class_name, rendered
 from hashbench.plugins import Kind
-from hashbench.plugins.testing import ATTACK_CHECKS
-from hashbench.scaffold import class_name, rendered
+from hashbench.testing import ATTACK_CHECKS
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -202,7 +202,7 @@ def test_what_is_written_is_python_and_toml_whatever_the_name(kind: Kind, name: 
 def test_help_does_not_wait_for_torch() -> None:
     code = (
         "import sys\n"
-        "from hashbench.cli import main\n"
+        "from hashbench.cli.app import main\n"
         "for words in (['check', '--help'], ['new', '--help']):\n"
         "    sys.argv = ['hashbench', *words]\n"
         "    try:\n"

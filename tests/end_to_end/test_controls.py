@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import hashbench
-from hashbench.flags import Code
-from hashbench.runner.results import Results
+from hashbench.results.flags import Code
+from hashbench.results.results import Results
 from hashbench.runner.suite import compose
 
 WANTED: Mapping[str, frozenset[Code]] = {

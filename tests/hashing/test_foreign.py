@@ -18,14 +18,9 @@ from hashbench.hashing import BackboneNet, HashModel, InputSpec
 from hashbench.hashing.backbones import torchvision as torchvision_nets
 from hashbench.hashing.backbones.pretrained import cut
 from hashbench.hashing.checkpoint import ModelCard
-from hashbench.hashing.foreign import (
-    bits_of,
-    fitted,
-    load_foreign,
-    read_foreign,
-    read_state,
-)
+from hashbench.hashing.state_dict import fitted, read_state
 from hashbench.plugins import Backbone
+from hashbench.zoo.foreign import bits_of, load_foreign, read_foreign
 
 BITS = 12
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -13,16 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench import plugins
+from hashbench.defending import AdversarialTraining, Budget, DefenseSetup
 from hashbench.eps import Eps
-from hashbench.hashing import (
-    AdversarialTraining,
-    BoundLoss,
-    Budget,
-    DefenseSetup,
-    HashModel,
-    Recipe,
-    train,
-)
+from hashbench.hashing import BoundLoss, HashModel, Recipe, train
 from hashbench.hashing.trainer import random_orders
 
 Bind = Callable[..., BoundLoss]

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hashbench.defending import Budget
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
-from hashbench.hashing import Budget, OptimizerName, Recipe
+from hashbench.hashing import OptimizerName, Recipe
 
 IMAGES = {"FLICKR-25K": 5000, "NUS-WIDE": 10500, "MS-COCO": 10000}
 

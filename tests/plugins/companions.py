@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hashbench.evaluation import (
+from hashbench.attacking import (
     AttackedModel,
     AttackerSetup,
     Goal,
+    NetworkSizes,
     QueryRandom,
-    Sizes,
     Threat,
 )
 from hashbench.plugins import Access, Aim, Attack, Surrogate, TrainedAttack, attack
@@ -72,7 +72,7 @@ class Lend(Attack):
 class Learn(TrainedAttack):
     """One perturbation for all, learnt in one step."""
 
-    def network(self, sizes: Sizes) -> nn.Module:
+    def network(self, sizes: NetworkSizes) -> nn.Module:
         """A bias of the size of an image."""
         network = nn.Module()
         network.register_parameter("delta", nn.Parameter(0.01 * torch.randn(sizes.shape)))

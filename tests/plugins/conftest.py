@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from hashbench import plugins
-from hashbench.plugins.registry import Registry
+from hashbench.plugins import lookup
+from hashbench.plugins.registered import Registry
 from hashbench.runner.suite import Suite, from_plain
 
 HERE = Path(__file__).resolve().parent
@@ -25,9 +26,9 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def fresh_registry() -> Iterator[Registry]:
     """The registry of this process, without what earlier tests added; forgotten afterwards."""
-    plugins._registry.cache_clear()
+    lookup._registry.cache_clear()
     yield plugins.registry()
-    plugins._registry.cache_clear()
+    lookup._registry.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -27,10 +27,10 @@ def modules_after(call: Call, code: str) -> set[str]:
     [
         "import hashbench; dir(hashbench)",
         "import hashbench.plugins",
-        "import hashbench; hashbench.plugins.Attack; hashbench.Eps.parse('8/255')",
-        "import hashbench.errors, hashbench.eps, hashbench.seeds, hashbench.runner.cell",
-        "from hashbench import atomic; from hashbench.runner import store, suite; suite.quick()",
-        "import hashbench.cli",
+        "import hashbench; hashbench.plugins.attack; hashbench.Eps.parse('8/255')",
+        "import hashbench.errors, hashbench.eps, hashbench.seeds, hashbench.progress",
+        "from hashbench import atomic; from hashbench.runner import suite; suite.quick()",
+        "import hashbench.cli.app",
     ],
 )
 def test_light_parts_stay_light(call: Call, code: str) -> None:
@@ -40,7 +40,7 @@ def test_light_parts_stay_light(call: Call, code: str) -> None:
 def test_help_does_not_import_torch(call: Call) -> None:
     code = (
         "import sys\n"
-        "from hashbench.cli import main\n"
+        "from hashbench.cli.app import main\n"
         "for words in (['--help'], ['run', '--help'], ['report', '--help']):\n"
         "    sys.argv = ['hashbench', *words]\n"
         "    try:\n"
@@ -51,28 +51,37 @@ def test_help_does_not_import_torch(call: Call) -> None:
     assert modules_after(call, code) == set()
 
 
-def test_a_plugin_file_that_needs_no_torch_does_not_load_it(call: Call, tmp_path: Path) -> None:
-    """Declaring a plugin costs the author's own imports alone."""
+@pytest.mark.parametrize("kind", ["dataset", "format"])
+def test_a_plugin_file_that_needs_no_torch_does_not_load_it(
+    call: Call, tmp_path: Path, kind: str
+) -> None:
+    """Declaring a data set or a format costs numpy at most; other kinds speak of tensors."""
     path = tmp_path / "light.py"
     path.write_text(
         "from dataclasses import dataclass\n"
-        "from hashbench.plugins import Attack, attack\n"
-        "@attack('light')\n"
+        f"from hashbench.plugins import {kind.capitalize()}, {kind}\n"
+        f"@{kind}('light')\n"
         "@dataclass(frozen=True)\n"
-        "class Light(Attack):\n"
-        "    def perturb(self, model, images, goal, threat, rng):\n"
-        "        return images\n"
+        f"class Light({kind.capitalize()}):\n"
+        "    def load(self, root):\n"
+        "        return None\n"
+        "    def render(self, results, *, width=None):\n"
+        "        return ''\n"
     )
     code = (
         "from pathlib import Path\n"
         "from hashbench.plugins import Kind\n"
         "from hashbench.plugins.discovery import add_file\n"
-        "from hashbench.plugins.registry import Registry\n"
+        "from hashbench.plugins.registered import Registry\n"
         "registry = Registry()\n"
         f"add_file(registry, Path({str(path)!r}))\n"
-        "assert registry.names(Kind.ATTACK) == ('light',)"
+        f"assert registry.names(Kind({kind!r})) == ('light',)"
     )
-    assert modules_after(call, code) == set()
+    assert modules_after(call, code) <= {"numpy"}
+
+
+def test_results_need_numpy_alone(call: Call) -> None:
+    assert modules_after(call, "import hashbench; hashbench.load_results") == {"numpy"}
 
 
 def test_every_public_name_is_there(call: Call) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 import hashbench
 from hashbench import UsageError, plugins
-from hashbench.plugins.registry import Registry
+from hashbench.plugins.registered import Registry
+from hashbench.results.cell import Status
+from hashbench.results.results import Results
 from hashbench.runner.fingerprint import describe
-from hashbench.runner.results import Results, Status
 from hashbench.runner.suite import Suite
 
 TinySuite = Callable[..., Suite]

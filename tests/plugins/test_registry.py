@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hashbench import UsageError, plugins
 from hashbench.plugins import Attack, Kind, Plugin, attack
-from hashbench.plugins.registry import Broken, Origin, Registry
+from hashbench.plugins.registered import Broken, Origin, Registry
 from hashbench.plugins.suggestions import did_you_mean
 
 HERE = Origin("one-package", "1.0", "one.module")

@@ -11,17 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from hashbench import UsageError, plugins
-from hashbench.evaluation import AttackerView, AttackOutcome, Eps, Threat, run_attack
-from hashbench.hashing import (
-    BackboneNet,
-    Batch,
-    BoundLoss,
-    Budget,
-    DefenseSetup,
-    HashModel,
-)
+from hashbench.attacking import AttackerView, AttackOutcome, Eps, Threat, run_attack
+from hashbench.defending import Budget, DefenseSetup
+from hashbench.hashing import BackboneNet, Batch, BoundLoss, HashModel
 from hashbench.plugins import Attack, Spec, TrainedDefense
-from hashbench.plugins.registry import Registry
+from hashbench.plugins.registered import Registry
 
 SOURCES = Path(__file__).resolve().parents[1] / "plugin_package/src/hashbench_example_plugins"
 

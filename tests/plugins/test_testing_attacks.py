@@ -14,7 +14,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hashbench.evaluation import AttackedModel, AttackerSetup, Goal, QueryRandom, Sizes, Threat
+from hashbench.attacking import (
+    AttackedModel,
+    AttackerSetup,
+    Goal,
+    NetworkSizes,
+    QueryRandom,
+    Threat,
+)
 from hashbench.plugins import (
     Access,
     Aim,
@@ -24,8 +31,8 @@ from hashbench.plugins import (
     TrainedAttack,
     attack,
 )
-from hashbench.plugins.testing import ATTACK_CHECKS, Verdict, check_attack
 from hashbench.retrieval import center_codes
+from hashbench.testing import ATTACK_CHECKS, Verdict, check_attack
 
 CALLS = count()
 
@@ -109,7 +116,7 @@ class SoundTargeted(Targeted):
 class Learned(TrainedAttack):
     """One perturbation for all images."""
 
-    def network(self, sizes: Sizes) -> nn.Module:
+    def network(self, sizes: NetworkSizes) -> nn.Module:
         return Everywhere(sizes.shape)
 
     def train(self, network: nn.Module, setup: AttackerSetup) -> None:

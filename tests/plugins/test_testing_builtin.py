@@ -6,7 +6,7 @@ import pytest
 
 from hashbench import plugins
 from hashbench.plugins.parameters import field_types
-from hashbench.plugins.testing import CheckReport, check_attack, check_defense, check_loss
+from hashbench.testing import CheckReport, check_attack, check_defense, check_loss
 
 STEPS = 10
 """What attacks with a parameter `steps` are checked with, for the sake of time."""

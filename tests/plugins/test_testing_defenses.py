@@ -14,19 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from hashbench.hashing import (
-    Batch,
-    Budget,
-    DefenseSetup,
-    HashModel,
-    Objective,
-    Recipe,
-    TransformedModel,
-    WrappedModel,
-)
+from hashbench.defending import Budget, DefenseSetup, TransformedModel, WrappedModel
+from hashbench.hashing import Batch, HashModel, Objective, Recipe
 from hashbench.plugins import Defense, TrainedDefense, WrappingDefense, defense
-from hashbench.plugins.testing import DEFENSE_CHECKS, check_defense
-from hashbench.plugins.testing.identity import IDENTITY
+from hashbench.testing import DEFENSE_CHECKS, check_defense
+from hashbench.testing.identity import IDENTITY
 
 CALLS = count()
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from hashbench.hashing import BoundLoss, LossSetup, relevant
 from hashbench.plugins import Loss, loss
-from hashbench.plugins.testing import LOSS_CHECKS, check_loss
-from hashbench.plugins.testing.identity import IDENTITY
+from hashbench.testing import LOSS_CHECKS, check_loss
+from hashbench.testing.identity import IDENTITY
 
 CALLS = count()
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hashbench import UsageError, plugins
 from hashbench.plugins import Attack, Kind, attack, loss
-from hashbench.plugins.testing import (
+from hashbench.testing import (
     ATTACK_CHECKS,
     CheckReport,
     Outcome,
@@ -24,7 +24,7 @@ from hashbench.plugins.testing import (
     check_plugin,
     stage,
 )
-from hashbench.plugins.testing.surroundings import Switches, own_random_state
+from hashbench.testing.surroundings import Switches, own_random_state
 
 REPORT = CheckReport(
     Kind.ATTACK,

@@ -11,8 +11,8 @@ import pytest
 
 from hashbench.data.protocol import Protocol
 from hashbench.plugins import Access, Aim
-from hashbench.runner.cell import CLEAN, AttackFacts, Cell
-from hashbench.runner.results import CellResult, Results, Status
+from hashbench.results.cell import CLEAN, AttackFacts, Cell, CellResult, Status
+from hashbench.results.results import Results
 
 TRAINING = {
     "base": {"batch": 32, "epochs": 45, "learning_rate": 0.05, "optimizer": "sgd"},

@@ -17,12 +17,12 @@ from rich.cells import cell_len
 
 from hashbench import plugins
 from hashbench.errors import UsageError
-from hashbench.reports.beside import Section, letters, section
-from hashbench.reports.comparison import Pair, comparisons
-from hashbench.reports.entry import collect
-from hashbench.reports.published import COLUMNS, PublishedRow, Stated, shipped
-from hashbench.reports.row import Score
-from hashbench.runner.results import Results
+from hashbench.reports.board.over_seeds import collect
+from hashbench.reports.board.row import Score
+from hashbench.reports.papers.comparison import Pair, comparisons
+from hashbench.reports.papers.published import COLUMNS, PublishedRow, Stated, shipped
+from hashbench.reports.papers.section import Section, letters, section
+from hashbench.results.results import Results
 
 HEADS = ["bits", "defense", "attack", "measured", "published", "difference", "differs"]
 TITLE = "Beside published numbers"

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from hashbench import plugins
-from hashbench.runner.results import Results
+from hashbench.results.results import Results
 
 COLUMNS = ["dataset", "loss", "backbone", "bits", "defense", "attack", "eps", "seed"]
 COLUMNS += ["metric", "value"]

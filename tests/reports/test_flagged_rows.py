@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from hashbench import plugins
-from hashbench.flags import Code
 from hashbench.plugins import Aim
-from hashbench.reports.leaderboard import Leaderboard, leaderboards
-from hashbench.reports.row import Row
-from hashbench.runner.results import Results, Status
+from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
+from hashbench.reports.board.row import Row
+from hashbench.results.cell import Status
+from hashbench.results.flags import Code
+from hashbench.results.results import Results
 
 Change = Callable[[Any], object]
 
@@ -259,7 +260,7 @@ def test_collapsed_codes_are_told_from_the_few_codes_of_a_good_model(
 
 
 def test_plots_name_the_first_flag(book: Any) -> None:
-    from hashbench.reports.wording import why_not_ranked
+    from hashbench.reports.text.sentences import why_not_ranked
 
     book.clean("flat", 0.1, distinct_codes=1.0).attacked("flat", "hag", 0.1)
     board = only_board(book)

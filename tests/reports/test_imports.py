@@ -16,7 +16,7 @@ def test_a_format_is_found_without_torch(name: str) -> None:
         "from hashbench import plugins\n"
         f"plugins.get('format', '{name}')\n"
         "hashbench.load_results\n"
-        "import hashbench.reports.plots\n"
+        "import hashbench.reports.plots.write\n"
         "assert 'torch' not in sys.modules\n"
         "assert not [module for module in sys.modules if module.startswith('hashbench.attacks')]\n"
     )

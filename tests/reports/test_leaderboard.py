@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hashbench.flags import Code
-from hashbench.reports.leaderboard import Leaderboard, leaderboards
-from hashbench.reports.row import Row
-from hashbench.runner.results import Results, Status
+from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
+from hashbench.reports.board.row import Row
+from hashbench.results.cell import Status
+from hashbench.results.flags import Code
+from hashbench.results.results import Results
 
 
 def only_board(results: Results) -> Leaderboard:

@@ -18,12 +18,12 @@ from matplotlib.image import imread
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from hashbench.reports.leaderboard import leaderboards
-from hashbench.reports.plot_curves import curves_figure
-from hashbench.reports.plot_eps import eps_figure
-from hashbench.reports.plot_map import map_figure
-from hashbench.reports.plot_style import paper_style
-from hashbench.reports.plots import write_plots
+from hashbench.reports.board.leaderboard import leaderboards
+from hashbench.reports.plots.curves import curves_figure
+from hashbench.reports.plots.eps import eps_figure
+from hashbench.reports.plots.map import map_figure
+from hashbench.reports.plots.style import paper_style
+from hashbench.reports.plots.write import write_plots
 
 
 @pytest.fixture

@@ -12,7 +12,13 @@ import pytest
 from hashbench import plugins
 from hashbench.errors import UsageError
 from hashbench.plugins.parameters import canonical
-from hashbench.reports.published import COLUMNS, Stated, known_numbers, load_published, shipped
+from hashbench.reports.papers.published import (
+    COLUMNS,
+    Stated,
+    known_numbers,
+    load_published,
+    shipped,
+)
 
 REFERENCE = Path(__file__).resolve().parents[2] / "../shared/reference/published.csv"
 DATASETS = {"FLICKR-25K": "flickr25k", "NUS-WIDE": "nus-wide", "MS-COCO": "ms-coco"}

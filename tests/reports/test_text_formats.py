@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from hashbench import plugins
-from hashbench.runner.results import Results
+from hashbench.results.results import Results
 
 ATTACKS = ("noise", "hag", "pgd-hamming", "sdha")
 ANSI = "\x1b["

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from hashbench import atomic, plugins
-from hashbench.plugins.registry import Registry
+from hashbench.plugins import lookup
+from hashbench.plugins.registered import Registry
 from hashbench.runner.steps import Step
 from hashbench.runner.suite import Suite, from_plain
 
@@ -50,9 +51,9 @@ def make_step() -> Callable[..., Step]:
 @pytest.fixture
 def fresh_registry() -> Iterator[Registry]:
     """The registry of this process, without what earlier tests added; forgotten afterwards."""
-    plugins._registry.cache_clear()
+    lookup._registry.cache_clear()
     yield plugins.registry()
-    plugins._registry.cache_clear()
+    lookup._registry.cache_clear()
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from hashbench.errors import PluginError, StoreError, TrainingError, UsageError
-from hashbench.runner import engine
-from hashbench.runner.engine import attempt, run_here
-from hashbench.runner.progress import Reporter
-from hashbench.runner.schedule import Schedule
+from hashbench.results.store import Failure, Store
+from hashbench.runner.engines import local as engine
+from hashbench.runner.engines.local import attempt, run_here
+from hashbench.runner.engines.schedule import Schedule
+from hashbench.runner.reporter import Reporter
 from hashbench.runner.steps import Step
-from hashbench.runner.store import Failure, Store
 
 MakeStep = Callable[..., Step]
 Execute = Callable[[Step, Store, Callable[[int, int], None]], None]

@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 
 from hashbench.errors import UsageError
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, read_card
-from hashbench.runner.models import check_model, export_model
-from hashbench.runner.results import Results, Status
+from hashbench.results.cell import Status
+from hashbench.results.results import Results
 from hashbench.runner.run import run
 from hashbench.runner.suite import Compute, Suite, compose
+from hashbench.zoo.models import check_model, export_model
 
 Build = Callable[..., Suite]
 WRAPPER = '''
@@ -234,10 +235,10 @@ def test_an_export_overwrites_nothing(tiny_suite: Build, tmp_path: Path) -> None
 def test_mixed_precision_is_recorded_and_moves_the_outputs_a_little(
     tiny_suite: Build, tmp_path: Path
 ) -> None:
+    from hashbench.results.store import Store
     from hashbench.runner.loading import load_model
     from hashbench.runner.plan import make_plan
     from hashbench.runner.steps import DefendedModel
-    from hashbench.runner.store import Store
 
     exact = tiny_suite(attack="pgd-hamming:steps=2")
     mixed = replace(exact, compute=Compute(precision="mixed"))

@@ -13,10 +13,10 @@ from torchvision.models import resnet18
 from hashbench import plugins
 from hashbench.errors import ModelError, UsageError
 from hashbench.hashing.checkpoint import read_card
-from hashbench.runner.cell import CLEAN
-from hashbench.runner.importing import Origin, import_model
+from hashbench.results.cell import CLEAN
 from hashbench.runner.run import run
 from hashbench.runner.suite import Suite
+from hashbench.zoo.importing import Origin, import_model
 
 TINY = Path(__file__).resolve().parents[1] / "plugins" / "tiny_data.py"
 ORIGIN = Origin("tiny", "dph", "resnet18", "their-defense", seed=3, licence="MIT")

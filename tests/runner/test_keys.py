@@ -12,7 +12,8 @@ import pytest
 
 from hashbench import Eps, plugins
 from hashbench.data import Protocol
-from hashbench.hashing import Budget, InputSpec, OptimizerName, Recipe
+from hashbench.defending import Budget
+from hashbench.hashing import InputSpec, OptimizerName, Recipe
 from hashbench.hashing.augment import Augment
 from hashbench.plugins import Attack, Backbone, Dataset, Defense, Loss, attack
 from hashbench.plugins.parameters import resolved
@@ -314,13 +315,13 @@ def test_the_source_of_a_shared_base_class_counts(tmp_path: Path) -> None:
 @pytest.fixture
 def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of hashbench's rooms to be edited: one small file each."""
-    for room in ("hashing", "evaluation", "retrieval", "runner", "data"):
+    for room in ("hashing", "attacking", "defending", "retrieval", "runner", "data"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "code.py").write_text(f"ROOM = {room!r}\n")
     for name in (
         *(
             f"runner/{name}.py"
-            for name in ("attacking", "conditions", "execute", "loading", "probe", "scoring")
+            for name in ("attacks", "determinism", "execute", "loading", "probe", "scoring")
         ),
         "data/targets.py",
         "seeds.py",
@@ -343,15 +344,15 @@ def forget_hashes() -> None:
     ("file", "touched"),
     [
         ("hashing/code.py", FROM_BASE),
-        ("evaluation/code.py", FROM_BASE),  # the inner attacks of defenses are in there
+        ("attacking/code.py", FROM_BASE),  # the inner attacks of defenses are in there
         ("retrieval/code.py", {"probe", "clean", "adversarial", "scores"}),
         ("runner/scoring.py", {"probe", "clean", "scores"}),
         ("runner/probe.py", {"probe", "clean"}),
         ("runner/execute.py", FROM_BASE),
         ("runner/loading.py", FROM_BASE),
-        ("runner/attacking.py", {"probe", "clean", "adversarial", "scores"}),
+        ("runner/attacks.py", {"probe", "clean", "adversarial", "scores"}),
         ("data/targets.py", {"clean", "adversarial", "scores"}),
-        ("runner/conditions.py", FROM_BASE),
+        ("runner/determinism.py", FROM_BASE),
         ("seeds.py", FROM_BASE),
         ("runner/code.py", set()),
         ("data/code.py", set()),  # the protocol's content hash stands for it

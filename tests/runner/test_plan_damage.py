@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from hashbench.data import Protocol
 from hashbench.errors import HashbenchError
-from hashbench.runner.cell import Cell
-from hashbench.runner.results import COLUMNS, load_results
-from hashbench.runner.store import Address, Failure, Store
+from hashbench.results.cell import Cell
+from hashbench.results.load import load_results
+from hashbench.results.results import COLUMNS
+from hashbench.results.store import Address, Failure, Store
 
 PROTOCOL = Protocol("tiny", 24, 3, 40, 4, "5" * 64, None)
 ADDRESS = Address("scores", "score", "ab" * 32)

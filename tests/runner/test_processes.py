@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from hashbench.runner.engine import run_in_processes
+from hashbench.results.store import Store
+from hashbench.runner.engines.local import run_in_processes
+from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan
-from hashbench.runner.progress import Reporter
-from hashbench.runner.schedule import Schedule
+from hashbench.runner.reporter import Reporter
 from hashbench.runner.steps import Step
-from hashbench.runner.store import Store
 from hashbench.runner.suite import from_plain, quick
 
 MakeStep = Callable[..., Step]
@@ -122,7 +122,7 @@ def test_workers_are_told_the_suite_and_their_threads(team: Team, grid: list[Ste
     assert from_plain(suite, "here") == quick()
     assert threads == str(quick().compute.threads)
     # -P: the folder that a run is started from must not shadow the installed package.
-    assert arguments == ["-P", "-m", "hashbench.runner.worker"]
+    assert arguments == ["-P", "-m", "hashbench.runner.engines.worker"]
 
 
 def test_a_failed_step_drops_what_needs_it(team: Team, grid: list[Step]) -> None:

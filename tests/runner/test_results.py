@@ -16,18 +16,11 @@ import pytest
 
 from hashbench.data import Protocol
 from hashbench.errors import StoreError, UsageError
-from hashbench.runner.cell import Cell
+from hashbench.results.cell import WORST_CASE, Cell, CellResult, Status
+from hashbench.results.load import load_results
+from hashbench.results.results import COLUMNS, Results, only
+from hashbench.results.store import SCHEMA, Address, Failure, Store
 from hashbench.runner.fingerprint import sha256_of
-from hashbench.runner.results import (
-    COLUMNS,
-    WORST_CASE,
-    CellResult,
-    Results,
-    Status,
-    load_results,
-    only,
-)
-from hashbench.runner.store import SCHEMA, Address, Failure, Store
 
 WORST_CASE_LACKS = "an attack of this row failed or was not run"
 PROTOCOL = Protocol("tiny", 24, 3, 40, 4, "5" * 64, None)

@@ -15,11 +15,12 @@ import pytest
 import hashbench
 from hashbench import UsageError
 from hashbench.hashing import OptimizerName
+from hashbench.results.cell import CLEAN, Status
+from hashbench.results.load import load_results
+from hashbench.results.store import Failure, Store
 from hashbench.runner import run as room
-from hashbench.runner.cell import CLEAN
 from hashbench.runner.plan import Plan, ancestors, make_plan
-from hashbench.runner.progress import Reporter
-from hashbench.runner.results import Status, load_results
+from hashbench.runner.reporter import Reporter
 from hashbench.runner.run import missing_steps, run_plan
 from hashbench.runner.steps import (
     AdversarialCodes,
@@ -29,7 +30,6 @@ from hashbench.runner.steps import (
     Scores,
     Step,
 )
-from hashbench.runner.store import Failure, Store
 from hashbench.runner.suite import Suite
 
 TinySuite = Callable[..., Suite]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashbench.runner.schedule import Schedule
+from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.steps import Step
 
 MakeStep = Callable[..., Step]

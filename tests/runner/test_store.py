@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hashbench.errors import StoreError
-from hashbench.runner.store import DONE, SCHEMA, Address, Failure, Store
+from hashbench.results.store import DONE, SCHEMA, Address, Failure, Store
 
 MakeDisk = Callable[..., Any]
 

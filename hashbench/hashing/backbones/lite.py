@@ -17,7 +17,7 @@ from hashbench.hashing.backbones.pretrained import (
     cut,
     optional,
 )
-from hashbench.hashing.foreign import read_state
+from hashbench.hashing.state_dict import read_state
 from hashbench.plugins import backbone
 
 _HEAD = "_fc"

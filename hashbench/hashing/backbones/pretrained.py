@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import BackboneNet, InputSpec
-from hashbench.hashing.foreign import fitted, read_state
+from hashbench.hashing.state_dict import fitted, read_state
 from hashbench.plugins import Backbone
 
 NONE = "none"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hashbench import UsageError
-from hashbench.evaluation import AttackedModel, Goal, QueryRandom, Threat
+from hashbench.attacking import AttackedModel, Goal, QueryRandom, Threat
 from hashbench.plugins import Attack, attack
 
 

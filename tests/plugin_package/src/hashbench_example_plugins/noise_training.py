@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from hashbench import UsageError
-from hashbench.evaluation import Threat
-from hashbench.hashing import Batch, Budget, DefenseSetup, Objective, Recipe
+from hashbench.attacking import Threat
+from hashbench.defending import Budget, DefenseSetup
+from hashbench.hashing import Batch, Objective, Recipe
 from hashbench.plugins import TrainedDefense, defense
 
 

@@ -1,0 +1,72 @@
+"""What attacks are made of: the threat, what an attacker is given, descents, the harness."""
+
+from __future__ import annotations
+
+from hashbench.attacking.alpha_schedule import AlphaSchedule
+from hashbench.attacking.anchors import anchor_codes
+from hashbench.attacking.annealed_descent import AnnealedDescent, logit_scale
+from hashbench.attacking.attacked_model import AttackedModel
+from hashbench.attacking.descent import (
+    AdamStep,
+    BatchLoss,
+    Direction,
+    MomentumStep,
+    SignStep,
+    check_descent,
+    descend,
+    gradient_of,
+)
+from hashbench.attacking.goal import Goal, Known, OwnModel
+from hashbench.attacking.harness import AttackerView, AttackOutcome, SurrogateView, run_attack
+from hashbench.attacking.randomness import QueryRandom
+from hashbench.attacking.setup import AttackerSetup, NetworkSizes
+from hashbench.attacking.sign_descent import OutputLoss, SignDescent
+from hashbench.attacking.smooth_precision import (
+    KnownRanking,
+    SmoothPrecision,
+    smoothing_kernel,
+)
+from hashbench.attacking.square_search import check_search, square_search
+from hashbench.attacking.step_rules import Momentum, StepRule, StepSchedule
+from hashbench.attacking.threat import Threat
+from hashbench.attacking.worst_case import WorstCase
+from hashbench.eps import Eps
+
+__all__ = [
+    "AdamStep",
+    "AlphaSchedule",
+    "AnnealedDescent",
+    "AttackOutcome",
+    "AttackedModel",
+    "AttackerSetup",
+    "AttackerView",
+    "BatchLoss",
+    "Direction",
+    "Eps",
+    "Goal",
+    "Known",
+    "KnownRanking",
+    "Momentum",
+    "MomentumStep",
+    "NetworkSizes",
+    "OutputLoss",
+    "OwnModel",
+    "QueryRandom",
+    "SignDescent",
+    "SignStep",
+    "SmoothPrecision",
+    "StepRule",
+    "StepSchedule",
+    "SurrogateView",
+    "Threat",
+    "WorstCase",
+    "anchor_codes",
+    "check_descent",
+    "check_search",
+    "descend",
+    "gradient_of",
+    "logit_scale",
+    "run_attack",
+    "smoothing_kernel",
+    "square_search",
+]

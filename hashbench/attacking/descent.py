@@ -1,0 +1,150 @@
+"""Projected gradient descent on images: the one loop that all gradient attacks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from hashbench.attacking.threat import Threat
+from hashbench.errors import UsageError
+
+BatchLoss = Callable[[Tensor, int], Tensor]
+"""(images (B, C, H, W), step) -> one loss per image, (B,)."""
+
+
+class Direction(Protocol):
+    """Finds what the point is moved against; may keep state over the steps of one run.
+
+    The gradient at the point, or what is made of several gradients there and nearby.
+    """
+
+    def __call__(self, loss: BatchLoss, point: Tensor, step: int) -> Tensor:
+        """Return a tensor like `point`, which carries no gradient."""
+
+
+def gradient_of(loss: BatchLoss, point: Tensor, step: int) -> Tensor:
+    """The loss's gradient at the point: the plain direction, one pass forward and one back.
+
+    The losses of a batch are summed, never averaged, so an image's gradient is the same in a batch
+    of 1 as in a batch of 500.
+    """
+    point = point.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(loss(point, step).sum(), point)
+    return gradient
+
+
+class Update(Protocol):
+    """Moves the point against the gradient; may keep state over the steps of one run."""
+
+    def __call__(self, point: Tensor, gradient: Tensor) -> Tensor:
+        """Return the new point; the loop projects it."""
+
+
+class SignStep:
+    """`x - size * sign(g)`: every pixel moves by the same amount (Madry et al., 2018)."""
+
+    def __init__(self, size: float | Sequence[float]) -> None:
+        """Take steps of `size`, in `[0, 1]` pixels, or of one size after the other."""
+        self._sizes = repeat(size) if isinstance(size, int | float) else iter(size)
+
+    def __call__(self, point: Tensor, gradient: Tensor) -> Tensor:
+        """Return the moved point."""
+        return point - next(self._sizes) * gradient.sign()
+
+
+class MomentumStep:
+    """Gradient descent with heavy-ball momentum on the raw gradient, as `torch.optim.SGD`."""
+
+    def __init__(self, rate: float, momentum: float) -> None:
+        """Start with an empty buffer."""
+        self.rate = rate
+        self.momentum = momentum
+        self._buffer: Tensor | None = None
+
+    def __call__(self, point: Tensor, gradient: Tensor) -> Tensor:
+        """Return the moved point."""
+        if self._buffer is None:
+            self._buffer = gradient.clone()
+        else:
+            self._buffer = self.momentum * self._buffer + gradient
+        return point - self.rate * self._buffer
+
+
+class AdamStep:
+    """Adam (Kingma and Ba, 2015) on the pixels, with bias correction."""
+
+    def __init__(self, rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+        """Start with empty moments."""
+        self.rate = rate
+        self.betas = betas
+        self._first: Tensor | None = None
+        self._second: Tensor | None = None
+        self._count = 0
+
+    def __call__(self, point: Tensor, gradient: Tensor) -> Tensor:
+        """Return the moved point."""
+        if self._first is None or self._second is None:
+            self._first = torch.zeros_like(gradient)
+            self._second = torch.zeros_like(gradient)
+        self._count += 1
+        one, two = self.betas
+        self._first = one * self._first + (1 - one) * gradient
+        self._second = two * self._second + (1 - two) * gradient.square()
+        mean = self._first / (1 - one**self._count)
+        spread = (self._second / (1 - two**self._count)).sqrt()
+        return point - self.rate * mean / (spread + 1e-8)
+
+
+def descend(
+    loss: BatchLoss,
+    images: Tensor,
+    threat: Threat,
+    *,
+    steps: int,
+    update: Update,
+    direction: Direction = gradient_of,
+    start: Tensor | None = None,
+) -> Tensor:
+    """Minimise a loss over the ball around each image.
+
+    Args:
+        loss: gives one loss per image; called as often in a step as `direction` asks, once by
+            default.
+        images: the clean images (B, C, H, W) in `[0, 1]`.
+        threat: the ball.
+        steps: number of updates; 0 returns the projected start.
+        update: how a direction moves a point; made afresh for each call of `descend`.
+        direction: what the point is moved against; one that keeps state is made afresh too.
+        start: where to begin, any tensor like `images`; the clean images by default.
+
+    Returns:
+        The point after the last update: like `images`, in the ball and the box, detached. A pixel
+        that an update makes NaN, at a model that gives NaN, stays where it was.
+    """
+    low, high = threat.bounds(images)
+    point = torch.clamp(images if start is None else start, low, high).detach()
+    for step in range(steps):
+        moved = torch.clamp(update(point, direction(loss, point, step)), low, high)
+        point = torch.where(moved.isnan(), point, moved)
+    return point
+
+
+def check_descent(steps: int, **sizes: float) -> None:
+    """Refuse what no descent can be: `check_descent(self.steps, step_size=self.step_size)`.
+
+    Args:
+        steps: number of updates, 0 or more.
+        sizes: the sizes of a step by their parameters' names, each above 0.
+
+    Raises:
+        UsageError: naming the parameter and its value.
+    """
+    if steps < 0:
+        raise UsageError(f"steps must be 0 or more, found {steps}")
+    for name, size in sizes.items():
+        if not size > 0:  # written so that NaN is refused too
+            raise UsageError(f"{name} must be above 0, found {size}")

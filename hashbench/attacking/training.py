@@ -1,0 +1,74 @@
+"""The harness in which an attack's own network is trained against one model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from hashbench.attacking.attacked_model import AttackedModel, OutOfPassesError
+from hashbench.attacking.contract import TrainedAttack
+from hashbench.attacking.setup import AttackerSetup, sizes_of
+from hashbench.attacking.threat import Threat
+from hashbench.data.images import ImageSet
+from hashbench.errors import PluginError
+from hashbench.hashing.encode import device_of, evaluating, frozen
+from hashbench.hashing.model import HashModel
+from hashbench.plugins.card import Access
+
+
+def train_attacker(
+    attack: TrainedAttack,
+    model: HashModel,
+    train: ImageSet,
+    codes: Tensor,
+    threat: Threat,
+    generator: torch.Generator,
+    *,
+    limit: float = math.inf,
+    progress: Callable[[int, int], None],
+) -> nn.Module:
+    """Build and train an attack's network against a model.
+
+    Args:
+        attack: the plugin.
+        model: the attacked model, on the device to compute on.
+        train: the training images.
+        codes: their codes under the model, (N, K) of +1 and -1.
+        threat: the ball.
+        generator: for every draw of the training.
+        limit: forward passes per training image.
+        progress: told how far it is.
+
+    Raises:
+        PluginError: a weight of the network is not finite in the end, or the limit is used up.
+    """
+    device = device_of(model)
+    network = attack.network(sizes_of(train, model.bits)).to(device).train()
+    setup = AttackerSetup(
+        model=AttackedModel(model, attack.card.name, attack.card.access or Access.GRADIENT),
+        train=train,
+        labels=torch.from_numpy(train.labels).float().to(device),
+        codes=codes.float().to(device),
+        threat=threat,
+        generator=generator,
+        progress=progress,
+    )
+    setup.model.allow(limit * len(train) * model.draws)
+    try:
+        with evaluating(model), frozen(model):
+            attack.train(network, setup)
+    except OutOfPassesError:
+        raise PluginError(
+            f"attack '{attack.card.name}' must be trained within {limit:,} passes per training "
+            "image, but asked for more; [limits] passes of a suite sets how many"
+        ) from None
+    for name, value in network.state_dict().items():
+        if not bool(torch.isfinite(value).all()):
+            raise PluginError(
+                f"attack '{attack.card.name}' must train a network of finite weights, but '{name}' "
+                "holds NaN or infinity"
+            )
+    return network.eval()

@@ -1,0 +1,1 @@
+"""The command line: one file a command. Thin, and quick to start."""

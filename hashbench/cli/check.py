@@ -1,0 +1,127 @@
+"""The command `hashbench check`: tries the rules of its kind on a plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
+from hashbench.errors import UsageError
+from hashbench.plugins.kinds import Kind
+
+if TYPE_CHECKING:
+    from hashbench.plugins.base import Plugin
+    from hashbench.testing import CheckReport
+
+CHECKED = (Kind.ATTACK, Kind.DEFENSE, Kind.LOSS)
+"""The kinds that there are checks for."""
+
+
+def check(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME-OR-FILE",
+            help="NAME, KIND/NAME, NAME:steps=20, or a .py file, whose code is run.",
+        ),
+    ],
+    plugin: PluginFiles = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say of every check what it asks for.")
+    ] = False,
+) -> None:
+    """Check that an attack, a defense or a loss keeps the rules. Exit code 1 if it does not."""
+    from hashbench.testing import check_plugin
+
+    use_files(plugin)
+    failed = False
+    for found in _of_file(Path(target)) if target.endswith(".py") else [_named(target)]:
+        report = check_plugin(found)
+        _print(Console(), report, verbose=verbose)
+        failed = failed or not report.ok
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _of_file(path: Path) -> list[Plugin]:
+    """All plugins of a file that there are checks for, with their default parameters."""
+    from hashbench import plugins
+    from hashbench.plugins.parameters import build
+
+    plugins.use_file(path)
+    registry = plugins.registry(*CHECKED)
+    source = str(path.resolve())
+    for broken in registry.broken:
+        if broken.origin.source == source:
+            raise UsageError(f"plugin file {path} is broken: {broken.reason}")
+    found = [
+        build(entry.plugin, {})
+        for (kind, _), entries in registry.entries.items()
+        for entry in entries
+        if kind in CHECKED and entry.origin.source == source
+    ]
+    if not found:
+        raise UsageError(f"plugin file {path}: it holds no attack, no defense and no loss")
+    return found
+
+
+def _named(text: str) -> Plugin:
+    """The plugin that a name with parameters stands for.
+
+    Raises:
+        UsageError: there is none, several kinds have one, or there are no checks for its kind.
+    """
+    from hashbench import plugins
+    from hashbench.plugins import Spec
+    from hashbench.plugins.suggestions import did_you_mean
+
+    before, slash, after = text.partition("/")
+    if slash and ":" not in before:  # a value may hold a slash, as in eps=8/255
+        kinds = [kind for kind in CHECKED if before in (kind.value, kind.plural)]
+        if not kinds:
+            known = [kind.value for kind in CHECKED]
+            raise UsageError(f"there are no checks of a '{before}'{did_you_mean(before, known)}")
+        return plugins.get(kinds[0], after)
+    name = Spec.parse(text).name
+    kinds = [kind for kind in Kind if name in plugins.names(kind)]
+    checked = [kind for kind in kinds if kind in CHECKED]
+    if len(checked) > 1:
+        choices = " or ".join(f"{kind}/{name}" for kind in checked)
+        raise UsageError(f"several plugins are called '{name}': write {choices}")
+    if checked:
+        return plugins.get(checked[0], text)
+    if kinds:
+        raise UsageError(
+            f"'{name}' is a {kinds[0]}: there are checks of attacks, defenses and losses"
+        )
+    everyone = {known for kind in CHECKED for known in plugins.names(kind)}
+    for broken in plugins.registry().broken:
+        if broken.name == name:
+            raise UsageError(f"plugin '{name}' of {broken.origin} is broken: {broken.reason}")
+    raise UsageError(f"there is no plugin '{name}'{did_you_mean(name, everyone)}")
+
+
+def _print(console: Console, report: CheckReport, *, verbose: bool) -> None:
+    from hashbench.testing import Verdict
+
+    console.print(f"{report.kind} {report.subject}", style="bold", markup=False, highlight=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    styles = {Verdict.FAILED: "red", Verdict.EXPECTED: "yellow", Verdict.SKIPPED: "dim"}
+    for outcome in report.outcomes:
+        quiet = outcome.verdict is Verdict.PASSED and not verbose
+        table.add_row(
+            outcome.check,
+            str(outcome.verdict),
+            Text("" if quiet else outcome.sentence),
+            style=styles.get(outcome.verdict),
+        )
+    console.print(table)
+    console.print(report.counts + "\n", markup=False, highlight=False)

@@ -1,0 +1,153 @@
+"""The commands `hashbench data ...`: reads options, calls the library, prints.
+
+Nothing heavy is imported at the top, as in `hashbench.cli.app`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, PluginFiles, use_files
+from hashbench.errors import HashbenchError, UsageError
+
+if TYPE_CHECKING:
+    from hashbench.data.check import DataCheck
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Look after data sets.",
+)
+
+
+@app.callback()
+def _data() -> None:
+    """Look after data sets."""
+
+
+@app.command()
+def check(
+    name: Annotated[
+        str, typer.Argument(help="A data set, with parameters: flickr25k, lists:crop=32, ...")
+    ],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of a data set that does not ship.")
+    ] = None,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Name every broken image and every query that is in the database."
+        ),
+    ] = False,
+    plugin: PluginFiles = None,
+) -> None:
+    """Read a data set whole, once, and say what is wrong with it.
+
+    Missing and undecodable images, rows without label, images that are there twice, queries that
+    are in the database, chance and best possible mAP, hashes. Decoded images go to the cache; those
+    that are there are compared with what was written, and decoded anew where they differ. The exit
+    code is 0 when all is well, 1 when an image is broken or a query is in the database.
+    """
+    from hashbench import plugins
+    from hashbench.cli.screen import image_bar
+    from hashbench.data.check import NAMED, check_dataset
+    from hashbench.plugins import Dataset
+
+    use_files(plugin)
+    dataset = plugins.get("dataset", name)
+    if not isinstance(dataset, Dataset):
+        raise UsageError(f"dataset '{name}' is no subclass of hashbench.plugins.Dataset")
+    notes, where = Console(stderr=True), dataset.home(root)
+    try:
+        with image_bar(notes) as progress:
+            found = check_dataset(dataset, where, progress, named=None if every else NAMED)
+    except KeyboardInterrupt:
+        notes.print("Interrupted: nothing of the decoding is kept.")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except (HashbenchError, OSError):
+        raise
+    except Exception as error:  # a plugin may raise anything
+        raise UsageError(
+            f"dataset '{dataset.card.name}' cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+    screen = Console(highlight=False, markup=False)
+    for line in report(found):
+        screen.print(line, soft_wrap=True)
+    if not found.clean:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def report(found: DataCheck) -> Iterator[str]:
+    """The lines that are printed, at most 80 columns wide where no path is longer."""
+    yield f"data set     {found.dataset}"
+    if found.root is not None:
+        yield f"folder       {found.root}"
+    yield f"images       {found.transform}"
+    yield from _cache(found)
+    yield ""
+    yield f"{'split':10}{'rows':>10}{'distinct':>10}{'without label':>15}{'repeated content':>18}"
+    for split in found.splits:
+        repeats = "unknown" if split.repeats is None else f"{split.repeats:,}"
+        yield (
+            f"{split.name:10}{split.rows:10,}{split.distinct:10,}{split.unlabelled:15,}"
+            f"{repeats:>18}"
+        )
+    yield f"{found.classes} label columns"
+    yield ""
+    yield from _files(found)
+    yield from _overlap(found)
+    yield ""
+    metric = "mAP" if found.top_k is None else f"mAP@{found.top_k}"
+    yield f"chance       {found.chance:.4f} {metric} of a random order"
+    yield f"ceiling      {found.best:.4f} {metric} of a perfect order"
+    if found.protocol is None:
+        yield "split        no hash while images are missing or queries are in the database"
+    else:
+        yield f"split        {found.protocol.split}"
+        yield f"protocol     {found.protocol.hash}"
+        if found.protocol.excluded:
+            yield f"excluded     {found.protocol.excluded:,} rows, as broken=exclude asks for"
+    yield ""
+    yield "clean" if found.clean else "PROBLEMS: see above"
+
+
+def _cache(found: DataCheck) -> Iterator[str]:
+    cache = found.cache
+    if cache is None:
+        return
+    for path in cache.damaged:
+        yield f"cache        DAMAGED and decoded anew; do not trust numbers made from it: {path}"
+    if cache.sound and not cache.damaged:
+        yield "cache        compared with its SHA-256: as it was written"
+
+
+def _files(found: DataCheck) -> Iterator[str]:
+    files = found.files
+    if files is None:
+        return
+    for what, count, named in (
+        ("missing", files.missing, files.missing_named),
+        ("undecodable", files.undecodable, files.undecodable_named),
+    ):
+        yield f"images {what}: {count:,} of {files.count:,}"
+        for text in named:
+            yield f"  {text}"
+        if count > len(named):
+            yield f"  and {count - len(named):,} more"
+
+
+def _overlap(found: DataCheck) -> Iterator[str]:
+    overlap = found.overlap
+    seen = "" if found.files is None or not found.files.missing else ", of those that are there"
+    counts = f"{overlap.paths:,} by path, {overlap.contents:,} by content"
+    yield f"queries in the database: {counts}{seen}"
+    for text in overlap.named:
+        yield f"  {text}"
+    if (more := max(overlap.paths, overlap.contents) - len(overlap.named)) > 0:
+        yield f"  and {more:,} more"

@@ -1,0 +1,177 @@
+"""What `hashbench plugins` and `hashbench show` print."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from enum import Enum
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hashbench import plugins
+from hashbench.errors import UsageError
+from hashbench.plugins import TrainedAttack
+from hashbench.plugins.card import Aim, Card
+from hashbench.plugins.described import parameter_words, prose
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.parameters import field_types, plain
+from hashbench.plugins.registered import Entry
+from hashbench.plugins.suggestions import did_you_mean
+
+
+def print_plugins(console: Console, *, verbose: bool) -> None:
+    """A table of all plugins, then the broken ones with their reason (and traceback).
+
+    Args:
+        console: where to.
+        verbose: show tracebacks.
+    """
+    registry = plugins.registry()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("kind", "name", "from"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("what it is", overflow="fold")
+    for kind in Kind:
+        for name in registry.names(kind):
+            for entry in registry.entries[kind, name]:
+                table.add_row(
+                    str(kind),
+                    name,
+                    Text(entry.origin.source),
+                    Text(entry.plugin.card.summary.rstrip(".")),
+                )
+    console.print(table)
+    for broken in registry.broken:
+        console.print(
+            f"\nbroken: {broken.kind or 'plugin'} '{broken.name}' of {broken.origin}\n"
+            f"  {broken.reason}",
+            style="red",
+            markup=False,
+            highlight=False,
+        )
+        if verbose:
+            console.print(broken.traceback, markup=False, highlight=False)
+
+
+def print_plugin(console: Console, name: str) -> None:
+    """Everything about one plugin.
+
+    Args:
+        console: where to.
+        name: its name, or `kind/name`.
+
+    Raises:
+        UsageError: there is none, or several kinds have one.
+    """
+    entry = _find(name)
+    card, plugin = entry.plugin.card, entry.plugin
+    say = _Speaker(console)
+    say(f"{card.kind} {card.name}", style="bold")
+    say(_reflowed(prose(plugin)))
+    facts = {
+        "source": card.cite,
+        "looks at": card.access or "",
+        "is told": ", ".join(_told(card)) or ("nothing" if card.access else ""),
+        "leads": "to targets" if card.aim is Aim.TARGETED else "",
+        "learns": "a network beforehand" if issubclass(plugin, TrainedAttack) else "",
+        "version": card.version,
+        "from": str(entry.origin),
+    }
+    say("")
+    for fact, value in facts.items():
+        if value:
+            say(f"{fact + ':':10}{value}")
+    rows = _parameters(plugin)
+    if rows:
+        table = Table(box=None, pad_edge=False, title="parameters", title_justify="left")
+        for heading in ("name", "type", "default"):
+            table.add_column(heading, no_wrap=heading == "name")
+        table.add_column("what it is", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        say("")
+        console.print(table)
+    for preset, values in card.presets.items():
+        said = ", ".join(f"{key}={value}" for key, value in values.items())
+        say(f"\npreset {card.name}@{preset}: {said}")
+
+
+def _told(card: Card) -> list[str]:
+    targets = ["targets"] if card.aim is Aim.TARGETED else []
+    return [*targets, *sorted(card.knowledge)]
+
+
+def _reflowed(text: str) -> str:
+    """Each paragraph on one line, for the console to wrap; indented ones stay as they are."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(part if "\n " in part else " ".join(part.split("\n")) for part in paragraphs)
+
+
+class _Speaker:
+    """Prints foreign text as it is: no markup, no highlighting."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __call__(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style, markup=False, highlight=False)
+
+
+def _find(name: str) -> Entry:
+    registry = plugins.registry()
+    kind, slash, bare = name.partition("/")
+    if slash:
+        if kind not in {k.value for k in Kind} | {k.plural for k in Kind}:
+            raise UsageError(f"no kind of plugin '{kind}'{did_you_mean(kind, list(Kind))}")
+        return registry.find(Kind(kind), bare)
+    kinds = [kind for kind, known in registry.entries if known == name]
+    if len(kinds) > 1:
+        choices = " or ".join(f"{kind}/{name}" for kind in kinds)
+        raise UsageError(f"several plugins are called '{name}': write {choices}")
+    if not kinds:
+        for broken in registry.broken:
+            if broken.name == name:
+                raise UsageError(f"plugin '{name}' of {broken.origin} is broken: {broken.reason}")
+        everyone = {known for _, known in registry.entries}
+        raise UsageError(f"there is no plugin '{name}'{did_you_mean(name, everyone)}")
+    return registry.find(kinds[0], name)
+
+
+def _parameters(plugin: type[Any]) -> list[tuple[str, str, str, str]]:
+    types, words = field_types(plugin), parameter_words(plugin)
+    rows = []
+    for field in dataclasses.fields(plugin) if types else ():
+        if not field.init:
+            continue
+        if field.default is not dataclasses.MISSING:
+            default = _written(field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            default = _written(field.default_factory())
+        else:
+            default = "required"
+        rows.append((field.name, _kind(types[field.name]), default, words.get(field.name, "")))
+    return rows
+
+
+def _written(value: Any) -> str:
+    """A default as it may be typed: `1/255` for the float nearest to it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    steps = round(value * 255) if isinstance(value, float) else 0
+    if steps and value == steps / 255 and value != 1:
+        return f"{steps}/255"
+    return "none" if value is None else str(plain(value))
+
+
+def _kind(kind: Any) -> str:
+    """A type as one who types a value calls it; the values of a choice."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return " or ".join(str(member.value) for member in kind)
+    names = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+    if kind in names:
+        return names[kind]
+    choices = [choice for choice in typing.get_args(kind) if choice is not type(None)]
+    return _kind(choices[0]) if len(choices) == 1 else getattr(kind, "__name__", str(kind)).lower()

@@ -1,0 +1,119 @@
+"""The commands of `hashbench model`: read options, call the runner, print. Thin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
+
+if TYPE_CHECKING:
+    from hashbench.hashing.checkpoint import ModelCard
+
+app = typer.Typer(no_args_is_help=True, help="Models to hand on: write, read and check them.")
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Option(help="The new folder to write the model to.")],
+    results: Annotated[Path, typer.Argument(help="Folder of results.")] = Path("results"),
+    dataset: Annotated[str | None, typer.Option(help="Which model: its data set.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Its hashing loss.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Its backbone.")] = None,
+    bits: Annotated[int | None, typer.Option(metavar="K", help="Its code length.")] = None,
+    defense: Annotated[str | None, typer.Option(help="Its defense.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Its seed.")] = None,
+    licence: Annotated[
+        str, typer.Option(help="Under which the weights are handed on, as an SPDX name.")
+    ] = "not stated",
+) -> None:
+    """Write one model of a folder of results to a folder of its own: weights and a card.
+
+    On another machine: hashbench run --model FOLDER --attack pgd-hamming
+    """
+    from hashbench.zoo.models import export_model
+
+    columns = {
+        "dataset": dataset,
+        "loss": loss,
+        "backbone": backbone,
+        "bits": bits,
+        "defense": defense,
+        "seed": seed,
+    }
+    wanted = {name: str(value) for name, value in columns.items() if value is not None}
+    card = export_model(results, to, wanted, licence=licence)
+    _announce(to, card)
+
+
+@app.command("import")
+def import_(
+    weights: Annotated[Path, typer.Argument(help="A state dict: .pth or .safetensors.")],
+    to: Annotated[Path, typer.Option(help="The new folder to write the model to.")],
+    dataset: Annotated[str, typer.Option(help="What it was trained on: flickr25k, ...")],
+    loss: Annotated[str, typer.Option(help="Its hashing loss.")],
+    backbone: Annotated[str, typer.Option(help="alexnet, vgg11, resnet50, ...")],
+    defense: Annotated[str, typer.Option(help="What it went through; any name.")] = "none",
+    seed: Annotated[int, typer.Option(help="Seed of its training, where it is known.")] = 0,
+    clean_map: Annotated[
+        float | None,
+        typer.Option(help="The clean mAP that its makers report, from 0 to 1; refused if not so."),
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Of the weights, as an SPDX name.")] = "not stated",
+    root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    plugin: PluginFiles = None,
+) -> None:
+    """Turn a state dict of the CgAT or SAAT repository into a folder for 'run --model'."""
+    from hashbench.cli.screen import image_bar
+    from hashbench.zoo.importing import Origin, import_model
+
+    use_files(plugin)
+    origin = Origin(dataset, loss, backbone, defense, seed, clean_map, licence)
+    with image_bar(Console(stderr=True)) as progress:
+        card = import_model(weights, to, origin, root, device=device, progress=progress)
+    _announce(to, card)
+
+
+@app.command()
+def check(
+    model: Annotated[Path, typer.Argument(help="A model's folder.")],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of its data set, where that does not ship.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; by default what the card says.")
+    ] = None,
+    plugin: PluginFiles = None,
+) -> None:
+    """Say whether a model still gives the clean mAP that its card claims. Exit code 1 if not."""
+    from hashbench.cli.screen import image_bar
+    from hashbench.zoo.models import check_model
+
+    use_files(plugin)
+    with image_bar(Console(stderr=True)) as progress:
+        claim = check_model(model, root, device, progress)
+    verdict = "it still does" if claim.holds else "it does NOT"
+    Console().print(
+        f"{model}: the card claims a clean {claim.metric} of {100 * claim.claimed:.2f} %, here it "
+        f"gives {100 * claim.measured:.2f} %: {verdict}.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    if not claim.holds:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _announce(folder: Path, card: ModelCard) -> None:
+    [(metric, value)] = card.clean.items()
+    Console(stderr=True).print(
+        f"{folder}: {card.defense} on {card.dataset}, {card.bits} bits, seed {card.seed}, "
+        f"clean {metric} {100 * value:.2f} %, licence {card.licence}.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,41 @@
+"""The command `hashbench new`: writes a plugin package to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hashbench.cli.check import CHECKED
+from hashbench.errors import UsageError
+from hashbench.plugins.kinds import Kind
+
+
+def new(
+    kind: Annotated[str, typer.Argument(help="attack, defense or loss.")],
+    name: Annotated[str, typer.Argument(help="Its name, as in my-attack; the folder's too.")],
+) -> None:
+    """Write a working plugin package into a new folder NAME: edit it, install it, check it."""
+    from hashbench import plugins
+    from hashbench.cli.scaffold import write_package
+    from hashbench.plugins.suggestions import did_you_mean
+
+    choices = [one.value for one in CHECKED]
+    if kind not in choices:
+        raise UsageError(f"there is no package of kind '{kind}'{did_you_mean(kind, choices)}")
+    wanted = Kind(kind)
+    folder = Path(name)
+    if name in plugins.names(wanted):
+        raise UsageError(f"the {kind} '{name}' exists already: choose another name")
+    files = write_package(wanted, name, folder)
+    say = Console()
+    for path in files:
+        say.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    say.print(
+        f"\nInstall it with: pip install --editable {folder}\nThen: hashbench check {name}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,282 @@
+"""The cache of decoded images: each distinct image of a data set once, on the disk, memory-mapped.
+
+A folder per data set, transform and place holds the pixels (`pixels-CONTENT.npy`, and
+`wide-CONTENT.npy` once somebody asks for it) and `index.npz`, which is written last and says what
+they were made from. Writes in the cache's folder alone, never among the data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.data.cache.decode import FileImage, read_image
+from hashbench.data.cache.index import (
+    INDEX,
+    DecodedImages,
+    ImageFiles,
+    PixelFile,
+    read_index,
+    write_index,
+)
+from hashbench.data.cache.pixel_file import PixelWriter, file_sha256
+from hashbench.data.cache.stamps import Stamps
+from hashbench.errors import StoreError
+from hashbench.progress import Progress, no_progress
+
+VARIABLE = "HASHBENCH_CACHE"
+LOCK = "lock"
+
+
+def cache_folder() -> Path:
+    """Where decoded data lies: $HASHBENCH_CACHE, or hashbench in $XDG_CACHE_HOME or ~/.cache."""
+    if chosen := os.environ.get(VARIABLE):
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "hashbench"
+
+
+def entry_folder(files: ImageFiles) -> Path:
+    """Where the pixels of these images lie."""
+    return cache_folder() / "images" / files.key
+
+
+def decoded_images(
+    files: ImageFiles, stamps: Stamps, progress: Progress = no_progress
+) -> DecodedImages:
+    """The decoded images, from the cache as far as the files are the same as when it was filled.
+
+    Files whose stamps differ are read again; those whose content differs are decoded again. A file
+    that cannot be used is kept with its fault, so that one repaired image costs one decoding. Where
+    the cache has only the crops and the squares are asked for too, all files are decoded once more,
+    and the crops stay as they are.
+
+    Args:
+        files: which.
+        stamps: their state now.
+        progress: told (done, total), in files that are read.
+
+    Raises:
+        StoreError: the cache's folder cannot be written, or its disk is full.
+    """
+    folder = entry_folder(files)
+    found = read_index(folder, files)
+    if found is None or not _serves(found, files, stamps):
+        with stored(folder):
+            found = _renewed(folder, files, stamps, progress)
+    return found if files.wide else replace(found, wide=None)
+
+
+def _serves(found: DecodedImages, files: ImageFiles, stamps: Stamps) -> bool:
+    has_all = found.wide is not None or not files.wide
+    return has_all and np.array_equal(found.stamps, stamps.values)
+
+
+@contextlib.contextmanager
+def stored(folder: Path) -> Iterator[None]:
+    """Make one sentence of what keeps the cache from being written."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: the decoded images cannot be stored ({error.strerror or error}); name "
+            f"another folder with the environment variable {VARIABLE}"
+        ) from None
+
+
+def _renewed(folder: Path, files: ImageFiles, stamps: Stamps, progress: Progress) -> DecodedImages:
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder) as alone:
+        found = read_index(folder, files)
+        if found is not None and _serves(found, files, stamps):
+            return found  # another process has been at it
+        if found is not None and found.wide is not None:
+            files = replace(files, wide=True)  # nobody's squares are left behind
+        try:
+            made = _update(folder, files, stamps, found, progress)
+        except _DamagedError:
+            made = _update(folder, files, stamps, None, progress)
+        if alone:
+            _sweep(folder, made)
+        return made
+
+
+def _update(
+    folder: Path,
+    files: ImageFiles,
+    stamps: Stamps,
+    found: DecodedImages | None,
+    progress: Progress,
+) -> DecodedImages:
+    count = len(files.paths)
+    stale = np.ones(count, np.bool_)
+    digests, faults = np.zeros((count, 32), np.uint8), dict[int, str]()
+    pixels, wide = None, None
+    known: dict[int, bytes] = {}
+    if found is not None:
+        stale = (found.stamps != stamps.values).any(axis=1)
+        digests, faults = found.digests.copy(), dict(found.faults)
+        pixels, wide = found.pixels, found.wide
+        # Digests of the files whose pixels are there.
+        known = {row: digests[row].tobytes() for row in range(count) if row not in faults}
+    widen = files.wide and wide is None
+    wanted = np.flatnonzero(stale | (widen & ~np.isin(np.arange(count), list(faults))))
+    crops = _PixelsToBe(folder, "pixels", count, files.transform.crop, pixels)
+    squares = _PixelsToBe(folder, "wide", count, files.transform.resize, wide)
+    try:
+        there = stamps.values[:, 0] >= 0
+        _need_room(
+            folder,
+            crops.size * int((there & stale).sum())
+            + files.wide * squares.size * int(there[wanted].sum()),
+        )
+        progress(0, len(wanted))
+        images = _read_all(files, wanted, stamps, {} if widen else known)
+        for done, (row, image) in enumerate(images, start=1):
+            if image.fault:
+                faults[row] = image.fault
+            elif image.pixels is not None:
+                faults.pop(row, None)
+                if image.digest != known.get(row):
+                    crops.write(row, image.pixels)
+                if image.wide is not None:
+                    squares.write(row, image.wide)
+            digests[row] = np.frombuffer(image.digest, np.uint8)
+            progress(done, len(wanted))
+        name = hashlib.sha256(digests.data).hexdigest()[:16]
+        pixels, wide = crops.finish(name), squares.finish(name) if files.wide else None
+    except BaseException:
+        crops.abandon()
+        squares.abandon()
+        raise
+    made = DecodedImages(pixels, wide, digests, faults, stamps.values)
+    write_index(folder, made, files)
+    return made
+
+
+def _need_room(folder: Path, needed: int) -> None:
+    """Refuse to begin what cannot be ended: decoding may take hours."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(0, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+
+
+class _DamagedError(Exception):
+    """A file that was to be the beginning of a new one has other bytes than were written."""
+
+
+class _PixelsToBe:
+    """A pixel file to be: begun at its first image, since often nothing but a time changed."""
+
+    def __init__(
+        self, folder: Path, kind: str, count: int, side: int, before: PixelFile | None
+    ) -> None:
+        self.size = 3 * side * side
+        self._folder, self._kind = folder, kind
+        self._shape = (count, 3, side, side)
+        self._before = before
+        self._writer: PixelWriter | None = None
+
+    def write(self, row: int, image: NDArray[np.uint8]) -> None:
+        if self._writer is None:
+            self._writer = self._begin()
+        self._writer.write(row, image)
+
+    def finish(self, name: str) -> PixelFile:
+        """Give it the name of its content; without a change it is the one of before.
+
+        Where not one image could be decoded there is no file, and nobody asks for it.
+        """
+        path = self._folder / f"{self._kind}-{name}.npy"
+        if self._writer is None:
+            return self._before or PixelFile(path, "")
+        self._writer.finish(path)
+        self._writer = None
+        return PixelFile(path, file_sha256(path))
+
+    def abandon(self) -> None:
+        if self._writer is not None:
+            self._writer.abandon()
+
+    def _begin(self) -> PixelWriter:
+        before = self._before
+        if before is None or not before.sha256:
+            return PixelWriter(self._folder, self._shape)
+        # Or damage would be copied, and get a sum of its own that says all is well.
+        if file_sha256(before.path) != before.sha256:
+            raise _DamagedError
+        return PixelWriter(self._folder, self._shape, before.path)
+
+
+def _read_all(
+    files: ImageFiles, rows: NDArray[np.int64], stamps: Stamps, known: dict[int, bytes]
+) -> Iterator[tuple[int, FileImage]]:
+    """Read files in threads (decoders let go of the lock), give them back in order."""
+    workers = cores()
+
+    def read(row: int) -> FileImage:
+        if row in stamps.faults:
+            return FileImage(bytes(32), fault=stamps.faults[row])
+        path = files.root / files.paths[row]
+        return read_image(path, files.transform, wide=files.wide, known=known.get(row, b""))
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="hashbench-decode")
+    try:
+        ahead = iter(rows.tolist())
+        # A few at a time: decoded images wait in memory, and an interrupt waits for those begun.
+        waiting: list[tuple[int, Future[FileImage]]] = []
+        for row in islice(ahead, 4 * workers):
+            waiting.append((row, pool.submit(read, row)))
+        while waiting:
+            row, future = waiting.pop(0)
+            yield row, future.result()
+            for following in islice(ahead, 1):
+                waiting.append((following, pool.submit(read, following)))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def cores() -> int:
+    """Cores that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Wait until no other process fills this entry; false where the file system has no locks.
+
+    Without one two processes decode the same, each under names of its own: twice the work, no harm.
+    """
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(handle)
+
+
+def _sweep(folder: Path, kept: DecodedImages) -> None:
+    """Delete what interrupted processes left, and pixels that no index names any more."""
+    files = [kept.pixels] if kept.wide is None else [kept.pixels, kept.wide]
+    keep = {folder / INDEX, folder / LOCK, *(file.path for file in files)}
+    for path in folder.iterdir():
+        if path not in keep:
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -1,0 +1,163 @@
+"""Decoded images of a folder, and the index beside their pixels that says what they are.
+
+Reads and writes `index.npz` of one cache entry, which is written last: what it does not name is not
+there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.atomic import write_file
+from hashbench.data.cache.pixel_file import IndexedPixels, open_pixels
+from hashbench.data.cache.transform import Transform
+
+FORMAT = 1
+"""Raised when what is cached means something else; older entries are then made anew."""
+
+INDEX = "index.npz"
+_Digests = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """What is decoded.
+
+    Attributes:
+        root: the data folder, resolved.
+        paths: of the distinct images, relative to it.
+        transform: how to make pixels of them.
+        wide: keep the squares that random crops are cut from, too.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    transform: Transform
+    wide: bool = False
+
+    @property
+    def key(self) -> str:
+        """Names the cache entry. Not made of times, nor of versions of a decoder.
+
+        Nor of `wide`: an entry that has the squares serves those who do not ask for them, and one
+        that has none gets them without its crops being made again.
+        """
+        paths = hashlib.sha256("\n".join(self.paths).encode()).hexdigest()
+        made_of = [FORMAT, str(self.root), paths, str(self.transform)]
+        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class PixelFile:
+    """A file of decoded images, a row for each distinct one.
+
+    Attributes:
+        path: the `.npy`; where not one image can be decoded there is none.
+        sha256: of the whole file as it was written; empty where there is none.
+    """
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DecodedImages:
+    """Decoded images of a folder.
+
+    Attributes:
+        pixels: the cropped images.
+        wide: the uncropped squares; None where not asked for.
+        digests: uint8 (N, 32), the SHA-256 of each file's bytes; zeros for one that is missing.
+        faults: why an image has no pixels, by its row.
+        stamps: int64 (N, 3), of the files when they were read.
+    """
+
+    pixels: PixelFile
+    wide: PixelFile | None
+    digests: _Digests
+    faults: dict[int, str]
+    stamps: NDArray[np.int64]
+
+    def images(self, rows: NDArray[np.int64]) -> IndexedPixels:
+        """The images of these rows."""
+        return IndexedPixels(self.pixels.path, rows)
+
+    def wide_images(self, rows: NDArray[np.int64]) -> IndexedPixels | None:
+        """Their squares before the crop."""
+        return None if self.wide is None else IndexedPixels(self.wide.path, rows)
+
+    def content(self, rows: NDArray[np.int64], transform: Transform) -> str:
+        """SHA-256 of what these images are made from: files' bytes, their order, the transform."""
+        digest = hashlib.sha256(f"hashbench images {FORMAT} {transform}".encode())
+        digest.update(np.ascontiguousarray(self.digests[rows]).data)
+        return digest.hexdigest()
+
+
+def write_index(folder: Path, made: DecodedImages, files: ImageFiles) -> None:
+    """Say what the entry holds from now on.
+
+    Raises:
+        OSError: as `write_file`.
+    """
+
+    def plain(file: PixelFile | None) -> dict[str, str] | None:
+        return None if file is None else {"name": file.path.name, "sha256": file.sha256}
+
+    card = {
+        "format": FORMAT,
+        "root": str(files.root),
+        "transform": str(files.transform),
+        "pixels": plain(made.pixels),
+        "wide": plain(made.wide),
+        "faults": {str(row): fault for row, fault in made.faults.items()},
+    }
+    content = io.BytesIO()
+    np.savez(
+        content,
+        card=np.array(json.dumps(card)),
+        paths=np.frombuffer("\n".join(files.paths).encode(), np.uint8),
+        stamps=made.stamps,
+        digests=made.digests,
+    )
+    write_file(folder / INDEX, content.getvalue())
+
+
+def read_index(folder: Path, files: ImageFiles) -> DecodedImages | None:
+    """What the entry holds, squares included; None where that is nothing, or is not whole.
+
+    Of the pixels shape and size are looked at; `hashbench.data.cache.verify` looks at their bytes.
+    """
+    count, transform = len(files.paths), files.transform
+    try:
+        with np.load(folder / INDEX, allow_pickle=False) as arrays:
+            card = json.loads(str(arrays["card"]))
+            stamps, digests = arrays["stamps"], arrays["digests"]
+        if card["format"] != FORMAT or stamps.shape != (count, 3) or digests.shape != (count, 32):
+            return None
+        faults = {int(row): str(fault) for row, fault in card["faults"].items()}
+        some = len(faults) < count
+        pixels = _pixel_file(folder, card["pixels"], (count, 3, *[transform.crop] * 2), some)
+        wide = _pixel_file(folder, card["wide"], (count, 3, *[transform.resize] * 2), some)
+    except Exception:  # a damaged archive raises a dozen kinds, and then there is no index
+        return None
+    return None if pixels is None else DecodedImages(pixels, wide, digests, faults, stamps)
+
+
+def _pixel_file(folder: Path, card: Any, shape: tuple[int, ...], some: bool) -> PixelFile | None:
+    """The file that an index names; None where it names none, or the file is not of this shape."""
+    if card is None:
+        return None
+    file = PixelFile(folder / card["name"], str(card["sha256"]))
+    if some:
+        pixels = open_pixels(file.path)
+        if pixels is None or pixels.shape != shape:
+            return None
+    return file

@@ -1,0 +1,271 @@
+"""What data sets of list files and images share: their parameters, and how they are loaded."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench import plugins
+from hashbench.data.cache.entries import decoded_images
+from hashbench.data.cache.index import DecodedImages, ImageFiles
+from hashbench.data.cache.stamps import Stamps, stamp_files
+from hashbench.data.cache.transform import Transform
+from hashbench.data.images import ImageSet, RetrievalData
+from hashbench.data.lists.listing import ListedSplit, Listing, read_listing
+from hashbench.errors import UsageError
+from hashbench.plugins import Dataset
+from hashbench.plugins.parameters import canonical
+from hashbench.progress import Progress, no_progress
+
+
+class Broken(StrEnum):
+    """What becomes of images that are missing or cannot be decoded."""
+
+    FAIL = "fail"  # the first one is an error
+    EXCLUDE = "exclude"  # their rows are left out, counted, and so part of the protocol's hash
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many rows and label columns the published lists of a data set have."""
+
+    query: int
+    train: int
+    database: int
+    classes: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.query:,} queries, {self.train:,} train, {self.database:,} database, "
+            f"{self.classes} classes"
+        )
+
+
+@dataclass(frozen=True)
+class ListedDataset(Dataset):
+    """A folder of list files and images.
+
+    Attributes:
+        resize: short side in pixels before the crop; by default 256 for a crop of 224, as in the
+            papers, and otherwise the crop.
+        crop: side of the central square that models see.
+        broken: what becomes of missing and undecodable images: `fail` or `exclude`.
+        wide: also keep the uncropped squares (resize x resize), for trainings that crop at random;
+            without effect where `resize` is `crop`.
+    """
+
+    resize: int | None = None
+    crop: int = 224
+    broken: Broken = Broken.FAIL
+    wide: bool = False
+
+    needs_root: ClassVar[bool] = True
+
+    folder: ClassVar[str] = ""
+    """A folder below the root where the lists may lie instead."""
+
+    def __post_init__(self) -> None:
+        _ = self.transform
+
+    @property
+    def transform(self) -> Transform:
+        """How images are made from their files."""
+        return Transform.of(self.resize, self.crop)
+
+    def protocol_name(self) -> str:
+        """Without `wide`, which changes no image that is searched."""
+        return canonical(replace(self, wide=False))
+
+    def widened(self) -> Dataset:
+        """With the squares, where the crop leaves anything of them."""
+        return replace(self, wide=self.transform.resize > self.transform.crop)
+
+    def listing(self, root: Path | None) -> Listing:
+        """The lists, checked; no image is looked at.
+
+        Args:
+            root: the folder that the user named.
+
+        Raises:
+            UsageError: no folder is named, a list is missing, malformed or of an unexpected size.
+        """
+        return self.read(self._home(root))
+
+    def read(self, home: Path) -> Listing:
+        """Read the lists of the folder that holds them."""
+        return read_listing(home)
+
+    def prepare(self, root: Path | None, progress: Progress) -> None:
+        """Decode what the cache does not hold yet.
+
+        Args:
+            root: as for `load`.
+            progress: told (done, total), in image files that are read.
+
+        Raises:
+            UsageError: as `load`.
+        """
+        self._decoded(root, self.listing(root), progress)
+
+    def load(self, root: Path | None) -> RetrievalData:
+        """The three splits, images memory-mapped.
+
+        Args:
+            root: the folder of the lists and images, or the one above it.
+
+        Raises:
+            UsageError: a list is missing or malformed, a query is in the database, a path leads out
+                of the folder; or an image is broken and `broken` is `fail`.
+            StoreError: the cache cannot be written.
+        """
+        listing = self.listing(root)
+        images = self._decoded(root, listing, no_progress)
+        sets, excluded = {}, 0
+        for name, split in listing.splits.items():
+            rows = listing.places[name]
+            sound = ~np.isin(rows, list(images.faults))
+            if not sound.any():
+                raise UsageError(
+                    f"{split.file}: not one of its {len(split):,} images can be used; the first: "
+                    f"{listing.root / split.paths[0]}: {images.faults[int(rows[0])]}"
+                )
+            excluded += int((~sound).sum())
+            sets[name] = self._image_set(images, split, rows, sound)
+        return RetrievalData(
+            classes=listing.classes,
+            transform=str(self.transform),
+            excluded=excluded,
+            **sets,
+        )
+
+    def inspect(self, listing: Listing) -> tuple[ImageFiles, Stamps]:
+        """The files behind the lists, and their state.
+
+        Raises:
+            UsageError: a link leads out of the folder.
+        """
+        transform = self.transform
+        wide = self.wide and transform.resize > transform.crop
+        files = ImageFiles(listing.root.resolve(), listing.distinct, transform, wide)
+        stamps = stamp_files(files.root, files.paths)
+        if stamps.outside:
+            place = stamps.outside[0]
+            raise UsageError(
+                f"{listing.first_use(place)}: a link leads the path '{files.paths[place]}' out of "
+                f"{files.root} ({len(stamps.outside):,} such images); move the images into it, or "
+                "the lists beside them"
+            )
+        return files, stamps
+
+    def _decoded(self, root: Path | None, listing: Listing, progress: Progress) -> DecodedImages:
+        listing.refuse_overlap()
+        files, stamps = self.inspect(listing)
+        strict = self.broken is Broken.FAIL
+        if strict and stamps.faults:  # before hours of decoding
+            raise self._broken(root, listing, stamps.faults)
+        images = decoded_images(files, stamps, progress)
+        if strict and images.faults:
+            raise self._broken(root, listing, images.faults)
+        return images
+
+    def _broken(self, root: Path | None, listing: Listing, faults: dict[int, str]) -> UsageError:
+        place = _first_used(listing, faults)
+        more = f"; {len(faults):,} images are broken in all" if len(faults) > 1 else ""
+        return UsageError(
+            f"{listing.root / listing.distinct[place]}: {faults[place]} "
+            f"({listing.first_use(place)}){more}; the parameter broken=exclude leaves "
+            f"them out; this names them all: {self._check_command(root)}"
+        )
+
+    def _check_command(self, root: Path | None) -> str:
+        """What to type to see every broken image."""
+        words = ["hashbench", "data", "check", self.protocol_name(), "--all"]
+        words += [] if root is None else ["--root", str(root)]
+        for path in plugins.files():  # the data set may be one of theirs
+            words += ["--plugin", str(path)]
+        return shlex.join(words)
+
+    def _image_set(
+        self,
+        images: DecodedImages,
+        split: ListedSplit,
+        rows: NDArray[np.int64],
+        sound: NDArray[np.bool_],
+    ) -> ImageSet:
+        kept = rows[sound]
+        return ImageSet(
+            images.images(kept),
+            np.ascontiguousarray(split.labels[sound]),
+            content=images.content(kept, self.transform),
+            wide=images.wide_images(kept),
+        )
+
+    def _home(self, root: Path | None) -> Path:
+        name = self.card.name
+        if root is None:
+            raise UsageError(
+                f"data set '{name}' is read from a folder: name it (--root FOLDER); it holds "
+                "the list files, and the images below it"
+            )
+        if not root.is_dir():
+            raise UsageError(f"{root}: no such folder")
+        below = root / self.folder
+        return below if self.folder and below.is_dir() else root
+
+
+@dataclass(frozen=True)
+class PublishedDataset(ListedDataset):
+    """A folder of list files of known sizes, those of the attack papers; mAP@5000.
+
+    Attributes:
+        resize, crop, broken, wide: as for every folder of lists.
+        any_size: take lists of other sizes than the published ones.
+    """
+
+    any_size: bool = False
+
+    top_k: ClassVar[int | None] = 5000
+
+    sizes: ClassVar[Sizes]
+    """Of the published lists."""
+
+    def listing(self, root: Path | None) -> Listing:
+        """The lists, checked, and of the published sizes unless `any_size` says otherwise.
+
+        Raises:
+            UsageError: as `ListedDataset.listing`; a size differs.
+        """
+        listing = super().listing(root)
+        found = sizes_of(listing)
+        if found != self.sizes and not self.any_size:
+            raise UsageError(
+                f"{listing.root}: the lists have {found}, but data set '{self.card.name}' has "
+                f"{self.sizes}; if another split is meant, say so: {self.card.name}:any_size=true"
+            )
+        return listing
+
+
+def sizes_of(listing: Listing) -> Sizes:
+    """The sizes of lists."""
+    return Sizes(
+        query=len(listing.query),
+        train=len(listing.train),
+        database=len(listing.database),
+        classes=len(listing.classes),
+    )
+
+
+def _first_used(listing: Listing, faults: dict[int, str]) -> int:
+    """The broken image that a list names first: train list, then queries, then database."""
+    broken = list(faults)
+    for rows in listing.places.values():
+        found = np.isin(rows, broken)
+        if found.any():
+            return int(rows[found.argmax()])
+    raise ValueError("no list names a broken image")

@@ -1,0 +1,206 @@
+"""Image lists of a retrieval data set: which images each split holds, and their labels.
+
+Two layouts are in use (CgAT, SAAT, ProS-GAN: a file of paths beside a file of label rows; HashNet,
+DeepHash, DHTA: one file of lines `path 0 1 0 ...`). Reads the list files, no image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.data.lists.image_paths import parse_image_paths
+from hashbench.data.lists.label_rows import parse_label_rows
+from hashbench.errors import UsageError
+
+CLASS_NAMES = "classes.txt"
+"""One class name a line, in the order of the label columns; may be missing."""
+
+
+@dataclass(frozen=True)
+class ListedSplit:
+    """One split as its list states it.
+
+    Attributes:
+        file: what was read: the list, or what a list was rebuilt from.
+        paths: of the images, relative to the data folder; may repeat.
+        labels: uint8 (N, classes), 0/1.
+        lines: whether the n-th image stands on the n-th line of `file`.
+    """
+
+    file: Path
+    paths: tuple[str, ...]
+    labels: NDArray[np.uint8]
+    lines: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.paths) != len(self.labels):
+            raise UsageError(
+                f"{self.file}: {len(self.paths)} images, but {len(self.labels)} label rows"
+            )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def where(self, row: int) -> str:
+        """File and line of a row, for an error."""
+        return f"{self.file}, line {row + 1}" if self.lines else str(self.file)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The lists of a data set.
+
+    Attributes:
+        root: the folder that paths are relative to.
+        train, query, database: the splits.
+        classes: the names of the label columns.
+    """
+
+    root: Path
+    train: ListedSplit
+    query: ListedSplit
+    database: ListedSplit
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name, split in self.splits.items():
+            if split.labels.shape[1] != len(self.classes):
+                raise UsageError(
+                    f"{split.file}: the {name} labels have {split.labels.shape[1]} columns, "
+                    f"but there are {len(self.classes)} classes"
+                )
+
+    @property
+    def splits(self) -> dict[str, ListedSplit]:
+        """The three splits by name, in the order of `RetrievalData`."""
+        return {"train": self.train, "query": self.query, "database": self.database}
+
+    @cached_property
+    def distinct(self) -> tuple[str, ...]:
+        """Every path once: the database's in its order, then what queries and train set add."""
+        order = (self.database, self.query, self.train)
+        return tuple(dict.fromkeys(path for split in order for path in split.paths))
+
+    @cached_property
+    def places(self) -> dict[str, NDArray[np.int64]]:
+        """For each split the position of its images in `distinct`, int64 (N,)."""
+        known = {path: place for place, path in enumerate(self.distinct)}
+        return {
+            name: np.array([known[path] for path in split.paths], np.int64)
+            for name, split in self.splits.items()
+        }
+
+    def first_use(self, place: int) -> str:
+        """File and line of the first row that names a distinct image, for an error."""
+        for name, split in self.splits.items():
+            rows = np.flatnonzero(self.places[name] == place)
+            if len(rows):
+                return split.where(int(rows[0]))
+        raise ValueError(f"no row names image {place}")
+
+    def refuse_overlap(self) -> None:
+        """Check that no query is in the database, by path.
+
+        Raises:
+            UsageError: one is; names both lines.
+        """
+        shared = np.intersect1d(self.places["query"], self.places["database"])
+        if len(shared):
+            path = self.distinct[shared[0]]
+            row = self.database.paths.index(path)
+            raise UsageError(
+                f"{self.query.where(self.query.paths.index(path))}: the query '{path}' is in the "
+                f"database too ({self.database.where(row)}); {len(shared):,} images are in both, "
+                "but a query must not find itself"
+            )
+
+
+def read_listing(root: Path) -> Listing:
+    """Read the lists of a folder, in whichever of the two layouts.
+
+    Args:
+        root: holds `{train,test,database}_img.txt` and `..._label.txt`, or
+            `{train,test,database}.txt`; images lie below it.
+
+    Raises:
+        UsageError: a list is missing or malformed; names the file and the line.
+    """
+    train = read_split(root, "train")
+    query = read_split(root, "test")
+    database = read_split(root, "database")
+    return Listing(root, train, query, database, class_names(root, train.labels.shape[1]))
+
+
+def read_split(root: Path, stem: str) -> ListedSplit:
+    """Read `{stem}_img.txt` and `{stem}_label.txt`, or `{stem}.txt` where there is neither.
+
+    Raises:
+        UsageError: a list is missing or malformed; names the file and the line.
+    """
+    images, labels, both = (root / f"{stem}{end}.txt" for end in ("_img", "_label", ""))
+    if both.is_file() and not images.is_file() and not labels.is_file():
+        return _read_joint(both)
+    if not images.is_file() and not labels.is_file():
+        raise UsageError(
+            f"{root}: no list of the {stem} images; expected {images.name} and {labels.name}, "
+            f"or {both.name} with lines 'path 0 1 0 ...'"
+        )
+    paths = parse_image_paths(read_list(images), images)
+    rows = parse_label_rows(read_list(labels), labels)
+    if len(paths) != len(rows):
+        raise UsageError(
+            f"{labels}: {len(rows):,} label rows, but {images.name} has {len(paths):,} images "
+            f"(the shorter one ends at line {min(len(paths), len(rows)):,})"
+        )
+    return ListedSplit(images, paths, rows)
+
+
+def class_names(root: Path, columns: int) -> tuple[str, ...]:
+    """The names in the folder's classes.txt, or 'class 0', 'class 1', ... where there is none.
+
+    Raises:
+        UsageError: there are more or fewer names than label columns.
+    """
+    path = root / CLASS_NAMES
+    if not path.is_file():
+        return tuple(f"class {column}" for column in range(columns))
+    names = tuple(line.strip() for line in _text(path).splitlines() if line.strip())
+    if len(names) != columns:
+        raise UsageError(f"{path}: {len(names)} class names, but {columns} label columns")
+    return names
+
+
+def read_list(path: Path) -> bytes:
+    """The bytes of a list.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _read_joint(path: Path) -> ListedSplit:
+    content = read_list(path)
+    lines = content.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    # A line without labels, or without anything, is told by whichever parser meets it.
+    parts = [[*line.split(None, 1), b"", b""] for line in lines]
+    paths = parse_image_paths(b"".join(part[0] + b"\n" for part in parts), path)
+    rows = parse_label_rows(b"".join(part[1].rstrip() + b"\n" for part in parts), path)
+    return ListedSplit(path, paths, rows)
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_list(path).decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8") from None

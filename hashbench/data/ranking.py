@@ -1,0 +1,18 @@
+"""An order of images that is the same on every machine and in every year. Pure functions.
+
+Numpy promises no stable random numbers across its versions, SHA-256 does: images are ranked by the
+SHA-256 of a fixed text and their index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def ranking(salt: str, count: int) -> NDArray[np.int64]:
+    """The numbers from 0 to `count - 1`, in the order of `SHA-256(f"{salt} {number}")`."""
+    digests = [hashlib.sha256(f"{salt} {number}".encode()).digest() for number in range(count)]
+    return np.array(sorted(range(count), key=digests.__getitem__), dtype=np.int64)

@@ -1,0 +1,190 @@
+"""MS-COCO's official annotation files, as label rows per image. Reads them, caches what it found.
+
+The published lists of the hashing papers lack the database, which is every other labelled image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.atomic import write_file
+from hashbench.data.cache.entries import cache_folder
+from hashbench.data.lists.listing import ListedSplit, read_list
+from hashbench.errors import UsageError
+
+FORMAT = 1
+PARTS = ("train2014", "val2014")
+FILES = tuple(f"annotations/instances_{part}.json" for part in PARTS)
+_Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class CocoAnnotations:
+    """What is in every image.
+
+    Attributes:
+        paths: `train2014/NAME` or `val2014/NAME`, in the files' order.
+        names: of the categories, by ascending id.
+        objects: uint8 (N, categories): single objects are annotated.
+        crowds: uint8 (N, categories): a crowd is annotated, such as 'people' in a stadium.
+    """
+
+    paths: tuple[str, ...]
+    names: tuple[str, ...]
+    objects: _Labels
+    crowds: _Labels
+
+    def readings(self) -> dict[str, tuple[_Labels, tuple[str, ...]]]:
+        """Label rows and column names in each way that lists may have been made from the files."""
+        alphabetical = sorted(range(len(self.names)), key=self.names.__getitem__)
+        orders = {"by name": alphabetical, "by category id": list(range(len(self.names)))}
+        kinds = {"": self.objects | self.crowds, ", crowds left out": self.objects}
+        return {
+            order + kind: (labels[:, columns], tuple(self.names[column] for column in columns))
+            for kind, labels in kinds.items()
+            for order, columns in orders.items()
+        }
+
+
+def rebuilt_database(
+    home: Path, train: ListedSplit, query: ListedSplit
+) -> tuple[ListedSplit, tuple[str, ...]]:
+    """Every image with a label that is no query, and the names of the label columns.
+
+    The columns' order, and whether crowds count, is what makes the rows of the given lists: one
+    row that no reading explains is an error, since then the database's would be a guess.
+
+    Args:
+        home: holds the two annotation files.
+        train: the given list.
+        query: likewise.
+
+    Raises:
+        UsageError: a file is missing or malformed; a given image or row is not in it.
+    """
+    annotations = read_annotations(home)
+    known = {path: row for row, path in enumerate(annotations.paths)}
+    for split in (train, query):
+        for row, path in enumerate(split.paths):
+            if path not in known:
+                raise UsageError(f"{split.where(row)}: '{path}' is not in {' or '.join(FILES)}")
+    rows = np.array([known[path] for split in (train, query) for path in split.paths])
+    given = np.concatenate([train.labels, query.labels])
+    worst = len(given)
+    explained = ""
+    for reading, (labels, names) in annotations.readings().items():
+        if labels.shape[1] != given.shape[1]:
+            raise UsageError(
+                f"{home / FILES[0]}: {labels.shape[1]} categories, but the lists have "
+                f"{given.shape[1]} label columns"
+            )
+        wrong = np.flatnonzero((labels[rows] != given).any(axis=1))
+        if not len(wrong):
+            queries = set(query.paths)
+            chosen = [
+                row
+                for row in np.flatnonzero(labels.any(axis=1)).tolist()
+                if annotations.paths[row] not in queries
+            ]
+            paths = tuple(annotations.paths[row] for row in chosen)
+            return ListedSplit(home / "annotations", paths, labels[chosen], lines=False), names
+        if len(wrong) <= worst:
+            worst, first = len(wrong), int(wrong[0])
+            split, row = (train, first) if first < len(train) else (query, first - len(train))
+            explained = f"with columns {reading}, {worst:,} rows differ, first {split.where(row)}"
+    raise UsageError(
+        f"{home}: the annotation files do not give the labels of the lists ({explained}); the "
+        "database cannot be rebuilt from them: add database_img.txt and database_label.txt"
+    )
+
+
+def read_annotations(home: Path) -> CocoAnnotations:
+    """Read both files, which takes some 10 s; what is kept of them is cached by their content.
+
+    Raises:
+        UsageError: one is missing, cannot be read, or is no such file.
+    """
+    digest = hashlib.sha256(f"coco {FORMAT}".encode())
+    for name in FILES:
+        try:
+            with (home / name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise UsageError(f"{home / name}: cannot be read ({error.strerror or error})") from None
+    cached = cache_folder() / "annotations" / f"{digest.hexdigest()}.npz"
+    found = _unpacked(cached)
+    if found is None:
+        found = _joined(
+            *(_read_part(home / name, part) for name, part in zip(FILES, PARTS, strict=True))
+        )
+        write_file(cached, _packed(found))
+    return found
+
+
+def _slim(parsed: dict[str, Any]) -> dict[str, Any]:
+    # Outlines are nine tenths of the file; without them it fits in a laptop's memory.
+    parsed.pop("segmentation", None)
+    return parsed
+
+
+def _read_part(path: Path, part: str) -> CocoAnnotations:
+    try:
+        content: Mapping[str, Any] = json.loads(read_list(path), object_hook=_slim)
+        categories = sorted((entry["id"], str(entry["name"])) for entry in content["categories"])
+        columns = {number: column for column, (number, _) in enumerate(categories)}
+        rows = {entry["id"]: row for row, entry in enumerate(content["images"])}
+        paths = tuple(f"{part}/{entry['file_name']}" for entry in content["images"])
+        both = np.zeros((2, len(rows), len(columns)), np.uint8)
+        for entry in content["annotations"]:
+            crowd = 1 if entry.get("iscrowd") else 0
+            both[crowd, rows[entry["image_id"]], columns[entry["category_id"]]] = 1
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path}: no annotation file of MS-COCO instances ({type(error).__name__}: {error})"
+        ) from None
+    return CocoAnnotations(paths, tuple(name for _, name in categories), both[0], both[1])
+
+
+def _joined(first: CocoAnnotations, second: CocoAnnotations) -> CocoAnnotations:
+    if first.names != second.names:
+        raise UsageError(f"{FILES[0]} and {FILES[1]} have different categories")
+    return CocoAnnotations(
+        first.paths + second.paths,
+        first.names,
+        np.concatenate([first.objects, second.objects]),
+        np.concatenate([first.crowds, second.crowds]),
+    )
+
+
+def _packed(annotations: CocoAnnotations) -> bytes:
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        paths=np.array(annotations.paths),
+        names=np.array(annotations.names),
+        objects=annotations.objects,
+        crowds=annotations.crowds,
+    )
+    return content.getvalue()
+
+
+def _unpacked(path: Path) -> CocoAnnotations | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return CocoAnnotations(
+                tuple(arrays["paths"].tolist()),
+                tuple(arrays["names"].tolist()),
+                arrays["objects"],
+                arrays["crowds"],
+            )
+    except Exception:  # a damaged archive raises a dozen kinds, and then it is made anew
+        return None

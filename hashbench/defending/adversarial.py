@@ -1,0 +1,135 @@
+"""What adversarial trainings of hashing models share: parameters, the inner attack, the memory."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hashbench.attacking.descent import SignStep, descend
+from hashbench.attacking.threat import Threat
+from hashbench.defending.contract import TrainedDefense
+from hashbench.defending.setup import Budget
+from hashbench.eps import Eps
+from hashbench.errors import UsageError
+from hashbench.hashing.augment import Augment
+from hashbench.hashing.encode import evaluating, frozen
+from hashbench.hashing.model import HashModel, codes_of
+
+
+@dataclass(frozen=True)
+class AdversarialTraining(TrainedDefense):
+    """Parameters of every adversarial training; `none` takes the suite's budget.
+
+    Attributes:
+        epochs: passes over the train set.
+        inner_steps: steps of the inner attack.
+        eps: radius of the inner attack.
+        inner_step_size: change of a pixel in one inner step, in `[0, 1]`; `none` is a quarter of
+            the radius, the published ratio (2/255 at 8/255).
+        random_start: the inner attack begins at a uniform point of the ball.
+        training_mode: make codes and inner attacks in training mode too (dropout on, statistics of
+            the batch), as the released scripts do, which never leave it. By default codes and inner
+            attacks are made in eval mode, the mode that is attacked, and only the losses are
+            computed in training mode. The memories' first filling is in eval mode either way.
+        augment: what is done at random to each image before it is attacked.
+    """
+
+    epochs: int | None = None
+    inner_steps: int | None = None
+    eps: Eps | None = None
+    inner_step_size: float | None = None
+    random_start: bool = True
+    training_mode: bool = False
+    augment: Augment = Augment.NONE
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.epochs < 0:
+            raise UsageError(f"epochs must be 0 or more, found {self.epochs}")
+        if self.inner_steps is not None and self.inner_steps < 0:
+            raise UsageError(f"inner_steps must be 0 or more, found {self.inner_steps}")
+        if self.inner_step_size is not None and not self.inner_step_size > 0:
+            raise UsageError(f"inner_step_size must be above 0, found {self.inner_step_size}")
+
+    def granted(self, budget: Budget) -> Budget:
+        """The suite's budget, with what this defense was told to do otherwise."""
+        return Budget(
+            epochs=budget.epochs if self.epochs is None else self.epochs,
+            inner_steps=budget.inner_steps if self.inner_steps is None else self.inner_steps,
+            eps=budget.eps if self.eps is None else self.eps,
+        )
+
+    def inner_attack(
+        self, model: HashModel, budget: Budget, generator: torch.Generator
+    ) -> InnerAttack:
+        """The attack that this training defends against."""
+        granted = self.granted(budget)
+        radius = float(granted.eps)
+        return InnerAttack(
+            model=model,
+            threat=Threat(granted.eps),
+            steps=granted.inner_steps,
+            step_size=radius / 4 if self.inner_step_size is None else self.inner_step_size,
+            random_start=self.random_start,
+            training_mode=self.training_mode,
+            generator=generator,
+        )
+
+    def passes(self, budget: Budget) -> int:
+        """Inner steps, the adversarial and the clean pass."""
+        return self.granted(budget).inner_steps + 2
+
+
+@dataclass
+class InnerAttack:
+    """Projected gradient descent on `mean_k(u_k * c_k)`, alpha 1, with sign steps.
+
+    Also the place that knows in which mode codes are made while the model is trained.
+    """
+
+    model: HashModel
+    threat: Threat
+    steps: int
+    step_size: float
+    random_start: bool
+    training_mode: bool
+    generator: torch.Generator
+
+    def away_from(self, images: Tensor, codes: Tensor) -> Tensor:
+        """Images whose outputs are pushed away from `codes` (B, K)."""
+        with frozen(self.model), self._mode():
+            return descend(
+                lambda point, _: (self.model.outputs(point) * codes).mean(dim=1),
+                images,
+                self.threat,
+                steps=self.steps,
+                update=SignStep(self.step_size),
+                start=images + self.noise(images) if self.random_start else images,
+            )
+
+    def towards(self, images: Tensor, codes: Tensor) -> Tensor:
+        """Images whose outputs are pulled to `codes` (B, K)."""
+        return self.away_from(images, -codes)
+
+    def codes(self, images: Tensor, outputs: Tensor) -> Tensor:
+        """Codes of clean images for a memory, float32 (B, K) of +1 and -1.
+
+        Args:
+            images: the batch.
+            outputs: its outputs in training mode, which are signed where codes are made in it.
+        """
+        if self.training_mode:
+            return codes_of(outputs).float()
+        with self._mode():
+            return self.model.codes(images).float()
+
+    def noise(self, images: Tensor) -> Tensor:
+        """Where a random start lies: uniform in the ball, drawn on the CPU."""
+        radius = self.threat.radius
+        unit = torch.rand(images.shape, generator=self.generator)
+        return (2 * radius * unit - radius).to(images.device)
+
+    def _mode(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.training_mode else evaluating(self.model)

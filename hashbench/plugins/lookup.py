@@ -1,0 +1,80 @@
+"""How the rest of hashbench finds plugins: by kind and name, in one registry of this process."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hashbench.errors import UsageError
+from hashbench.plugins.base import Plugin
+from hashbench.plugins.discovery import add_file, add_installed
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.parameters import Spec, build
+from hashbench.plugins.registered import Registry
+from hashbench.plugins.suggestions import did_you_mean
+
+
+def registry(*kinds: Kind) -> Registry:
+    """The plugins of this process, found when they are first asked for.
+
+    Args:
+        kinds: what has to be in it; everything by default.
+    """
+    found = _registry()
+    for kind in kinds or Kind:
+        add_installed(found, kind)
+    return found
+
+
+@cache
+def _registry() -> Registry:
+    return Registry()
+
+
+def use_file(path: Path | str) -> None:
+    """Add the plugins of one file, as `--plugin FILE` does; its code is run.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    add_file(_registry(), Path(path))
+
+
+def files() -> tuple[Path, ...]:
+    """The plugin files that were added to this process, resolved, in that order."""
+    return tuple(_registry().files)
+
+
+def names(kind: Kind | str) -> tuple[str, ...]:
+    """The names of all plugins of a kind, sorted.
+
+    Args:
+        kind: `attack`, `defense`, `loss`, `backbone`, `dataset` or `format` (plurals do too).
+    """
+    wanted = _kind(kind)
+    return registry(wanted).names(wanted)
+
+
+def get(kind: Kind | str, name: str, **parameters: Any) -> Plugin:
+    """Build a plugin by name.
+
+    Args:
+        kind: as for `names`.
+        name: the plugin's name; `name@preset` and `name:key=value` do too.
+        parameters: its dataclass fields; text is read as the field's type.
+
+    Raises:
+        UsageError: unknown name or parameter, or a value that does not fit; names the nearest one.
+    """
+    spec = Spec.parse(name)
+    wanted = _kind(kind)
+    entry = registry(wanted).find(wanted, spec.name)
+    return build(entry.plugin, {**dict(spec.given), **parameters}, spec.preset)
+
+
+def _kind(kind: Kind | str) -> Kind:
+    try:
+        return Kind(kind)
+    except ValueError:
+        raise UsageError(f"no kind of plugin '{kind}'{did_you_mean(kind, Kind)}") from None

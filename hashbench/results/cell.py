@@ -1,0 +1,120 @@
+"""A cell: the unit of a result, as people read it. Plain data that survives in a plan file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.plugins.card import Access, Aim
+
+CLEAN = "none"
+"""The attack of a cell whose queries are left alone."""
+
+WORST_CASE = "worst-case"
+"""The `attack` of a row that holds, per query, the lowest average precision over all attacks."""
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One row of the results.
+
+    Attributes:
+        dataset, loss, backbone, bits, defense, attack, eps, seed: as asked for, plugins by their
+            canonical text. `attack` is `none` and `eps` is `0` where queries are left alone.
+        protocol: hash of the protocol.
+        training: hash of how models were trained and of what they were computed with: cells of two
+            trainings do not belong into one table.
+    """
+
+    dataset: str
+    loss: str
+    backbone: str
+    bits: int
+    defense: str
+    attack: str
+    eps: str
+    seed: int
+    protocol: str
+    training: str
+
+
+@dataclass(frozen=True)
+class AttackFacts:
+    """What reports have to know of an attack.
+
+    Attributes:
+        name: the plugin's.
+        aim: targeted attacks are scored by their targets, and are no part of the worst case.
+        access: how it looks at the model.
+        transfers: whether it follows a surrogate instead.
+        parameters: every parameter with its value, as plain data.
+    """
+
+    name: str
+    aim: Aim
+    access: Access
+    transfers: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_plain(cls, fields: Mapping[str, Any]) -> AttackFacts:
+        """Read what `dataclasses.asdict` wrote."""
+        return cls(**{**fields, "aim": Aim(fields["aim"]), "access": Access(fields["access"])})
+
+    @property
+    def white_box(self) -> bool:
+        """Whether it follows the attacked model's own gradients."""
+        return self.access is Access.GRADIENT and not self.transfers
+
+    @property
+    def blind(self) -> bool:
+        """Whether it never asks any model, as noise does."""
+        return self.access is Access.NONE and not self.transfers
+
+
+class Status(StrEnum):
+    """How a cell stands."""
+
+    DONE = "done"
+    FAILED = "failed"
+    MISSING = "not run"
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One cell and what became of it.
+
+    Attributes:
+        cell: what was asked for.
+        status: how it stands.
+        reason: why it failed; empty otherwise.
+        metrics: value by canonical name, in `[0, 1]` where it is a share or a precision.
+        recall, precision: the precision-recall curve.
+        per_query: expected average precision of each query, float64 (Q,); empty unless done.
+        attack: of what kind the attack is; `None` for clean queries.
+        seconds: that the attack took for one query, on the machine and beside the load that it ran
+            with, so not the same twice; `None` where it is not known.
+    """
+
+    cell: Cell
+    status: Status
+    reason: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    recall: tuple[float, ...] = ()
+    precision: tuple[float, ...] = ()
+    per_query: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), compare=False)
+    attack: AttackFacts | None = None
+    seconds: float | None = field(default=None, compare=False)
+
+    @property
+    def targeted(self) -> bool:
+        """Whether its attack leads to targets: it is no part of a worst case."""
+        if self.attack is None:  # an older plan does not say; the metrics of an attack do
+            own = self.cell.attack != CLEAN
+            return own and any(name.startswith("t-") for name in self.metrics)
+        return self.attack.aim is Aim.TARGETED

@@ -1,0 +1,335 @@
+"""Sanity flags: when a robust number is not to be believed. Rules on plain evidence; pure.
+
+One model at one radius is judged. `docs/flags.md` explains every code; its thresholds are these.
+The file lies outside the rooms that make artifacts: another threshold makes no result stale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hashbench.results.evidence import Evidence, Role, of_role
+
+PAGE = "docs/flags.md"
+"""Where every code has its section."""
+
+CHANCE_POINTS = 0.02
+"""A clean mAP less than this above chance is at chance, however little room there is above it."""
+
+CHANCE_SHARE = 0.05
+"""... and so is one that went less than this share of the way from chance to a perfect mAP."""
+
+CODES_PER_CLASS = 0.5
+"""Fewer distinct database codes per class than this: classes share codes, two to a code or more.
+
+A perfect `csq` model has one code per class and passes."""
+
+LEAST_BIT_ENTROPY = 0.1
+"""Mean entropy of a bit, in bits, below which nearly all images have one code.
+
+A bit of that entropy is the same for 98.7 % of the database."""
+
+NO_GRADIENT_SHARE = 0.1
+"""Share of queries without any gradient above which a robust mAP may owe too much to them.
+
+A query without a meaning has no center code, and hence no gradient either: 2 % on FLICKR-25K."""
+
+SATURATED_SHARE = 0.25
+"""Share of saturated outputs above which attacks through tanh lack too many bits.
+
+With half of a query's bits fixed and all others turned, its own class is as near as any other."""
+
+BEATEN_POINTS = 0.005
+"""What an attack may leave more than another, in mAP, without being beaten ..."""
+
+BEATEN_SHARE = 0.01
+"""... or this share of what lies between clean mAP and floor, whichever is more."""
+
+REACHED_SHARE = 0.75
+"""Share of the way from clean mAP to floor that an attack without a bound has to go."""
+
+LEAST_AT_STAKE = 0.02
+"""Where clean mAP and floor are nearer than this there is no way to go."""
+
+UNBOUNDED = 1.0
+"""The radius, in `[0, 1]` pixels, from which on an attack may make any image."""
+
+FALLEN_SHARE = 0.5
+"""Share of the way from clean mAP to floor behind which a value at chance is one in passing."""
+
+
+class Code(StrEnum):
+    """The flags; the first that is up speaks for a model where there is room for one alone."""
+
+    CLEAN_AT_CHANCE = "clean-at-chance"
+    COLLAPSED_CODES = "collapsed-codes"
+    STOCHASTIC_CODES = "stochastic-codes"
+    EPS_0_CHANGES_CODES = "eps-0-changes-codes"
+    ZERO_GRADIENTS = "zero-gradients"
+    SATURATED_OUTPUTS = "saturated-outputs"
+    NOISE_BEATS_WHITE_BOX = "noise-beats-white-box"
+    BLACK_BOX_BEATS_WHITE_BOX = "black-box-beats-white-box"
+    TRANSFER_BEATS_WHITE_BOX = "transfer-beats-white-box"
+    LARGER_EPS_HELPS = "larger-eps-helps"
+    MORE_STEPS_HELP = "more-steps-help"
+    UNBOUNDED_EPS_STOPS_SHORT = "unbounded-eps-stops-short"
+    ROBUST_AT_CHANCE = "robust-at-chance"
+
+    @property
+    def page(self) -> str:
+        """Where it is explained: `docs/flags.md#zero-gradients`."""
+        return f"{PAGE}#{self}"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag that is up, and in a sentence without its full stop what it rests on."""
+
+    code: Code
+    words: str
+
+
+def margin(evidence: Evidence) -> float:
+    """What an attack may leave more than another, in mAP, without being beaten."""
+    if evidence.clean is None or evidence.floor is None:
+        return BEATEN_POINTS
+    return max(BEATEN_POINTS, BEATEN_SHARE * (evidence.clean - evidence.floor))
+
+
+def least_useful(chance: float) -> float:
+    """The clean mAP from which on a model counts as one that retrieves anything, in `[0, 1]`.
+
+    `chance + max(CHANCE_POINTS, CHANCE_SHARE * (1 - chance))`: 14.5 % where chance is 10 %, 36 %
+    where it is 33 %.
+    """
+    return chance + max(CHANCE_POINTS, CHANCE_SHARE * (1 - chance))
+
+
+def least_distinct_codes(classes: int, bits: int) -> int:
+    """How many distinct database codes a model needs.
+
+    Half as many as there are classes, but no more than half of all codes of that length, and two.
+    """
+    half = math.ceil(classes * CODES_PER_CLASS)
+    return max(2, min(half, 1 << (bits - 1)))
+
+
+def raised(evidence: Evidence) -> tuple[Flag, ...]:
+    """The flags that the evidence raises, in the order of `Code`; none for an honest model."""
+    return (
+        *_clean_at_chance(evidence),
+        *_collapsed_codes(evidence),
+        *_stochastic_codes(evidence),
+        *_eps_0_changes_codes(evidence),
+        *_zero_gradients(evidence),
+        *_saturated_outputs(evidence),
+        *_beaten(evidence),
+        *_larger_eps_helps(evidence),
+        *_more_steps_help(evidence),
+        *_unbounded_eps_stops_short(evidence),
+        *_robust_at_chance(evidence),
+    )
+
+
+def _clean_at_chance(evidence: Evidence) -> Iterator[Flag]:
+    if evidence.clean is None or evidence.chance is None:
+        return
+    line = least_useful(evidence.chance)
+    if evidence.clean < line:
+        yield Flag(
+            Code.CLEAN_AT_CHANCE,
+            f"its clean mAP, {_percent(evidence.clean)}, is at chance "
+            f"({_percent(evidence.chance)}; {_percent(line)} or more is asked for): a model that "
+            "retrieves nothing leaves an attack nothing to break",
+        )
+
+
+def _collapsed_codes(evidence: Evidence) -> Iterator[Flag]:
+    least = least_distinct_codes(evidence.classes, evidence.bits)
+    found = []
+    if evidence.distinct_codes is not None and evidence.distinct_codes < least:
+        found.append(
+            f"{evidence.distinct_codes:.0f} distinct codes in the database, {least} or more are "
+            f"asked for of {evidence.classes} classes in {evidence.bits} bits"
+        )
+    if evidence.bit_entropy is not None and evidence.bit_entropy < LEAST_BIT_ENTROPY:
+        found.append(
+            f"mean entropy of a bit {evidence.bit_entropy:.2f}, {LEAST_BIT_ENTROPY} or more is "
+            "asked for"
+        )
+    if found:
+        yield Flag(Code.COLLAPSED_CODES, f"its codes collapsed: {'; '.join(found)}")
+
+
+def _stochastic_codes(evidence: Evidence) -> Iterator[Flag]:
+    if evidence.unstable:
+        yield Flag(
+            Code.STOCHASTIC_CODES,
+            f"{_share(evidence.unstable)} of the queries have another code when they are asked "
+            "for a second time: each number here is that of one draw",
+        )
+
+
+def _eps_0_changes_codes(evidence: Evidence) -> Iterator[Flag]:
+    if evidence.unstable:
+        return  # told already, and the reason
+    if evidence.moved:
+        yield Flag(
+            Code.EPS_0_CHANGES_CODES,
+            f"{_share(evidence.moved)} of the queries have another code after an attack of radius "
+            "0, which changes no pixel",
+        )
+        return
+    for cell in evidence.at_eps_0:
+        if cell.flipped or (evidence.clean is not None and cell.value != evidence.clean):
+            yield Flag(
+                Code.EPS_0_CHANGES_CODES,
+                f"{cell.name} at eps 0, which changes no pixel, turned {_share(cell.flipped)} of "
+                f"the bits; its mAP is {100 * cell.value:.3f}"
+                + ("" if evidence.clean is None else f", the clean one {100 * evidence.clean:.3f}"),
+            )
+            return
+
+
+def _zero_gradients(evidence: Evidence) -> Iterator[Flag]:
+    if evidence.zero_gradients is not None and evidence.zero_gradients > NO_GRADIENT_SHARE:
+        yield Flag(
+            Code.ZERO_GRADIENTS,
+            f"{_share(evidence.zero_gradients)} of the queries give an attack no gradient to "
+            f"follow (more than {_share(NO_GRADIENT_SHARE)})",
+        )
+
+
+def _saturated_outputs(evidence: Evidence) -> Iterator[Flag]:
+    if evidence.saturated is not None and evidence.saturated > SATURATED_SHARE:
+        yield Flag(
+            Code.SATURATED_OUTPUTS,
+            f"{_share(evidence.saturated)} of its outputs are exactly 1 or -1 (more than "
+            f"{_share(SATURATED_SHARE)}): no gradient leads away from there",
+        )
+
+
+def _beaten(evidence: Evidence) -> Iterator[Flag]:
+    """What has less to go by than the gradients does more than the best that follows them."""
+    best = evidence.strongest
+    if best is None:
+        return
+    for code, role, what in (
+        (Code.NOISE_BEATS_WHITE_BOX, Role.BLIND, "which never asks the model"),
+        (Code.BLACK_BOX_BEATS_WHITE_BOX, Role.BLACK_BOX, "which sees codes alone"),
+        (Code.TRANSFER_BEATS_WHITE_BOX, Role.TRANSFER, "which follows another model"),
+    ):
+        rivals = of_role(evidence.attacks, role)
+        rival = min(rivals, key=lambda attack: (attack.value, attack.name), default=None)
+        if rival is not None and rival.value < best.value - margin(evidence):
+            yield Flag(
+                code,
+                f"{rival.name}, {what}, leaves {_percent(rival.value)}, and {best.name}, the "
+                f"strongest attack with gradients, {_percent(best.value)}",
+            )
+
+
+def _larger_eps_helps(evidence: Evidence) -> Iterator[Flag]:
+    best = evidence.strongest
+    if best is None:
+        return
+    by_name = {attack.name: attack for attack in evidence.white_box}
+    # What the strongest attack here makes up for says nothing against the model.
+    found = [
+        (smaller.value, smaller.name, smaller, by_name[smaller.name])
+        for smaller in of_role(evidence.smaller, Role.WHITE_BOX)
+        if smaller.name in by_name and best.value > smaller.value + margin(evidence)
+    ]
+    if found:
+        _, _, smaller, larger = min(found, key=lambda pair: pair[:2])
+        yield Flag(
+            Code.LARGER_EPS_HELPS,
+            f"{larger.name} leaves {_percent(larger.value)} at eps {larger.eps}, more than the "
+            f"{_percent(smaller.value)} at eps {smaller.eps}, which the larger radius holds",
+        )
+
+
+def _more_steps_help(evidence: Evidence) -> Iterator[Flag]:
+    best = evidence.strongest
+    if best is None:
+        return
+    found = [
+        (few.value - many.value, few.name, few, many)
+        for few in evidence.white_box
+        for many in evidence.white_box
+        if few.others == many.others
+        and few.steps is not None
+        and many.steps is not None
+        and few.steps < many.steps
+        and many.value > few.value + margin(evidence)
+        # Where another attack is the stronger one, these two are weak, and the model is not.
+        and few.value <= best.value + margin(evidence)
+    ]
+    if found:
+        _, _, few, many = min(found, key=lambda pair: pair[:2])
+        yield Flag(
+            Code.MORE_STEPS_HELP,
+            f"{many.name} leaves {_percent(many.value)} with {many.steps:g} steps, more than the "
+            f"{_percent(few.value)} with {few.steps:g}, which no other attack makes up for",
+        )
+
+
+def _unbounded_eps_stops_short(evidence: Evidence) -> Iterator[Flag]:
+    tried: list[tuple[str, float | None, float, float | None]] = []
+    if evidence.probed is not None:
+        probed = evidence.probed
+        tried.append(("center PGD", probed.clean, probed.unbounded, probed.floor))
+    best = evidence.strongest
+    if best is not None and float(best.eps) >= UNBOUNDED:
+        tried.append((f"{best.name} at eps {best.eps}", evidence.clean, best.value, evidence.floor))
+    for name, clean, value, floor in tried:
+        if clean is None or floor is None or clean - floor < LEAST_AT_STAKE:
+            continue
+        if clean - value < REACHED_SHARE * (clean - floor):
+            yield Flag(
+                Code.UNBOUNDED_EPS_STOPS_SHORT,
+                f"{name} may change every pixel at will and stops at {_percent(value)}, "
+                f"{_share(max(0.0, (clean - value) / (clean - floor)))} of the way from "
+                f"{_percent(clean)} to the floor, {_percent(floor)} "
+                f"({_share(REACHED_SHARE)} or more is asked for)",
+            )
+            return
+
+
+def _robust_at_chance(evidence: Evidence) -> Iterator[Flag]:
+    clean, chance, floor, worst = (
+        evidence.clean,
+        evidence.chance,
+        evidence.floor,
+        evidence.worst_case,
+    )
+    if clean is None or chance is None or floor is None or worst is None:
+        return
+    if all(attack.role is Role.BLIND for attack in evidence.attacks):
+        return
+    line = least_useful(chance)
+    # A minimum over attacks lies a little below chance even for a model without information.
+    at_chance = chance - BEATEN_POINTS <= worst < line
+    if at_chance and (clean < line or clean - worst <= FALLEN_SHARE * (clean - floor)):
+        yield Flag(
+            Code.ROBUST_AT_CHANCE,
+            f"its worst case, {_percent(worst)}, is at chance ({_percent(chance)}; "
+            f"{_percent(line)} or more is asked for), where a model without any information would "
+            f"stand, and yet looks robust between its clean mAP, {_percent(clean)}, and its "
+            f"floor, {_percent(floor)}",
+        )
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _share(value: float) -> str:
+    """A share in percent, as briefly as it can be told from 0 and from 1."""
+    text = f"{100 * value:.1f}".removesuffix(".0")
+    if text in ("0", "100") and value not in (0.0, 1.0):
+        text = f"{100 * value:.2g}" if value < 0.5 else "more than 99.9"
+    return f"{text} %"

@@ -1,0 +1,136 @@
+"""Results: what stores hold, as typed cells and as a data frame. Reads; never computes a code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.data.protocol import Protocol
+from hashbench.results.cell import CLEAN, WORST_CASE, Cell, CellResult, Status
+from hashbench.results.flags import Flag
+from hashbench.results.sanity import flags_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "dataset",
+    "loss",
+    "backbone",
+    "bits",
+    "defense",
+    "attack",
+    "eps",
+    "seed",
+    "metric",
+    "value",
+    "status",
+    "reason",
+    "protocol",
+    "training",
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """All cells of one run, or of several folders.
+
+    Attributes:
+        cells: sorted, each once.
+        protocols: the protocol cards by hash.
+        trainings: by hash, how the models were trained.
+    """
+
+    cells: tuple[CellResult, ...]
+    protocols: Mapping[str, Protocol]
+    trainings: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def failed(self) -> tuple[CellResult, ...]:
+        """Cells that did not come to a result."""
+        return tuple(result for result in self.cells if result.status is not Status.DONE)
+
+    def metric(self, cell: Cell) -> str:
+        """The name of mAP in a cell: `map`, or `map@5000`."""
+        return self.protocols[cell.protocol].metric
+
+    @cached_property
+    def worst_cases(self) -> dict[Cell, NDArray[np.float64]]:
+        """Per query the lowest average precision over all untargeted attacks of a model and radius.
+
+        (Q,) each, keyed by a cell whose attack is `worst-case`. Where an attack failed or is
+        missing there is no entry: a minimum over fewer attacks would flatter.
+        """
+        return {
+            key: np.minimum.reduce([result.per_query for result in column])
+            for key, column in self._columns.items()
+            if all(result.status is Status.DONE for result in column)
+        }
+
+    @cached_property
+    def flags(self) -> dict[Cell, tuple[Flag, ...]]:
+        """What makes the robust numbers of a model and radius unbelievable; most have no entry.
+
+        Keyed as `worst_cases`; a model that nobody attacked has its clean cell.
+        """
+        return flags_of(self.cells, self.worst_cases, self.protocols)
+
+    @cached_property
+    def _columns(self) -> dict[Cell, list[CellResult]]:
+        """The untargeted cells of each model and radius, by their worst-case cell."""
+        columns: dict[Cell, list[CellResult]] = {}
+        for result in self.cells:
+            if result.cell.attack != CLEAN and not result.targeted:
+                columns.setdefault(replace(result.cell, attack=WORST_CASE), []).append(result)
+        return columns
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per cell and metric; a cell without a result has one row that says why.
+
+        Rows with attack `worst-case` hold the mean over the queries of `worst_cases`; they are no
+        cells, and say so where an attack is missing. A flag is a row of metric `flag(CODE)` and
+        value 1 there, whose reason is the flag's sentence.
+        """
+        import pandas as pd
+
+        rows: list[tuple[Any, ...]] = []
+        for result in self.cells:
+            metrics = dict(result.metrics) or {self.metric(result.cell): float("nan")}
+            rows += [
+                _row(result.cell, name, value, result.status, result.reason)
+                for name, value in metrics.items()
+            ]
+        for cell in self._columns:
+            if cell in self.worst_cases:
+                value, status, reason = float(self.worst_cases[cell].mean()), Status.DONE, ""
+            else:
+                value, status = float("nan"), Status.FAILED
+                reason = "an attack of this row failed or was not run"
+            rows.append(_row(cell, self.metric(cell), value, status, reason))
+        for cell, flags in self.flags.items():
+            rows += [
+                _row(cell, f"flag({flag.code})", 1.0, Status.DONE, flag.words) for flag in flags
+            ]
+        frame = pd.DataFrame(rows, columns=list(COLUMNS))
+        order = ["protocol", "training", *COLUMNS[:9]]
+        return frame.sort_values(order, kind="stable", ignore_index=True)
+
+
+def only(results: Results, cells: Iterable[Cell]) -> Results:
+    """The part of the results that concerns these cells."""
+    wanted = set(cells)
+    return Results(
+        cells=tuple(result for result in results.cells if result.cell in wanted),
+        protocols=results.protocols,
+        trainings=results.trainings,
+    )
+
+
+def _row(cell: Cell, metric: str, value: float, status: Status, reason: str) -> tuple[Any, ...]:
+    *named, protocol, training = astuple(cell)
+    return (*named, metric, value, str(status), reason, protocol[:12], training[:12])

@@ -1,0 +1,164 @@
+"""From cells to sanity flags: collects what `hashbench.results.flags` judges by. Pure; reads no file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.data.protocol import Protocol
+from hashbench.eps import Eps
+from hashbench.results.evidence import AtEps0, Attacked, Evidence, Probed, Role
+from hashbench.results.flags import Flag, raised
+from hashbench.results.cell import CLEAN, AttackFacts, Cell
+from hashbench.results.cell import WORST_CASE, CellResult
+
+NO_GRADIENT = "zero-gradients"
+"""The metric of an attacked cell: share of queries without any gradient."""
+
+STEPS = "steps"
+"""The parameter of an attack that says how long it descends."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What was measured of one model, and at which radius it is to be judged.
+
+    Attributes:
+        cells: every cell of the model (one seed), at all radii, those without a result too.
+        eps: the radius, as written.
+        metric: the name of mAP.
+        classes: of the data.
+        worst_case: average precision of each query; `None` where an attack has none.
+    """
+
+    cells: Sequence[CellResult]
+    eps: str
+    metric: str
+    classes: int
+    worst_case: NDArray[np.float64] | None
+
+    def evidence(self) -> Evidence:
+        """Everything that the cells say of the model at this radius."""
+        clean = next((_metrics(r) for r in self.cells if r.cell.attack == CLEAN), {})
+        attacked = [(r, _metrics(r)) for r in self.cells if r.cell.attack != CLEAN]
+        here = [(r, found) for r, found in attacked if r.cell.eps == self.eps]
+        radius = Eps.parse(self.eps).fraction
+        return Evidence(
+            classes=self.classes,
+            bits=self.cells[0].cell.bits,
+            clean=clean.get(self.metric),
+            chance=clean.get("chance"),
+            floor=clean.get("floor"),
+            distinct_codes=clean.get("distinct-codes"),
+            bit_entropy=clean.get("bit-entropy"),
+            saturated=clean.get("saturated"),
+            zero_gradients=max(
+                (found[NO_GRADIENT] for _, found in here if NO_GRADIENT in found), default=None
+            ),
+            unstable=clean.get("probe-unstable"),
+            moved=clean.get("probe-moved-at-eps-0"),
+            probed=_probed(clean),
+            at_eps_0=tuple(
+                AtEps0(r.cell.attack, found[self.metric], found.get("flipped-bits", 0.0))
+                for r, found in attacked
+                if _radius(r) == 0 and self.metric in found
+            ),
+            attacks=self._untargeted([r for r, _ in here]),
+            smaller=self._untargeted([r for r, _ in attacked if _radius(r) < radius]),
+            whole=all(
+                self.metric in found
+                for r, found in here
+                if not r.targeted and (r.attack is None or r.attack.white_box)
+            ),
+            worst_case=None if self.worst_case is None else float(self.worst_case.mean()),
+        )
+
+    def _untargeted(self, cells: Sequence[CellResult]) -> tuple[Attacked, ...]:
+        """Those with a result; a plan that does not tell of what kind its attacks are has none."""
+        return tuple(
+            Attacked(
+                name=r.cell.attack,
+                role=_role(r.attack),
+                eps=Eps.parse(r.cell.eps),
+                value=_metrics(r)[self.metric],
+                steps=_steps(r.attack),
+                others=_others(r.attack),
+            )
+            for r in cells
+            if r.attack is not None and not r.targeted and self.metric in _metrics(r)
+        )
+
+
+def flags_of(
+    cells: Iterable[CellResult],
+    worst_cases: Mapping[Cell, NDArray[np.float64]],
+    protocols: Mapping[str, Protocol],
+) -> dict[Cell, tuple[Flag, ...]]:
+    """The flags of every model at every radius; a model that raises none is left out.
+
+    Args:
+        cells: every cell of the models.
+        worst_cases: per query the lowest average precision, (Q,), by worst-case cell.
+        protocols: the protocol cards by hash.
+
+    Returns:
+        By the worst-case cell, as `Results.worst_cases`; a model that nobody attacked has its clean
+        cell.
+    """
+    models: dict[Cell, list[CellResult]] = {}
+    for result in sorted(cells, key=lambda result: result.cell):
+        models.setdefault(replace(result.cell, attack=CLEAN, eps="0"), []).append(result)
+    found: dict[Cell, tuple[Flag, ...]] = {}
+    for model, members in models.items():
+        radii = dict.fromkeys(r.cell.eps for r in members if r.cell.attack != CLEAN)
+        for key in [replace(model, attack=WORST_CASE, eps=eps) for eps in radii] or [model]:
+            column = Column(
+                cells=members,
+                eps=key.eps,
+                metric=protocols[model.protocol].metric,
+                classes=protocols[model.protocol].classes,
+                worst_case=worst_cases.get(key),
+            )
+            if flags := raised(column.evidence()):
+                found[key] = flags
+    return found
+
+
+def _metrics(result: CellResult) -> dict[str, float]:
+    """Those that are numbers."""
+    return {name: value for name, value in result.metrics.items() if math.isfinite(value)}
+
+
+def _radius(result: CellResult) -> Fraction:
+    return Eps.parse(result.cell.eps).fraction
+
+
+def _role(facts: AttackFacts) -> Role:
+    if facts.white_box:
+        return Role.WHITE_BOX
+    if facts.blind:
+        return Role.BLIND
+    return Role.TRANSFER if facts.transfers else Role.BLACK_BOX
+
+
+def _steps(facts: AttackFacts) -> float | None:
+    steps = facts.parameters.get(STEPS)
+    return float(steps) if isinstance(steps, int | float) else None
+
+
+def _others(facts: AttackFacts) -> str:
+    rest = {key: value for key, value in facts.parameters.items() if key != STEPS}
+    return json.dumps([facts.name, rest], sort_keys=True, default=str)
+
+
+def _probed(clean: Mapping[str, float]) -> Probed | None:
+    names = ("probe-clean", "probe-unbounded", "probe-floor")
+    if not all(name in clean for name in names):
+        return None
+    return Probed(*(clean[name] for name in names))

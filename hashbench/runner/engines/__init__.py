@@ -1,0 +1,1 @@
+"""Engines: who makes the steps of a plan, and where."""

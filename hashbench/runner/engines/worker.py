@@ -1,0 +1,75 @@
+"""A worker process: told the suite, then keys of steps; answers in lines of JSON.
+
+It lays out the plan by itself, which comes out the same, so that nothing but text passes between
+processes. Not for people: `hashbench run --workers N` starts it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from hashbench.errors import HashbenchError
+from hashbench.results.store import Store
+from hashbench.runner.engines.local import Relay, attempt, outcome
+from hashbench.runner.plan import make_plan
+from hashbench.runner.steps import Step
+from hashbench.runner.suite import from_plain
+
+
+def main() -> None:
+    """Work until the one who asked is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    voice = _own_voice()
+    suite_line = sys.stdin.readline()
+    tasks: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+    steps, problem = _steps(suite_line)
+    store = Store(Path(sys.argv[1]))
+    relay = Relay(lambda event: _tell(voice, event))
+    while True:
+        key = tasks.get()
+        step = steps.get(key)
+        if step is None:
+            reason = problem or "a plugin changed while the run went on; run it again"
+            _tell(voice, {"event": "failed", "key": key, "reason": reason, "traceback": ""})
+        else:
+            _tell(voice, outcome(step, attempt(step, store, relay)))
+
+
+def _steps(suite_line: str) -> tuple[dict[str, Step], str]:
+    """The plan's steps by key, or why there is no plan."""
+    try:
+        plan = make_plan(from_plain(json.loads(suite_line), "the suite"))
+    except HashbenchError as error:
+        return {}, f"a worker process could not lay out the plan: {error}"
+    return {step.key: step for step in plan.steps}, ""
+
+
+def _listen(tasks: queue.Queue[str]) -> None:
+    for line in sys.stdin:
+        tasks.put(line.strip())
+    # The parent is gone, killed perhaps: a half-made step would only be made again.
+    os._exit(0)
+
+
+def _own_voice() -> IO[str]:
+    """Standard output for us alone: what a plugin prints goes to standard error."""
+    voice = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return voice
+
+
+def _tell(voice: IO[str], event: dict[str, Any]) -> None:
+    voice.write(json.dumps(event) + "\n")
+    voice.flush()
+
+
+if __name__ == "__main__":
+    main()

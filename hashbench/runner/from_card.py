@@ -1,0 +1,147 @@
+"""A model that was made elsewhere: from its folder and card to a step and a cell."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hashbench import plugins
+from hashbench.data.contract import Dataset
+from hashbench.data.protocol import Protocol
+from hashbench.defending.contract import WrappingDefense
+from hashbench.errors import UsageError
+from hashbench.hashing.checkpoint import WEIGHTS, ModelCard, load_checkpoint, read_card
+from hashbench.hashing.contract import Backbone, Loss
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.parameters import Spec, canonical
+from hashbench.progress import Progress, no_progress
+from hashbench.results.cell import CLEAN, Cell
+from hashbench.runner.fingerprint import content_hash, sha256_of
+from hashbench.runner.loading import new_model
+from hashbench.runner.resolve import check_device, read_source, resolve
+from hashbench.runner.setting import Setting
+from hashbench.runner.steps import GivenModel
+from hashbench.runner.suite import Compute
+
+
+@dataclass(frozen=True)
+class Given:
+    """A model that is ready to be evaluated.
+
+    Attributes:
+        step: takes its weights over.
+        cell: of its clean queries.
+        training: what the reports say of how it was trained.
+    """
+
+    step: GivenModel
+    cell: Cell
+    training: dict[str, Any]
+
+
+def given_model(
+    folder: Path, root: Path | None, compute: Compute, progress: Progress = no_progress
+) -> Given:
+    """Read a model's folder and check it against its card.
+
+    Args:
+        folder: as `hashbench model export` writes it.
+        root: the folder of the model's data set, where that needs one.
+        compute: what it is evaluated with.
+        progress: told of images that are decoded for the first time.
+
+    Raises:
+        UsageError: files are missing or damaged, weights do not fit, a plugin is not installed, or
+            the data are not those that the card names.
+    """
+    check_device(compute.device)
+    card = read_card(folder, "model")
+    if not card.protocol_card or not card.clean:
+        raise UsageError(
+            f"model {folder}: its card names no protocol and no clean mAP; "
+            "'hashbench model export' and 'hashbench model import' write one that does"
+        )
+    dataset = resolve(Kind.DATASET, Dataset, Spec.parse(card.dataset))
+    source = read_source(dataset, root, progress)
+    _same_protocol(folder, card, source.protocol)
+    setting = Setting(
+        source=source,
+        loss=resolve(Kind.LOSS, Loss, Spec.parse(card.loss)),
+        backbone=resolve(Kind.BACKBONE, Backbone, Spec.parse(card.backbone)),
+        bits=card.bits,
+        seed=card.seed,
+        compute=compute,
+    )
+    weights = _own_weights(folder, card)
+    load_checkpoint(folder, new_model(setting, bare=True))
+    wrapper = _wrapper(card)
+    training = {**card.training, "compute": asdict(compute)}
+    defense = card.defense if wrapper is None else canonical(wrapper)
+    cell = Cell(
+        dataset=source.protocol.dataset,
+        loss=canonical(setting.loss),
+        backbone=canonical(setting.backbone),
+        bits=card.bits,
+        defense=defense,
+        attack=CLEAN,
+        eps="0",
+        seed=card.seed,
+        protocol=source.protocol.hash,
+        training=sha256_of(training),
+    )
+    clean = tuple(sorted(card.clean.items()))
+    return Given(GivenModel(setting, defense, wrapper, folder, weights, clean), cell, training)
+
+
+def _wrapper(card: ModelCard) -> WrappingDefense | None:
+    """The defense around the weights; a trained one is in the weights and needs no plugin."""
+    if not card.wraps:
+        return None
+    spec = Spec.parse(card.defense)
+    found = plugins.get("defense", str(spec))
+    if not isinstance(found, WrappingDefense):
+        raise UsageError(f"defense '{spec.name}' wraps no model here, but the model's card says so")
+    return found
+
+
+def weights_hash(folder: Path, what: str) -> str:
+    """SHA-256 of a checkpoint's weights.
+
+    Raises:
+        UsageError: there are none, or they cannot be read.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise UsageError(f"{what} {folder}: there is no {WEIGHTS} in it")
+    return content_hash(path)
+
+
+def _own_weights(folder: Path, card: ModelCard) -> str:
+    found = weights_hash(folder, "model")
+    if card.weights and found != card.weights:
+        raise UsageError(
+            f"model {folder}: {WEIGHTS} is not the file that its card describes "
+            f"(SHA-256 {found[:12]}..., the card says {card.weights[:12]}...)"
+        )
+    return found
+
+
+def _same_protocol(folder: Path, card: ModelCard, found: Protocol) -> None:
+    if card.protocol == found.hash:
+        return
+    here = asdict(found)
+    differing = [
+        f"{name} {_short(card.protocol_card.get(name))} in the card, {_short(value)} here"
+        for name, value in here.items()
+        if card.protocol_card.get(name) != value
+    ]
+    raise UsageError(
+        f"model {folder} was measured under another protocol than this data gives: "
+        + "; ".join(differing or ["the card's own fields do not give its hash"])
+    )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:12] + "..." if len(text) == 64 else text

@@ -1,0 +1,130 @@
+"""Checks and how they are run: each is a function of the plugin's stage, with a name and a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from hashbench.attacking.attacked_model import OutOfPassesError
+from hashbench.errors import UsageError
+from hashbench.plugins.suggestions import did_you_mean
+from hashbench.testing.outcome import Outcome, Verdict
+
+StageT = TypeVar("StageT")
+
+
+class NotKeptError(Exception):
+    """A rule was broken; its text is the sentence that says how."""
+
+
+class NotTriedError(Exception):
+    """A rule does not apply; its text says why."""
+
+
+def require(kept: bool, sentence: str) -> None:
+    """Go on where a rule was kept.
+
+    Raises:
+        NotKeptError: it was not.
+    """
+    if not kept:
+        raise NotKeptError(sentence)
+
+
+def skip_unless(applies: bool, why: str) -> None:
+    """Go on where a rule applies.
+
+    Raises:
+        NotTriedError: it does not.
+    """
+    if not applies:
+        raise NotTriedError(why)
+
+
+@dataclass(frozen=True)
+class Check(Generic[StageT]):
+    """One rule.
+
+    Attributes:
+        name: what reports call it.
+        rule: the sentence that holds of a plugin that keeps it.
+        run: tries it; returns, or raises NotKeptError or NotTriedError.
+        needs: checks without which this one says nothing: not tried where one of them failed.
+    """
+
+    name: str
+    rule: str
+    run: Callable[[StageT], None]
+    needs: tuple[str, ...] = ()
+
+
+def check(
+    name: str, rule: str, *, needs: Sequence[str] = ()
+) -> Callable[[Callable[[StageT], None]], Check[StageT]]:
+    """Make a check of a function; arguments as `Check`."""
+    return lambda run: Check(name, rule, run, tuple(needs))
+
+
+def run_checks(
+    stage: StageT, checks: Sequence[Check[StageT]], expected: Mapping[str, str]
+) -> tuple[Outcome, ...]:
+    """Try all checks in their order.
+
+    Args:
+        stage: what they are tried on.
+        checks: those of its kind.
+        expected: reasons by the names of checks that are declared to fail.
+
+    Raises:
+        UsageError: `expected` names no check.
+    """
+    known = [one.name for one in checks]
+    for name in expected:
+        if name not in known:
+            raise UsageError(f"there is no check '{name}'{did_you_mean(name, known)}")
+    fallen: set[str] = set()
+    outcomes = []
+    for one in checks:
+        missing = [name for name in one.needs if name in fallen]
+        if missing:
+            outcome = Outcome(one.name, Verdict.SKIPPED, f"needs {missing[0]}")
+            fallen.add(one.name)
+        else:
+            outcome = _tried(stage, one)
+            if outcome.verdict is Verdict.FAILED:
+                fallen.add(one.name)
+            if one.name in expected:
+                outcome = _as_declared(outcome, expected[one.name])
+        outcomes.append(outcome)
+    return tuple(outcomes)
+
+
+def _tried(stage: StageT, one: Check[StageT]) -> Outcome:
+    try:
+        one.run(stage)
+    except NotTriedError as skipped:
+        return Outcome(one.name, Verdict.SKIPPED, str(skipped))
+    except NotKeptError as broken:
+        return Outcome(one.name, Verdict.FAILED, str(broken))
+    except OutOfPassesError:
+        return Outcome(one.name, Verdict.FAILED, "it asks for passes without end")
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
+        return Outcome(one.name, Verdict.FAILED, f"it raised {said(error)}")
+    return Outcome(one.name, Verdict.PASSED, one.rule)
+
+
+def _as_declared(outcome: Outcome, why: str) -> Outcome:
+    match outcome.verdict:
+        case Verdict.FAILED:
+            return Outcome(outcome.check, Verdict.EXPECTED, f"{outcome.sentence} ({why})")
+        case Verdict.PASSED:
+            return Outcome(outcome.check, Verdict.FAILED, "it is declared to fail, but passes")
+        case _:
+            return outcome
+
+
+def said(error: BaseException) -> str:
+    """An error's type and the first line of what it says."""
+    text = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,364 @@
+"""The stage of an attack: calls it as the harness does, and keeps what can be seen from outside."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hashbench.attacking.attacked_model import AttackedModel
+from hashbench.attacking.contract import Attack, TrainedAttack
+from hashbench.attacking.goal import Goal, OwnModel
+from hashbench.attacking.randomness import QueryRandom
+from hashbench.attacking.setup import AttackerSetup, sizes_of
+from hashbench.attacking.threat import Threat
+from hashbench.eps import Eps
+from hashbench.hashing.encode import device_of, evaluating, frozen
+from hashbench.hashing.model import HashModel, codes_of
+from hashbench.plugins.card import Access, Aim, Knowledge
+from hashbench.testing.case import Case, moved, ordinary
+from hashbench.testing.surroundings import Switches, own_random_state
+from hashbench.testing.world import Variant
+
+USUAL = Eps.parse("8/255")
+LIMIT = 20_000
+"""Forward passes per query after which an attack is stopped: a suite's default."""
+
+
+class WatchedRandom(QueryRandom):
+    """Says whether anything was drawn."""
+
+    def __init__(self, seeds: Sequence[int], device: torch.device | str) -> None:
+        super().__init__(seeds, device)
+        self.drawn = False
+
+    def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0) -> Tensor:
+        """See `QueryRandom`."""
+        self.drawn = True
+        return super().uniform(shape, low, high)
+
+    def normal(self, shape: Sequence[int]) -> Tensor:
+        """See `QueryRandom`."""
+        self.drawn = True
+        return super().normal(shape)
+
+    def integers(self, shape: Sequence[int], high: int) -> Tensor:
+        """See `QueryRandom`."""
+        self.drawn = True
+        return super().integers(shape, high)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One call of an attack, and what it left behind.
+
+    Attributes:
+        answer: whatever it returned.
+        case: what it was called on.
+        threat: the ball.
+        aim: the attack's.
+        changed: arguments that are no longer what they were.
+        weights: networks whose weights or buffers changed.
+        modes: networks whose mode, or whose parameters' wish for a gradient, changed.
+        gradients: networks that hold a gradient.
+        touched: process-wide random generators that were drawn from.
+        switches: torch's switches that were left changed.
+        drawn: whether `rng` was drawn from.
+        asked: the sum of all pixels of every pass, in order: which images the models were shown.
+        forwards, backwards: passes, through a surrogate as well.
+    """
+
+    answer: Any
+    case: Case
+    threat: Threat
+    aim: Aim
+    changed: tuple[str, ...]
+    weights: tuple[str, ...]
+    modes: tuple[str, ...]
+    gradients: tuple[str, ...]
+    touched: tuple[str, ...]
+    switches: tuple[str, ...]
+    drawn: bool
+    asked: tuple[float, ...]
+    forwards: int
+    backwards: int
+
+    @property
+    def images(self) -> Tensor:
+        """The answer as the harness takes it: detached, clipped to the ball and the box."""
+        return self.threat.project(self.answer.detach(), self.case.images)
+
+    @property
+    def codes(self) -> Tensor:
+        """The codes of `images`, int8 (Q, K), as if the weights had been left alone."""
+        with torch.no_grad(), evaluating(self.case.model):
+            return codes_of(self.case.model.logits(self.images.to(device_of(self.case.model))))
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of an attack's network.
+
+    Attributes:
+        case: what it was trained on; kept, so that its parts keep their ids.
+        network: what came out, in eval mode.
+        start: its weights before.
+        left_model_alone: whether the attacked model's weights are what they were.
+        touched: process-wide random generators that the training drew from.
+    """
+
+    case: Case
+    network: nn.Module
+    start: dict[str, Tensor]
+    left_model_alone: bool
+    touched: tuple[str, ...]
+
+
+class AttackStage:
+    """Calls one attack; every call sees fresh copies of everything.
+
+    Attributes:
+        attack: never changed.
+        left_changed: switches and modes that the last call left changed, also one that raised.
+    """
+
+    def __init__(self, attack: Attack) -> None:
+        """Take an attack, which is never changed."""
+        self.attack = attack
+        self.left_changed: tuple[str, ...] = ()
+        self._trainings: dict[tuple[int, int, str, str], Training] = {}
+
+    @property
+    def plugin(self) -> Attack:
+        """The attack."""
+        return self.attack
+
+    @property
+    def asks_the_model(self) -> bool:
+        """Whether its card says that it looks at the model."""
+        return self.attack.card.access is not Access.NONE
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it learns something of a model first."""
+        return isinstance(self.attack, TrainedAttack)
+
+    @property
+    def has_surrogate(self) -> bool:
+        """Whether it has a model of its own."""
+        return self.attack.surrogate() is not None
+
+    @property
+    def is_told_labels(self) -> bool:
+        """Whether its card asks for the queries' labels."""
+        return Knowledge.LABELS in self.attack.card.knowledge
+
+    @cached_property
+    def usual(self) -> Trial:
+        """The ordinary batch of 7 at 8/255, everything granted: called once, looked at often."""
+        return self.call(ordinary())
+
+    def call(
+        self,
+        case: Case,
+        *,
+        attack: Attack | None = None,
+        eps: Eps = USUAL,
+        seeds: Sequence[int] | None = None,
+        as_declared: tuple[str, ...] = (),
+    ) -> Trial:
+        """Call `perturb`.
+
+        Args:
+            case: model and queries.
+            attack: another one than the stage's, such as the same with 0 steps.
+            eps: the radius.
+            seeds: one per query; by default their positions.
+            as_declared: `access` and `knowledge` grant what the card asks for; else everything.
+        """
+        attack = attack or self.attack
+        before = Switches.now()
+        asked: list[float] = []
+
+        def watched(model: HashModel) -> HashModel:
+            copied = copy.deepcopy(model).to(case.images.device)
+            return Variant(copied, lambda logits, images: _noted(asked, logits, images))
+
+        model = watched(case.model)
+        networks: dict[str, nn.Module] = {"model": model}
+        access, knowledge = Access.GRADIENT, frozenset(Knowledge)
+        if "access" in as_declared:
+            access = attack.card.access or Access.GRADIENT
+        if "knowledge" in as_declared:
+            knowledge = attack.card.knowledge
+        target = AttackedModel(
+            model, attack.card.name, access, database_codes=case.database_codes.clone()
+        )
+        target.allow(LIMIT * len(case.images))
+        goal = Goal(
+            attack=attack.card.name,
+            known=moved(case.known),
+            with_labels=Knowledge.LABELS in knowledge,
+            with_training=Knowledge.TRAINING in knowledge,
+            aim=attack.aim(),
+        )
+        own: AttackedModel | None = None
+        known = {"goal": (case.known, goal.known)}
+        if attack.surrogate() is not None:
+            its_model, its_known = case.surrogate or (case.model, case.known)
+            own_model = watched(its_model)
+            networks["surrogate"] = own_model
+            own = AttackedModel(own_model, attack.card.name)
+            own.allow(LIMIT * len(case.images))
+            seen = replace(goal, known=moved(its_known))
+            known["surrogate's goal"] = (its_known, seen.known)
+            goal = replace(goal, own_model=OwnModel(own, seen))
+        if isinstance(attack, TrainedAttack):
+            networks["network"] = copy.deepcopy(self.training(case, eps).network)
+            goal = replace(goal, network=networks["network"])
+        given = case.images.clone()
+        rng = WatchedRandom(range(len(given)) if seeds is None else seeds, given.device)
+        with _at_rest(networks.values()), own_random_state() as touched:
+            states = {name: _weights(one) for name, one in networks.items()}
+            modes = {name: _modes(one) for name, one in networks.items()}
+            try:
+                answer = attack.perturb(target, given, goal, Threat(eps), rng)
+            finally:
+                self.left_changed = (
+                    *before.changed(),
+                    *(
+                        f"the {name}'s mode"
+                        for name, one in networks.items()
+                        if _modes(one) != modes[name]
+                    ),
+                )
+                switches = tuple(before.changed())
+                before.restore()
+            changed = ["images"] if not torch.equal(given, case.images) else []
+            changed += [
+                f"{who}.{name}"
+                for who, (was, now) in known.items()
+                for name, value in vars(was).items()
+                if value is not None and not torch.equal(value, getattr(now, name))
+            ]
+            found = Trial(
+                answer=answer,
+                case=case,
+                threat=Threat(eps),
+                aim=goal.aim,
+                changed=tuple(changed),
+                weights=_differing(states, networks, _same_weights),
+                modes=tuple(name for name, one in networks.items() if _modes(one) != modes[name]),
+                gradients=tuple(name for name, one in networks.items() if _holds_gradient(one)),
+                touched=(),
+                switches=switches,
+                drawn=rng.drawn,
+                asked=tuple(asked),
+                forwards=target.forwards + (own.forwards if own else 0),
+                backwards=target.backwards + (own.backwards if own else 0),
+            )
+        return replace(found, touched=tuple(touched.generators))
+
+    def training(self, case: Case, eps: Eps) -> Training:
+        """What a trained attack makes of a case, trained once."""
+        key = (id(case.model), id(case.train), str(case.images.device), str(eps))
+        if key not in self._trainings:
+            self._trainings[key] = self.train(case, eps)
+        return self._trainings[key]
+
+    def train(self, case: Case, eps: Eps) -> Training:
+        """Train a trained attack's network as the runner does, afresh."""
+        attack = self.attack
+        assert isinstance(attack, TrainedAttack)
+        device = case.images.device
+        model = copy.deepcopy(case.model).to(device)
+        with own_random_state():
+            network = attack.network(sizes_of(case.train, model.bits)).to(device).train()
+        start = _weights(network)
+        target = AttackedModel(model, attack.card.name)
+        target.allow(LIMIT * len(case.train))
+        setup = AttackerSetup(
+            model=target,
+            train=case.train,
+            labels=case.known.train_labels.clone(),
+            codes=case.known.train_codes.clone(),
+            threat=Threat(eps),
+            generator=torch.Generator().manual_seed(0),
+            progress=lambda _done, _total: None,
+        )
+        with _at_rest([model]), own_random_state() as touched:
+            weights = _weights(model)
+            attack.train(network, setup)
+            same = _same_weights(weights, model)
+        return Training(case, network.eval(), start, same, tuple(touched.generators))
+
+
+@contextmanager
+def _at_rest(networks: Iterable[nn.Module]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for network in networks:
+            stack.enter_context(evaluating(network))
+            stack.enter_context(frozen(network))
+        yield
+
+
+def _noted(asked: list[float], logits: Tensor, images: Tensor) -> Tensor:
+    asked.append(float(images.detach().double().sum()))
+    return logits
+
+
+def _weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def _same_weights(before: dict[str, Tensor], network: nn.Module) -> bool:
+    now = network.state_dict()
+    return before.keys() == now.keys() and all(
+        torch.equal(value, now[name]) for name, value in before.items()
+    )
+
+
+def _differing(
+    states: dict[str, dict[str, Tensor]],
+    networks: dict[str, nn.Module],
+    same: Callable[[dict[str, Tensor], nn.Module], bool],
+) -> tuple[str, ...]:
+    return tuple(name for name, one in networks.items() if not same(states[name], one))
+
+
+def _modes(network: nn.Module) -> list[bool]:
+    modes = [module.training for module in network.modules()]
+    return modes + [parameter.requires_grad for parameter in network.parameters()]
+
+
+def _holds_gradient(network: nn.Module) -> bool:
+    return any(parameter.grad is not None for parameter in network.parameters())
+
+
+def failing_model(model: HashModel, at: int) -> HashModel:
+    """A model that raises `ModelFailureError` in pass `at`, counted from 1."""
+    return _Failing(model, at)
+
+
+class ModelFailureError(Exception):
+    """What a failing model raises."""
+
+
+class _Failing(HashModel):
+    def __init__(self, base: HashModel, at: int) -> None:
+        nn.Module.__init__(self)
+        self.base = base
+        self.bits = base.bits
+        self.left = at
+
+    def logits(self, images: Tensor) -> Tensor:
+        self.left -= 1
+        if self.left <= 0:
+            raise ModelFailureError("the model failed in the middle of an attack")
+        return self.base.logits(images)

@@ -1,0 +1,1 @@
+"""Models to hand on, imported ones and those of other repositories."""

@@ -1,0 +1,167 @@
+"""Weights of other repositories: their state dicts renamed to HashModel's keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hashbench.errors import UsageError
+from hashbench.hashing.model import HashModel
+from hashbench.hashing.state_dict import fitted, is_finite, read_state, refuse_problems
+from hashbench.plugins.parameters import Spec
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Keys that match are renamed; those whose new name is None are left out."""
+
+    pattern: str
+    name: str | None
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How one family of backbones is laid out in other repositories.
+
+    Attributes:
+        backbones: the names of ours that it fits, as a pattern.
+        rules: the first one that matches a whole key decides.
+    """
+
+    backbones: str
+    rules: tuple[_Rule, ...]
+
+
+def _classified(first: int, second: int) -> tuple[_Rule, ...]:
+    """AlexNet and VGG: fc6 and fc7 are `classifier.first` and `.second`, the hash layer is `.6`."""
+    kept = rf"({first}|{second})\.(\w+)"
+    return (
+        _Rule(r"features\.(.+)", r"backbone.features.\1"),
+        _Rule(rf"classifier\.{kept}", r"backbone.classifier.\1.\2"),
+        _Rule(r"classifier\.6\.(\w+)", r"hash_layer.\1"),
+        _Rule(r"cl1\.(\w+)", rf"backbone.classifier.{first}.\1"),
+        _Rule(r"cl2\.(\w+)", rf"backbone.classifier.{second}.\1"),
+        # HashNet's form, with the convolutions and the classifier registered a second time.
+        _Rule(rf"classifier\.classifier{kept}", r"backbone.classifier.\1.\2"),
+        _Rule(r"feature_layers\.0\.(.+)", r"backbone.features.\1"),
+        _Rule(rf"feature_layers\.1\.classifier{kept}", r"backbone.classifier.\1.\2"),
+        _Rule(r"hash_layer\.(\w+)", r"hash_layer.\1"),
+    )
+
+
+_RESNET_STAGES = {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "layer4"}
+
+_LAYOUTS = (
+    _Layout(r"alexnet", _classified(1, 4)),
+    _Layout(r"vgg\d+(-bn)?", _classified(0, 3)),
+    _Layout(
+        r"resnet\d+",
+        (
+            _Rule(r"((?:conv1|bn1|layer[1-4])\..+)", r"backbone.\1"),
+            *(
+                _Rule(rf"feature_layers\.{place}\.(.+)", rf"backbone.{stage}.\1")
+                for place, stage in _RESNET_STAGES.items()
+            ),
+            _Rule(r"hash_layer\.(\w+)", r"hash_layer.\1"),
+        ),
+    ),
+    _Layout(
+        r"densenet\d+",
+        (
+            _Rule(r"features\.(.+)", r"backbone.features.\1"),
+            _Rule(r"feature_layers\.0\.(.+)", r"backbone.features.\1"),
+            _Rule(r"classifier\.\w+", None),  # ImageNet's, which no output depends on
+            _Rule(r"hash_layer\.(\w+)", r"hash_layer.\1"),
+        ),
+    ),
+)
+
+
+def read_foreign(path: Path, backbone: str) -> dict[str, Tensor]:
+    """A checkpoint of the CgAT or SAAT repository under HashModel's keys.
+
+    Known are the layouts of AlexNet, VGG, ResNet and DenseNet there, those of HashNet (`AlexNetFc`,
+    `VGGFc`, `ResNetFc`) included. Layers that were registered twice must hold equal tensors.
+    Normalisation is not in these files: both repositories use ImageNet's.
+
+    Args:
+        path: see `read_state`.
+        backbone: the name of our backbone, with or without parameters.
+
+    Returns:
+        `backbone.*` and `hash_layer.*`, without `mean` and `std`.
+
+    Raises:
+        UsageError: as `read_state`; a backbone without a known layout; a key that the layout does
+            not have; a tensor that is not finite; two tensors for one layer that differ.
+    """
+    rules = _rules(backbone)
+    renamed: dict[str, Tensor] = {}
+    origin: dict[str, str] = {}
+    problems = []
+    for key, value in read_state(path).items():
+        rule = next((rule for rule in rules if re.fullmatch(rule.pattern, key)), None)
+        if rule is None:
+            problems.append(f"'{key}' is not known")
+            continue
+        if rule.name is None:
+            continue
+        if not is_finite(value):
+            problems.append(f"'{key}' holds values that are not finite")
+            continue
+        name = re.sub(rule.pattern, rule.name, key)
+        if name in renamed and not torch.equal(renamed[name], value):
+            problems.append(f"'{origin[name]}' and '{key}' are one layer, but differ")
+        renamed.setdefault(name, value)
+        origin.setdefault(name, key)
+    refuse_problems(path, f"is no checkpoint of {Spec.parse(backbone).name}", problems)
+    return renamed
+
+
+def bits_of(state: Mapping[str, Tensor]) -> int:
+    """The code length K of a state dict under HashModel's keys, read off its hash layer.
+
+    Raises:
+        UsageError: it has no hash layer.
+    """
+    weight = state.get("hash_layer.weight")
+    if weight is None or weight.ndim != 2:
+        raise UsageError("the state dict has no hash layer, so it is no hashing model")
+    return len(weight)
+
+
+def load_foreign(path: Path, model: HashModel, backbone: str) -> HashModel:
+    """Load a checkpoint of the CgAT or SAAT repository into a model.
+
+    Args:
+        path: see `read_foreign`.
+        model: receives the weights in place; its normalisation stays.
+        backbone: the name of its backbone.
+
+    Returns:
+        The model.
+
+    Raises:
+        UsageError: as `read_foreign`; keys or shapes that do not fit. Nothing is loaded then.
+    """
+    kept = {name: getattr(model, name) for name in ("mean", "std")}
+    wanted = model.state_dict()
+    state = fitted({**read_foreign(path, backbone), **kept}, wanted, f"weights {path}")
+    model.load_state_dict(state)
+    return model
+
+
+def _rules(backbone: str) -> tuple[_Rule, ...]:
+    name = Spec.parse(backbone).name
+    for layout in _LAYOUTS:
+        if re.fullmatch(layout.backbones, name):
+            return layout.rules
+    raise UsageError(
+        f"backbone '{name}': no layout of other repositories is known for it, only those of "
+        "alexnet, vgg*, resnet* and densenet*"
+    )

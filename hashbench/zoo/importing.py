@@ -1,0 +1,138 @@
+"""Models of other repositories: from a state dict to a folder with a card and a clean mAP."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hashbench.atomic import write_folder
+from hashbench.data.contract import Dataset
+from hashbench.errors import ModelError, UsageError
+from hashbench.hashing.backbone import InputSpec
+from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, weight_bytes
+from hashbench.hashing.contract import Backbone, Loss
+from hashbench.hashing.encode import encode_splits
+from hashbench.hashing.model import HashModel
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.parameters import Spec, canonical
+from hashbench.progress import Progress, no_progress
+from hashbench.runner.determinism import environment
+from hashbench.runner.execute import CLAIM_TOLERANCE
+from hashbench.runner.fingerprint import content_hash
+from hashbench.runner.loading import load_data
+from hashbench.runner.resolve import check_device, read_source, resolve
+from hashbench.runner.scoring import score_clean
+from hashbench.zoo.foreign import bits_of, load_foreign, read_foreign
+from hashbench.zoo.models import refuse_overwriting
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a state dict does not say of itself.
+
+    Attributes:
+        dataset, loss, backbone: plugins, with the parameters that the model was made with.
+        defense: what it went through, `none` for a base model; any name.
+        seed: of its training, where it is known.
+        clean: the mAP on clean queries that its makers report, in `[0, 1]`; None where they do not.
+        licence: under which the weights are handed on.
+    """
+
+    dataset: str
+    loss: str
+    backbone: str
+    defense: str = "none"
+    seed: int = 0
+    clean: float | None = None
+    licence: str = "not stated"
+
+    def __post_init__(self) -> None:
+        if self.clean is not None and not 0 <= self.clean <= 1:
+            raise UsageError(
+                f"the clean mAP is {self.clean}, but must be a share from 0 to 1 (0.82 for 82 %)"
+            )
+
+
+def import_model(
+    source: Path,
+    to: Path,
+    origin: Origin,
+    root: Path | None,
+    *,
+    device: str = "cpu",
+    progress: Progress = no_progress,
+) -> ModelCard:
+    """Turn a state dict of the CgAT or SAAT repository into a folder for `run --model`.
+
+    Args:
+        source: the file, see `hashbench.zoo.foreign`.
+        to: a folder that does not exist yet, or is empty.
+        origin: what the model is.
+        root: the folder of its data set.
+        device: what its clean mAP is measured on.
+        progress: told of images that are decoded for the first time.
+
+    Returns:
+        Its card, with the measured mAP.
+
+    Raises:
+        UsageError: the file does not fit, the data are not there, `to` is not empty.
+        ModelError: the measured mAP is not what its makers report. Their ranking leaves ties to an
+            unstable sort, so any value between the worst and the best order of ties is theirs.
+            Nothing is written then.
+    """
+    refuse_overwriting(to)
+    check_device(device)
+    backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(origin.backbone))
+    loss = resolve(Kind.LOSS, Loss, Spec.parse(origin.loss))
+    bits = bits_of(read_foreign(source, origin.backbone))  # before the data are read
+    dataset = resolve(Kind.DATASET, Dataset, Spec.parse(origin.dataset))
+    found = read_source(dataset, root, progress)
+    model = _built(backbone, found.images, bits, source).to(device)
+    data = load_data(dataset, found.root)
+    metrics = score_clean(encode_splits(model, data), data, found.protocol).metrics
+    metric = found.protocol.metric
+    if origin.clean is not None:
+        worst, best = (metrics[f"{metric}(ties={rule})"] for rule in ("worst", "best"))
+        if not worst - CLAIM_TOLERANCE <= origin.clean <= best + CLAIM_TOLERANCE:
+            raise ModelError(
+                f"weights {source}: its makers report a clean {metric} of "
+                f"{100 * origin.clean:.2f} %, but here it gives {100 * metrics[metric]:.2f} % "
+                f"({100 * worst:.2f} to {100 * best:.2f} % over all orders of ties): data, "
+                "transform or backbone are not theirs"
+            )
+    content = weight_bytes(model)
+    card = ModelCard(
+        backbone=canonical(backbone),
+        bits=bits,
+        loss=canonical(loss),
+        defense=origin.defense,
+        dataset=found.protocol.dataset,
+        protocol=found.protocol.hash,
+        seed=origin.seed,
+        training={"base": _base(source, origin)},
+        shape=(found.images.channels, found.images.height, found.images.width),
+        protocol_card=asdict(found.protocol),
+        clean={metric: metrics[metric]},
+        weights=hashlib.sha256(content).hexdigest(),
+        versions=environment(),
+        licence=origin.licence,
+    )
+    write_folder(to, {WEIGHTS: content, CARD: card_bytes(card)}, last=CARD)
+    return card
+
+
+def _base(source: Path, origin: Origin) -> dict[str, Any]:
+    """What reports say of how it was trained: where it is from, and what was compared."""
+    reported = {} if origin.clean is None else {"reported": origin.clean}
+    return {"imported": content_hash(source), **reported}
+
+
+def _built(backbone: Backbone, images: InputSpec, bits: int, source: Path) -> HashModel:
+    with torch.random.fork_rng(devices=[]):
+        model = HashModel(backbone.bare().build(images), bits)
+    return load_foreign(source, model, canonical(backbone)).eval()

@@ -1,0 +1,275 @@
+"""One row of a leaderboard: one defense, read out of its cells. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from hashbench.reports.board.findings import Finding, flagged, incomplete
+from hashbench.reports.board.over_seeds import Entry, Gap, collect
+from hashbench.results.cell import CLEAN, WORST_CASE, CellResult, Status
+from hashbench.results.flags import Code, Flag
+from hashbench.results.results import Results
+
+TARGETED = "t-"
+"""Opens the name of a metric whose relevant images are those of an attack's target."""
+
+NOT_ASKED = "it was not asked for in these results"
+"""The reason of a number whose cell does not exist, though the table has its column."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A mAP under the three tie rules that every report carries, each in `[0, 1]`."""
+
+    expected: Entry
+    worst: Entry
+    best: Entry
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How a model uses its bits, and what may keep an attack from working.
+
+    Attributes:
+        distinct_codes: of the database.
+        bit_balance, bit_entropy: of the database's codes, in `[0, 1]`; 1 uses every bit fully.
+        saturated: share of the clean queries' outputs that no gradient can leave.
+        zero_gradients: share of queries without any gradient; the largest over the attacks.
+        tied: share of items in a clean query's list whose distance another item has too.
+    """
+
+    distinct_codes: Entry
+    bit_balance: Entry
+    bit_entropy: Entry
+    saturated: Entry
+    zero_gradients: Entry
+    tied: Entry
+
+
+@dataclass(frozen=True)
+class Targeted:
+    """What a targeted attack reached.
+
+    Attributes:
+        before: t-mAP of the clean queries: what is there without an attack.
+        reached: t-mAP: mAP by what the query's target is relevant to; the attacker wants it high.
+        own: mAP by what the query is relevant to.
+        without_target: how many queries have no target, and score 0 in t-mAP.
+    """
+
+    before: Entry
+    reached: Score
+    own: Entry
+    without_target: Entry
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an attack takes for one query.
+
+    Attributes:
+        forwards, backwards: passes of one image through a model.
+        seconds: on the machine that ran it, under whatever load it had.
+    """
+
+    forwards: Entry
+    backwards: Entry
+    seconds: Entry
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision at levels of recall, of one seed."""
+
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One defense.
+
+    Attributes:
+        defense: canonical name; parameters that differ from the defaults are part of it.
+        seeds: those that it was asked for.
+        clean: mAP without an attack.
+        attacked: mAP under each untargeted attack, in the leaderboard's order.
+        targeted: the same of the targeted attacks.
+        costs: of the untargeted attacks, then of the targeted ones.
+        worst_case: mean over the queries of the lowest AP over all untargeted attacks. A seed in
+            which one of them failed or is missing has none.
+        chance, floor: mAP of a random order, and of the opposite of the center codes.
+        quality: of its codes.
+        findings: why it is not ranked, a cell that has no result first; empty where it may be.
+        rank: 1 is the most robust; `None` where it is not ranked.
+        curves: by untargeted attack, `none` included: one per seed that is done.
+    """
+
+    defense: str
+    seeds: tuple[int, ...]
+    clean: Score
+    attacked: tuple[Score, ...]
+    targeted: tuple[Targeted, ...]
+    costs: tuple[Cost, ...]
+    worst_case: Entry
+    chance: Entry
+    floor: Entry
+    quality: Quality
+    findings: tuple[Finding, ...] = ()
+    rank: int | None = None
+    curves: Mapping[str, tuple[Curve, ...]] = field(default_factory=dict)
+
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """The flags that are up."""
+        return tuple(finding.code for finding in self.findings if finding.code is not None)
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """Reads one row out of the cells of one defense.
+
+    Attributes:
+        defense: whose.
+        attacks: the table's untargeted attacks.
+        targeted: its targeted ones.
+        cells: its clean cells, and those of these attacks at one radius.
+        results: where they come from.
+        metric: the canonical name of mAP.
+    """
+
+    defense: str
+    attacks: tuple[str, ...]
+    targeted: tuple[str, ...]
+    cells: Sequence[CellResult]
+    results: Results
+    metric: str
+
+    def read(self) -> Row:
+        """The row, not yet ranked."""
+        clean = self._clean
+        unattacked = self._score(CLEAN)
+        attacked = tuple(self._score(attack) for attack in self.attacks)
+        numbers = [
+            ("clean", unattacked.expected),
+            *zip(self.attacks, (score.expected for score in attacked), strict=True),
+        ]
+        return Row(
+            defense=self.defense,
+            seeds=self._seeds,
+            clean=unattacked,
+            attacked=attacked,
+            targeted=tuple(self._targeted(attack) for attack in self.targeted),
+            costs=tuple(self._cost(attack) for attack in (*self.attacks, *self.targeted)),
+            worst_case=self._entry(self._worst_case),
+            chance=clean("chance"),
+            floor=clean("floor"),
+            quality=Quality(
+                distinct_codes=clean("distinct-codes"),
+                bit_balance=clean("bit-balance"),
+                bit_entropy=clean("bit-entropy"),
+                saturated=clean("saturated"),
+                zero_gradients=self._entry(self._zero_gradients),
+                tied=clean("tied"),
+            ),
+            findings=(
+                *incomplete(numbers),
+                *flagged({seed: self._flags(seed) for seed in self._seeds}),
+            ),
+            curves={attack: self._curves(attack) for attack in (CLEAN, *self.attacks)},
+        )
+
+    @property
+    def _seeds(self) -> tuple[int, ...]:
+        # A clean cell may serve other radii with more seeds than this one was asked for.
+        attacked = {r.cell.seed for r in self.cells if r.cell.attack != CLEAN}
+        return tuple(sorted(attacked or {r.cell.seed for r in self.cells}))
+
+    def _find(self, attack: str, seed: int) -> CellResult | Gap:
+        for result in self.cells:
+            if (result.cell.attack, result.cell.seed) == (attack, seed):
+                if result.status is Status.DONE:
+                    return result
+                return Gap(seed, result.status, " ".join(result.reason.split()))
+        return Gap(seed, Status.MISSING, NOT_ASKED)
+
+    def _entry(self, read: Callable[[int], float | Gap]) -> Entry:
+        return collect({seed: read(seed) for seed in self._seeds})
+
+    def _metric(self, attack: str, seed: int, metric: str) -> float | Gap:
+        found = self._find(attack, seed)
+        if isinstance(found, Gap):
+            return found
+        value = found.metrics.get(metric)
+        return Gap(seed, Status.MISSING, f"no metric {metric}") if value is None else value
+
+    def _clean(self, metric: str) -> Entry:
+        return self._entry(lambda seed: self._metric(CLEAN, seed, metric))
+
+    def _attacked(self, attack: str, metric: str) -> Entry:
+        return self._entry(lambda seed: self._metric(attack, seed, metric))
+
+    def _score(self, attack: str, prefix: str = "") -> Score:
+        def under(ties: str) -> Entry:
+            return self._attacked(attack, prefix + self.metric + ties)
+
+        return Score(expected=under(""), worst=under("(ties=worst)"), best=under("(ties=best)"))
+
+    def _targeted(self, attack: str) -> Targeted:
+        return Targeted(
+            before=self._clean(f"t-{self.metric}"),
+            reached=self._score(attack, TARGETED),
+            own=self._attacked(attack, self.metric),
+            without_target=self._attacked(attack, "queries-without-target"),
+        )
+
+    def _cost(self, attack: str) -> Cost:
+        def seconds(seed: int) -> float | Gap:
+            found = self._find(attack, seed)
+            if isinstance(found, Gap):
+                return found
+            if found.seconds is None:
+                return Gap(seed, Status.MISSING, "its time is not known")
+            return found.seconds
+
+        return Cost(
+            forwards=self._attacked(attack, "forwards"),
+            backwards=self._attacked(attack, "backwards"),
+            seconds=self._entry(seconds),
+        )
+
+    def _flags(self, seed: int) -> tuple[Flag, ...]:
+        """Of the model of that seed at this radius; of its clean cell if nobody attacked it."""
+        cells = [result.cell for result in self.cells if result.cell.seed == seed]
+        attacked = [replace(cell, attack=WORST_CASE) for cell in cells if cell.attack != CLEAN]
+        key = next(iter(attacked or cells), None)
+        return () if key is None else self.results.flags.get(key, ())
+
+    def _worst_case(self, seed: int) -> float | Gap:
+        for attack in self.attacks:
+            found = self._find(attack, seed)
+            if isinstance(found, Gap):
+                # A minimum over fewer attacks would flatter.
+                return replace(found, reason=f"{attack}: {found.reason}")
+            scores = self.results.worst_cases.get(replace(found.cell, attack=WORST_CASE))
+        if not self.attacks or scores is None or not scores.size:
+            return Gap(seed, Status.MISSING, "no attack was run")
+        return float(scores.mean())
+
+    def _zero_gradients(self, seed: int) -> float | Gap:
+        attacks = (*self.attacks, *self.targeted)
+        found = [self._metric(attack, seed, "zero-gradients") for attack in attacks]
+        values = [value for value in found if not isinstance(value, Gap)]
+        gaps = [value for value in found if isinstance(value, Gap)]
+        if values:
+            return max(values)
+        return gaps[0] if gaps else Gap(seed, Status.MISSING, "no attack was run")
+
+    def _curves(self, attack: str) -> tuple[Curve, ...]:
+        found = [self._find(attack, seed) for seed in self._seeds]
+        return tuple(
+            Curve(result.recall, result.precision)
+            for result in found
+            if not isinstance(result, Gap) and result.recall
+        )

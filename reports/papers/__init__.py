@@ -1,0 +1,1 @@
+"""Published numbers, and measured ones beside them."""

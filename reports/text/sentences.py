@@ -1,0 +1,337 @@
+"""The sentences of a report: title, caption, verdict and notes of a leaderboard. Pure text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from hashbench.reports.board.findings import at_or_below, incomplete, printed
+from hashbench.reports.board.leaderboard import NO_RADIUS, Leaderboard, is_control
+from hashbench.reports.board.over_seeds import Entry
+from hashbench.reports.board.row import Row
+from hashbench.results.cell import Status
+
+BELOW_CHANCE = "†"
+"""Stands behind a value at or below chance."""
+
+FLAGGED = "!"
+"""Stands in the place of a rank where a flag is up."""
+
+LONGEST_REASON = 400
+"""Characters of a reason that a report shows; the CSV has all of it."""
+
+HASH = 8
+"""Characters of a hash that a report shows."""
+
+_TIES = {
+    "expected": "mean over all orders of equal distances",
+    "stable": "equal distances in the order of the database",
+    "best": "equal distances in the best order of each query",
+    "worst": "equal distances in the worst order of each query",
+}
+_NORMALIZERS = {
+    "retrieved": "the relevant images in the list",
+    "relevant": "all relevant images of the database",
+    "capped": "the most relevant images that the list can hold",
+}
+# C0 and C1 control characters, and the marks that turn the direction of writing around.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_ESCAPE_SEQUENCE = re.compile("\x1b\\[[0-9;?]*[A-Za-z]")
+
+
+def one_line(text: str) -> str:
+    """Text of foreign origin on one line, without control characters or escape sequences."""
+    plain = _UNPRINTABLE.sub(" ", _ESCAPE_SEQUENCE.sub("", text))
+    return " ".join(plain.split())
+
+
+def shortened(text: str) -> str:
+    """A reason on one line and of a length that a page can bear."""
+    line = one_line(text)
+    if len(line) <= LONGEST_REASON:
+        return line
+    return f"{line[:LONGEST_REASON].rstrip()} [...] (the csv report has all of it)"
+
+
+TIE_SPAN = 0.3
+"""Best minus worst order of ties in the clean mAP from which on a model gets a note."""
+
+
+def title(board: Leaderboard) -> str:
+    """What the table is of: data set, loss, backbone, bits and eps as written."""
+    group = board.group
+    parts = [group.dataset, group.loss, group.backbone, f"{group.bits} bits"]
+    if group.eps != NO_RADIUS or board.attacked:
+        parts.append(f"eps {group.eps}")
+    trained = str(_table(board.training, "budget").get("eps", ""))
+    if board.attacked and trained and radius(trained) != radius(group.eps):
+        parts.append(f"trained at {radius(trained)}")
+    return ", ".join(one_line(part) for part in parts)
+
+
+def metric(board: Leaderboard) -> str:
+    """MAP with its list length, which it is never named without."""
+    length = board.protocol.top_k
+    return "mAP over the whole ranking" if length is None else f"mAP@{length}"
+
+
+def caption(board: Leaderboard) -> tuple[str, ...]:
+    """All that a reader needs to compare this table with another: one paragraph per line."""
+    return (_data(board), _score(board), _seeds(board), _training(board), _computed(board))
+
+
+def verdicts(board: Leaderboard) -> tuple[str, ...]:
+    """What must be said before anybody reads a number, if there is anything."""
+    found = []
+    if board.shows_nothing and board.chance is not None:
+        found.append(
+            "This table shows no robustness: every model is at chance "
+            f"({printed(board.chance):.1f}) in every column, with and without an attack."
+        )
+    elif board.nobody_resists:
+        found.append(
+            "No model here resists: every worst case is at or below chance, where a random order "
+            "would score as much."
+        )
+    if not board.attacks and board.targeted:
+        found.append("Only targeted attacks were run; they rank nothing.")
+    elif not board.attacks:
+        found.append("Nothing was attacked, so nothing is ranked.")
+    elif not board.can_rank:
+        found.append("noise is a control and the only attack, so nothing is ranked.")
+    return tuple(found)
+
+
+def notes(board: Leaderboard) -> tuple[str, ...]:
+    """What explains the table: marks, rows that are not ranked and why, and what looks odd."""
+    return (
+        *_marks(board),
+        *_incomplete(board),
+        *_flags(board),
+        *_few_codes(board),
+        *_odd_seeds(board),
+        *_weak_attacks(board),
+        *_lost_targets(board),
+    )
+
+
+def marked(entry: Entry, board: Leaderboard) -> bool:
+    """Whether a value stands at or below chance."""
+    mean = entry.mean
+    return mean is not None and board.chance is not None and at_or_below(mean, board.chance)
+
+
+def seeds_in_brackets(board: Leaderboard, what: str) -> str:
+    """For the title of a plot: what is drawn of several seeds; empty for one."""
+    count = len(board.seeds)
+    return f" ({what} of {count} seeds)" if count > 1 else ""
+
+
+def why_not_ranked(row: Row, board: Leaderboard) -> str:
+    """In a word, for where a sentence has no room; empty where the row is ranked.
+
+    The first flag speaks for a row: a model at chance is worse than one cell less.
+    """
+    if not board.can_rank or row.rank is not None:
+        return ""
+    return next(iter(row.codes), "incomplete")
+
+
+def radius(written: str) -> str:
+    """An exact fraction over 255 where that is a whole number of steps: `24/255` for `8/85`."""
+    try:
+        steps = Fraction(written) * 255
+    except (ValueError, ZeroDivisionError):
+        return written
+    return f"{steps.numerator}/255" if steps.denominator == 1 and steps else written
+
+
+def _data(board: Leaderboard) -> str:
+    card = board.protocol
+    return (
+        f"Data: {one_line(card.dataset)}, {card.classes} classes; {card.query:,} queries against "
+        f"{card.database:,} images, {card.train:,} to train on. "
+        f"Relevant: {one_line(card.relevance)}. Protocol {board.group.protocol[:HASH]}."
+    )
+
+
+def _score(board: Leaderboard) -> str:
+    card = board.protocol
+    ties = _TIES.get(card.ties, "")
+    normalizer = _NORMALIZERS.get(card.normalize, "")
+    worst = (
+        " Worst case: per query the lowest AP over all untargeted attacks, then the mean; it ranks "
+        "the models."
+        if board.can_rank
+        else ""
+    )
+    return (
+        f"Score: {metric(board)} ({card.metric}), in percent. AP is divided by "
+        f"{normalizer} ({one_line(card.normalize)}); ties: {ties} ({one_line(card.ties)}).{worst} "
+        "Chance: a random order. Floor: the opposite of the center codes."
+    )
+
+
+def _seeds(board: Leaderboard) -> str:
+    group = board.group
+    threat = (
+        f", eps {one_line(group.eps)} (L-infinity, pixels from 0 to 1)" if board.attacked else ""
+    )
+    count = len(board.seeds)
+    spread = f": mean ± sample standard deviation over {count} seeds" if count > 1 else ""
+    return (
+        f"Setting: loss {one_line(group.loss)}, backbone {one_line(group.backbone)}, "
+        f"{group.bits} bits{threat}. {'Seeds' if count > 1 else 'Seed'} "
+        f"{', '.join(str(seed) for seed in board.seeds)}{spread}."
+    )
+
+
+def _training(board: Leaderboard) -> str:
+    base, budget = (_table(board.training, key) for key in ("base", "budget"))
+    if not base and not budget:
+        return "Training: not recorded."
+    if "imported" in base:
+        compared = (
+            f"their makers report a clean mAP of {100 * float(base['reported']):.1f}"
+            if "reported" in base
+            else "no clean mAP of their makers was compared"
+        )
+        file = str(base["imported"])[:HASH]
+        return f"Training: elsewhere; the weights come from file {file}; {compared}."
+    if "checkpoint" in base:
+        trained = f"from a checkpoint (weights {str(base['checkpoint'])[:HASH]})"
+    else:
+        trained = _listed(base, {"epochs": "epochs {}"})
+    granted = _listed(
+        {key: radius(str(value)) if key == "eps" else value for key, value in budget.items()},
+        {"epochs": "epochs {}", "inner_steps": "inner steps {}", "eps": "radius {}"},
+    )
+    own = (
+        "; what a defense changed of it stands in its name"
+        if any(":" in row.defense for row in board.rows)
+        else ""
+    )
+    return (
+        f"Training: base model {trained}. Every trained defense got the same budget on top: "
+        f"{granted}{own}."
+    )
+
+
+def _computed(board: Leaderboard) -> str:
+    compute = _table(board.training, "compute")
+    phrases = {
+        "threads": "threads per cell {}",
+        "attack_batch": "attack batch {}",
+        "device": "device {}",
+    }
+    setting = _listed(compute, phrases) if compute else "not recorded"
+    return f"Computed with: {setting}. Training {board.group.training[:HASH]}."
+
+
+def _table(training: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = training.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _listed(values: Mapping[str, Any], phrases: Mapping[str, str]) -> str:
+    """Known fields by their phrase and first, the others by name: none is left out."""
+    named = [phrase.format(values[key]) for key, phrase in phrases.items() if key in values]
+    rest = [
+        f"{key.replace('_', ' ')} {values[key]}" for key in sorted(values) if key not in phrases
+    ]
+    return one_line(", ".join([*named, *rest]))
+
+
+def _marks(board: Leaderboard) -> Iterator[str]:
+    entries = [
+        entry
+        for row in board.rows
+        for entry in (row.clean.expected, *(s.expected for s in row.attacked), row.worst_case)
+    ]
+    if board.chance is not None and any(marked(entry, board) for entry in entries):
+        yield (
+            f"{BELOW_CHANCE} at or below chance ({printed(board.chance):.1f}): a random order does "
+            "as well. An attack can push a useful model far below it; a defense that stays "
+            "there is not robust."
+        )
+
+
+def _incomplete(board: Leaderboard) -> Iterator[str]:
+    for row in board.rows:
+        gaps = [finding.words for finding in row.findings if finding.code is None]
+        if gaps:
+            words = "; ".join(shortened(words).rstrip(".") for words in gaps)
+            yield f"{'Not ranked: ' if board.can_rank else ''}{one_line(row.defense)}: {words}."
+
+
+def _flags(board: Leaderboard) -> Iterator[str]:
+    if any(row.codes for row in board.rows):
+        yield (
+            f"{FLAGGED} flagged: something speaks against the numbers of this row"
+            f"{', and it is not ranked' if board.can_rank else ''}."
+        )
+    for row in board.rows:
+        for finding in row.findings:
+            if finding.code is not None:
+                yield (
+                    f"{one_line(row.defense)}: {finding.code}: {shortened(finding.words)}. "
+                    f"See {finding.code.page}."
+                )
+
+
+def _odd_seeds(board: Leaderboard) -> Iterator[str]:
+    if len({row.seeds for row in board.rows}) > 1:
+        rows = "; ".join(
+            f"{one_line(row.defense)} {', '.join(map(str, row.seeds))}" for row in board.rows
+        )
+        yield f"The rows rest on different seeds: {rows}."
+
+
+def _few_codes(board: Leaderboard) -> Iterator[str]:
+    """Models whose own clean mAP hangs on the order of ties: too coarse to tell much."""
+    for row in board.rows:
+        low, high = row.clean.worst.mean, row.clean.best.mean
+        if low is not None and high is not None and high - low > TIE_SPAN:
+            yield (
+                f"On {one_line(row.defense)}, the clean mAP lies anywhere from {printed(low):.1f} "
+                f"to {printed(high):.1f}, depending on the order of ties: it has few codes, and "
+                "what an attack leaves of it is no measure of robustness."
+            )
+
+
+def _weak_attacks(board: Leaderboard) -> Iterator[str]:
+    """Attacks that do less than the control: their numbers are no evidence of robustness."""
+    controls = [place for place, attack in enumerate(board.attacks) if is_control(attack)]
+    for row in board.rows:
+        if not controls or row.attacked[controls[0]].expected.status is not Status.DONE:
+            continue
+        noise = printed(row.attacked[controls[0]].expected.mean or 0.0)
+        for place, attack in enumerate(board.attacks):
+            if place not in controls and _weaker(row, place, noise):
+                mean = printed(row.attacked[place].expected.mean or 0.0)
+                yield (
+                    f"On {one_line(row.defense)}, {one_line(attack)} ({mean:.1f}) does less than "
+                    f"random noise ({noise:.1f}): it failed here as an attack."
+                )
+
+
+def _weaker(row: Row, place: int, noise: float) -> bool:
+    entry = row.attacked[place].expected
+    return entry.complete and printed(entry.mean or 0.0) > noise
+
+
+def _lost_targets(board: Leaderboard) -> Iterator[str]:
+    """Targeted attacks without a number: they cost no row its rank, and are told all the same."""
+    for row in board.rows:
+        # Where the model itself has none, that was told once.
+        known = {gap for score in (row.clean, *row.attacked) for gap in score.expected.gaps}
+        entries = [
+            (attack, replace(found.own, gaps=tuple(g for g in found.own.gaps if g not in known)))
+            for attack, found in zip(board.targeted, row.targeted, strict=True)
+        ]
+        gaps = [shortened(finding.words).rstrip(".") for finding in incomplete(entries)]
+        if gaps:
+            yield f"{one_line(row.defense)}: {'; '.join(gaps)}."

@@ -1,0 +1,267 @@
+"""A leaderboard as sheets of text fields, which every text format lays out in its own way. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hashbench.reports.board.findings import printed
+from hashbench.reports.board.leaderboard import Leaderboard
+from hashbench.reports.board.over_seeds import Entry
+from hashbench.reports.board.row import Row, Score
+from hashbench.reports.text.sentences import BELOW_CHANCE, FLAGGED, marked, metric, one_line
+
+NOT_RANKED = "-"
+"""Stands in the place of a rank."""
+
+
+NOT_KNOWN = "-"
+"""Stands where nobody measured."""
+
+
+class Tone(StrEnum):
+    """What a format may show by colour; the text alone says it too."""
+
+    PLAIN = "plain"
+    NAME = "name"
+    BEST = "best"
+    AT_CHANCE = "at chance"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a sheet.
+
+    Attributes:
+        parts: pieces of text that may stand side by side or under each other; no markup.
+        tone: for colour.
+    """
+
+    parts: tuple[str, ...]
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text.
+
+    Attributes:
+        title: what it shows; no text of foreign origin.
+        header: one text per column.
+        rows: as many fields as the header has.
+        names: how many columns, from the left, name the row; the others hold numbers and words of
+            this project's own.
+        whole_heads: whether the header holds this project's own words alone, none of them long, so
+            that none has to be broken.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Field, ...], ...]
+    names: int
+    whole_heads: bool = False
+
+
+def sheets(board: Leaderboard) -> tuple[Sheet, ...]:
+    """The sheets of a leaderboard, the ranking first; those without a row are left out.
+
+    The ranking, what targeted attacks reached, the ties beside every mAP, the codes, the cost.
+    """
+    found = (ranking(board), targeted(board), ties(board), codes(board), cost(board))
+    return tuple(sheet for sheet in found if sheet.rows)
+
+
+def ranking(board: Leaderboard) -> Sheet:
+    """Rank, defense, mAP without and with attacks, worst case, chance and floor."""
+    rows = []
+    for row in board.rows:
+        worst = [_mean(row.worst_case, board, best=row.rank == 1)] if board.attacks else []
+        rows.append(
+            (
+                _rank(row),
+                Field((one_line(row.defense),), Tone.NAME),
+                _mean(row.clean.expected, board),
+                *(_mean(score.expected, board) for score in row.attacked),
+                *worst,
+                _chance(row, board),
+                _bound(row.floor),
+            )
+        )
+    header = (
+        "#",
+        "defense",
+        "clean",
+        *(one_line(attack) for attack in board.attacks),
+        *(("worst case",) if board.attacks else ()),
+        "chance",
+        "floor",
+    )
+    return Sheet(f"{metric(board)}, in percent", header, tuple(rows), names=2)
+
+
+def targeted(board: Leaderboard) -> Sheet:
+    """What the targeted attacks reached; one line per model and attack."""
+    rows = [
+        (
+            Field((one_line(row.defense),), Tone.NAME),
+            Field((one_line(attack),)),
+            _taken(found.before, _percent),
+            _field(found.reached.expected, _percent),
+            Field(_orders(found.reached) or (NOT_KNOWN,)),
+            _field(found.own, _percent),
+            _field(found.without_target, "{:,.0f}".format, spread=False),
+        )
+        for row in board.rows
+        for attack, found in zip(board.targeted, row.targeted, strict=True)
+    ]
+    header = ("defense", "attack", "clean", "t-mAP", "ties", "mAP", "no target")
+    what = (
+        f"Targeted attacks: t-{metric(board)}, by the target's labels, in percent: the more, the "
+        "nearer to the target; clean: that of the queries left alone; ties: in their worst and "
+        "best order. mAP: by the query's own labels. No target: queries that have none"
+    )
+    return Sheet(what, header, tuple(rows), names=2)
+
+
+def cost(board: Leaderboard) -> Sheet:
+    """What every attack takes, beside what it leaves; one line per model and attack."""
+    rows = []
+    for row in board.rows:
+        left = [*(s.expected for s in row.attacked), *(t.own for t in row.targeted)]
+        names = (*board.attacks, *board.targeted)
+        for attack, value, found in zip(names, left, row.costs, strict=True):
+            rows.append(
+                (
+                    Field((one_line(row.defense),), Tone.NAME),
+                    Field((one_line(attack),)),
+                    _field(value, _percent, spread=False),
+                    _taken(found.forwards, _passes),
+                    _taken(found.backwards, _passes),
+                    _taken(found.seconds, _seconds),
+                )
+            )
+    header = ("defense", "attack", "mAP", "forward", "backward", "seconds")
+    what = (
+        "Cost: passes forward and backward per query, and seconds per query; seconds are this "
+        "machine's, under whatever load it had. What an attack learnt beforehand is not in it"
+    )
+    return Sheet(what, header, tuple(rows), names=2)
+
+
+def ties(board: Leaderboard) -> Sheet:
+    """Every mAP with what the worst and the best order inside ties would make of it."""
+    rows = [
+        (
+            Field((one_line(row.defense),), Tone.NAME),
+            *(_range(score) for score in (row.clean, *row.attacked)),
+        )
+        for row in board.rows
+    ]
+    header = ("defense", "clean", *(one_line(attack) for attack in board.attacks))
+    what = f"Ties: {metric(board)}, expected [worst, best order of ties], in percent"
+    return Sheet(what, header, tuple(rows), names=1)
+
+
+def codes(board: Leaderboard) -> Sheet:
+    """How every model uses its bits; several seeds by their mean."""
+    columns: Sequence[tuple[str, Callable[[Row], Entry], Callable[[float], str]]] = (
+        ("distinct codes", lambda row: row.quality.distinct_codes, "{:,.0f}".format),
+        ("bit balance", lambda row: row.quality.bit_balance, "{:.2f}".format),
+        ("bit entropy", lambda row: row.quality.bit_entropy, "{:.2f}".format),
+        ("saturated", lambda row: row.quality.saturated, _percent),
+        ("zero gradient", lambda row: row.quality.zero_gradients, _percent),
+        ("tied", lambda row: row.quality.tied, _percent),
+    )
+    rows = [
+        (
+            Field((one_line(row.defense),), Tone.NAME),
+            *(_field(read(row), write, spread=False) for _, read, write in columns),
+        )
+        for row in board.rows
+    ]
+    header = ("defense", *(name for name, _, _ in columns))
+    return Sheet(
+        "Codes: saturated, zero gradient and tied in percent", header, tuple(rows), names=1
+    )
+
+
+def _rank(row: Row) -> Field:
+    if row.codes:
+        return Field((FLAGGED,), Tone.PROBLEM)
+    return Field((NOT_RANKED if row.rank is None else str(row.rank),))
+
+
+def _mean(entry: Entry, board: Leaderboard, *, best: bool = False) -> Field:
+    below = marked(entry, board)
+    field = _field(entry, _percent, mark=BELOW_CHANCE if below else "")
+    if field.tone is not Tone.PLAIN:
+        return field
+    if below:
+        return Field(field.parts, Tone.AT_CHANCE)
+    return Field(field.parts, Tone.BEST if best else Tone.PLAIN)
+
+
+def _bound(entry: Entry) -> Field:
+    """Chance or floor: what is the same for all seeds needs no spread."""
+    return _field(entry, _percent, spread=entry.std is not None and printed(entry.std) > 0)
+
+
+def _chance(row: Row, board: Leaderboard) -> Field:
+    """Chance is the protocol's: a model that failed has it as well."""
+    if row.chance.mean is None and board.chance is not None:
+        return Field((_percent(board.chance),))
+    return _bound(row.chance)
+
+
+def _range(score: Score) -> Field:
+    field = _field(score.expected, _percent, spread=False)
+    mean, *rest = field.parts
+    return Field((mean, *_orders(score), *rest), field.tone)
+
+
+def _orders(score: Score) -> tuple[str, ...]:
+    """The value in the worst and in the best order of ties; nothing where there is none."""
+    worst, best = score.worst.mean, score.best.mean
+    if score.expected.mean is None or worst is None or best is None:
+        return ()
+    return (f"[{_percent(worst)}, {_percent(best)}]",)
+
+
+def _field(
+    entry: Entry, write: Callable[[float], str], *, mark: str = "", spread: bool = True
+) -> Field:
+    """A mean with its spread, and how many seeds it lacks; or why there is none at all."""
+    mean, std = entry.mean, entry.std
+    if mean is None:
+        return Field((str(entry.status),), Tone.PROBLEM)
+    parts = [write(mean) + mark]
+    if std is not None and spread:
+        parts.append(f"±{write(std)}")
+    if not entry.complete:
+        parts += [f"{len(entry.gaps)} of {entry.seeds}", str(entry.status)]
+    return Field(tuple(parts), Tone.PLAIN if entry.complete else Tone.PROBLEM)
+
+
+def _percent(value: float) -> str:
+    return f"{printed(value):.1f}"
+
+
+def _taken(entry: Entry, write: Callable[[float], str]) -> Field:
+    """Over the seeds that are known: why another has none stands beside its mAP."""
+    return Field((NOT_KNOWN if entry.mean is None else write(entry.mean),))
+
+
+def _passes(count: float) -> str:
+    """Whole where it is; a mean over queries that were left early is not."""
+    return f"{count:,.0f}" if count == round(count) else f"{count:,.1f}"
+
+
+def _seconds(value: float) -> str:
+    """Two significant digits, and never an exponent."""
+    if value == 0:
+        return "0"
+    digits = max(0, 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"
