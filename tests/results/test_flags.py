@@ -16,7 +16,7 @@ from hashbench.eps import Eps
 from hashbench.results.evidence import AtEps0, Attacked, Evidence, Probed, Role
 from hashbench.results.flags import Code, raised
 
-PAGE = Path(__file__).resolve().parents[1] / "docs/flags.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs/flags.md"
 TRIFLE = 1e-6
 CHANCE, CLEAN, FLOOR = 0.1, 0.7, 0.05
 
