@@ -78,7 +78,7 @@ def _named(text: str) -> Plugin:
     """
     from hashbench import plugins
     from hashbench.plugins import Spec
-    from hashbench.plugins.suggestions import did_you_mean
+    from hashbench.suggestions import did_you_mean
 
     before, slash, after = text.partition("/")
     if slash and ":" not in before:  # a value may hold a slash, as in eps=8/255

@@ -19,7 +19,7 @@ from hashbench.plugins.described import parameter_words, prose
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import field_types, plain
 from hashbench.plugins.registered import Entry
-from hashbench.plugins.suggestions import did_you_mean
+from hashbench.suggestions import did_you_mean
 
 
 def print_plugins(console: Console, *, verbose: bool) -> None:

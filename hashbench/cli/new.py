@@ -20,7 +20,7 @@ def new(
     """Write a working plugin package into a new folder NAME: edit it, install it, check it."""
     from hashbench import plugins
     from hashbench.cli.scaffold import write_package
-    from hashbench.plugins.suggestions import did_you_mean
+    from hashbench.suggestions import did_you_mean
 
     choices = [one.value for one in CHECKED]
     if kind not in choices:

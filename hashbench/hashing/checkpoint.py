@@ -7,10 +7,9 @@ card.json             what the model is: backbone, bits, loss, data, recipe, ver
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -19,12 +18,16 @@ from torch import nn
 
 from hashbench.errors import UsageError
 from hashbench.hashing.model import HashModel
+from hashbench.records import Migrations, migrated, read
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 SCHEMA = 2
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
+
+MIGRATIONS: Migrations = {}
+"""Format 2 added fields with defaults to format 1, and changed nothing that was there."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,17 @@ class ModelCard:
     versions: dict[str, str] = field(default_factory=dict)
     licence: str = ""
     schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        # A card comes from other people: what a run would trip over later is refused at once.
+        for name, sound, wanted in (
+            ("bits", self.bits > 0, "1 or more"),
+            ("shape", all(side > 0 for side in self.shape), "side lengths of 1 or more"),
+            ("clean", all(0 <= share <= 1 for share in self.clean.values()), "shares from 0 to 1"),
+            ("training", all(isinstance(t, dict) for t in self.training.values()), "tables"),
+        ):
+            if not sound:
+                raise UsageError(f"{name} is {getattr(self, name)!r}, expected {wanted}")
 
 
 def weight_bytes(model: nn.Module) -> bytes:
@@ -114,55 +128,11 @@ def read_card(folder: Path, what: str = "checkpoint") -> ModelCard:
             f"{what} {folder}: written in format {fields['schema']}, "
             f"this hashbench reads up to {SCHEMA}: update it"
         )
-    for name, value in fields.items():
-        if name in _FIELDS and not _FIELDS[name](value):
-            raise UsageError(f"{what} {folder}: {CARD} is no model card ({name} is {value!r})")
+    current = migrated(MIGRATIONS, "card", fields, fields["schema"], SCHEMA)
     try:
-        return ModelCard(**{**fields, "shape": tuple(fields.get("shape", ()))})
-    except TypeError as error:
+        return read(ModelCard, {**current, "schema": SCHEMA}, "")
+    except UsageError as error:
         raise UsageError(f"{what} {folder}: {CARD} is no model card ({error})") from None
-
-
-def _whole(value: object) -> bool:
-    return type(value) is int
-
-
-def _text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _table(value: object) -> bool:
-    return isinstance(value, dict)
-
-
-def _tables(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(part, dict) for part in value.values())
-
-
-def _shares(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        type(share) in (int, float) and 0 <= share <= 1 for share in value.values()
-    )
-
-
-def _side_lengths(value: object) -> bool:
-    return isinstance(value, list) and all(type(side) is int and side > 0 for side in value)
-
-
-# A card comes from other people: what a run would trip over later is refused when it is read.
-_FIELDS: Final[dict[str, Callable[[object], bool]]] = {
-    **dict.fromkeys(("backbone", "loss", "defense", "dataset", "protocol", "weights"), _text),
-    "licence": _text,
-    "bits": lambda value: type(value) is int and value > 0,
-    "seed": _whole,
-    "wraps": lambda value: isinstance(value, bool),
-    "recipe": _table,
-    "protocol_card": _table,
-    "versions": _table,
-    "training": _tables,
-    "clean": _shares,
-    "shape": _side_lengths,
-}
 
 
 def load_checkpoint(folder: Path, model: NetworkT) -> NetworkT:

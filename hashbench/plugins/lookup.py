@@ -12,7 +12,7 @@ from hashbench.plugins.discovery import add_file, add_installed
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, build
 from hashbench.plugins.registered import Registry
-from hashbench.plugins.suggestions import did_you_mean
+from hashbench.suggestions import did_you_mean
 
 
 def registry(*kinds: Kind) -> Registry:

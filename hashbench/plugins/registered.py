@@ -11,7 +11,7 @@ from pathlib import Path
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.suggestions import did_you_mean
+from hashbench.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)

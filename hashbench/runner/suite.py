@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
-import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -14,12 +12,16 @@ from typing import Any
 
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
-from hashbench.plugins.parameters import Spec, coerce
-from hashbench.plugins.suggestions import did_you_mean
+from hashbench.plugins.parameters import Spec
+from hashbench.records import Author, plain, read
+from hashbench.suggestions import did_you_mean
 
 QUICK = "quick"
 MIXED = "mixed"
 PRECISIONS = ("float32", MIXED)
+
+_SPECS = ("dataset", "loss", "backbone", "defense", "attack")
+_TABLES = ("training", "budget", "compute", "limits")
 
 
 @dataclass(frozen=True)
@@ -147,11 +149,8 @@ class Suite:
 
     def to_plain(self) -> dict[str, Any]:
         """The suite as JSON data that `from_plain` reads back."""
-        return {
-            field.name: _plain(getattr(self, field.name))
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) is not None
-        }
+        found: dict[str, Any] = plain(self)
+        return found
 
 
 def from_plain(given: Mapping[str, Any], where: str) -> Suite:
@@ -282,46 +281,30 @@ def _compute_of(models: list[Any]) -> dict[str, Any]:
 
     Whatever is wrong with the card is said where the model is loaded.
     """
+    from hashbench.hashing.checkpoint import read_card  # needs torch, as the model does
+
+    names = {field.name for field in dataclasses.fields(Compute)}
     try:
-        card = json.loads((Path(models[0]) / "card.json").read_text())
-        recorded = card["training"]["compute"]
-        names = {field.name for field in dataclasses.fields(Compute)}
-        return {name: recorded[name] for name in names & recorded.keys()}
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        recorded = read_card(Path(models[0]), "model").training.get("compute", {})
+    except (UsageError, TypeError):
         return {}
+    return {name: value for name, value in recorded.items() if name in names}
 
 
 def _build(before: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> Suite:
-    fields = {field.name for field in dataclasses.fields(Suite)}
-    for key in changes:
-        if key not in fields:
-            raise UsageError(f"{where}: there is no key '{key}'{did_you_mean(key, fields)}")
-    merged = {**before, **changes}
-    for missing in ("training", "budget"):
-        if missing not in merged:
-            raise UsageError(f"{where}: the table [{missing}] is missing")
+    merged: dict[str, Any] = {"name": "unnamed", **before, **changes}
+    for name in _TABLES:
+        if isinstance(before.get(name), Mapping) and isinstance(changes.get(name), Mapping):
+            merged[name] = {**before[name], **changes[name]}
     try:
-        return Suite(
-            name=coerce(merged.get("name", "unnamed"), str, "name"),
-            dataset=_specs(merged, "dataset"),
-            loss=_specs(merged, "loss"),
-            backbone=_specs(merged, "backbone"),
-            bits=tuple(coerce(value, int, "bits") for value in _many(merged.get("bits"))),
-            defense=_specs(merged, "defense"),
-            attack=_specs(merged, "attack"),
-            eps=_distinct(Eps.parse(value) for value in _many(merged.get("eps"))),
-            seed=tuple(coerce(value, int, "seed") for value in _many(merged.get("seed"))),
-            training=_table(Training, before, changes, "training"),
-            budget=_table(BudgetPlan, before, changes, "budget"),
-            compute=_table(Compute, before, changes, "compute"),
-            limits=_table(Limits, before, changes, "limits"),
-            root=_path(merged.get("root"), "root"),
-            checkpoint=_path(merged.get("checkpoint"), "checkpoint"),
-            model=tuple(Path(str(value)) for value in _many(merged.get("model"))),
-            plugin=tuple(Path(str(value)) for value in _many(merged.get("plugin"))),
-        )
+        for name in _SPECS:
+            merged[name] = _specs(merged, name)
+        merged["eps"] = _distinct(Eps.parse(value) for value in _many(merged.get("eps")))
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
+    for name in ("bits", "seed", "model", "plugin"):
+        merged[name] = _many(merged.get(name))
+    return read(Suite, merged, where, Author.PERSON)
 
 
 def _specs(merged: Mapping[str, Any], key: str) -> tuple[Spec, ...]:
@@ -336,52 +319,11 @@ def _specs(merged: Mapping[str, Any], key: str) -> tuple[Spec, ...]:
     return _distinct(specs)
 
 
-def _table(kind: type[Any], before: Mapping[str, Any], changes: Mapping[str, Any], key: str) -> Any:
-    given = changes.get(key, {})
-    if not isinstance(given, Mapping):
-        raise UsageError(f"{key} must be a table, [{key}]")
-    merged = {**before.get(key, {}), **given}
-    types = typing.get_type_hints(kind)
-    for name in merged:
-        if name not in types:
-            raise UsageError(f"[{key}] has no key '{name}'{did_you_mean(name, types)}")
-    missing = [
-        field.name
-        for field in dataclasses.fields(kind)
-        if field.default is dataclasses.MISSING and field.name not in merged
-    ]
-    if missing:
-        raise UsageError(f"[{key}] lacks {', '.join(missing)}")
-    return kind(
-        **{name: coerce(value, types[name], f"{key}.{name}") for name, value in merged.items()}
-    )
-
-
 def _many(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _path(value: Any, where: str) -> Path | None:
-    if value is None:
-        return None
-    if not isinstance(value, str | Path):
-        raise UsageError(f"{where}: expected a path, found {value!r}")
-    return Path(value)
-
-
 def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(values))
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, Spec | Eps):
-        return {
-            field.name: _plain(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-            if getattr(value, field.name) is not None
-        }
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, int | float) else str(value)

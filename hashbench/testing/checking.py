@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from hashbench.attacking.attacked_model import OutOfPassesError
 from hashbench.errors import UsageError
-from hashbench.plugins.suggestions import did_you_mean
+from hashbench.suggestions import did_you_mean
 from hashbench.testing.outcome import Outcome, Verdict
 
 StageT = TypeVar("StageT")

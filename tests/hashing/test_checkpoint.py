@@ -248,7 +248,7 @@ def refused_card(folder: Path, fault: str) -> None:
         ({"schema": None}, "is no model card"),
         ({"schema": ...}, "is no model card"),
         ({"bits": ...}, "is no model card.*bits"),
-        ({"surprise": 1}, "is no model card.*surprise"),
+        ({"bits": 6.0}, "is no model card.*bits is 6.0, expected a whole number"),
     ],
 )
 def test_a_card_of_another_form_is_refused(
@@ -256,6 +256,17 @@ def test_a_card_of_another_form_is_refused(
 ) -> None:
     card_with(folder, **changed)
     refused_card(folder, fault)
+
+
+def test_what_a_newer_version_adds_to_the_same_format_is_passed_over(folder: Path) -> None:
+    card_with(folder, surprise=1)
+    assert read_card(folder) == CARD_OF_MODEL
+
+
+def test_a_card_of_format_1_gets_the_defaults_of_what_came_later(folder: Path) -> None:
+    later = ("shape", "wraps", "protocol_card", "clean", "weights", "versions", "licence")
+    card_with(folder, schema=1, **dict.fromkeys(later, ...))
+    assert read_card(folder) == CARD_OF_MODEL
 
 
 @pytest.mark.parametrize(

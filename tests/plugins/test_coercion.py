@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashbench import Eps, UsageError, plugins
+from hashbench.coercion import coerce
 from hashbench.plugins import Attack, Spec, attack
-from hashbench.plugins.parameters import build, canonical, coerce, field_types, plain, resolved
+from hashbench.plugins.parameters import build, canonical, field_types, plain, resolved
 
 
 class Speed(StrEnum):

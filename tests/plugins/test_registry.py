@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hashbench import UsageError, plugins
 from hashbench.plugins import Attack, Kind, Plugin, attack
 from hashbench.plugins.registered import Broken, Origin, Registry
-from hashbench.plugins.suggestions import did_you_mean
+from hashbench.suggestions import did_you_mean
 
 HERE = Origin("one-package", "1.0", "one.module")
 THERE = Origin("other-package", "2.1", "other.module")

@@ -1,0 +1,71 @@
+"""From what a person writes to a typed value: text, TOML or Python. Pure; needs no torch."""
+
+from __future__ import annotations
+
+import types
+import typing
+from enum import Enum
+from fractions import Fraction
+from typing import Any
+
+from hashbench.errors import UsageError
+from hashbench.suggestions import did_you_mean
+
+
+def coerce(value: Any, kind: Any, where: str) -> Any:
+    """Read a value as the field's type.
+
+    Numbers may be written as fractions (`1/255`), booleans as true/false, `None` as none.
+
+    Raises:
+        UsageError: the value is not of that type; `where` opens the sentence.
+    """
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        choices = typing.get_args(kind)
+        if type(None) in choices and (value is None or value == "none"):
+            return None
+        rest = [choice for choice in choices if choice is not type(None)]
+        if len(rest) == 1:
+            return coerce(value, rest[0], where)
+    if kind is bool:
+        if not isinstance(value, bool) and value not in ("true", "false"):
+            raise UsageError(f"{where}: expected true or false, found '{value}'")
+        return value in (True, "true")
+    if kind in (int, float):
+        return _number(value, kind, where)
+    if kind is str:
+        if not isinstance(value, str):
+            raise UsageError(f"{where}: expected a text, found {value!r}")
+        return value
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        # By text, so that a choice that is a number can be typed as well.
+        members = {str(member.value): member for member in kind}
+        text = str(value.value if isinstance(value, Enum) else value)
+        if text not in members:
+            raise UsageError(f"{where}: '{value}' is no choice{did_you_mean(text, members)}")
+        return members[text]
+    if hasattr(kind, "parse"):
+        try:
+            return kind.parse(value)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+    many = typing.get_origin(kind) is tuple and typing.get_args(kind)[1:] == (Ellipsis,)
+    if many and isinstance(value, list | tuple):
+        return tuple(coerce(item, typing.get_args(kind)[0], where) for item in value)
+    raise UsageError(f"{where}: parameters of type {kind} cannot be set by name")
+
+
+def _number(value: Any, kind: type[int] | type[float], where: str) -> int | float:
+    wanted = "a whole number" if kind is int else "a number"
+    if isinstance(value, bool):
+        raise UsageError(f"{where}: expected {wanted}, found {value}")
+    try:
+        exact = Fraction(value.replace(" ", "") if isinstance(value, str) else value)
+        nearest = float(exact)
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        raise UsageError(f"{where}: expected {wanted}, found '{value}'") from None
+    if kind is float:
+        return nearest
+    if exact.denominator != 1:
+        raise UsageError(f"{where}: expected {wanted}, found '{value}'")
+    return int(exact)
