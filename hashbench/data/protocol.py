@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Final
 
 from hashbench.data.images import RetrievalData
 from hashbench.data.targets import TARGETS
+from hashbench.errors import UsageError
+from hashbench.records import default_of
+
+FIELDS: Final[Mapping[int, tuple[str, ...]]] = {
+    1: (
+        "dataset",
+        "train",
+        "query",
+        "database",
+        "classes",
+        "split",
+        "top_k",
+        "normalize",
+        "ties",
+        "relevance",
+        "transform",
+        "excluded",
+        "targets",
+    ),
+}
+"""By version of the protocol, the fields that its hash always covers. An entry never changes: it is
+what stored results and models handed on are compared by."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +50,13 @@ class Protocol:
         transform: how the images were made from their files.
         excluded: how many broken images were left out.
         targets: what targeted attacks lead a query to, and how that is drawn.
+        version: which fields the hash covers, see `FIELDS`.
+
+    The words of `relevance`, `transform` and `targets` are part of the hash: they are names, and
+    are not polished.
     """
+
+    identity: ClassVar[bool] = True
 
     dataset: str
     train: int
@@ -41,11 +71,34 @@ class Protocol:
     transform: str = "none"
     excluded: int = 0
     targets: str = TARGETS
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        if self.version not in FIELDS:
+            raise UsageError(
+                f"version is {self.version}, but this hashbench knows protocols up to version "
+                f"{max(FIELDS)}: update it"
+            )
 
     @property
     def hash(self) -> str:
-        """SHA-256 over every field."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of `to_plain`, as JSON with sorted keys."""
+        return hashlib.sha256(json.dumps(self.to_plain(), sort_keys=True).encode()).hexdigest()
+
+    def to_plain(self) -> dict[str, Any]:
+        """The fields of its own version, and later ones where they differ from their default.
+
+        A field that is added with a default hence changes neither hash nor stored card, and stands
+        in both where it makes two protocols two.
+        """
+        own = FIELDS[self.version]
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        later = {
+            field.name
+            for field in fields(self)
+            if field.name != "version" and values[field.name] != default_of(field)
+        }
+        return {name: value for name, value in values.items() if name in own or name in later}
 
     @property
     def metric(self) -> str:

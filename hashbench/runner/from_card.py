@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hashbench import plugins
 from hashbench.data.contract import Dataset
-from hashbench.data.protocol import Protocol
+from hashbench.data.protocol import FIELDS, Protocol
 from hashbench.defending.contract import WrappingDefense
 from hashbench.errors import UsageError
 from hashbench.hashing.checkpoint import WEIGHTS, ModelCard, load_checkpoint, read_card
@@ -128,13 +128,17 @@ def _own_weights(folder: Path, card: ModelCard) -> str:
 
 
 def _same_protocol(folder: Path, card: ModelCard, found: Protocol) -> None:
+    # Compared as the card's own version compares; a version that is not known here is another one.
+    version = card.protocol_card.get("version", 1)
+    if isinstance(version, int) and version in FIELDS:
+        found = replace(found, version=version)
     if card.protocol == found.hash:
         return
-    here = asdict(found)
+    there, here = card.protocol_card, found.to_plain()
     differing = [
-        f"{name} {_short(card.protocol_card.get(name))} in the card, {_short(value)} here"
-        for name, value in here.items()
-        if card.protocol_card.get(name) != value
+        f"{name} {_short(there.get(name))} in the card, {_short(here.get(name))} here"
+        for name in {**here, **there}
+        if there.get(name) != here.get(name)
     ]
     raise UsageError(
         f"model {folder} was measured under another protocol than this data gives: "

@@ -11,6 +11,7 @@ from typing import Any
 
 from hashbench import plugins
 from hashbench.attacking.contract import Attack, Surrogate
+from hashbench.coercion import coerce
 from hashbench.data.contract import Dataset
 from hashbench.data.protocol import Protocol
 from hashbench.defending.contract import Defense, TrainedDefense
@@ -23,7 +24,7 @@ from hashbench.hashing.contract import Backbone, Loss
 from hashbench.hashing.recipe import OptimizerName, Recipe
 from hashbench.plugins.card import Access, Aim
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.parameters import Spec, canonical, coerce, resolved
+from hashbench.plugins.parameters import Spec, canonical, resolved
 from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, AttackFacts, Cell
 from hashbench.runner.fingerprint import describe, sha256_of
@@ -81,7 +82,7 @@ class Plan:
         return {
             "asked": asked,
             "suite": self.suite.to_plain(),
-            "protocols": {key: asdict(value) for key, value in self.protocols.items()},
+            "protocols": {key: value.to_plain() for key, value in self.protocols.items()},
             "trainings": self.trainings,
             "cells": [
                 {

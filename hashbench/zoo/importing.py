@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def import_model(
         seed=origin.seed,
         training={"base": _base(source, origin)},
         shape=(found.images.channels, found.images.height, found.images.width),
-        protocol_card=asdict(found.protocol),
+        protocol_card=found.protocol.to_plain(),
         clean={metric: metrics[metric]},
         weights=hashlib.sha256(content).hexdigest(),
         versions=environment(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,7 @@ def _card(
         training=dict(results.trainings[cell.training]),
         wraps=made["wraps"],
         protocol=cell.protocol,
-        protocol_card=asdict(results.protocols[cell.protocol]),
+        protocol_card=results.protocols[cell.protocol].to_plain(),
         clean={metric: result.metrics[metric]},
         weights=content_hash(weights),
         versions=dict(made["environment"]),
