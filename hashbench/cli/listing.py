@@ -14,12 +14,20 @@ from rich.text import Text
 from hashbench import plugins
 from hashbench.errors import UsageError
 from hashbench.plugins import TrainedAttack
-from hashbench.plugins.card import Aim, Card
+from hashbench.plugins.card import Access, Aim, Card, Knowledge
 from hashbench.plugins.described import parameter_words, prose
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import field_types, plain
 from hashbench.plugins.registered import Entry
 from hashbench.suggestions import did_you_mean
+
+_ACCESS = {
+    Access.NONE: "none",
+    Access.RANKING: "ranked lists only",
+    Access.CODES: "codes only",
+    Access.GRADIENT: "gradient",
+}
+_KNOWLEDGE = {Knowledge.LABELS: "labels", Knowledge.TRAINING: "training codes"}
 
 
 def print_plugins(console: Console, *, verbose: bool) -> None:
@@ -73,7 +81,7 @@ def print_plugin(console: Console, name: str) -> None:
     say(_reflowed(prose(plugin)))
     facts = {
         "source": card.cite,
-        "looks at": card.access or "",
+        "looks at": "" if card.access is None else _ACCESS[card.access],
         "is told": ", ".join(_told(card)) or ("nothing" if card.access else ""),
         "leads": "to targets" if card.aim is Aim.TARGETED else "",
         "learns": "a network beforehand" if issubclass(plugin, TrainedAttack) else "",
@@ -101,7 +109,7 @@ def print_plugin(console: Console, name: str) -> None:
 
 def _told(card: Card) -> list[str]:
     targets = ["targets"] if card.aim is Aim.TARGETED else []
-    return [*targets, *sorted(card.knowledge)]
+    return [*targets, *sorted(_KNOWLEDGE[known] for known in card.knowledge)]
 
 
 def _reflowed(text: str) -> str:

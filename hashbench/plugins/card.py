@@ -10,11 +10,11 @@ from hashbench.plugins.kinds import Kind
 
 
 class Access(StrEnum):
-    """How an attack may look at the model."""
+    """How an attack may look at the model; the values are stored, so they are codes."""
 
     NONE = "none"  # never asks the model
-    RANKING = "ranked lists only"
-    CODES = "codes only"
+    RANKING = "ranking"  # ranked lists only
+    CODES = "codes"  # codes only
     GRADIENT = "gradient"
 
 
@@ -26,10 +26,10 @@ class Aim(StrEnum):
 
 
 class Knowledge(StrEnum):
-    """What an attack is told besides the query image."""
+    """What an attack is told besides the query image; the values are codes, as those of Access."""
 
     LABELS = "labels"  # the query's own label row
-    TRAINING = "training codes"  # codes and labels of the training set, hence center codes
+    TRAINING = "training"  # codes and labels of the training set, hence center codes
 
 
 @dataclass(frozen=True)

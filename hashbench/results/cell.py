@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ class Cell:
     protocol: str
     training: str
 
+    identity: ClassVar[bool] = True
+
 
 @dataclass(frozen=True)
 class AttackFacts:
@@ -61,11 +63,6 @@ class AttackFacts:
     transfers: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def from_plain(cls, fields: Mapping[str, Any]) -> AttackFacts:
-        """Read what `dataclasses.asdict` wrote."""
-        return cls(**{**fields, "aim": Aim(fields["aim"]), "access": Access(fields["access"])})
-
     @property
     def white_box(self) -> bool:
         """Whether it follows the attacked model's own gradients."""
@@ -82,7 +79,12 @@ class Status(StrEnum):
 
     DONE = "done"
     FAILED = "failed"
-    MISSING = "not run"
+    MISSING = "not-run"
+
+    @property
+    def words(self) -> str:
+        """As tables, the CSV and `Results.to_frame` write it, since version 0.1: `not run`."""
+        return self.replace("-", " ")
 
 
 @dataclass(frozen=True)

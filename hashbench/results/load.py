@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from hashbench.data.protocol import Protocol
-from hashbench.errors import StoreError, UsageError
-from hashbench.results.cell import CLEAN, AttackFacts, Cell, CellResult, Status
+from hashbench.errors import UsageError
+from hashbench.results.cell import CLEAN, Cell, CellResult, Status
+from hashbench.results.planned import StoredCell, stored_plans
 from hashbench.results.results import Results
-from hashbench.results.store import Address, Store
+from hashbench.results.store import Store
 
 
 def load_results(*folders: str | Path) -> Results:
@@ -43,23 +44,20 @@ def load_results(*folders: str | Path) -> Results:
         if not store.folder.is_dir():
             what = "is a file" if store.folder.exists() else "no such folder"
             raise UsageError(f"folder {store.folder}: {what}; 'hashbench run' makes one")
-    asked = [(plan, store) for store in stores for plan in store.plans()]
+    asked = [plan for store in stores for plan in stored_plans(store)]
     if not asked:
         raise UsageError(
             f"folder {stores[0].folder}: no results in it; 'hashbench run --out "
             f"{stores[0].folder}' puts some there"
         )
-    for plan, _ in sorted(asked, key=lambda pair: str(pair[0].get("asked", ""))):
-        try:
-            protocols |= {key: Protocol(**card) for key, card in plan["protocols"].items()}
-            trainings |= plan["trainings"]
-            for planned in plan["cells"]:
-                cell = Cell(**planned["cell"])
-                found[cell] = _read(cell, planned, stores)
-                made_with[cell] = latest[_row_of(cell)] = _model_key(planned)
-                attacked_with[cell] = latest_attack[cell.attack] = planned.get("attack", "")
-        except (KeyError, TypeError) as error:
-            raise StoreError(f"a plan is damaged ({error!r}); run the suite again") from error
+    for plan in sorted(asked, key=lambda plan: plan.asked):
+        protocols |= plan.protocols
+        trainings |= plan.trainings
+        for planned in plan.cells:
+            cell = planned.cell
+            found[cell] = _read(planned, stores)
+            made_with[cell] = latest[_row_of(cell)] = _model_key(planned)
+            attacked_with[cell] = latest_attack[cell.attack] = planned.attack
     for cell, key in made_with.items():
         outdated = ""
         if key != latest[_row_of(cell)]:
@@ -81,19 +79,18 @@ def _row_of(cell: Cell) -> Cell:
     return replace(cell, attack=CLEAN, eps="0")
 
 
-def _model_key(planned: Mapping[str, Any]) -> str:
+def _model_key(planned: StoredCell) -> str:
     """The key of the defended model, the last model that a cell's steps make."""
-    keys = [step["key"] for step in planned["steps"] if step["kind"] == "model"]
-    return str(keys[-1]) if keys else ""
+    keys = [step.key for step in planned.steps if step.kind == "model"]
+    return keys[-1] if keys else ""
 
 
-def _read(cell: Cell, planned: Mapping[str, Any], stores: list[Store]) -> CellResult:
-    address = Address(**planned["scores"])
-    facts = AttackFacts.from_plain(planned["facts"]) if planned.get("facts") else None
+def _read(planned: StoredCell, stores: list[Store]) -> CellResult:
+    cell, facts = planned.cell, planned.facts
     for store in stores:
-        if store.has(address):
-            summary = json.loads(store.file(address, "scores.json").read_text())
-            with np.load(store.file(address, "per_query.npz"), allow_pickle=False) as arrays:
+        if store.has(planned.scores):
+            summary = json.loads(store.file(planned.scores, "scores.json").read_text())
+            with np.load(store.file(planned.scores, "per_query.npz"), allow_pickle=False) as arrays:
                 per_query = np.asarray(arrays["expected"], dtype=np.float64)
             return CellResult(
                 cell=cell,
@@ -105,23 +102,21 @@ def _read(cell: Cell, planned: Mapping[str, Any], stores: list[Store]) -> CellRe
                 attack=facts,
                 seconds=_seconds(planned, stores, len(per_query)),
             )
-    for step in planned["steps"]:
+    for step in planned.steps:
         for store in stores:
-            failure = store.failure(Address(**step))
+            failure = store.failure(step)
             if failure is not None:
                 return CellResult(cell, Status.FAILED, failure.reason, attack=facts)
     return CellResult(cell, Status.MISSING, "it was not run, or not to the end", attack=facts)
 
 
-def _seconds(planned: Mapping[str, Any], stores: list[Store], queries: int) -> float | None:
+def _seconds(planned: StoredCell, stores: list[Store], queries: int) -> float | None:
     """Of the attack, per query."""
-    for step in planned["steps"]:
-        if step["kind"] != "adversarial":
+    for step in planned.steps:
+        if step.kind != "adversarial":
             continue
         for store in stores:
-            record = store.record(Address(**step))
+            record = store.record(step)
             if record is not None and queries:
                 return float(record["seconds"]) / queries
     return None
-
-

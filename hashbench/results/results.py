@@ -133,4 +133,4 @@ def only(results: Results, cells: Iterable[Cell]) -> Results:
 
 def _row(cell: Cell, metric: str, value: float, status: Status, reason: str) -> tuple[Any, ...]:
     *named, protocol, training = astuple(cell)
-    return (*named, metric, value, str(status), reason, protocol[:12], training[:12])
+    return (*named, metric, value, status.words, reason, protocol[:12], training[:12])

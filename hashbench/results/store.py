@@ -15,12 +15,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hashbench.atomic import sweep, write_file, write_folder
 from hashbench.errors import StoreError
 
-SCHEMA = 1
+SCHEMA = 2
+"""The format of plans, records and notes; see `hashbench.results.migrations` for older ones."""
+
 DONE = "done.json"
 
 
@@ -33,6 +35,8 @@ class Address:
         slug: a readable hint, no part of the identity.
         key: SHA-256 of what makes it.
     """
+
+    identity: ClassVar[bool] = True
 
     kind: str
     slug: str

@@ -214,11 +214,11 @@ def _attack_version(scores: Scores) -> str:
     return "" if step is None else sha256_of(describe(step.attack))
 
 
-def _facts(scores: Scores) -> dict[str, Any]:
+def _facts(scores: Scores) -> dict[str, Any] | None:
     """What a report has to know of the attack without loading its plugin."""
     step = scores.adversarial
     if step is None:
-        return {}
+        return None
     facts = AttackFacts(
         name=step.attack.card.name,
         aim=step.attack.aim(),

@@ -14,8 +14,9 @@ from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, r
 from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, Cell, CellResult, Status
 from hashbench.results.load import load_results
+from hashbench.results.planned import stored_plans
 from hashbench.results.results import Results
-from hashbench.results.store import Address, Store
+from hashbench.results.store import Store
 from hashbench.runner.execute import CLAIM_TOLERANCE, execute
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.from_card import given_model
@@ -146,11 +147,11 @@ def _named(cell: Cell) -> str:
 
 def _weights_of(store: Store, cell: Cell) -> tuple[Path, dict[str, Any]]:
     """The file of the model's weights, and the record of how the model was made."""
-    for plan in reversed(list(store.plans())):
-        for planned in plan["cells"]:
-            if Cell(**planned["cell"]) != cell or not store.has(Address(**planned["scores"])):
+    for plan in reversed(list(stored_plans(store))):
+        for planned in plan.cells:
+            if planned.cell != cell or not store.has(planned.scores):
                 continue
-            models = [Address(**step) for step in planned["steps"] if step["kind"] == "model"]
+            models = [step for step in planned.steps if step.kind == "model"]
             record = store.record(models[-1]) if models else None
             if record is None:
                 break

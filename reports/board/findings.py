@@ -48,7 +48,7 @@ def incomplete(entries: Sequence[tuple[str, Entry]]) -> Iterator[Finding]:
     for gap, names in sorted(told.items()):
         where = f" ({seeds([gap.seed])})" if several else ""
         reason = f": {gap.reason}" if gap.reason else ""
-        yield Finding(None, f"{', '.join(names)}{where} {gap.status}{reason}")
+        yield Finding(None, f"{', '.join(names)}{where} {gap.status.words}{reason}")
 
 
 def flagged(by_seed: Mapping[int, Sequence[Flag]]) -> Iterator[Finding]:

@@ -138,7 +138,7 @@ def _spoken(metric: str) -> str:
 def _measured(pair: Pair) -> Field:
     expected = pair.measured.expected
     if pair.percent is None:
-        return Field((str(expected.status),), Tone.PROBLEM)
+        return Field((expected.status.words,), Tone.PROBLEM)
     parts = [str(pair.percent)]
     if expected.std is not None:
         parts.append(f"±{in_percent(expected.std, 1)}")
@@ -146,7 +146,7 @@ def _measured(pair: Pair) -> Field:
     if worst is not None and best is not None:
         parts.append(f"[{in_percent(worst, 1)}, {in_percent(best, 1)}]")
     if not expected.complete:
-        parts += [f"{len(expected.gaps)} of {expected.seeds}", str(expected.status)]
+        parts += [f"{len(expected.gaps)} of {expected.seeds}", expected.status.words]
     return Field(tuple(parts), Tone.PLAIN if expected.complete else Tone.PROBLEM)
 
 

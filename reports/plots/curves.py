@@ -101,8 +101,8 @@ def _mean(curves: Sequence[Curve]) -> tuple[Sequence[float], Sequence[float]]:
 
 def _state(entry: Entry) -> str:
     if not entry.values:
-        return str(entry.status)
-    return f"{len(entry.gaps)} of {entry.seeds} {entry.status}"
+        return entry.status.words
+    return f"{len(entry.gaps)} of {entry.seeds} {entry.status.words}"
 
 
 def _name(attack: str) -> str:

@@ -114,7 +114,7 @@ def _bars(axes: Axes, series: _Series, places: Sequence[float], chance: float | 
     for place, entry in zip(places, series.entries, strict=True):
         mean, std = entry.mean, entry.std
         if mean is None:
-            _say(axes, place, 1.0, str(entry.status))
+            _say(axes, place, 1.0, entry.status.words)
             continue
         axes.bar(
             place,
@@ -132,7 +132,7 @@ def _bars(axes: Axes, series: _Series, places: Sequence[float], chance: float | 
         if chance is not None and top - 1.2 < 100 * chance < top + _LETTER:
             top = 100 * chance + 1.2  # a number that the line would run through stands on it
         if not entry.complete:
-            _say(axes, place, top, f"{len(entry.gaps)} of {entry.seeds} {entry.status}")
+            _say(axes, place, top, f"{len(entry.gaps)} of {entry.seeds} {entry.status.words}")
             continue
         number = axes.text(place, top, f"{100 * mean:.0f}", ha="center", va="bottom", fontsize=6.5)
         number.set(path_effects=halo(), zorder=5)

@@ -236,12 +236,12 @@ def _field(
     """A mean with its spread, and how many seeds it lacks; or why there is none at all."""
     mean, std = entry.mean, entry.std
     if mean is None:
-        return Field((str(entry.status),), Tone.PROBLEM)
+        return Field((entry.status.words,), Tone.PROBLEM)
     parts = [write(mean) + mark]
     if std is not None and spread:
         parts.append(f"±{write(std)}")
     if not entry.complete:
-        parts += [f"{len(entry.gaps)} of {entry.seeds}", str(entry.status)]
+        parts += [f"{len(entry.gaps)} of {entry.seeds}", entry.status.words]
     return Field(tuple(parts), Tone.PLAIN if entry.complete else Tone.PROBLEM)
 
 

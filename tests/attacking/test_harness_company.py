@@ -155,7 +155,7 @@ def test_a_ranked_list_is_the_database_by_distance_then_position(
         lists.append(target.ranked(images, 15))
         assert target.ranked(images, 99).shape == (len(images), 40)
         for forbidden in (target.codes, target.outputs):
-            with pytest.raises(PluginError, match="access 'ranked lists only'"):
+            with pytest.raises(PluginError, match="access 'ranking'"):
                 forbidden(images)
         return images
 

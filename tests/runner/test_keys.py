@@ -188,8 +188,11 @@ def test_a_change_reaches_what_is_made_from_it_and_nothing_else(
 
 def test_every_field_of_recipe_budget_protocol_and_compute_is_tried() -> None:
     tried = {"recipe": RECIPES, "budget": BUDGETS, "protocol": PROTOCOLS}
+    # A protocol's version says which fields its hash covers; there is one as yet.
+    untried = {"protocol": {"version"}}
     for name, values in tried.items():
-        assert len(values) == len(dataclasses.fields(getattr(ASKED, name))), name
+        fields = {field.name for field in dataclasses.fields(getattr(ASKED, name))}
+        assert len(values) == len(fields - untried.get(name, set())), name
     assert {field.name for field in dataclasses.fields(Compute)} == {
         "threads",
         "attack_batch",
