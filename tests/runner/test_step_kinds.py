@@ -124,7 +124,8 @@ def test_a_new_kind_of_step_is_one_entry(
     tiny_suite: TinySuite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = StepKind(CountedBits, count, lambda step: Work(7 * step.setting.bits, 2))
-    monkeypatch.setattr(step_kinds, "KINDS", {**KINDS, CountedBits: kind})
+    table: dict[type[Step], StepKind[Any]] = {**KINDS, CountedBits: kind}
+    monkeypatch.setattr(step_kinds, "KINDS", table)
     plan, store = make_plan(tiny_suite()), Store(tmp_path)
     (codes,) = (step for step in plan.steps if isinstance(step, ModelCodes))
     new = CountedBits(codes)
