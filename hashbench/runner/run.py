@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from hashbench.errors import UsageError
 from hashbench.results.load import load_results
@@ -92,17 +93,18 @@ def _only_writer(folder: Path) -> Iterator[None]:
     Raises:
         UsageError: another run is at work there, or it cannot be written to.
     """
+    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(
+            f"folder {folder}: another run is writing there; wait for it, or name another "
+            "folder with --out"
+        ) from None
     except OSError as error:
         raise UsageError(f"folder {folder}: cannot be written to ({error.strerror})") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(
-                f"folder {folder}: another run is writing there; wait for it, or name another "
-                "folder with --out"
-            ) from None
+    try:
         yield
+    finally:
+        lock.release()
