@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.plugins.card import Access, Aim
+from hashbench.results.metrics import is_toward_targets
 
 CLEAN = "none"
 """The attack of a cell whose queries are left alone."""
@@ -118,5 +119,5 @@ class CellResult:
         """Whether its attack leads to targets: it is no part of a worst case."""
         if self.attack is None:  # an older plan does not say; the metrics of an attack do
             own = self.cell.attack != CLEAN
-            return own and any(name.startswith("t-") for name in self.metrics)
+            return own and any(map(is_toward_targets, self.metrics))
         return self.attack.aim is Aim.TARGETED

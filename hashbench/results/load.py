@@ -12,10 +12,12 @@ import numpy as np
 
 from hashbench.data.protocol import Protocol
 from hashbench.errors import UsageError
+from hashbench.results.artifacts import PER_QUERY, SCORES, ArtifactKind
 from hashbench.results.cell import CLEAN, Cell, CellResult, Status
 from hashbench.results.planned import StoredCell, stored_plans
 from hashbench.results.results import Results
 from hashbench.results.store import Store
+from hashbench.retrieval import Ties
 
 
 def load_results(*folders: str | Path) -> Results:
@@ -81,7 +83,7 @@ def _row_of(cell: Cell) -> Cell:
 
 def _model_key(planned: StoredCell) -> str:
     """The key of the defended model, the last model that a cell's steps make."""
-    keys = [step.key for step in planned.steps if step.kind == "model"]
+    keys = [step.key for step in planned.steps if step.kind == ArtifactKind.MODEL]
     return keys[-1] if keys else ""
 
 
@@ -89,9 +91,9 @@ def _read(planned: StoredCell, stores: list[Store]) -> CellResult:
     cell, facts = planned.cell, planned.facts
     for store in stores:
         if store.has(planned.scores):
-            summary = json.loads(store.file(planned.scores, "scores.json").read_text())
-            with np.load(store.file(planned.scores, "per_query.npz"), allow_pickle=False) as arrays:
-                per_query = np.asarray(arrays["expected"], dtype=np.float64)
+            summary = json.loads(store.file(planned.scores, SCORES).read_text())
+            with np.load(store.file(planned.scores, PER_QUERY), allow_pickle=False) as arrays:
+                per_query = np.asarray(arrays[Ties.EXPECTED], dtype=np.float64)
             return CellResult(
                 cell=cell,
                 status=Status.DONE,
@@ -113,7 +115,7 @@ def _read(planned: StoredCell, stores: list[Store]) -> CellResult:
 def _seconds(planned: StoredCell, stores: list[Store], queries: int) -> float | None:
     """Of the attack, per query."""
     for step in planned.steps:
-        if step.kind != "adversarial":
+        if step.kind != ArtifactKind.ADVERSARIAL:
             continue
         for store in stores:
             record = store.record(step)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hashbench.data.protocol import Protocol
 from hashbench.results.cell import CLEAN, WORST_CASE, Cell, CellResult, Status
 from hashbench.results.flags import Flag
+from hashbench.results.metrics import of_flag
 from hashbench.results.sanity import flags_of
 
 if TYPE_CHECKING:
@@ -113,9 +114,7 @@ class Results:
                 reason = "an attack of this row failed or was not run"
             rows.append(_row(cell, self.metric(cell), value, status, reason))
         for cell, flags in self.flags.items():
-            rows += [
-                _row(cell, f"flag({flag.code})", 1.0, Status.DONE, flag.words) for flag in flags
-            ]
+            rows += [_row(cell, of_flag(flag.code), 1.0, Status.DONE, flag.words) for flag in flags]
         frame = pd.DataFrame(rows, columns=list(COLUMNS))
         order = ["protocol", "training", *COLUMNS[:9]]
         return frame.sort_values(order, kind="stable", ignore_index=True)

@@ -1,4 +1,4 @@
-"""From cells to sanity flags: collects what `hashbench.results.flags` judges by. Pure; reads no file."""
+"""From cells to sanity flags: collects what `results.flags` judges by. Pure; reads no file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from hashbench.eps import Eps
 from hashbench.results.cell import CLEAN, WORST_CASE, AttackFacts, Cell, CellResult
 from hashbench.results.evidence import AtEps0, Attacked, Evidence, Probed, Role
 from hashbench.results.flags import Flag, raised
-
-NO_GRADIENT = "zero-gradients"
-"""The metric of an attacked cell: share of queries without any gradient."""
+from hashbench.results.metrics import Metric
 
 STEPS = "steps"
 """The parameter of an attack that says how long it descends."""
@@ -47,24 +45,23 @@ class Column:
         clean = next((_metrics(r) for r in self.cells if r.cell.attack == CLEAN), {})
         attacked = [(r, _metrics(r)) for r in self.cells if r.cell.attack != CLEAN]
         here = [(r, found) for r, found in attacked if r.cell.eps == self.eps]
+        without_gradient = [m[Metric.ZERO_GRADIENTS] for _, m in here if Metric.ZERO_GRADIENTS in m]
         radius = Eps.parse(self.eps).fraction
         return Evidence(
             classes=self.classes,
             bits=self.cells[0].cell.bits,
             clean=clean.get(self.metric),
-            chance=clean.get("chance"),
-            floor=clean.get("floor"),
-            distinct_codes=clean.get("distinct-codes"),
-            bit_entropy=clean.get("bit-entropy"),
-            saturated=clean.get("saturated"),
-            zero_gradients=max(
-                (found[NO_GRADIENT] for _, found in here if NO_GRADIENT in found), default=None
-            ),
-            unstable=clean.get("probe-unstable"),
-            moved=clean.get("probe-moved-at-eps-0"),
+            chance=clean.get(Metric.CHANCE),
+            floor=clean.get(Metric.FLOOR),
+            distinct_codes=clean.get(Metric.DISTINCT_CODES),
+            bit_entropy=clean.get(Metric.BIT_ENTROPY),
+            saturated=clean.get(Metric.SATURATED),
+            zero_gradients=max(without_gradient, default=None),
+            unstable=clean.get(Metric.PROBE_UNSTABLE),
+            moved=clean.get(Metric.PROBE_MOVED),
             probed=_probed(clean),
             at_eps_0=tuple(
-                AtEps0(r.cell.attack, found[self.metric], found.get("flipped-bits", 0.0))
+                AtEps0(r.cell.attack, found[self.metric], found.get(Metric.FLIPPED_BITS, 0.0))
                 for r, found in attacked
                 if _radius(r) == 0 and self.metric in found
             ),
@@ -157,7 +154,7 @@ def _others(facts: AttackFacts) -> str:
 
 
 def _probed(clean: Mapping[str, float]) -> Probed | None:
-    names = ("probe-clean", "probe-unbounded", "probe-floor")
+    names = (Metric.PROBE_CLEAN, Metric.PROBE_UNBOUNDED, Metric.PROBE_FLOOR)
     if not all(name in clean for name in names):
         return None
     return Probed(*(clean[name] for name in names))

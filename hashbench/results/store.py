@@ -31,7 +31,7 @@ class Address:
     """Where an artifact lies.
 
     Attributes:
-        kind: `model`, `codes`, `adversarial` or `scores`.
+        kind: an `ArtifactKind`, or what a later version adds to them.
         slug: a readable hint, no part of the identity.
         key: SHA-256 of what makes it.
     """

@@ -17,10 +17,10 @@ from hashbench.data.targets import draw_targets
 from hashbench.hashing.checkpoint import WEIGHTS, weight_bytes
 from hashbench.plugins.card import Access, Aim
 from hashbench.progress import Progress
+from hashbench.results.artifacts import CODES, PROBE
 from hashbench.results.store import Store
 from hashbench.retrieval import center_codes
 from hashbench.runner.loading import (
-    CODES,
     cell_seed,
     data_of,
     load_attacker,
@@ -31,8 +31,6 @@ from hashbench.runner.loading import (
 from hashbench.runner.probe import probe
 from hashbench.runner.scoring import score_probe
 from hashbench.runner.steps import AdversarialCodes, ModelCodes, Probe, TrainedAttacker
-
-PROBE = "probe.json"
 
 
 def trained_attacker(

@@ -8,9 +8,10 @@ from hashbench.errors import ModelError, UsageError
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, load_checkpoint
 from hashbench.hashing.encode import encode_splits
 from hashbench.progress import Progress
+from hashbench.results.artifacts import CODES
 from hashbench.results.store import Store
 from hashbench.runner.fingerprint import content_hash
-from hashbench.runner.loading import CODES, data_of, load_model, new_model, npz
+from hashbench.runner.loading import data_of, load_model, new_model, npz
 from hashbench.runner.scoring import score_clean
 from hashbench.runner.steps import GivenModel, ModelCodes
 

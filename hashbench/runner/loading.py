@@ -24,8 +24,6 @@ from hashbench.runner.steps import DefendedModel, GivenModel, Step, TrainedAttac
 from hashbench.runner.suite import MIXED
 from hashbench.seeds import seed_of
 
-CODES = "codes.npz"
-
 
 @lru_cache(maxsize=4)
 def load_data(dataset: Dataset, root: Any) -> RetrievalData:

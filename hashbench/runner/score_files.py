@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from hashbench.progress import Progress
+from hashbench.results.artifacts import CODES, PER_QUERY, PROBE, SCORES
 from hashbench.results.store import Store
-from hashbench.runner.attacks import PROBE
-from hashbench.runner.loading import CODES, data_of, npz, read_npz
+from hashbench.runner.loading import data_of, npz, read_npz
 from hashbench.runner.scoring import score_attack, score_clean
 from hashbench.runner.steps import Scores
-
-SCORES = "scores.json"
-PER_QUERY = "per_query.npz"
 
 
 def scores(step: Scores, store: Store, _progress: Progress) -> Mapping[str, bytes]:

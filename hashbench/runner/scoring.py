@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hashbench.data.images import RetrievalData
 from hashbench.data.protocol import Protocol
 from hashbench.data.targets import draw_targets
+from hashbench.results.metrics import Metric, toward_targets, under
 from hashbench.retrieval import (
     Scorer,
     Shard,
@@ -78,17 +79,17 @@ def score_clean(codes: Codes, data: RetrievalData, protocol: Protocol) -> CellSc
             data,
             protocol,
         ),
-        "chance": chance_level(*labels, **rule),
-        "floor": mean_average_precision(
+        Metric.CHANCE: chance_level(*labels, **rule),
+        Metric.FLOOR: mean_average_precision(
             _opposite(codes, data), codes["database"], *labels, ties=Ties.EXPECTED, **rule
         ),
-        "ceiling": ceiling(*labels, **rule),
-        "distinct-codes": float(quality.distinct_codes),
-        "bit-balance": quality.bit_balance,
-        "bit-entropy": quality.bit_entropy,
-        "tied": queries.tied_share or 0.0,
-        "saturated": float(codes["query_saturated"]),
-        "queries-without-relevant": float(degenerate.without_relevant),
+        Metric.CEILING: ceiling(*labels, **rule),
+        Metric.DISTINCT_CODES: float(quality.distinct_codes),
+        Metric.BIT_BALANCE: quality.bit_balance,
+        Metric.BIT_ENTROPY: quality.bit_entropy,
+        Metric.TIED: queries.tied_share or 0.0,
+        Metric.SATURATED: float(codes["query_saturated"]),
+        Metric.QUERIES_WITHOUT_RELEVANT: float(degenerate.without_relevant),
     }
     return CellScores(metrics, curve, per_query)
 
@@ -112,14 +113,14 @@ def score_attack(
     metrics = {
         **ranked,
         **_reached(attacked["codes"], attacked.get("target_labels"), clean, data, protocol),
-        "flipped-bits": float((attacked["codes"] != clean["query"]).mean()),
-        "distinct-codes": float(code_quality(attacked["codes"]).distinct_codes),
-        "saturated": float(attacked["saturated"]),
-        "zero-gradients": float(attacked["zero_gradients"]),
-        "linf": float(attacked["linf"].max()),
-        "l2": float(attacked["l2"].mean()),
-        "forwards": float(attacked["forwards"]) / queries,
-        "backwards": float(attacked["backwards"]) / queries,
+        Metric.FLIPPED_BITS: float((attacked["codes"] != clean["query"]).mean()),
+        Metric.DISTINCT_CODES: float(code_quality(attacked["codes"]).distinct_codes),
+        Metric.SATURATED: float(attacked["saturated"]),
+        Metric.ZERO_GRADIENTS: float(attacked["zero_gradients"]),
+        Metric.LINF: float(attacked["linf"].max()),
+        Metric.L2: float(attacked["l2"].mean()),
+        Metric.FORWARDS: float(attacked["forwards"]) / queries,
+        Metric.BACKWARDS: float(attacked["backwards"]) / queries,
     }
     return CellScores(metrics, curve, per_query)
 
@@ -144,11 +145,11 @@ def score_probe(
         return mean_average_precision(codes[:first], *database, ties=Ties.EXPECTED, **rule)
 
     return {
-        "probe-unstable": outcome.unstable,
-        "probe-moved-at-eps-0": outcome.moved,
-        "probe-clean": mean_precision(clean["query"]),
-        "probe-unbounded": mean_precision(outcome.unbounded),
-        "probe-floor": mean_precision(_opposite(clean, data)),
+        Metric.PROBE_UNSTABLE: outcome.unstable,
+        Metric.PROBE_MOVED: outcome.moved,
+        Metric.PROBE_CLEAN: mean_precision(clean["query"]),
+        Metric.PROBE_UNBOUNDED: mean_precision(outcome.unbounded),
+        Metric.PROBE_FLOOR: mean_precision(_opposite(clean, data)),
     }
 
 
@@ -165,10 +166,8 @@ def _reached(
     scorer = Scorer(queries, targets, Shard(clean["database"], data.database.labels))
     scores = scorer.average_precisions(top_k=protocol.top_k, normalize=protocol.normalize)
     return {
-        f"t-{protocol.metric}": float(scores[Ties.EXPECTED].mean()),
-        f"t-{protocol.metric}(ties=best)": float(scores[Ties.BEST].mean()),
-        f"t-{protocol.metric}(ties=worst)": float(scores[Ties.WORST].mean()),
-        "queries-without-target": float((~targets.any(axis=1)).sum()),
+        **_mean_precisions(toward_targets(protocol.metric), scores),
+        Metric.QUERIES_WITHOUT_TARGET: float((~targets.any(axis=1)).sum()),
     }
 
 
@@ -179,16 +178,20 @@ def _ranking(
     scorer = Scorer(query_codes, data.query.labels, Shard(database_codes, data.database.labels))
     scores = scorer.average_precisions(top_k=protocol.top_k, normalize=protocol.normalize)
     curve = scorer.precision_recall_curve(_LEVELS)
-    metrics = {
-        protocol.metric: float(scores[Ties.EXPECTED].mean()),
-        f"{protocol.metric}(ties=best)": float(scores[Ties.BEST].mean()),
-        f"{protocol.metric}(ties=worst)": float(scores[Ties.WORST].mean()),
-    }
     return (
-        metrics,
+        _mean_precisions(protocol.metric, scores),
         Curve(recall=curve.recall.tolist(), precision=curve.precision.tolist()),
         {str(ties): values for ties, values in scores.items()},
     )
+
+
+def _mean_precisions(metric: str, scores: Mapping[Ties, NDArray[np.float64]]) -> dict[str, float]:
+    """MAP as the protocol orders ties, and in their best and worst order."""
+    return {
+        metric: float(scores[Ties.EXPECTED].mean()),
+        under(metric, Ties.BEST): float(scores[Ties.BEST].mean()),
+        under(metric, Ties.WORST): float(scores[Ties.WORST].mean()),
+    }
 
 
 def _opposite(codes: Codes, data: RetrievalData) -> NDArray[np.int8]:

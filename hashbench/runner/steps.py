@@ -19,6 +19,7 @@ from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
 from hashbench.hashing.recipe import Recipe
 from hashbench.plugins.parameters import canonical
+from hashbench.results.artifacts import ArtifactKind
 from hashbench.results.store import Address
 from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256_of
 from hashbench.runner.setting import Setting
@@ -29,7 +30,8 @@ _SCORE_ROOMS = ("retrieval",)
 _ATTACK_FILES = ("runner/attacks.py", "data/targets.py")
 _TRAINING_FILES = ("runner/training.py",)
 _CODES_FILES = ("runner/codes.py",)
-_SCORES_FILES = ("runner/score_files.py", "data/targets.py")
+_METRICS = "results/metrics.py"
+_SCORES_FILES = ("runner/score_files.py", "data/targets.py", _METRICS)
 
 
 def _code(*rooms: str, files: tuple[str, ...] = ()) -> list[str]:
@@ -99,7 +101,7 @@ class BaseModel(Step):
     recipe: Recipe
     checkpoint: Path | None = None
     weights: str = ""
-    kind = "model"
+    kind = ArtifactKind.MODEL
 
     @property
     def upstream(self) -> tuple[Step, ...]:
@@ -128,7 +130,7 @@ class DefendedModel(Step):
     base: BaseModel
     defense: Defense
     budget: Budget
-    kind = "model"
+    kind = ArtifactKind.MODEL
 
     @property
     def setting(self) -> Setting:
@@ -179,7 +181,7 @@ class GivenModel(Step):
     folder: Path
     weights: str
     clean: tuple[tuple[str, float], ...]
-    kind = "model"
+    kind = ArtifactKind.MODEL
 
     @property
     def upstream(self) -> tuple[Step, ...]:
@@ -207,7 +209,7 @@ class ModelCodes(Step):
     """Codes of train set, queries and database under one model."""
 
     model: DefendedModel | GivenModel
-    kind = "codes"
+    kind = ArtifactKind.CODES
 
     @property
     def setting(self) -> Setting:
@@ -288,7 +290,7 @@ class TrainedAttacker(AttackStep):
 
     attack: TrainedAttack
     limit: float = math.inf
-    kind = "attacker"
+    kind = ArtifactKind.ATTACKER
     verb = "train "
 
 
@@ -303,7 +305,7 @@ class AdversarialCodes(AttackStep):
 
     surrogate: ModelCodes | None = None
     limit: float = math.inf
-    kind = "adversarial"
+    kind = ArtifactKind.ADVERSARIAL
 
     @property
     def attacker(self) -> TrainedAttacker | None:
@@ -328,7 +330,7 @@ class AdversarialCodes(AttackStep):
 class Probe(StepOnModel):
     """Small experiments on one model: what its numbers can be believed by."""
 
-    kind = "probe"
+    kind = ArtifactKind.PROBE
 
     @property
     def label(self) -> str:
@@ -337,7 +339,7 @@ class Probe(StepOnModel):
 
     def described(self) -> dict[str, Any]:
         """The code of the experiments."""
-        files = ("runner/attacks.py", "runner/probe.py", "runner/scoring.py")
+        files = ("runner/attacks.py", "runner/probe.py", "runner/scoring.py", _METRICS)
         return {"code": _code(*_ATTACK_ROOMS, files=files)}
 
 
@@ -346,7 +348,7 @@ class Scores(StepOnModel):
     """Metrics of one cell: of the clean queries, or of attacked ones."""
 
     adversarial: AdversarialCodes | None
-    kind = "scores"
+    kind = ArtifactKind.SCORES
 
     @property
     def probe(self) -> Probe | None:

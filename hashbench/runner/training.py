@@ -29,6 +29,7 @@ from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.trainer import PlainObjective, random_orders, train
 from hashbench.plugins.parameters import canonical
 from hashbench.progress import Progress
+from hashbench.results.artifacts import LOG
 from hashbench.results.store import Store
 from hashbench.runner.loading import cell_seed, data_of, new_model, stored_weights
 from hashbench.runner.setting import Setting
@@ -57,7 +58,7 @@ def base_model(step: BaseModel, _store: Store, progress: Progress) -> Mapping[st
     return {
         WEIGHTS: weight_bytes(model),
         CARD: card_bytes(card),
-        "log.json": (json.dumps(asdict(log)) + "\n").encode(),
+        LOG: (json.dumps(asdict(log)) + "\n").encode(),
     }
 
 
@@ -101,7 +102,7 @@ def defended_model(step: DefendedModel, store: Store, progress: Progress) -> Map
     return {
         WEIGHTS: weight_bytes(model),
         CARD: card_bytes(card),
-        "log.json": (json.dumps(asdict(log)) + "\n").encode(),
+        LOG: (json.dumps(asdict(log)) + "\n").encode(),
     }
 
 

@@ -20,6 +20,8 @@ from hashbench.hashing.model import HashModel
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
+from hashbench.results.metrics import under
+from hashbench.retrieval import Ties
 from hashbench.runner.codes import CLAIM_TOLERANCE
 from hashbench.runner.determinism import environment
 from hashbench.runner.fingerprint import content_hash
@@ -97,7 +99,7 @@ def import_model(
     metrics = score_clean(encode_splits(model, data), data, found.protocol).metrics
     metric = found.protocol.metric
     if origin.clean is not None:
-        worst, best = (metrics[f"{metric}(ties={rule})"] for rule in ("worst", "best"))
+        worst, best = (metrics[under(metric, rule)] for rule in (Ties.WORST, Ties.BEST))
         if not worst - CLAIM_TOLERANCE <= origin.clean <= best + CLAIM_TOLERANCE:
             raise ModelError(
                 f"weights {source}: its makers report a clean {metric} of "

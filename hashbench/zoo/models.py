@@ -12,6 +12,7 @@ from hashbench.atomic import write_folder
 from hashbench.errors import StoreError, UsageError
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, read_card
 from hashbench.progress import Progress, no_progress
+from hashbench.results.artifacts import CODES, ArtifactKind
 from hashbench.results.cell import CLEAN, Cell, CellResult, Status
 from hashbench.results.load import load_results
 from hashbench.results.planned import stored_plans
@@ -21,7 +22,7 @@ from hashbench.runner.codes import CLAIM_TOLERANCE
 from hashbench.runner.execute import execute
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.from_card import given_model
-from hashbench.runner.loading import CODES, data_of, read_npz
+from hashbench.runner.loading import data_of, read_npz
 from hashbench.runner.scoring import score_clean
 from hashbench.runner.steps import ModelCodes
 from hashbench.runner.suite import compose
@@ -152,7 +153,7 @@ def _weights_of(store: Store, cell: Cell) -> tuple[Path, dict[str, Any]]:
         for planned in plan.cells:
             if planned.cell != cell or not store.has(planned.scores):
                 continue
-            models = [step for step in planned.steps if step.kind == "model"]
+            models = [step for step in planned.steps if step.kind == ArtifactKind.MODEL]
             record = store.record(models[-1]) if models else None
             if record is None:
                 break

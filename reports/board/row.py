@@ -9,10 +9,9 @@ from hashbench.reports.board.findings import Finding, flagged, incomplete
 from hashbench.reports.board.over_seeds import Entry, Gap, collect
 from hashbench.results.cell import CLEAN, WORST_CASE, CellResult, Status
 from hashbench.results.flags import Code, Flag
+from hashbench.results.metrics import Metric, toward_targets, under
 from hashbench.results.results import Results
-
-TARGETED = "t-"
-"""Opens the name of a metric whose relevant images are those of an attack's target."""
+from hashbench.retrieval import Ties
 
 NOT_ASKED = "it was not asked for in these results"
 """The reason of a number whose cell does not exist, though the table has its column."""
@@ -149,8 +148,8 @@ class RowReader:
     def read(self) -> Row:
         """The row, not yet ranked."""
         clean = self._clean
-        unattacked = self._score(CLEAN)
-        attacked = tuple(self._score(attack) for attack in self.attacks)
+        unattacked = self._score(CLEAN, self.metric)
+        attacked = tuple(self._score(attack, self.metric) for attack in self.attacks)
         numbers = [
             ("clean", unattacked.expected),
             *zip(self.attacks, (score.expected for score in attacked), strict=True),
@@ -163,15 +162,15 @@ class RowReader:
             targeted=tuple(self._targeted(attack) for attack in self.targeted),
             costs=tuple(self._cost(attack) for attack in (*self.attacks, *self.targeted)),
             worst_case=self._entry(self._worst_case),
-            chance=clean("chance"),
-            floor=clean("floor"),
+            chance=clean(Metric.CHANCE),
+            floor=clean(Metric.FLOOR),
             quality=Quality(
-                distinct_codes=clean("distinct-codes"),
-                bit_balance=clean("bit-balance"),
-                bit_entropy=clean("bit-entropy"),
-                saturated=clean("saturated"),
+                distinct_codes=clean(Metric.DISTINCT_CODES),
+                bit_balance=clean(Metric.BIT_BALANCE),
+                bit_entropy=clean(Metric.BIT_ENTROPY),
+                saturated=clean(Metric.SATURATED),
                 zero_gradients=self._entry(self._zero_gradients),
-                tied=clean("tied"),
+                tied=clean(Metric.TIED),
             ),
             findings=(
                 *incomplete(numbers),
@@ -210,18 +209,20 @@ class RowReader:
     def _attacked(self, attack: str, metric: str) -> Entry:
         return self._entry(lambda seed: self._metric(attack, seed, metric))
 
-    def _score(self, attack: str, prefix: str = "") -> Score:
-        def under(ties: str) -> Entry:
-            return self._attacked(attack, prefix + self.metric + ties)
-
-        return Score(expected=under(""), worst=under("(ties=worst)"), best=under("(ties=best)"))
+    def _score(self, attack: str, metric: str) -> Score:
+        return Score(
+            expected=self._attacked(attack, metric),
+            worst=self._attacked(attack, under(metric, Ties.WORST)),
+            best=self._attacked(attack, under(metric, Ties.BEST)),
+        )
 
     def _targeted(self, attack: str) -> Targeted:
+        metric = toward_targets(self.metric)
         return Targeted(
-            before=self._clean(f"t-{self.metric}"),
-            reached=self._score(attack, TARGETED),
+            before=self._clean(metric),
+            reached=self._score(attack, metric),
             own=self._attacked(attack, self.metric),
-            without_target=self._attacked(attack, "queries-without-target"),
+            without_target=self._attacked(attack, Metric.QUERIES_WITHOUT_TARGET),
         )
 
     def _cost(self, attack: str) -> Cost:
@@ -234,8 +235,8 @@ class RowReader:
             return found.seconds
 
         return Cost(
-            forwards=self._attacked(attack, "forwards"),
-            backwards=self._attacked(attack, "backwards"),
+            forwards=self._attacked(attack, Metric.FORWARDS),
+            backwards=self._attacked(attack, Metric.BACKWARDS),
             seconds=self._entry(seconds),
         )
 
@@ -259,7 +260,7 @@ class RowReader:
 
     def _zero_gradients(self, seed: int) -> float | Gap:
         attacks = (*self.attacks, *self.targeted)
-        found = [self._metric(attack, seed, "zero-gradients") for attack in attacks]
+        found = [self._metric(attack, seed, Metric.ZERO_GRADIENTS) for attack in attacks]
         values = [value for value in found if not isinstance(value, Gap)]
         gaps = [value for value in found if isinstance(value, Gap)]
         if values:

@@ -10,10 +10,11 @@ from fractions import Fraction
 from hashbench.data.protocol import Protocol
 from hashbench.eps import Eps
 from hashbench.reports.board.leaderboard import NO_RADIUS, Group, Leaderboard, leaderboards
-from hashbench.reports.board.row import NOT_ASKED, TARGETED, Row, Score
+from hashbench.reports.board.row import NOT_ASKED, Row, Score
 from hashbench.reports.papers.published import PublishedRow, Stated, name_of
 from hashbench.reports.text.sentences import radius
 from hashbench.results.cell import CLEAN
+from hashbench.results.metrics import toward_targets
 from hashbench.results.results import Results
 
 
@@ -172,7 +173,7 @@ def _score(board: Leaderboard, row: Row, attack: str, metric: str) -> Score | No
         # An attack that has a target is measured by it; that its victims' own labels are gone
         # from the list is no aim of it, and no number to put beside an untargeted attack's.
         score = row.targeted[board.targeted.index(attack)].reached
-        if metric != TARGETED + usual:
+        if metric != toward_targets(usual):
             return None
     elif metric != usual:
         return None

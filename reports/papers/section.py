@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hashbench.reports.board.row import TARGETED
 from hashbench.reports.papers.comparison import (
     Comparison,
     Pair,
@@ -18,6 +17,7 @@ from hashbench.reports.papers.comparison import (
 from hashbench.reports.papers.published import PRESUMED, PublishedRow, known_numbers, name_of
 from hashbench.reports.text.sentences import HASH, one_line
 from hashbench.reports.text.sheets import Field, Sheet, Tone
+from hashbench.results.metrics import is_toward_targets
 from hashbench.results.results import Results
 
 TITLE = "Beside published numbers"
@@ -129,7 +129,7 @@ def _title(table: Comparison) -> str:
 
 
 def _spoken(metric: str) -> str:
-    targeted = metric.startswith(TARGETED)
+    targeted = is_toward_targets(metric)
     _, at, length = metric.partition("@")
     words = f"mAP@{length}" if at else "mAP over the whole ranking"
     return f"t-{words} (for the target's labels)" if targeted else words

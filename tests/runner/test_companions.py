@@ -12,12 +12,13 @@ import hashbench
 from hashbench.data.targets import draw_targets
 from hashbench.errors import UsageError
 from hashbench.plugins import Access, Aim
+from hashbench.results.artifacts import CODES
 from hashbench.results.cell import CLEAN, WORST_CASE, CellResult, Status
 from hashbench.results.load import load_results
 from hashbench.results.results import Results
 from hashbench.results.store import Store
 from hashbench.retrieval import mean_average_precision
-from hashbench.runner.loading import CODES, data_of, read_npz
+from hashbench.runner.loading import data_of, read_npz
 from hashbench.runner.plan import SURROGATE_SEED, Plan, make_plan
 from hashbench.runner.steps import AdversarialCodes, BaseModel, ModelCodes, TrainedAttacker
 from hashbench.runner.suite import Suite

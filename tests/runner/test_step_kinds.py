@@ -13,11 +13,12 @@ import pytest
 
 from hashbench.plugins import TrainedDefense
 from hashbench.progress import Progress, no_progress
+from hashbench.results.artifacts import CODES
 from hashbench.results.store import Store
 from hashbench.runner import step_kinds, steps
 from hashbench.runner.estimate import estimate
 from hashbench.runner.execute import execute
-from hashbench.runner.loading import CODES, read_npz
+from hashbench.runner.loading import read_npz
 from hashbench.runner.plan import make_plan
 from hashbench.runner.step_kinds import ATTACKER_BATCH, KINDS, NO_WORK, StepKind, Work, kind_of
 from hashbench.runner.steps import (

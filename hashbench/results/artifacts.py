@@ -1,0 +1,33 @@
+"""What a store holds: the kinds of artifacts, and the files in them. Names alone."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class ArtifactKind(StrEnum):
+    """What a step makes; names a folder of the store, and is part of every key."""
+
+    MODEL = "model"
+    CODES = "codes"
+    ATTACKER = "attacker"
+    ADVERSARIAL = "adversarial"
+    PROBE = "probe"
+    SCORES = "scores"
+
+
+CODES: Final = "codes.npz"
+"""Of codes and of adversarial codes: arrays by name."""
+
+PROBE: Final = "probe.json"
+"""The metrics of the probe, by name."""
+
+SCORES: Final = "scores.json"
+"""The metrics of a cell by name, and its precision-recall curve."""
+
+PER_QUERY: Final = "per_query.npz"
+"""Average precision of each query by tie rule."""
+
+LOG: Final = "log.json"
+"""How a training went."""
