@@ -318,7 +318,7 @@ def test_the_source_of_a_shared_base_class_counts(tmp_path: Path) -> None:
 @pytest.fixture
 def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of hashbench's rooms to be edited: one small file each."""
-    for room in ("hashing", "attacking", "defending", "retrieval", "runner", "data"):
+    for room in ("hashing", "attacking", "defending", "retrieval", "runner", "data", "results"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "code.py").write_text(f"ROOM = {room!r}\n")
     for name in (
@@ -330,6 +330,7 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             )
         ),
         "data/targets.py",
+        "results/metrics.py",
         "seeds.py",
     ):
         (tmp_path / name).write_text("")
@@ -364,6 +365,8 @@ def forget_hashes() -> None:
         ("runner/determinism.py", FROM_BASE),
         ("seeds.py", FROM_BASE),
         ("runner/code.py", set()),
+        ("results/metrics.py", {"probe", "clean", "scores"}),  # the names of what is stored
+        ("results/code.py", set()),
         ("data/code.py", set()),  # the protocol's content hash stands for it
     ],
 )
