@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.eps import Eps
 from hashbench.plugins.card import Access, Aim
 from hashbench.results.metrics import is_toward_targets
 
@@ -26,7 +27,8 @@ class Cell:
 
     Attributes:
         dataset, loss, backbone, bits, defense, attack, eps, seed: as asked for, plugins by their
-            canonical text. `attack` is `none` and `eps` is `0` where queries are left alone.
+            canonical text. `attack` is `none` and `eps` is `0` where queries are left alone. `eps`
+            is text: a radius in two spellings is two cells, and cells are sorted by it as text.
         protocol: hash of the protocol.
         training: hash of how models were trained and of what they were computed with: cells of two
             trainings do not belong into one table.
@@ -44,6 +46,11 @@ class Cell:
     training: str
 
     identity: ClassVar[bool] = True
+
+    @property
+    def radius(self) -> Eps:
+        """`eps` as a number."""
+        return Eps.parse(self.eps)
 
 
 @dataclass(frozen=True)

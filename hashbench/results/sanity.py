@@ -6,13 +6,11 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.data.protocol import Protocol
-from hashbench.eps import Eps
 from hashbench.results.cell import CLEAN, WORST_CASE, AttackFacts, Cell, CellResult
 from hashbench.results.evidence import AtEps0, Attacked, Evidence, Probed, Role
 from hashbench.results.flags import Flag, raised
@@ -28,14 +26,14 @@ class Column:
 
     Attributes:
         cells: every cell of the model (one seed), at all radii, those without a result too.
-        eps: the radius, as written.
+        key: a cell of the model at that radius, whatever its attack.
         metric: the name of mAP.
         classes: of the data.
         worst_case: average precision of each query; `None` where an attack has none.
     """
 
     cells: Sequence[CellResult]
-    eps: str
+    key: Cell
     metric: str
     classes: int
     worst_case: NDArray[np.float64] | None
@@ -44,12 +42,12 @@ class Column:
         """Everything that the cells say of the model at this radius."""
         clean = next((_metrics(r) for r in self.cells if r.cell.attack == CLEAN), {})
         attacked = [(r, _metrics(r)) for r in self.cells if r.cell.attack != CLEAN]
-        here = [(r, found) for r, found in attacked if r.cell.eps == self.eps]
+        here = [(r, found) for r, found in attacked if r.cell.eps == self.key.eps]
         without_gradient = [m[Metric.ZERO_GRADIENTS] for _, m in here if Metric.ZERO_GRADIENTS in m]
-        radius = Eps.parse(self.eps).fraction
+        radius = self.key.radius.fraction
         return Evidence(
             classes=self.classes,
-            bits=self.cells[0].cell.bits,
+            bits=self.key.bits,
             clean=clean.get(self.metric),
             chance=clean.get(Metric.CHANCE),
             floor=clean.get(Metric.FLOOR),
@@ -63,10 +61,10 @@ class Column:
             at_eps_0=tuple(
                 AtEps0(r.cell.attack, found[self.metric], found.get(Metric.FLIPPED_BITS, 0.0))
                 for r, found in attacked
-                if _radius(r) == 0 and self.metric in found
+                if r.cell.radius.fraction == 0 and self.metric in found
             ),
             attacks=self._untargeted([r for r, _ in here]),
-            smaller=self._untargeted([r for r, _ in attacked if _radius(r) < radius]),
+            smaller=self._untargeted([r for r, _ in attacked if r.cell.radius.fraction < radius]),
             whole=all(
                 self.metric in found
                 for r, found in here
@@ -81,7 +79,7 @@ class Column:
             Attacked(
                 name=r.cell.attack,
                 role=_role(r.attack),
-                eps=Eps.parse(r.cell.eps),
+                eps=r.cell.radius,
                 value=_metrics(r)[self.metric],
                 steps=_steps(r.attack),
                 others=_others(r.attack),
@@ -116,7 +114,7 @@ def flags_of(
         for key in [replace(model, attack=WORST_CASE, eps=eps) for eps in radii] or [model]:
             column = Column(
                 cells=members,
-                eps=key.eps,
+                key=key,
                 metric=protocols[model.protocol].metric,
                 classes=protocols[model.protocol].classes,
                 worst_case=worst_cases.get(key),
@@ -129,10 +127,6 @@ def flags_of(
 def _metrics(result: CellResult) -> dict[str, float]:
     """Those that are numbers."""
     return {name: value for name, value in result.metrics.items() if math.isfinite(value)}
-
-
-def _radius(result: CellResult) -> Fraction:
-    return Eps.parse(result.cell.eps).fraction
 
 
 def _role(facts: AttackFacts) -> Role:

@@ -33,6 +33,11 @@ class Group:
     protocol: str
     training: str
 
+    @property
+    def radius(self) -> Eps:
+        """`eps` as a number."""
+        return Eps.parse(self.eps)
+
 
 @dataclass(frozen=True)
 class Leaderboard:
@@ -133,7 +138,7 @@ def _group(cell: Cell) -> Group:
 
 def _order(group: Group) -> tuple[Any, ...]:
     names = (group.dataset, group.loss, group.backbone, group.bits)
-    return (*names, Eps.parse(group.eps).fraction, group.eps, group.protocol, group.training)
+    return (*names, group.radius.fraction, group.eps, group.protocol, group.training)
 
 
 def _leaderboard(group: Group, members: Sequence[CellResult], results: Results) -> Leaderboard:

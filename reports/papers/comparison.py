@@ -8,7 +8,6 @@ from decimal import Decimal
 from fractions import Fraction
 
 from hashbench.data.protocol import Protocol
-from hashbench.eps import Eps
 from hashbench.reports.board.leaderboard import NO_RADIUS, Group, Leaderboard, leaderboards
 from hashbench.reports.board.row import NOT_ASKED, Row, Score
 from hashbench.reports.papers.published import PublishedRow, Stated, name_of
@@ -121,19 +120,19 @@ def in_percent(value: float, decimals: int) -> Decimal:
 def _order(table: Comparison) -> tuple[str | int | Fraction, ...]:
     group = table.group
     names = (group.dataset, group.loss, group.backbone, group.protocol, group.training)
-    return (*names, min(pair.place for pair in table.pairs), Eps.parse(group.eps).fraction)
+    return (*names, min(pair.place for pair in table.pairs), group.radius.fraction)
 
 
 def _by_radius(members: Sequence[tuple[Group, Pair]]) -> Iterator[tuple[str, tuple[Pair, ...]]]:
     """Cut the pairs of one table by the radius of the attack."""
 
     def at(group: Group, fraction: Fraction) -> bool:
-        return Eps.parse(group.eps).fraction == fraction
+        return group.radius.fraction == fraction
 
     radii: dict[Fraction, str] = {}
     for group, pair in members:
         if pair.attack != CLEAN:
-            radii.setdefault(Eps.parse(group.eps).fraction, group.eps)
+            radii.setdefault(group.radius.fraction, group.eps)
     for fraction, written in sorted(radii.items()) or [(Fraction(0), NO_RADIUS)]:
         chosen = [pair for group, pair in members if pair.attack != CLEAN and at(group, fraction)]
         # A clean cell serves every radius: that of this one's leaderboard speaks first.
@@ -155,7 +154,7 @@ def _pairs(board: Leaderboard, published: Sequence[PublishedRow]) -> Iterator[Pa
     ]
     for row in board.rows if wanted else ():
         for attack in (CLEAN, *board.attacks, *board.targeted):
-            distance = Eps.parse(NO_RADIUS if attack == CLEAN else group.eps).fraction
+            distance = Fraction(0) if attack == CLEAN else group.radius.fraction
             for place, paper in wanted:
                 names = (name_of(paper.defense.text), name_of(paper.attack.text))
                 if names != (name_of(row.defense), name_of(attack)) or paper.radius != distance:

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hashbench.eps import Eps
 from hashbench.reports.board.leaderboard import Leaderboard, is_control
 from hashbench.reports.board.over_seeds import Entry
 from hashbench.reports.board.row import Row
@@ -99,7 +98,7 @@ def _line(axes: Axes, boards: Sequence[Leaderboard], defense: str, read: Read, l
             continue
         if not points:
             points.append((0.0, row.clean.expected))
-        points.append((float(Eps.parse(board.group.eps)), read(board, row)))
+        points.append((float(board.group.radius), read(board, row)))
     x = [radius for radius, _ in points]
     means = [_percent(entry.mean if entry else None) for _, entry in points]
     spread = [_percent((entry.std if entry else None) or 0.0) for _, entry in points]
@@ -135,7 +134,7 @@ def _percent(value: float | None) -> float:
 
 
 def _frame(axes: Axes, boards: Sequence[Leaderboard], name: str) -> None:
-    radii = [float(Eps.parse(board.group.eps)) for board in boards]
+    radii = [float(board.group.radius) for board in boards]
     chance = next((board.chance for board in boards if board.chance is not None), None)
     if chance is not None:
         axes.axhline(100 * chance, color=CHANCE, linestyle="--", linewidth=1)

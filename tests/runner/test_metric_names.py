@@ -38,7 +38,7 @@ def gaps(results: Results) -> Iterator[str]:
     """What flags or reports look for and do not find; empty where names agree."""
     (protocol,) = results.protocols.values()
     for key, worst in results.worst_cases.items():
-        column = Column(results.cells, key.eps, protocol.metric, protocol.classes, worst)
+        column = Column(results.cells, key, protocol.metric, protocol.classes, worst)
         evidence = column.evidence()
         yield from (f.name for f in fields(evidence) if getattr(evidence, f.name) is None)
         if not evidence.attacks:
