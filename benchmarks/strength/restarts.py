@@ -25,11 +25,12 @@ import hashbench
 from hashbench import plugins
 from hashbench.attacking import AttackerView, Threat, run_attack
 from hashbench.plugins import Attack
+from hashbench.results.artifacts import CODES
 from hashbench.results.cell import Cell
 from hashbench.results.store import Store
 from hashbench.retrieval import average_precision, center_codes
 from hashbench.runner.determinism import torch_threads
-from hashbench.runner.loading import CODES, cell_seed, data_of, load_model, read_npz
+from hashbench.runner.loading import cell_seed, data_of, load_model, read_npz
 from hashbench.runner.plan import make_plan
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.run import run_plan

@@ -7,8 +7,9 @@ import copy
 import dataclasses
 from typing import Protocol
 
+from hashbench.coercion import coerce
 from hashbench.plugins.base import Plugin
-from hashbench.plugins.parameters import Spec, build, canonical, coerce, field_types, plain
+from hashbench.plugins.parameters import Spec, build, canonical, field_types, plain
 from hashbench.testing.checking import Check, check, require, said, skip_unless
 
 

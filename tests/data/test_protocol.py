@@ -55,8 +55,8 @@ class Later(Protocol):
 
 def hash_of_version_0_1(protocol: Protocol) -> str:
     """Version 0.1's formula: every field that it had, keys sorted, as JSON."""
-    names = ("dataset", "train", "query", "database", "classes", "split", "top_k")
-    names += ("normalize", "ties", "relevance", "transform", "excluded", "targets")
+    names = ["dataset", "train", "query", "database", "classes", "split", "top_k"]
+    names += ["normalize", "ties", "relevance", "transform", "excluded", "targets"]
     own = {name: getattr(protocol, name) for name in names}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
@@ -86,7 +86,8 @@ def test_every_field_is_part_of_the_hash() -> None:
     for name in FIELDS[1]:
         value: Any = getattr(FASHION, name)
         other = value + 1 if isinstance(value, int) else 7 if value is None else value + "!"
-        assert replace(FASHION, **{name: other}).hash != FASHION.hash, name
+        changes: dict[str, Any] = {name: other}
+        assert replace(FASHION, **changes).hash != FASHION.hash, name
 
 
 def test_an_older_hashbench_refuses_what_it_would_mistake_for_another_protocol() -> None:

@@ -22,7 +22,7 @@ from hashbench.records import read
 from hashbench.reports.comma_separated import CommaSeparated
 from hashbench.reports.terminal import Terminal
 from hashbench.results import load, migrations, planned, store
-from hashbench.results.cell import Cell, CellResult, Status
+from hashbench.results.cell import AttackFacts, Cell, CellResult, Status
 from hashbench.results.load import load_results
 from hashbench.runner.plan import make_plan
 from hashbench.runner.suite import override, quick
@@ -124,8 +124,8 @@ def test_fields_that_are_added_with_a_default_change_nothing(
             f"Wider{kind.__name__}", given, bases=(kind,), frozen=True, order=kind is Cell
         )
 
-    facts = ("facts", wider(planned.AttackFacts) | None, None)
-    stored_cell = wider(planned.StoredCell, ("cell", wider(Cell)), facts)
+    facts = ("facts", wider(AttackFacts) | None, None)
+    stored_cell: Any = wider(planned.StoredCell, ("cell", wider(Cell)), facts)
     stored_plan = wider(
         planned.StoredPlan,
         ("cells", tuple[stored_cell, ...]),
