@@ -13,6 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -116,8 +117,7 @@ def _record(cls: type[T], data: Any, path: str, author: Author) -> T:
     if not isinstance(data, Mapping):
         found = f"{path} must be a table, [{path}]" if author is Author.PERSON else ""
         raise UsageError(found or _expected(path, data, "a table"))
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
-    kinds = typing.get_type_hints(cls)
+    fields, kinds = _fields(cls)
     for key in data:
         if key in fields:
             continue
@@ -145,6 +145,13 @@ def _record(cls: type[T], data: Any, path: str, author: Author) -> T:
             if name in data
         }
     )
+
+
+@cache
+def _fields(cls: type[Any]) -> tuple[dict[str, dataclasses.Field[Any]], dict[str, Any]]:
+    """The fields of a dataclass, and their types, by name; a plan has thousands of records."""
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    return fields, typing.get_type_hints(cls)
 
 
 def _value(value: Any, kind: Any, path: str, author: Author) -> Any:

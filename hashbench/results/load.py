@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,9 @@ import numpy as np
 
 from hashbench.data.protocol import Protocol
 from hashbench.errors import UsageError
-from hashbench.results.artifacts import PER_QUERY, SCORES, ArtifactKind
+from hashbench.results.artifacts import PER_QUERY, ArtifactKind
 from hashbench.results.cell import CLEAN, Cell, CellResult, Status
-from hashbench.results.planned import StoredCell, stored_plans
+from hashbench.results.planned import StoredCell, stored_plans, stored_scores
 from hashbench.results.results import Results
 from hashbench.results.store import Store
 from hashbench.retrieval import Ties
@@ -91,15 +90,15 @@ def _read(planned: StoredCell, stores: list[Store]) -> CellResult:
     cell, facts = planned.cell, planned.facts
     for store in stores:
         if store.has(planned.scores):
-            summary = json.loads(store.file(planned.scores, SCORES).read_text())
+            scores = stored_scores(store, planned.scores)
             with np.load(store.file(planned.scores, PER_QUERY), allow_pickle=False) as arrays:
                 per_query = np.asarray(arrays[Ties.EXPECTED], dtype=np.float64)
             return CellResult(
                 cell=cell,
                 status=Status.DONE,
-                metrics=summary["metrics"],
-                recall=tuple(summary["curve"]["recall"]),
-                precision=tuple(summary["curve"]["precision"]),
+                metrics=scores.metrics,
+                recall=scores.curve.recall,
+                precision=scores.curve.precision,
                 per_query=per_query,
                 attack=facts,
                 seconds=_seconds(planned, stores, len(per_query)),

@@ -12,6 +12,8 @@ from typing import Any, Final
 from hashbench.records import Migrations
 
 PLAN = "plan"
+SCORES = "scores"
+"""What `scores.json` holds."""
 
 _ACCESS_OF_FORMAT_1: Final[Mapping[str, str]] = {
     "ranked lists only": "ranking",

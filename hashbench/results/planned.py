@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from hashbench.data.protocol import Protocol
 from hashbench.errors import StoreError, UsageError
 from hashbench.records import migrated, read
+from hashbench.results.artifacts import SCORES as SCORES_FILE
 from hashbench.results.cell import AttackFacts, Cell
-from hashbench.results.migrations import MIGRATIONS, PLAN
+from hashbench.results.migrations import MIGRATIONS, PLAN, SCORES
 from hashbench.results.store import SCHEMA, Address, Store
 
 
@@ -50,6 +52,43 @@ class StoredPlan:
     trainings: Mapping[str, Mapping[str, Any]]
     asked: str = ""
     suite: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredCurve:
+    """Precision at levels of recall."""
+
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class StoredScores:
+    """What was measured of a cell.
+
+    Attributes:
+        metrics: value by name, see `hashbench.results.metrics`.
+        curve: averaged over the queries.
+    """
+
+    metrics: Mapping[str, float]
+    curve: StoredCurve
+
+
+def stored_scores(store: Store, address: Address) -> StoredScores:
+    """The scores of a cell that is there, of whatever format.
+
+    Raises:
+        StoreError: they are damaged.
+    """
+    path = store.file(address, SCORES_FILE)
+    record = store.record(address) or {}
+    try:
+        plain = json.loads(path.read_text())
+        since = record.get("schema", SCHEMA)
+        return read(StoredScores, migrated(MIGRATIONS, SCORES, plain, since, SCHEMA), str(path))
+    except (UsageError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); run the suite again") from error
 
 
 def stored_plans(store: Store) -> Iterator[StoredPlan]:

@@ -24,6 +24,8 @@ from hashbench.reports.terminal import Terminal
 from hashbench.results import load, migrations, planned, store
 from hashbench.results.cell import AttackFacts, Cell, CellResult, Status
 from hashbench.results.load import load_results
+from hashbench.results.metrics import Metric, toward_targets, under
+from hashbench.retrieval import Ties
 from hashbench.runner.plan import make_plan
 from hashbench.runner.suite import override, quick
 
@@ -70,6 +72,34 @@ def test_a_folder_holds_all_that_a_cell_can_be(folder: Path) -> None:
     assert {fact.aim for fact in facts} == set(plugins.Aim)
     assert any(result.seconds is not None for result in cells)
     assert len({result.cell.radius for result in cells if result.attack is not None}) == 2
+
+
+@every_format
+def test_every_stored_metric_has_its_name_today(folder: Path) -> None:
+    """A metric that got another name would be missed by the flags, without a word."""
+    results = load_results(folder / "results")
+    stored = {name for result in results.cells for name in result.metrics}
+    precisions = {
+        name
+        for metric in ("map", toward_targets("map"))
+        for name in (metric, under(metric, Ties.BEST), under(metric, Ties.WORST))
+    }
+    assert stored == {*Metric, *precisions}
+
+
+def test_the_scores_of_an_older_format_are_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they would be if a metric got another name."""
+
+    def renamed(scores: Mapping[str, Any]) -> dict[str, Any]:
+        metrics = dict(scores["metrics"])
+        return {**scores, "metrics": {f"new {name}": value for name, value in metrics.items()}}
+
+    before = load_results(HERE / "format-1/results").cells
+    monkeypatch.setattr(
+        planned, "MIGRATIONS", {**migrations.MIGRATIONS, (migrations.SCORES, 1): renamed}
+    )
+    for old, new in zip(before, load_results(HERE / "format-1/results").cells, strict=True):
+        assert new.metrics == {f"new {name}": value for name, value in old.metrics.items()}
 
 
 @every_format
