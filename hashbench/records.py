@@ -117,7 +117,7 @@ def _record(cls: type[T], data: Any, path: str, author: Author) -> T:
     if not isinstance(data, Mapping):
         found = f"{path} must be a table, [{path}]" if author is Author.PERSON else ""
         raise UsageError(found or _expected(path, data, "a table"))
-    fields, kinds = _fields(cls)
+    fields, kinds = _fields(cls)  # type: ignore[arg-type]  # a class can be hashed
     for key in data:
         if key in fields:
             continue
