@@ -24,6 +24,7 @@ from hashbench.plugins import defense
             "learning_rate": 0.05,
             "momentum": 0.0,
             "weight_decay": 1e-5,
+            "float_milestones": True,
             "soft_memory": True,
             "training_mode": True,
         },
@@ -58,5 +59,5 @@ class SAAT(CenterGuidedTraining):
             centers=mainstay_centers,
             weight=self.weight,
             quantization=self.quantization,
-            memory=SharedMemory.CENTERS_FIRST if self.soft_memory else SharedMemory.NO,
+            memory=SharedMemory.LOSS if self.soft_memory else SharedMemory.NO,
         )
