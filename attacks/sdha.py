@@ -17,7 +17,7 @@ from hashbench.evaluation import (
     check_descent,
     descend,
 )
-from hashbench.plugins import Aim, Attack, attack
+from hashbench.plugins import Aim, Attack, PixelSize, attack
 
 
 @attack(
@@ -54,7 +54,7 @@ class SDHA(Attack):
     """
 
     steps: int = 100
-    learning_rate: float = 0.01
+    learning_rate: PixelSize = 0.01
     scale: float = 25.0
     slope: float = 5.0
     nearness: float = 0.5

@@ -11,7 +11,7 @@ from torch import Tensor
 from hashbench import plugins
 from hashbench.errors import UsageError
 from hashbench.hashing import HashModel, InputTransformation, WrappedModel
-from hashbench.plugins import Dataset, WrappingDefense, defense
+from hashbench.plugins import Dataset, PixelSize, WrappingDefense, defense
 
 
 @defense("control-scaled")
@@ -43,7 +43,7 @@ class ControlRandom(InputTransformation):
         deviation: of the normal noise, in `[0, 1]` pixels.
     """
 
-    deviation: float = 0.3
+    deviation: PixelSize = 0.3
 
     differentiable: ClassVar[bool] = True
 

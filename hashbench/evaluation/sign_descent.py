@@ -25,6 +25,7 @@ from hashbench.evaluation.step_rules import (
 from hashbench.evaluation.target import AttackedModel
 from hashbench.evaluation.threat import Threat
 from hashbench.plugins.contracts import Attack
+from hashbench.plugins.units import PixelSize
 
 OutputLoss = Callable[[Tensor], Tensor]
 """Outputs u (B, K) -> one loss per query (B,), to be minimised."""
@@ -64,7 +65,7 @@ class SignDescent(Attack):
     """
 
     steps: int = 100
-    step_size: float = 1 / 255
+    step_size: PixelSize = 1 / 255
     random_start: bool = True
     alpha: AlphaSchedule = AlphaSchedule.CONSTANT
     rule: StepRule = StepRule.BIM

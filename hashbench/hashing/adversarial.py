@@ -17,6 +17,7 @@ from hashbench.hashing.encode import evaluating, frozen
 from hashbench.hashing.model import HashModel, codes_of
 from hashbench.hashing.recipe import Budget
 from hashbench.plugins.contracts import TrainedDefense
+from hashbench.plugins.units import PixelSize
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class AdversarialTraining(TrainedDefense):
     epochs: int | None = None
     inner_steps: int | None = None
     eps: Eps | None = None
-    inner_step_size: float | None = None
+    inner_step_size: PixelSize | None = None
     random_start: bool = True
     training_mode: bool = False
     augment: Augment = Augment.NONE

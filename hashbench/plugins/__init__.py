@@ -39,6 +39,7 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, build
 from hashbench.plugins.registry import Registry
 from hashbench.plugins.suggestions import did_you_mean
+from hashbench.plugins.units import PixelSize, Unit
 
 
 def registry(*kinds: Kind) -> Registry:
@@ -118,11 +119,13 @@ __all__ = [
     "Kind",
     "Knowledge",
     "Loss",
+    "PixelSize",
     "Plugin",
     "Spec",
     "Surrogate",
     "TrainedAttack",
     "TrainedDefense",
+    "Unit",
     "WrappingDefense",
     "attack",
     "backbone",
