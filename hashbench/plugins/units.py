@@ -1,4 +1,4 @@
-"""Units of parameters, declared in their types, so that `show` writes numbers as their fields do."""
+"""Units of parameters, declared in their types, so that `show` knows how to write a number."""
 
 from __future__ import annotations
 
