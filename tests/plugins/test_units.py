@@ -34,6 +34,20 @@ def shown(kind: Kind, name: str) -> str:
     return page.getvalue()
 
 
+def defaults(plugin: type[Plugin]) -> dict[str, Any]:
+    """Every parameter's default, `MISSING` where it has none."""
+    if not dataclasses.is_dataclass(plugin):
+        return {}
+    fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(plugin)
+    return {
+        field.name: field.default
+        if field.default_factory is dataclasses.MISSING
+        else field.default_factory()
+        for field in fields
+        if field.init
+    }
+
+
 @dataclass(frozen=True)
 class Measured(Plugin):
     step: PixelSize = 1 / 255
@@ -84,13 +98,7 @@ def test_only_pixels_are_written_as_steps(value: Any, unit: Unit | None, text: s
 def test_what_show_says_of_a_value_gives_that_value(kind: Kind, name: str) -> None:
     plugin = plugin_named(kind, name)
     types, units = field_types(plugin), field_units(plugin)
-    fields = {
-        field.name: field.default_factory()
-        if field.default_factory is not dataclasses.MISSING
-        else field.default
-        for field in (dataclasses.fields(plugin) if dataclasses.is_dataclass(plugin) else ())
-        if field.init
-    }
+    fields = defaults(plugin)
     rows = {row[0]: row[2] for row in _parameters(plugin)}
     assert set(rows) == set(fields) == set(types)
     for parameter, text in rows.items():
