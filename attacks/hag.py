@@ -24,7 +24,7 @@ from hashbench.plugins import Attack, attack
     "hag",
     cite="Yang et al., HAG, IEEE Trans. Cybernetics 2018",
     presets={
-        "published": {"steps": 2000, "learning_rate": 3.125},
+        "published": {"steps": 2000, "learning_rate": 100 / 128},
         "sigir": {
             "steps": 2000,
             "learning_rate": 1.0,
@@ -45,7 +45,9 @@ class HAG(Attack):
     output and m the bits that are not flipped yet: `|u_k - sign h_k| <= 1 + t`. Descent with
     momentum on the raw gradient, from the image itself. No official code exists, and two
     re-implementations differ. The defaults are SAAT's terms. Its script runs 2,000 steps at rate
-    100 on the mean of a batch of 32, which is rate 3.125 for each query: preset `published`.
+    100 on the mean of a batch of 128, which is rate 0.78125 for each query: preset `published`.
+    (Until May 2022 the batch was 32, and a query's rate 3.125. The last batch of a test set is
+    smaller, so that its queries take longer steps.)
 
     Preset `sigir` is that of the authors of ATRDH (Wang et al., SIGIR 2021), as it stands:
     `(sum_k u_k h_k / sum_k m_k + 1)^2`, all bits over the number of unflipped ones, u and h sent

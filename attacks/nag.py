@@ -21,7 +21,7 @@ from hashbench.attacking import (
     descend,
 )
 from hashbench.errors import UsageError
-from hashbench.plugins import Access, Aim, Knowledge, Surrogate, attack
+from hashbench.plugins import Access, Aim, Knowledge, PixelSize, Surrogate, attack
 
 
 class NoiseShape(StrEnum):
@@ -76,7 +76,7 @@ class NAG(SignDescent):
     steps: int = 32
     random_start: bool = False
     weight: float = 1.0
-    noise: float = 16 / 255
+    noise: PixelSize = 16 / 255
     noise_shape: NoiseShape = NoiseShape.UNIFORM
     stop_distance: int | None = None
     backbone: str | None = None

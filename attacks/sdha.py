@@ -17,7 +17,7 @@ from hashbench.attacking import (
     check_descent,
     descend,
 )
-from hashbench.plugins import Aim, Attack, attack
+from hashbench.plugins import Aim, Attack, PixelSize, attack
 
 
 @attack(
@@ -36,8 +36,9 @@ class SDHA(Attack):
     training codes r, `d_r = sum_k(|u_k - r_k| / 2 * g_k + 1 - g_k)`,
     `g_k = sigmoid(slope u_k r_k)`, and `w_r = (hamming(sign u, r) + 1e-8)^-nearness`, so that near
     items weigh most. Adam, from the image itself. The only code is SAAT's (1,500 steps: preset
-    `published`); the loss of one query here is what SAAT computes at batch size 1. A query without
-    a relevant training image runs from its own clean code.
+    `published`); the loss of one query here is what SAAT computes at batch size 1. At its batch of
+    128 a gradient is 128 times smaller, which Adam does not see but for its constant of 1e-8. A
+    query without a relevant training image runs from its own clean code.
 
     Targeted (preset `targeted`, with SAAT's slope 10 and nearness -0.3), the relevant codes are
     those of the target, and `S = mean_r(w_r d_r)`, `d_r = sum_k |u_k - r_k| / 2 *
@@ -54,7 +55,7 @@ class SDHA(Attack):
     """
 
     steps: int = 100
-    learning_rate: float = 0.01
+    learning_rate: PixelSize = 0.01
     scale: float = 25.0
     slope: float = 5.0
     nearness: float = 0.5

@@ -217,7 +217,7 @@ def test_the_alpha_schedule_never_falls_and_ends_at_1(steps: int) -> None:
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
-        ("hag@published", {"steps": 2000, "learning_rate": 3.125, "margin": 0.5, "balance": 1.0}),
+        ("hag@published", {"steps": 2000, "learning_rate": 0.78125, "margin": 0.5, "balance": 1.0}),
         (
             "hag@sigir",
             {

@@ -239,10 +239,11 @@ def test_the_published_settings(attack_named: Build) -> None:
     assert settings("dhta@saat", *common, "anchors") == (2000, 1 / 255, False, "tenths", 9)
     assert settings("p2p@saat", *common) == (2000, 1 / 255, False, "tenths")
     assert settings("dhta@sigir", *common, "anchors") == (10, 1 / 255, False, "constant", 9)
-    trained = (*common, "training_steps", "learning_rate", "softplus", "square_mask")
-    sigir = (100, 1 / 255, False, "constant", 30_000, 1e-4, False, True)
+    network = ("training_steps", "training_batch", "learning_rate", "softplus", "square_mask")
+    trained = (*common, *network)
+    sigir = (100, 1 / 255, False, "constant", 30_000, 32, 1e-4, False, True)
     assert settings("tha@sigir", *trained) == sigir
-    saat = (100, 1 / 255, False, "tenths", 30_000, 1e-4, True, True)
+    saat = (100, 1 / 255, False, "tenths", 30_000, 128, 1e-4, True, True)
     assert settings("tha@saat", *trained) == saat
     assert settings("sdha@targeted", "slope", "nearness", "targeted") == (10.0, -0.3, True)
 

@@ -129,12 +129,23 @@ def test_the_terms_matter_to_the_trace(vectors: Vectors) -> None:
         assert np.abs(other / losses - 1).max() > 1e-5, (weight, mu, shared)
 
 
-@pytest.mark.parametrize(("spec", "kept"), [("dph", True), ("dpsh", True), ("csq", False)])
+KEEPING = ("dph", "dpsh", "dsdh", "dsh", "hashnet")
+KEEPING_NONE = (
+    "csq",
+    "dch",
+    "dpn",
+    "dsh:batch_pairs=true",
+    "greedyhash",
+    "hashnet@deephash",
+    "ortho",
+)
+
+
+@pytest.mark.parametrize("spec", KEEPING + KEEPING_NONE)
 @pytest.mark.parametrize("name", ["saat", "cgat"])
-def test_outputs_enter_the_memory_only_through_a_loss_that_keeps_some(
+def test_outputs_enter_saats_memory_through_a_loss_that_keeps_some_and_cgats_always(
     name: str,
     spec: str,
-    kept: bool,
     small_model: Build,
     pixels: NDArray[np.uint8],
     labels: NDArray[np.uint8],
@@ -157,9 +168,34 @@ def test_outputs_enter_the_memory_only_through_a_loss_that_keeps_some(
         model.hash_layer.weight.data.neg_()
         objective.loss(batch)
         wanted = model.outputs(batch.images).detach()
-        wanted = wanted if soft and kept else codes_of(wanted).float()
+        enter = soft and (name == "cgat" or spec in KEEPING)
+        wanted = wanted if enter else codes_of(wanted).float()
         before[index] = wanted
         torch.testing.assert_close(objective._codes, before, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "per_epoch", "rates"),
+    [
+        (20, 7, (0.05, 0.005, 0.0005)),  # the script's own: 70 and 105 are whole steps
+        (10, 7, (0.05, 0.005)),  # 52.5 is none: the second decay never comes
+        (9, 7, (0.05,)),  # neither 31.5 nor 47.25 is
+        (9, 8, (0.05, 0.005, 0.0005)),  # 36 and 54
+    ],
+)
+def test_the_scripts_decays_come_at_whole_steps_alone(
+    epochs: int, per_epoch: int, rates: tuple[float, ...], defense_named: Named
+) -> None:
+    budget = Budget(epochs=5, inner_steps=3, eps=Eps.parse("24/255"))
+    steps = epochs * per_epoch
+
+    def seen(**settings: object) -> set[float]:
+        recipe = defense_named("saat@released", epochs=epochs, **settings).recipe(budget)
+        assert recipe.epochs == epochs
+        return {round(recipe.rate_at(step, steps), 12) for step in range(steps)}
+
+    assert seen() == set(rates)
+    assert seen(float_milestones=False) == {0.05, 0.005, 0.0005}
 
 
 def test_the_recipe_is_the_published_one(defense_named: Named) -> None:
@@ -173,7 +209,7 @@ def test_the_recipe_is_the_published_one(defense_named: Named) -> None:
     assert recipe.optimizer is OptimizerName.SGD
     assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.05, 0.0, 1e-5)
     assert (recipe.batch, recipe.milestones, recipe.gamma) == (32, (0.5, 0.75), 0.1)
-    assert recipe.epochs == 20
+    assert (recipe.epochs, recipe.float_milestones) == (20, True)
     granted = released.granted(budget)
     assert (granted.inner_steps, str(granted.eps)) == (7, "8/255")
     settings: dict[str, Any] = {
