@@ -1,4 +1,4 @@
-"""What all tests share: how hypothesis searches, and the reference vectors beside the checkout."""
+"""What all tests share: how hypothesis searches, and the reference vectors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ settings.register_profile(
 )
 settings.load_profile("hashbench")
 
-SHARED = Path(__file__).resolve().parents[1] / "../shared"
+VECTORS = Path(__file__).resolve().parent / "vectors"
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +33,7 @@ def vectors() -> Callable[[str], Mapping[str, NDArray[Any]]]:
     """Reader of reference vectors: numbers that the research repositories computed."""
 
     def read(name: str) -> Mapping[str, NDArray[Any]]:
-        path = SHARED / "vectors" / f"{name}.npz"
-        if not path.is_file():
-            pytest.skip(f"the reference vectors {name}.npz are not next to the checkout")
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(VECTORS / f"{name}.npz", allow_pickle=False) as arrays:
             return dict(arrays)
 
     return read
