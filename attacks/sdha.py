@@ -149,7 +149,7 @@ class Surrogate:
             targeted: pull towards the relevant codes instead of pushing away.
         """
         self._codes, group = codes.unique(dim=0, return_inverse=True)
-        self._counts = torch.zeros(len(relevant), len(self._codes), device=codes.device)
+        self._counts = relevant.new_zeros(len(relevant), len(self._codes))
         self._counts.index_add_(1, group, relevant)
         self._sides = _sides(self._codes)
         self._lonely = (relevant.sum(dim=1) == 0).float().unsqueeze(1)
