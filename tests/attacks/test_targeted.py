@@ -177,7 +177,10 @@ def test_a_querys_result_does_not_depend_on_its_batch(
     for batch in (1, 3):
         part = case.run(attack, 0.1, view, batch=batch)
         assert np.array_equal(part.codes, whole.codes)
-        assert np.array_equal(part.linf, whole.linf)
+        # Signs of the gradient are equal to the bit; Adam's steps carry the order of its sums.
+        np.testing.assert_allclose(
+            part.linf, whole.linf, rtol=0, atol=1e-5 if name == "sdha@targeted" else 0
+        )
         np.testing.assert_allclose(part.l2, whole.l2, rtol=1e-5)
 
 
