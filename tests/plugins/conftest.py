@@ -8,13 +8,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from hashbench import plugins
 from hashbench.plugins.registry import Registry
+from hashbench.plugins.testing.case import Case
+from hashbench.plugins.testing.stage import AttackStage
 from hashbench.runner.suite import Suite, from_plain
+from support.fake_device import OnCUDA, fake_cuda, pretend_cuda
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = (HERE.parent / "plugin_package", HERE.parent / "broken_plugin_package")
@@ -28,6 +34,27 @@ def fresh_registry() -> Iterator[Registry]:
     plugins._registry.cache_clear()
     yield plugins.registry()
     plugins._registry.cache_clear()
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU, or what stands for one: a sample must not mix tensors of its own with the model's."""
+    if torch.cuda.is_available():
+        return
+    pretend_cuda(monkeypatch)
+    to, call = Case.to, AttackStage.call
+
+    def moved(case: Case, device: str) -> Case:
+        with fake_cuda():
+            return to(case, device)
+
+    def called(stage: AttackStage, case: Case, **settings: Any) -> Any:
+        # Open for cases that were moved alone: it slows every operation of the others.
+        with fake_cuda() if isinstance(case.images, OnCUDA) else nullcontext():
+            return call(stage, case, **settings)
+
+    monkeypatch.setattr(Case, "to", moved)
+    monkeypatch.setattr(AttackStage, "call", called)
 
 
 @pytest.fixture(scope="session")
