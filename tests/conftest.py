@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
+from hashbench import plugins
 from hashbench.hashing import HashModel
+from hashbench.plugins.registry import Registry
 from support.exact import vector_network, widened
 
 # No test is timed, not even an example of one; and a commit passes or fails the same way twice.
@@ -45,3 +47,11 @@ def vectors() -> Callable[[str], Mapping[str, NDArray[Any]]]:
 def vector_model() -> Callable[[Mapping[str, NDArray[Any]]], HashModel]:
     """(arrays) -> the vectors' tiny network in float64."""
     return vector_network
+
+
+@pytest.fixture
+def fresh_registry() -> Iterator[Registry]:
+    """The registry of this process, without what earlier tests added; forgotten afterwards."""
+    plugins._registry.cache_clear()
+    yield plugins.registry()
+    plugins._registry.cache_clear()

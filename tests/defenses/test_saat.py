@@ -15,7 +15,6 @@ from torch import Tensor
 from hashbench.eps import Eps
 from hashbench.hashing import (
     AdversarialTraining,
-    Batch,
     Budget,
     DefenseSetup,
     HashModel,
@@ -24,6 +23,7 @@ from hashbench.hashing import (
     train,
 )
 from hashbench.hashing.center_guided import CenterGuided
+from support.batches import batch_of
 from support.exact import in_float64
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -148,12 +148,7 @@ def test_outputs_enter_the_memory_only_through_a_loss_that_keeps_some(
     defense_named: Named,
     setup_of: SetupOf,
 ) -> None:
-    index = torch.tensor([3, 11, 7])
-    batch = Batch(
-        torch.from_numpy(pixels).float()[index] / 255,
-        torch.from_numpy(labels).float()[index],
-        index,
-    )
+    batch = batch_of(pixels, labels, [3, 11, 7])
     for soft in (False, True):
         model = small_model()
         defense = defense_named(name, soft_memory=soft, inner_steps=1)
@@ -165,7 +160,7 @@ def test_outputs_enter_the_memory_only_through_a_loss_that_keeps_some(
         objective.loss(batch)
         wanted = model.outputs(batch.images).detach()
         wanted = wanted if soft and kept else codes_of(wanted).float()
-        before[index] = wanted
+        before[batch.index] = wanted
         torch.testing.assert_close(objective._codes, before, rtol=0, atol=1e-6)
 
 

@@ -14,12 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hashbench.hashing import BoundLoss
+from support.draws import seeded
 
 Bind = Callable[..., BoundLoss]
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def near(row: Tensor, other: Tensor) -> bool:

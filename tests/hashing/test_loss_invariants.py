@@ -24,6 +24,7 @@ from hashbench.hashing import (
     train,
 )
 from hashbench.hashing.trainer import random_orders
+from support.draws import seeded
 
 Bind = Callable[..., BoundLoss]
 Build = Callable[..., HashModel]
@@ -42,10 +43,6 @@ SPECS = (
 )
 
 BIT_AXIS = {"memory": 1, "codes": 1, "targets": 1, "codebook": 1, "fc.weight": 1, "classifier": 0}
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def transformed(loss: BoundLoss, other: BoundLoss, order: Tensor, signs: Tensor) -> None:

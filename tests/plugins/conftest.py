@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,6 @@ from typing import Any
 import pytest
 import torch
 
-from hashbench import plugins
-from hashbench.plugins.registry import Registry
 from hashbench.plugins.testing.case import Case
 from hashbench.plugins.testing.stage import AttackStage
 from hashbench.runner.suite import Suite, from_plain
@@ -26,14 +24,6 @@ HERE = Path(__file__).resolve().parent
 PACKAGES = (HERE.parent / "plugin_package", HERE.parent / "broken_plugin_package")
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def fresh_registry() -> Iterator[Registry]:
-    """The registry of this process, without what earlier tests added; forgotten afterwards."""
-    plugins._registry.cache_clear()
-    yield plugins.registry()
-    plugins._registry.cache_clear()
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class OnCUDA(Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> OnCUDA:
-        made: OnCUDA = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: OnCUDA = Tensor._make_wrapper_subclass(
             cls,
             held.size(),
             strides=held.stride(),
@@ -53,7 +53,7 @@ class OnCUDA(Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls,
         func: Any,
         types: Any,
@@ -124,7 +124,7 @@ def fake_cuda() -> Iterator[None]:
     before = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     try:
-        with _Factories():
+        with _Factories():  # type: ignore[no-untyped-call]
             yield
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(before)
