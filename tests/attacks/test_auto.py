@@ -29,6 +29,7 @@ from hashbench.hashing import HashModel
 from hashbench.plugins import Attack
 from hashbench.plugins.parameters import field_types
 from hashbench.retrieval import average_precision, center_codes
+from support.exact import FineModel
 from support.recorded import Recorded
 from support.views import view_of
 
@@ -175,7 +176,7 @@ def test_it_is_stronger_than_each_of_the_others(
         assert worst.mean() <= reached.mean() + 1e-9, rival
 
 
-class Quantised(HashModel):
+class Quantised(FineModel):
     """Sees its images in sixteen shades: no gradient comes through."""
 
     def logits(self, images: Tensor) -> Tensor:
@@ -197,7 +198,7 @@ def test_a_model_without_gradient_is_searched_at_random(linear: Callable[..., Sc
     assert torch.equal(images, scene.run(batch=13)[1])
 
 
-class Fading(HashModel):
+class Fading(FineModel):
     """Gives a gradient for so many passes, and none from then on."""
 
     left: int

@@ -41,6 +41,18 @@ class ExactModel(HashModel):
         return logits
 
 
+class FineModel(ExactModel):
+    """A hashing model that computes in float64 and answers in float32, as the others do.
+
+    A batch's size and a processor choose the order of a float32 sum, and with it the last digits of
+    an output or gradient. Here that order is lost in the rounding to float32, so that a query fares
+    alike in any batch, to the bit.
+    """
+
+    def logits(self, images: Tensor) -> Tensor:
+        return super().logits(images).float()
+
+
 def vector_network(arrays: Mapping[str, NDArray[Any]]) -> ExactModel:
     """The vectors' tiny network, `tanh(alpha * relu(normalised x @ W1) @ W2)`, without biases.
 
