@@ -62,15 +62,16 @@ def test_pairwise_losses_are_their_formulas(
 ) -> None:
     rng = torch.Generator().manual_seed(seed)
     labels = (torch.rand(9, 3, generator=rng) < 0.4).float()
-    memory, fresh = (2 * torch.rand(2, 9, bits, generator=rng) - 1).unbind()
+    memory, fresh = (2 * torch.rand(2, 9, bits, generator=rng) - 1).double().unbind()
     index = torch.randperm(9, generator=rng)[:batch]
-    loss = bound(spec, labels, bits)
+    loss = bound(spec, labels, bits).double()
+    labels = labels.double()
     loss.remember(memory)
     updated = memory.clone()
     updated[index] = fresh[index]
     found = loss(fresh[index], labels[index], index)
     wanted = slow(spec, fresh[index], labels[index], updated, labels)
-    assert float(found) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+    assert float(found) == pytest.approx(wanted, rel=1e-11)
 
 
 @pytest.mark.parametrize("spec", PAIRWISE)
@@ -231,17 +232,18 @@ def test_an_image_without_a_label_counts_as_coded_unless_skipped(
     rng = torch.Generator().manual_seed(3)
     labels = torch.tensor([[0.0, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]])
     index = torch.tensor([3, 4, 0, 1])
-    u = 1.8 * torch.rand(4, 8, generator=rng) - 0.9
+    u = (1.8 * torch.rand(4, 8, generator=rng) - 0.9).double()
     loss = bound(f"{spec}:unlabelled=skip" if skipped else spec, labels, 8)
-    exact, y = u.double().requires_grad_(True), labels[index]
+    loss.double()
+    exact, y = u.clone().requires_grad_(True), labels[index].double()
     if spec == "greedyhash@cgat":
-        weight = held(loss, "fc.weight").double()
+        weight = held(loss, "fc.weight")
         through = exact.detach().sign() + exact - exact.detach()
         terms = -(through @ weight.T).log_softmax(dim=1)[torch.arange(4), y.argmax(dim=1)]
         rest = 0.1 * (exact.abs() - 1).abs().pow(3).mean()
     else:
         target = torch.where(torch.rand(4, 8, generator=rng) < 0.5, -1.0, 1.0).double()
-        held(loss, "targets")[index] = target.float()
+        held(loss, "targets")[index] = target
         if spec == "dpn@saat":
             terms, rest = (1 - exact * target).clamp(min=0).mean(dim=1), torch.zeros(())
         else:
@@ -255,8 +257,8 @@ def test_an_image_without_a_label_counts_as_coded_unless_skipped(
     u.requires_grad_(True)
     value = loss(u, y, index)
     (slope,) = torch.autograd.grad(value, u)
-    torch.testing.assert_close(value.double(), wanted, rtol=1e-5, atol=0)
-    torch.testing.assert_close(slope.double(), wanted_slope, rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(value, wanted, rtol=1e-11, atol=0)
+    torch.testing.assert_close(slope, wanted_slope, rtol=1e-11, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["csq", "dpn", "greedyhash"])
