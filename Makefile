@@ -33,7 +33,7 @@ types: $(STAMP) ## mypy strict against the installed wheel, and on the tests
 	rm -rf build/wheel && mkdir -p build/wheel
 	$(BIN)/python -m pip install --quiet --no-deps --no-compile --target build/wheel .
 	cd build && MYPYPATH=wheel ../$(BIN)/mypy --config-file ../pyproject.toml -p hashbench
-	cd build && MYPYPATH=wheel:.. ../$(BIN)/mypy --config-file ../pyproject.toml \
+	cd build && MYPYPATH=wheel:..:../tests ../$(BIN)/mypy --config-file ../pyproject.toml \
 		--explicit-package-bases ../tests ../benchmarks/speed ../benchmarks/strength
 
 # An editable install: the sources are what runs. Made again when the dependencies may have changed.

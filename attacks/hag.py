@@ -12,6 +12,7 @@ from hashbench.attacking import (
     AttackedModel,
     Goal,
     MomentumStep,
+    OutputLoss,
     QueryRandom,
     Threat,
     check_descent,
@@ -82,6 +83,19 @@ class HAG(Attack):
     def __post_init__(self) -> None:
         check_descent(self.steps, learning_rate=self.learning_rate)
 
+    def loss(self, clean: Tensor) -> OutputLoss:
+        """What is minimised.
+
+        Args:
+            clean: h, the outputs at the clean images, (B, K), after the second tanh if any.
+
+        Returns:
+            Outputs u (B, K), after the second tanh too -> one loss per query (B,).
+        """
+        return lambda outputs: hag_loss(
+            outputs, clean, margin=self.margin, balance=self.balance, all_bits=self.all_bits
+        )
+
     def perturb(
         self,
         model: AttackedModel,
@@ -91,16 +105,9 @@ class HAG(Attack):
         rng: QueryRandom,  # noqa: ARG002 - deterministic
     ) -> Tensor:
         """Return perturbed images; see `Attack.perturb`."""
-        clean = self._outputs(model, images).detach()
-
-        def agreement(point: Tensor, step: int) -> Tensor:
-            outputs = self._outputs(model, point, self.alpha.at(step, self.steps))
-            return hag_loss(
-                outputs, clean, margin=self.margin, balance=self.balance, all_bits=self.all_bits
-            )
-
+        loss = self.loss(self._outputs(model, images).detach())
         return descend(
-            agreement,
+            lambda point, step: loss(self._outputs(model, point, self.alpha.at(step, self.steps))),
             images,
             threat,
             steps=self.steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -69,6 +70,29 @@ class SDHA(Attack):
         """As its parameter says."""
         return Aim.TARGETED if self.targeted else Aim.UNTARGETED
 
+    def loss(self, images: Tensor, own: Tensor, goal: Goal) -> Callable[[Tensor, Tensor], Tensor]:
+        """What is minimised.
+
+        Args:
+            images: the clean images (B, C, H, W).
+            own: their codes (B, K) of +1 and -1.
+            goal: what the attacker knows.
+
+        Returns:
+            (perturbed images (B, C, H, W), their outputs u (B, K)) -> one loss per query (B,).
+        """
+        labels = goal.target_labels if self.targeted else goal.labels
+        relevant = (labels @ goal.train_labels.T > 0).float()
+        surrogate = Surrogate(
+            goal.train_codes, relevant, own, self.slope, self.nearness, targeted=self.targeted
+        )
+
+        def objective(point: Tensor, outputs: Tensor) -> Tensor:
+            size = (point - images).square().flatten(1).mean(dim=1)
+            return size + self.scale / own.shape[1] * surrogate.loss(outputs)
+
+        return objective
+
     def perturb(
         self,
         model: AttackedModel,
@@ -78,20 +102,13 @@ class SDHA(Attack):
         rng: QueryRandom,  # noqa: ARG002 - deterministic
     ) -> Tensor:
         """Return perturbed images; see `Attack.perturb`."""
-        labels = goal.target_labels if self.targeted else goal.labels
-        relevant = (labels @ goal.train_labels.T > 0).float()
-        own = model.codes(images).float()
-        surrogate = Surrogate(
-            goal.train_codes, relevant, own, self.slope, self.nearness, targeted=self.targeted
-        )
-
-        def objective(point: Tensor, step: int) -> Tensor:
-            outputs = model.outputs(point, self.alpha.at(step, self.steps))
-            size = (point - images).square().flatten(1).mean(dim=1)
-            return size + self.scale / model.bits * surrogate.loss(outputs)
-
+        loss = self.loss(images, model.codes(images).float(), goal)
         return descend(
-            objective, images, threat, steps=self.steps, update=AdamStep(self.learning_rate)
+            lambda point, step: loss(point, model.outputs(point, self.alpha.at(step, self.steps))),
+            images,
+            threat,
+            steps=self.steps,
+            update=AdamStep(self.learning_rate),
         )
 
     def passes(self) -> int:
@@ -133,7 +150,7 @@ class Surrogate:
             targeted: pull towards the relevant codes instead of pushing away.
         """
         self._codes, group = codes.unique(dim=0, return_inverse=True)
-        self._counts = torch.zeros(len(relevant), len(self._codes), device=codes.device)
+        self._counts = relevant.new_zeros(len(relevant), len(self._codes))
         self._counts.index_add_(1, group, relevant)
         self._sides = _sides(self._codes)
         self._lonely = (relevant.sum(dim=1) == 0).float().unsqueeze(1)

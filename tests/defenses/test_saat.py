@@ -16,12 +16,13 @@ from hashbench.defending import AdversarialTraining, Budget, DefenseSetup
 from hashbench.defending.center_guided import CenterGuided
 from hashbench.eps import Eps
 from hashbench.hashing import (
-    Batch,
     HashModel,
     OptimizerName,
     codes_of,
     train,
 )
+from support.batches import batch_of
+from support.exact import in_float64
 
 Arrays = Mapping[str, NDArray[Any]]
 Vectors = Callable[[str], Arrays]
@@ -38,14 +39,17 @@ def mainstay(label: Tensor, memory: Tensor, labels: Tensor) -> Tensor:
     near = (label @ labels.T).double() / (norms.double() + 1e-8)
     far = 1 - near.sign()
     near, far = (w / w.sum(dim=1, keepdim=True).clamp(min=1e-12) for w in (near, far))
-    code: Tensor = ((near - far) @ memory.double()).round(decimals=9).sign().float()
+    code: Tensor = ((near - far) @ memory.double()).round(decimals=9).sign()
     return code
 
 
 def reference(given: Arrays, orders: list[Tensor], weight: float, mu: float, shared: bool) -> Any:
-    """SAAT on DPH in plain torch: losses of all steps, final weights, final memory."""
-    x, y = torch.from_numpy(given["X"]), torch.from_numpy(given["Y"]).float()
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    """SAAT on DPH in plain torch, in float64: losses of all steps, final weights, final memory."""
+    x, y = torch.from_numpy(given["X"]), torch.from_numpy(given["Y"])
+    mean, std = (
+        torch.tensor(three, dtype=torch.float64)
+        for three in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    )
     weights = [torch.from_numpy(given[f"W{i}_init"]).clone().requires_grad_(True) for i in (1, 2)]
 
     def net(images: Tensor) -> Tensor:
@@ -70,7 +74,7 @@ def reference(given: Arrays, orders: list[Tensor], weight: float, mu: float, sha
         memory[index] = u.detach().sign()
         code = mainstay(label, memory, y)
         pairs[index] = u.detach()
-        similar = 2 * ((label @ y.T) > 0).float() - 1
+        similar = 2 * ((label @ y.T) > 0).double() - 1
         clean = ((u @ pairs.T / u.shape[1] - similar) ** 2).mean()
         loss = clean - weight * (u_adv * code).mean() + mu * ((u_adv - u_adv.sign()) ** 2).mean()
         rate = 0.05 * 0.1 ** sum(len(losses) >= share * EPOCHS * 3 for share in (0.5, 0.75))
@@ -103,19 +107,20 @@ def test_whole_trainings_equal_a_plain_implementation(
     assert {name: getattr(defense, name) for name in rate} == rate
     model = vector_model(given)
     setup = setup_of(model, given["X"], given["Y"], spec="dph", seed=SEED)
-    objective = defense.objective(setup)
+    objective = in_float64(defense.objective(setup))
     assert isinstance(objective, CenterGuided)
     recipe = replace(defense.recipe(setup.budget), batch=BATCH)
     log = train(model, objective, recipe, given["X"], given["Y"].astype(np.uint8), orders)
-    assert log.losses == pytest.approx(losses, rel=1e-6)
+    # Both sides are in float64, and each rounds in its own order: eps 1e-16, through 12 steps.
+    assert log.losses == pytest.approx(losses, rel=1e-11)
     hidden = model.backbone[1]  # type: ignore[index]
     for layer, wanted, name in zip(
         (hidden, model.hash_layer), weights, ("W1_init", "W2_init"), strict=True
     ):
         found = layer.weight.detach().T
-        torch.testing.assert_close(found, wanted.detach(), rtol=0, atol=1e-6)
+        torch.testing.assert_close(found, wanted.detach(), rtol=0, atol=1e-11)
         assert (found - torch.from_numpy(given[name])).abs().max() > 1e-3
-    torch.testing.assert_close(objective._codes, memory, rtol=0, atol=1e-5)
+    torch.testing.assert_close(objective._codes, memory, rtol=0, atol=1e-10)
 
 
 def test_the_terms_matter_to_the_trace(vectors: Vectors) -> None:
@@ -152,12 +157,7 @@ def test_outputs_enter_saats_memory_through_a_loss_that_keeps_some_and_cgats_alw
     defense_named: Named,
     setup_of: SetupOf,
 ) -> None:
-    index = torch.tensor([3, 11, 7])
-    batch = Batch(
-        torch.from_numpy(pixels).float()[index] / 255,
-        torch.from_numpy(labels).float()[index],
-        index,
-    )
+    batch = batch_of(pixels, labels, [3, 11, 7])
     for soft in (False, True):
         model = small_model()
         defense = defense_named(name, soft_memory=soft, inner_steps=1)
@@ -170,7 +170,7 @@ def test_outputs_enter_saats_memory_through_a_loss_that_keeps_some_and_cgats_alw
         wanted = model.outputs(batch.images).detach()
         enter = soft and (name == "cgat" or spec in KEEPING)
         wanted = wanted if enter else codes_of(wanted).float()
-        before[index] = wanted
+        before[batch.index] = wanted
         torch.testing.assert_close(objective._codes, before, rtol=0, atol=1e-6)
 
 
