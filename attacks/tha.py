@@ -14,8 +14,10 @@ from hashbench.attacking import (
     OutputLoss,
     QueryRandom,
     SignDescent,
+    prototype_loss,
+    prototype_network,
+    target_rows,
 )
-from hashbench.defending import prototype_loss, prototype_network, target_rows
 from hashbench.errors import UsageError
 from hashbench.hashing import relevant
 from hashbench.plugins import Aim, Knowledge, TrainedAttack, attack

@@ -15,14 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hashbench.defending import (
-    AdversarialTraining,
-    DefenseSetup,
-    prototype_loss,
-    prototype_network,
-    target_rows,
-)
-from hashbench.defending import circle_loss as our_circle_loss
+from hashbench.attacking import circle_loss as our_circle_loss
+from hashbench.attacking import prototype_loss, prototype_network, target_rows
+from hashbench.defending import AdversarialTraining, DefenseSetup
 from hashbench.hashing import BackboneNet, HashModel, relevant
 from support.exact import same_gradient, same_loss
 
