@@ -105,7 +105,8 @@ class _Search:
     def __init__(self, model: AttackedModel, images: Tensor, goal: Goal, threat: Threat) -> None:
         self._model, self._images, self._threat = model, images, threat
         with torch.no_grad():
-            logits = model.logits(images)
+            drawn = model.drawn_logits(images)
+        logits = drawn.mean(dim=0)
         self._scale = logit_scale(logits)
         self._ranking = KnownRanking(goal.labels, goal.train_codes, goal.train_labels)
         clean, centers = _codes(logits), goal.center_codes
@@ -115,7 +116,7 @@ class _Search:
         )
         self.worst = WorstCase(self._ranking, images, away)
         everyone = torch.arange(len(images), device=images.device)
-        self.worst.consider(everyone, images, clean)
+        self.worst.consider(everyone, images, _codes(drawn))
         self._stuck = torch.zeros(len(images), dtype=torch.bool, device=images.device)
 
     def descend(self, run: Run, start: Tensor) -> None:
@@ -146,10 +147,11 @@ class _Search:
 
         def score(point: Tensor) -> Tensor:
             with torch.no_grad():
-                logits = self._model.logits(point[rows])
-            self.worst.consider(rows, point[rows], _codes(logits))
+                drawn = self._model.drawn_logits(point[rows])
+            self.worst.consider(rows, point[rows], _codes(drawn))
+            outputs = torch.tanh(SEARCH_ALPHA * (drawn / self._scale[rows]))
             found = nothing.clone()
-            found[rows] = precision(torch.tanh(SEARCH_ALPHA * (logits / self._scale[rows])))
+            found[rows] = torch.stack([precision(one) for one in outputs]).mean(dim=0)
             return found
 
         square_search(
@@ -178,7 +180,7 @@ class _Search:
             scale=self._scale[rows],
             start=start,
         )
-        self.worst.consider(rows, found, self._model.codes(found))
+        self.worst.consider(rows, found, self._model.drawn_codes(found))
         return found
 
 

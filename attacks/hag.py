@@ -89,13 +89,19 @@ class HAG(Attack):
         rng: QueryRandom,  # noqa: ARG002 - deterministic
     ) -> Tensor:
         """Return perturbed images; see `Attack.perturb`."""
-        clean = self._outputs(model, images).detach()
+        clean = self._sent_on(model.outputs(images)).detach()
+
+        def loss(outputs: Tensor) -> Tensor:
+            return hag_loss(
+                self._sent_on(outputs),
+                clean,
+                margin=self.margin,
+                balance=self.balance,
+                all_bits=self.all_bits,
+            )
 
         def agreement(point: Tensor, step: int) -> Tensor:
-            outputs = self._outputs(model, point, self.alpha.at(step, self.steps))
-            return hag_loss(
-                outputs, clean, margin=self.margin, balance=self.balance, all_bits=self.all_bits
-            )
+            return model.expected_loss(loss, point, self.alpha.at(step, self.steps))
 
         return descend(
             agreement,
@@ -109,8 +115,7 @@ class HAG(Attack):
         """The steps, and a look at the clean image."""
         return self.steps + 1
 
-    def _outputs(self, model: AttackedModel, images: Tensor, alpha: float = 1.0) -> Tensor:
-        outputs = model.outputs(images, alpha)
+    def _sent_on(self, outputs: Tensor) -> Tensor:
         return torch.tanh(outputs) if self.second_tanh else outputs
 
 

@@ -85,9 +85,10 @@ class SDHA(Attack):
         )
 
         def objective(point: Tensor, step: int) -> Tensor:
-            outputs = model.outputs(point, self.alpha.at(step, self.steps))
+            alpha = self.alpha.at(step, self.steps)
+            distance = model.expected_loss(surrogate.loss, point, alpha)
             size = (point - images).square().flatten(1).mean(dim=1)
-            return size + self.scale / model.bits * surrogate.loss(outputs)
+            return size + self.scale / model.bits * distance
 
         return descend(
             objective, images, threat, steps=self.steps, update=AdamStep(self.learning_rate)
