@@ -248,8 +248,10 @@ def attack(job: Job) -> Left:
             torch.manual_seed(_seed(job, "draw", draw))
             again = encode(model, images).codes
             scores.append(average_precision(again, codes["database"], labels, data.database.labels))
-    passes = (count / len(pixels) for count in (outcome.forwards, outcome.backwards))
-    return Left(np.stack(scores, axis=1), *passes, seconds)
+    count = len(pixels)
+    return Left(
+        np.stack(scores, axis=1), outcome.forwards / count, outcome.backwards / count, seconds
+    )
 
 
 def left_by(attack: str, row: tuple[str, int], found: dict[Job, Left]) -> float:
