@@ -15,6 +15,7 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import build, canonical
 from hashbench.plugins.testing.attack_answers import ANSWERS
 from hashbench.plugins.testing.attack_declared import DECLARED
+from hashbench.plugins.testing.attack_draws import DRAWS
 from hashbench.plugins.testing.attack_models import MODELS
 from hashbench.plugins.testing.attack_repeats import REPEATS
 from hashbench.plugins.testing.attack_strength import STRENGTH
@@ -35,6 +36,7 @@ ATTACK_CHECKS: tuple[Check[Any], ...] = (
     *REPEATS,
     *MODELS,
     *DECLARED,
+    *DRAWS,
     *TRAINING,
     *STRENGTH,
 )
