@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from hashbench.hashing.encode import frozen
+from hashbench.hashing.transformed import InputTransformation
 from hashbench.plugins.contracts import Backbone, Dataset, TrainedDefense
 from hashbench.runner.conditions import torch_threads
 from hashbench.runner.loading import load_data, new_model
@@ -17,6 +18,7 @@ from hashbench.runner.steps import (
     AdversarialCodes,
     BaseModel,
     DefendedModel,
+    ModelCodes,
     Step,
     TrainedAttacker,
 )
@@ -90,13 +92,20 @@ def _work(step: Step) -> _Work | None:
             return _Work(count, recipe.batch, step.setting)
         case TrainedAttacker():
             count = step.attack.training_passes(_train_size(step.codes.model.setting))
-            return _Work(count, ATTACKER_BATCH, step.codes.model.setting)
+            return _Work(count * _draws(step.codes), ATTACKER_BATCH, step.codes.model.setting)
         case AdversarialCodes():
             setting = step.codes.model.setting
             queries = setting.source.protocol.query
             batch = min(setting.compute.attack_batch, queries)
-            return _Work(step.attack.passes() * queries, batch, setting)
+            return _Work(step.attack.passes() * queries * _draws(step.codes), batch, setting)
     return None
+
+
+def _draws(codes: ModelCodes) -> int:
+    """How often an attack asks a model at each look; known of transformations that say so."""
+    model = codes.model
+    defense = model.defense if isinstance(model, DefendedModel) else model.wrapper
+    return defense.draws if isinstance(defense, InputTransformation) else 1
 
 
 def _train_size(setting: Setting) -> int:
