@@ -60,8 +60,8 @@ RUNS: Final = (
     Run((_stage(55, 0.5, 4.0, 1.0), _stage(25, 2.0, 64.0, 0.25))),
 )
 DRAWN_RUNS: Final = (
-    Run((_stage(120, 0.5, 64.0, 1.0, 0.9),), looks=25),
-    Run((_stage(120, 0.5, 64.0, 1.0, 0.9),), looks=25),
+    Run((_stage(125, 0.5, 64.0, 1.0, 0.95),), looks=20),
+    Run((_stage(125, 0.5, 64.0, 1.0, 0.95),), looks=20),
 )
 """At a model that draws. Momentum averages over the draws of ten steps; many looks tell two ends
 apart whose precision varies by far more from draw to draw."""
@@ -83,6 +83,10 @@ class Auto(Attack):
     (Square Attack; Andriushchenko et al., ECCV 2020). Center codes and scale are those of the
     attacked model; the scale of its logits plays no part (`AnnealedDescent`). AutoAttack is the
     model for this (Croce and Hein, ICML 2020).
+
+    At a model that draws at random two longer runs with more momentum take their place, and a
+    candidate is judged by the mean of its average precision over the model's draws, many looks at a
+    time: what would be best of one draw is best by luck.
     """
 
     def perturb(

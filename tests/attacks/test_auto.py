@@ -218,6 +218,56 @@ def test_passes_stay_within_bounds_whenever_the_gradient_fails(
     assert max(outcome.forwards, outcome.backwards) <= AUTO.Auto().passes() * 8
 
 
+class Trembling(HashModel):
+    """Sees its images under noise, anew in each pass."""
+
+    draws = 3
+
+    def logits(self, images: Tensor) -> Tensor:
+        return super().logits(images + 0.05 * torch.randn(images.shape))
+
+
+def test_at_a_model_that_draws_a_candidate_counts_by_the_mean_of_many_looks(
+    linear: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    class Spy(WorstCase):
+        def consider(self, queries: Tensor, images: Tensor, codes: Tensor) -> None:
+            tried.append((queries, images.clone(), codes))
+            super().consider(queries, images, codes)
+
+    monkeypatch.setattr(AUTO, "WorstCase", Spy)
+    scene = linear(12)
+    scene.model.__class__ = Trembling
+    scene.model.draws = 3
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        outcome, images = scene.run(batch=12)
+    assert outcome.forwards <= AUTO.Auto().passes() * 3 * 12
+    looks = [run.looks for run in AUTO.DRAWN_RUNS for _ in run.stages]
+    assert [len(codes) for _, _, codes in tried] == [3, *(3 * count for count in looks)]
+    best, least = scene.clean.clone(), np.full(12, np.inf)
+    for queries, candidates, codes in tried:
+        scores = np.full(12, np.inf)
+        rows = queries.numpy()
+        view = scene.view
+        labels = view.query_labels[rows]
+        scores[rows] = np.mean(
+            [
+                average_precision(
+                    drawn.numpy().astype(np.int8), view.train_codes, labels, view.train_labels
+                )
+                for drawn in codes
+            ],
+            axis=0,
+        )
+        for query in np.flatnonzero(scores < least - 1e-12):
+            best[query] = candidates[rows.tolist().index(query)]
+        least = np.minimum(least, scores)
+    assert torch.equal(images, best)
+
+
 def test_queries_at_their_floor_are_left_alone(linear: Callable[..., Scene]) -> None:
     scene = linear(6)
     nothing = np.zeros_like(scene.view.query_labels)
