@@ -60,11 +60,13 @@ RUNS: Final = (
     Run((_stage(55, 0.5, 4.0, 1.0), _stage(25, 2.0, 64.0, 0.25))),
 )
 DRAWN_RUNS: Final = (
-    Run((_stage(125, 0.5, 64.0, 1.0, 0.95),), looks=20),
-    Run((_stage(125, 0.5, 64.0, 1.0, 0.95),), looks=20),
+    Run((_stage(1, 0.5, 64.0, 1.0, 0.95),)),
+    Run((_stage(280, 0.5, 64.0, 1.0, 0.95),), looks=8),
 )
-"""At a model that draws. Momentum averages over the draws of ten steps; many looks tell two ends
-apart whose precision varies by far more from draw to draw."""
+"""At a model that draws: one step, which tells whether a gradient moves the query at all, and one
+long descent, whose momentum averages over the draws of twenty steps. Ends of several descents
+differ by so little there, beside what precision varies by from draw to draw, that it is not worth a
+descent half as long to choose between two."""
 TARGETS: Final = 1 + max(run.target for run in RUNS if run.target is not None)
 SEARCH_ALPHA: Final = 2.0
 """Of its score, which is smoother than the average precision itself, and so ties less."""
@@ -84,9 +86,9 @@ class Auto(Attack):
     attacked model; the scale of its logits plays no part (`AnnealedDescent`). AutoAttack is the
     model for this (Croce and Hein, ICML 2020).
 
-    At a model that draws at random two longer runs with more momentum take their place, and a
-    candidate is judged by the mean of its average precision over the model's draws, many looks at a
-    time: what would be best of one draw is best by luck.
+    At a model that draws at random one long descent with more momentum takes their place, and a
+    candidate is judged by the mean of its average precision over draws of its own: what is best of
+    one draw is best by luck.
     """
 
     def perturb(
