@@ -32,7 +32,8 @@ class Run:
         stages: descents on the smooth average precision; the first of them on the distance to a
             wrong code instead, where the run has one.
         target: which of the query's wrong codes, counted from the nearest; `None` for none.
-        looks: how often the code of a stage's end is asked for.
+        looks: how often the codes of a stage's end are asked for, draws and all; 0 where the end is
+            no candidate.
     """
 
     stages: tuple[AnnealedDescent, ...]
@@ -60,13 +61,13 @@ RUNS: Final = (
     Run((_stage(55, 0.5, 4.0, 1.0), _stage(25, 2.0, 64.0, 0.25))),
 )
 DRAWN_RUNS: Final = (
-    Run((_stage(1, 0.5, 64.0, 1.0, 0.95),)),
-    Run((_stage(280, 0.5, 64.0, 1.0, 0.95),), looks=8),
+    Run((_stage(1, 0.5, 64.0, 1.0, 0.95),), looks=0),
+    Run((_stage(288, 0.5, 64.0, 1.0, 0.95),)),
 )
 """At a model that draws: one step, which tells whether a gradient moves the query at all, and one
-long descent, whose momentum averages over the draws of twenty steps. Ends of several descents
-differ by so little there, beside what precision varies by from draw to draw, that it is not worth a
-descent half as long to choose between two."""
+long descent, whose momentum averages over the draws of twenty steps. Its end is taken as it is.
+Precision varies by so much from draw to draw that a choice among ends by what their draws show
+would be luck, unless there were so many draws that a descent half as long had to pay for them."""
 TARGETS: Final = 1 + max(run.target for run in RUNS if run.target is not None)
 SEARCH_ALPHA: Final = 2.0
 """Of its score, which is smoother than the average precision itself, and so ties less."""
@@ -86,9 +87,8 @@ class Auto(Attack):
     attacked model; the scale of its logits plays no part (`AnnealedDescent`). AutoAttack is the
     model for this (Croce and Hein, ICML 2020).
 
-    At a model that draws at random one long descent with more momentum takes their place, and a
-    candidate is judged by the mean of its average precision over draws of its own: what is best of
-    one draw is best by luck.
+    At a model that draws at random one long descent with more momentum takes their place, whose end
+    is returned; the search by squares judges by the mean average precision over the draws.
     """
 
     def perturb(
@@ -130,8 +130,9 @@ class _Search:
             (logits / self._scale).nan_to_num(0.0), goal, away, TARGETS
         )
         self.worst = WorstCase(self._ranking, images, away)
-        everyone = torch.arange(len(images), device=images.device)
-        self.worst.consider(everyone, images, _codes(drawn))
+        if model.draws == 1:  # else luck would keep some, as it would keep any weak candidate
+            everyone = torch.arange(len(images), device=images.device)
+            self.worst.consider(everyone, images, clean)
         self._stuck = torch.zeros(len(images), dtype=torch.bool, device=images.device)
 
     def descend(self, run: Run, start: Tensor) -> None:
@@ -190,7 +191,7 @@ class _Search:
         start: Tensor,
         looks: int,
     ) -> Tensor:
-        """Descend for some queries; the end is a candidate, judged by draws of its own."""
+        """Descend for some queries; the end is a candidate, if it is looked at."""
         found = stage.run(
             loss,
             self._model,
@@ -199,8 +200,9 @@ class _Search:
             scale=self._scale[rows],
             start=start,
         )
-        codes = torch.cat([self._model.drawn_codes(found) for _ in range(looks)])
-        self.worst.consider(rows, found, codes)
+        if looks > 0:
+            codes = torch.cat([self._model.drawn_codes(found) for _ in range(looks)])
+            self.worst.consider(rows, found, codes)
         return found
 
 
