@@ -35,6 +35,8 @@ class AttackedModel:
         backwards: images whose gradient was taken so far.
     """
 
+    draws: int = 1
+
     def __init__(
         self,
         model: HashModel,
@@ -68,6 +70,8 @@ class AttackedModel:
 
     def outputs(self, images: Tensor, alpha: float = 1.0) -> Tensor:
         """The outputs `tanh(alpha * z)`, (B, K); the mean over D draws of them, not of z."""
+        if self.draws == 1:
+            return torch.tanh(alpha * self.logits(images))
         self._require(Access.GRADIENT, "outputs")
         return mean_of(self.draws, lambda: torch.tanh(alpha * self._forward(images)))
 
@@ -88,10 +92,14 @@ class AttackedModel:
         Raises:
             PluginError: the loss gives no value per query.
         """
+        if self.draws == 1:
+            return expected_loss(1, lambda point: loss(self.outputs(point, alpha)), images)
         return self.expected_loss_of_logits(lambda logits: loss(torch.tanh(alpha * logits)), images)
 
     def expected_loss_of_logits(self, loss: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         """As `expected_loss`, for a loss of the logits z, (B, K)."""
+        if self.draws == 1:
+            return expected_loss(1, lambda point: loss(self.logits(point)), images)
         self._require(Access.GRADIENT, "outputs")
         return expected_loss(self.draws, lambda point: loss(self._forward(point)), images)
 
