@@ -33,16 +33,18 @@ CHEAP: dict[str, dict[str, object]] = {
     "universal": {"epochs": 2, "batch": 20},
 }
 _KIND = plugins.Kind.ATTACK
+_OURS = [
+    name
+    for name in plugins.names(_KIND)
+    if plugins.registry(_KIND).find(_KIND, name).origin.source == "hashbench"
+]
+_PLAIN: dict[str, object] = {}
 VARIANTS: tuple[tuple[str, dict[str, object]], ...] = (
-    *(
-        (name, {})
-        for name in plugins.names(_KIND)
-        if plugins.registry(_KIND).find(_KIND, name).origin.source == "hashbench"
-    ),
+    *((name, _PLAIN) for name in _OURS),
     ("mainstay", {"targeted": True}),
     ("sdha", {"targeted": True}),
     ("hag", {"all_bits": True, "second_tanh": True}),
-    *(("pgd-hamming", {"rule": rule}) for rule in ("mi", "ni", "si-ni", "vmi", "di")),
+    *[("pgd-hamming", {**_PLAIN, "rule": rule}) for rule in ("mi", "ni", "si-ni", "vmi", "di")],
     ("nag", {"stop_distance": 2, "rule": "di"}),
     ("smooth-ap", {"scaled": False, "random_start": False}),
 )
