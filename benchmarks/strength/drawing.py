@@ -14,7 +14,7 @@ last lines say whether `auto` leaves no more than any other attack and at most 0
 more than the restarts, and whether `smooth-ap` leaves 1.5 points less than `pgd-hamming`.
 
 Models are trained once, into `FOLDER/models`, which may be copied to another machine; attacks run
-in processes of their own, one torch thread each. On 16 cores all of it takes about five minutes.
+in processes of their own, one torch thread each. All of it takes about an hour of one core.
 """
 
 from __future__ import annotations
