@@ -105,9 +105,18 @@ class HAG(Attack):
         rng: QueryRandom,  # noqa: ARG002 - deterministic
     ) -> Tensor:
         """Return perturbed images; see `Attack.perturb`."""
-        loss = self.loss(self._outputs(model, images).detach())
+        clean = self._sent_on(model.outputs(images)).detach()
+        loss = self.loss(clean)
+
+        def agreement(point: Tensor, step: int) -> Tensor:
+            return model.expected_loss(
+                lambda outputs: loss(self._sent_on(outputs)),
+                point,
+                self.alpha.at(step, self.steps),
+            )
+
         return descend(
-            lambda point, step: loss(self._outputs(model, point, self.alpha.at(step, self.steps))),
+            agreement,
             images,
             threat,
             steps=self.steps,
@@ -118,8 +127,7 @@ class HAG(Attack):
         """The steps, and a look at the clean image."""
         return self.steps + 1
 
-    def _outputs(self, model: AttackedModel, images: Tensor, alpha: float = 1.0) -> Tensor:
-        outputs = model.outputs(images, alpha)
+    def _sent_on(self, outputs: Tensor) -> Tensor:
         return torch.tanh(outputs) if self.second_tanh else outputs
 
 

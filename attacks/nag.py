@@ -110,8 +110,8 @@ class NAG(SignDescent):
         def objective(point: Tensor, step: int) -> Tensor:
             alpha = self.alpha.at(step, self.steps)
             noise = self.noise_shape.draw(rng, tuple(images.shape[1:]), self.noise)
-            clean = distance(own.model.outputs(point, alpha))
-            noisy = distance(own.model.outputs(point + noise, alpha))
+            clean = own.model.expected_loss(distance, point, alpha)
+            noisy = own.model.expected_loss(distance, point + noise, alpha)
             return clean + self.weight * noisy
 
         start = images

@@ -13,6 +13,7 @@ from hashbench.attacking import (
     AlphaSchedule,
     AttackedModel,
     Goal,
+    OutputLoss,
     QueryRandom,
     Threat,
     check_descent,
@@ -81,17 +82,8 @@ class SDHA(Attack):
         Returns:
             (perturbed images (B, C, H, W), their outputs u (B, K)) -> one loss per query (B,).
         """
-        labels = goal.target_labels if self.targeted else goal.labels
-        relevant = (labels @ goal.train_labels.T > 0).float()
-        surrogate = Surrogate(
-            goal.train_codes, relevant, own, self.slope, self.nearness, targeted=self.targeted
-        )
-
-        def objective(point: Tensor, outputs: Tensor) -> Tensor:
-            size = (point - images).square().flatten(1).mean(dim=1)
-            return size + self.scale / own.shape[1] * surrogate.loss(outputs)
-
-        return objective
+        distance = self._distance(own, goal)
+        return lambda point, outputs: self._total(point - images, distance(outputs), goal)
 
     def perturb(
         self,
@@ -102,9 +94,14 @@ class SDHA(Attack):
         rng: QueryRandom,  # noqa: ARG002 - deterministic
     ) -> Tensor:
         """Return perturbed images; see `Attack.perturb`."""
-        loss = self.loss(images, model.codes(images).float(), goal)
+        distance = self._distance(model.codes(images).float(), goal)
+
+        def objective(point: Tensor, step: int) -> Tensor:
+            alpha = self.alpha.at(step, self.steps)
+            return self._total(point - images, model.expected_loss(distance, point, alpha), goal)
+
         return descend(
-            lambda point, step: loss(point, model.outputs(point, self.alpha.at(step, self.steps))),
+            objective,
             images,
             threat,
             steps=self.steps,
@@ -114,6 +111,17 @@ class SDHA(Attack):
     def passes(self) -> int:
         """The steps, and a look at the clean image."""
         return self.steps + 1
+
+    def _distance(self, own: Tensor, goal: Goal) -> OutputLoss:
+        labels = goal.target_labels if self.targeted else goal.labels
+        relevant = (labels @ goal.train_labels.T > 0).float()
+        return Surrogate(
+            goal.train_codes, relevant, own, self.slope, self.nearness, targeted=self.targeted
+        ).loss
+
+    def _total(self, change: Tensor, distance: Tensor, goal: Goal) -> Tensor:
+        size = change.square().flatten(1).mean(dim=1)
+        return size + self.scale / goal.train_codes.shape[1] * distance
 
 
 class Surrogate:

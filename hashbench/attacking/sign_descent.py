@@ -125,7 +125,7 @@ class SignDescent(Attack):
             start = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)
         sizes = self.step_schedule.sizes(self.step_size, self.steps)
         return descend(
-            lambda point, step: loss(model.outputs(point, self.alpha.at(step, self.steps))),
+            lambda point, step: model.expected_loss(loss, point, self.alpha.at(step, self.steps)),
             images,
             threat,
             steps=self.steps,

@@ -220,6 +220,72 @@ def test_passes_stay_within_bounds_whenever_the_gradient_fails(
     assert max(outcome.forwards, outcome.backwards) <= AUTO.Auto().passes() * 8
 
 
+class Trembling(FineModel):
+    """Sees its images under noise, anew in each pass."""
+
+    draws = 3
+
+    def logits(self, images: Tensor) -> Tensor:
+        return super().logits(images + 0.05 * torch.randn(images.shape))
+
+
+def test_at_a_model_that_draws_the_end_of_the_long_descent_is_returned(
+    linear: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[Tensor, Tensor, Tensor]] = []
+    monkeypatch.setattr(AUTO, "WorstCase", _spy(tried))
+    scene = linear(12)
+    scene.model.__class__ = Trembling
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        outcome, images = scene.run(batch=12)
+    assert outcome.forwards <= AUTO.Auto().passes() * 3 * 12
+    assert outcome.forwards >= (AUTO.Auto().passes() - 1) * 3 * 12, "nobody is finished by luck"
+    [(queries, ends, codes)] = tried
+    assert torch.equal(images[queries], ends)
+    assert len(queries) == 12
+    assert codes.shape == (3, 12, 10)
+
+
+class TremblingShades(Trembling):
+    """The same in sixteen shades: no gradient comes through."""
+
+    def logits(self, images: Tensor) -> Tensor:
+        return super().logits((images * 15).round() / 15)
+
+
+def test_at_a_model_that_draws_squares_are_judged_by_the_mean_over_the_draws(
+    linear: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[Tensor, Tensor, Tensor]] = []
+    monkeypatch.setattr(AUTO, "WorstCase", _spy(tried))
+    scene = linear(6)
+    scene.model.__class__ = TremblingShades
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        outcome, images = scene.run(batch=6)
+    assert outcome.forwards <= AUTO.Auto().passes() * 3 * 6
+    assert len(tried) == AUTO.DRAWN_RUNS[1].passes
+    means = [
+        np.mean([scene.known_precision(drawn.numpy().astype(np.int8)) for drawn in codes], axis=0)
+        for queries, _, codes in tried
+        if queries.tolist() == list(range(6))
+    ]
+    assert len(means) == len(tried)
+    first = np.argmin(np.round(means, 12), axis=0)
+    best = torch.stack([tried[number][1][query] for query, number in enumerate(first)])
+    assert torch.equal(images, best)
+
+
+def _spy(tried: list[tuple[Tensor, Tensor, Tensor]]) -> type[WorstCase]:
+    class Spy(WorstCase):
+        def consider(self, queries: Tensor, images: Tensor, codes: Tensor) -> None:
+            tried.append((queries, images.clone(), codes))
+            super().consider(queries, images, codes)
+
+    return Spy
+
+
 def test_queries_at_their_floor_are_left_alone(linear: Callable[..., Scene]) -> None:
     scene = linear(6)
     nothing = np.zeros_like(scene.view.query_labels)

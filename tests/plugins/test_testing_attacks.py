@@ -558,6 +558,18 @@ class PassesNaNOn(OneStep):
         return gradient.sign() + 0 * gradient
 
 
+@attack("drawing-model")
+@dataclass(frozen=True)
+class AveragesTwice(OneStep):
+    """Breaks one rule: what it averages is a mean over the draws already."""
+
+    def gradient(self, model: AttackedModel, images: Tensor, goal: Goal) -> Tensor:
+        parts = [super().gradient(model, images, goal)]
+        for _ in range(1, model.draws):
+            parts.append(super().gradient(model, images, goal))
+        return torch.stack(parts).mean(dim=0)
+
+
 @attack("nothing-relevant")
 @dataclass(frozen=True)
 class NeedsRelevant(OneStep):
@@ -770,6 +782,7 @@ WRONG: tuple[type[Attack], ...] = (
     Normalises,
     DividesByCurvature,
     PassesNaNOn,
+    AveragesTwice,
     NeedsRelevant,
     NeedsOthers,
     NeedsTarget,
