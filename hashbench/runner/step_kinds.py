@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from hashbench.defending.contract import TrainedDefense
+from hashbench.defending.transformed import InputTransformation
 from hashbench.progress import Progress
 from hashbench.results.store import Store
 from hashbench.runner.attacks import adversarial_codes, probe_answers, trained_attacker
@@ -86,12 +87,21 @@ def _defense_training(step: DefendedModel) -> Work:
 
 
 def _attacker_training(step: TrainedAttacker) -> Work:
-    return Work(step.attack.training_passes(_train_size(step)), ATTACKER_BATCH)
+    passes = step.attack.training_passes(_train_size(step)) * _draws(step.codes)
+    return Work(passes, ATTACKER_BATCH)
 
 
 def _attacked_queries(step: AdversarialCodes) -> Work:
     queries = step.setting.source.protocol.query
-    return Work(step.attack.passes() * queries, min(step.setting.compute.attack_batch, queries))
+    passes = step.attack.passes() * queries * _draws(step.codes)
+    return Work(passes, min(step.setting.compute.attack_batch, queries))
+
+
+def _draws(codes: ModelCodes) -> int:
+    """How often an attack asks a model at each look; known of transformations that say so."""
+    model = codes.model
+    defense = model.defense if isinstance(model, DefendedModel) else model.wrapper
+    return defense.draws if isinstance(defense, InputTransformation) else 1
 
 
 def _train_size(step: Step) -> int:

@@ -24,7 +24,9 @@ from hashbench.results.store import Address
 from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256_of
 from hashbench.runner.setting import Setting
 
-_MODEL_ROOMS = ("hashing", "attacking", "defending")
+_BASE_ROOMS = ("hashing",)
+_WRAPPER_ROOMS = ("hashing", "defending")
+_DEFENSE_ROOMS = (*_WRAPPER_ROOMS, "attacking")  # defenses are trained against descents
 _ATTACK_ROOMS = ("hashing", "attacking", "retrieval")
 _SCORE_ROOMS = ("retrieval",)
 _ATTACK_FILES = ("runner/attacks.py", "data/targets.py")
@@ -119,7 +121,7 @@ class BaseModel(Step):
         return {
             **self.setting.described(),
             "made": made,
-            "code": _code(*_MODEL_ROOMS, files=_TRAINING_FILES),
+            "code": _code(*_BASE_ROOMS, files=_TRAINING_FILES),
         }
 
 
@@ -158,7 +160,7 @@ class DefendedModel(Step):
         return {
             "defense": describe(self.defense),
             "budget": None if wraps else budget,
-            "code": _code(*_MODEL_ROOMS, files=_TRAINING_FILES),
+            "code": _code(*(_WRAPPER_ROOMS if wraps else _DEFENSE_ROOMS), files=_TRAINING_FILES),
         }
 
 
