@@ -7,7 +7,7 @@ limit, contract checks, out-of-memory back-off, and the code of the image that w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,9 +27,7 @@ from hashbench.errors import PluginError, UsageError
 from hashbench.hashing.encode import as_images, device_of, encode, evaluating, frozen
 from hashbench.hashing.model import HashModel
 from hashbench.plugins.card import Access, Knowledge
-
-Progress = Callable[[int, int], None]
-"""(done, total), in queries."""
+from hashbench.progress import Progress
 
 ROUNDING = 1e-6
 """How far an answer may leave the ball: float32 rounding of a pixel, no more."""

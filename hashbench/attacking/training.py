@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from hashbench.errors import PluginError
 from hashbench.hashing.encode import device_of, evaluating, frozen
 from hashbench.hashing.model import HashModel
 from hashbench.plugins.card import Access
+from hashbench.progress import Progress
 
 
 def train_attacker(
@@ -28,7 +28,7 @@ def train_attacker(
     generator: torch.Generator,
     *,
     limit: float = math.inf,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> nn.Module:
     """Build and train an attack's network against a model.
 

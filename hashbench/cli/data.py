@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, PluginFiles, use_files
-from hashbench.errors import HashbenchError, UsageError
+from hashbench.errors import UsageError
 
 if TYPE_CHECKING:
     from hashbench.data.check import DataCheck
@@ -57,6 +57,7 @@ def check(
     from hashbench import plugins
     from hashbench.cli.screen import image_bar
     from hashbench.data.check import NAMED, check_dataset
+    from hashbench.data.plugin_errors import plugin_errors
     from hashbench.plugins import Dataset
 
     use_files(plugin)
@@ -65,17 +66,11 @@ def check(
         raise UsageError(f"dataset '{name}' is no subclass of hashbench.plugins.Dataset")
     notes, where = Console(stderr=True), dataset.home(root)
     try:
-        with image_bar(notes) as progress:
+        with image_bar(notes) as progress, plugin_errors(dataset):
             found = check_dataset(dataset, where, progress, named=None if every else NAMED)
     except KeyboardInterrupt:
         notes.print("Interrupted: nothing of the decoding is kept.")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    except (HashbenchError, OSError):
-        raise
-    except Exception as error:  # a plugin may raise anything
-        raise UsageError(
-            f"dataset '{dataset.card.name}' cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
     screen = Console(highlight=False, markup=False)
     for line in report(found):
         screen.print(line, soft_wrap=True)

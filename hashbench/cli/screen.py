@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from hashbench.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 @contextmanager
-def image_bar(
-    screen: Console, what: str = "reading images"
-) -> Iterator[Callable[[int, int], None]]:
+def image_bar(screen: Console, what: str = "reading images") -> Iterator[Progress]:
     """A function that is told (done, total) and moves a bar on the screen.
 
     Where the screen is no terminal nothing is shown.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich import progress
 
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+    columns = (
+        "{task.description}",
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    bar = progress.Progress(
+        *columns, console=screen, transient=True, disable=not screen.is_terminal
+    )
     task = None
 
     def tell(done: int, total: int) -> None:

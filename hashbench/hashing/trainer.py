@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,7 @@ from hashbench.hashing.encode import as_images, device_of
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.objective import Batch, BoundLoss, Objective
 from hashbench.hashing.recipe import Recipe
-
-Progress = Callable[[int, int], None]
-"""(done, total), in steps."""
+from hashbench.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def train(
         pixels: the train set, uint8 (N, C, H, W).
         labels: (N, classes) of 0 and 1.
         orders: one order of the N items per epoch.
-        progress: told after every step.
+        progress: told after every step, in steps.
 
     Raises:
         TrainingError: the loss is not finite.

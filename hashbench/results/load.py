@@ -123,5 +123,3 @@ def _seconds(planned: Mapping[str, Any], stores: list[Store], queries: int) -> f
             if record is not None and queries:
                 return float(record["seconds"]) / queries
     return None
-
-

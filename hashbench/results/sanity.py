@@ -1,4 +1,4 @@
-"""From cells to sanity flags: collects what `hashbench.results.flags` judges by. Pure; reads no file."""
+"""From cells to sanity flags: collects what `results.flags` judges by. Pure; reads no file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from hashbench.data.protocol import Protocol
 from hashbench.eps import Eps
+from hashbench.results.cell import CLEAN, WORST_CASE, AttackFacts, Cell, CellResult
 from hashbench.results.evidence import AtEps0, Attacked, Evidence, Probed, Role
 from hashbench.results.flags import Flag, raised
-from hashbench.results.cell import CLEAN, AttackFacts, Cell
-from hashbench.results.cell import WORST_CASE, CellResult
 
 NO_GRADIENT = "zero-gradients"
 """The metric of an attacked cell: share of queries without any gradient."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from hashbench.data.images import RetrievalData
 from hashbench.data.targets import draw_targets
 from hashbench.hashing.checkpoint import WEIGHTS, weight_bytes
 from hashbench.plugins.card import Access, Aim
+from hashbench.progress import Progress
 from hashbench.results.store import Store
 from hashbench.retrieval import center_codes
 from hashbench.runner.loading import (
@@ -31,8 +32,6 @@ from hashbench.runner.probe import probe
 from hashbench.runner.scoring import score_probe
 from hashbench.runner.steps import AdversarialCodes, ModelCodes, Probe, TrainedAttacker
 
-Progress = Callable[[int, int], None]
-
 PROBE = "probe.json"
 
 
@@ -40,7 +39,7 @@ def trained_attacker(
     step: TrainedAttacker, store: Store, progress: Progress
 ) -> Mapping[str, bytes]:
     """The weights of a trained attack's network."""
-    setting = step.codes.model.setting
+    setting = step.setting
     name = step.attack.card.name
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell_seed(setting, "attacker weights", name))
@@ -61,7 +60,7 @@ def adversarial_codes(
     step: AdversarialCodes, store: Store, progress: Progress
 ) -> Mapping[str, bytes]:
     """The codes of the attacked queries, and what it took."""
-    setting = step.codes.model.setting
+    setting = step.setting
     data = data_of(setting)
     outcome = run_attack(
         step.attack,
@@ -83,9 +82,9 @@ def adversarial_codes(
     return {CODES: npz(fields)}
 
 
-def probe_answers(step: Probe, store: Store) -> Mapping[str, bytes]:
+def probe_answers(step: Probe, store: Store, _progress: Progress) -> Mapping[str, bytes]:
     """The metrics of the experiments on one model."""
-    setting = step.codes.model.setting
+    setting = step.setting
     data = data_of(setting)
     clean = read_npz(store, step.codes, CODES)
     outcome = probe(

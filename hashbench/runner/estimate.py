@@ -9,26 +9,15 @@ from dataclasses import dataclass
 import torch
 
 from hashbench.data.contract import Dataset
-from hashbench.defending.contract import TrainedDefense
-from hashbench.defending.transformed import InputTransformation
 from hashbench.hashing.contract import Backbone
 from hashbench.hashing.encode import frozen
 from hashbench.runner.determinism import torch_threads
 from hashbench.runner.loading import load_data, new_model
 from hashbench.runner.setting import Setting
-from hashbench.runner.steps import (
-    AdversarialCodes,
-    BaseModel,
-    DefendedModel,
-    ModelCodes,
-    Step,
-    TrainedAttacker,
-)
+from hashbench.runner.step_kinds import NO_WORK, Work, kind_of
+from hashbench.runner.steps import Step
 
 _TRIALS = 3
-
-ATTACKER_BATCH = 32
-"""Images per pass that a trained attack is taken to use."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +33,6 @@ class Estimate:
     seconds: float
 
 
-@dataclass(frozen=True)
-class _Work:
-    """Image passes of one step, made in batches of this size."""
-
-    passes: int
-    batch: int
-    setting: Setting
-
-
 def estimate(steps: Iterable[Step]) -> Estimate:
     """Estimate the work of these steps; takes about a second per model size.
 
@@ -62,61 +42,30 @@ def estimate(steps: Iterable[Step]) -> Estimate:
     speeds: dict[tuple[Dataset, Backbone, int, int], float] = {}
     passes, seconds = 0, 0.0
     for step in steps:
-        work = _work_or_none(step)
-        if work is None or not work.passes:
+        work = _work_of(step)
+        if not work.passes:
             continue
+        setting = step.setting
         # Settings that differ in seed or loss alone share a figure.
-        key = (work.setting.source.dataset, work.setting.backbone, work.setting.bits, work.batch)
+        key = (setting.source.dataset, setting.backbone, setting.bits, work.batch)
         if key not in speeds:
-            speeds[key] = _speed_or_zero(work)
+            speeds[key] = _speed_or_zero(setting, work.batch)
         passes += work.passes
         seconds += work.passes * speeds[key]
     return Estimate(passes, seconds)
 
 
-def _work_or_none(step: Step) -> _Work | None:
+def _work_of(step: Step) -> Work:
     try:
-        return _work(step)
+        return kind_of(step).work(step)
     except Exception:  # a plugin may raise anything
         # The same call will fail its cell, with its reason; an estimate must not end the run.
-        return None
+        return NO_WORK
 
 
-def _work(step: Step) -> _Work | None:
-    match step:
-        case BaseModel() if step.checkpoint is None:
-            count = step.recipe.epochs * _train_size(step.setting)
-            return _Work(count, step.recipe.batch, step.setting)
-        case DefendedModel() if isinstance(step.defense, TrainedDefense):
-            recipe = step.defense.recipe(step.budget)
-            per_image = step.defense.passes(step.budget)
-            count = recipe.epochs * per_image * _train_size(step.setting)
-            return _Work(count, recipe.batch, step.setting)
-        case TrainedAttacker():
-            count = step.attack.training_passes(_train_size(step.codes.model.setting))
-            return _Work(count * _draws(step.codes), ATTACKER_BATCH, step.codes.model.setting)
-        case AdversarialCodes():
-            setting = step.codes.model.setting
-            queries = setting.source.protocol.query
-            batch = min(setting.compute.attack_batch, queries)
-            return _Work(step.attack.passes() * queries * _draws(step.codes), batch, setting)
-    return None
-
-
-def _draws(codes: ModelCodes) -> int:
-    """How often an attack asks a model at each look; known of transformations that say so."""
-    model = codes.model
-    defense = model.defense if isinstance(model, DefendedModel) else model.wrapper
-    return defense.draws if isinstance(defense, InputTransformation) else 1
-
-
-def _train_size(setting: Setting) -> int:
-    return setting.source.protocol.train
-
-
-def _speed_or_zero(work: _Work) -> float:
+def _speed_or_zero(setting: Setting, batch: int) -> float:
     try:
-        return _seconds_per_pass(work.setting, work.batch)
+        return _seconds_per_pass(setting, batch)
     except Exception:  # as above: what cannot be built fails its cells
         return 0.0
 

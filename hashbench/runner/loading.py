@@ -78,7 +78,7 @@ def stored_weights(step: Step, setting: Setting, store: Store) -> HashModel:
 
 def load_attacker(step: TrainedAttacker, store: Store) -> nn.Module:
     """The network of a trained attack, in eval mode."""
-    setting = step.codes.model.setting
+    setting = step.setting
     network = step.attack.network(sizes_of(data_of(setting).train, setting.bits))
     folder = store.file(step.address, WEIGHTS).parent
     return load_checkpoint(folder, network).to(setting.compute.device).eval()

@@ -9,8 +9,9 @@ import torch
 
 from hashbench import plugins
 from hashbench.data.contract import Dataset
+from hashbench.data.plugin_errors import plugin_errors
 from hashbench.data.protocol import protocol_of
-from hashbench.errors import HashbenchError, UsageError
+from hashbench.errors import UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.kinds import Kind
@@ -57,15 +58,9 @@ def read_source(dataset: Dataset, root: Path | None, progress: Progress = no_pro
         UsageError: the folder is missing, or does not hold the data set.
     """
     where = dataset.home(root)
-    try:
+    with plugin_errors(dataset):
         dataset.prepare(where, progress)
         data = load_data(dataset, where)
-    except HashbenchError:
-        raise
-    except Exception as error:  # a plugin may raise anything
-        raise UsageError(
-            f"dataset '{dataset.card.name}' cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
     return Source(
         dataset=dataset,
         root=where,

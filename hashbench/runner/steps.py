@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hashbench.attacking.contract import Attack, TrainedAttack
 from hashbench.defending.contract import Defense, WrappingDefense
@@ -29,6 +29,9 @@ _DEFENSE_ROOMS = (*_WRAPPER_ROOMS, "attacking")  # defenses are trained against 
 _ATTACK_ROOMS = ("hashing", "attacking", "retrieval")
 _SCORE_ROOMS = ("retrieval",)
 _ATTACK_FILES = ("runner/attacks.py", "data/targets.py")
+_TRAINING_FILES = ("runner/training.py",)
+_CODES_FILES = ("runner/codes.py",)
+_SCORES_FILES = ("runner/score_files.py", "data/targets.py")
 
 
 def _code(*rooms: str, files: tuple[str, ...] = ()) -> list[str]:
@@ -41,6 +44,13 @@ class Step(ABC):
     """One artifact to be made."""
 
     kind: str
+
+    if TYPE_CHECKING:  # at run time it would be the default value of a dataclass's field `setting`
+
+        @property
+        @abstractmethod
+        def setting(self) -> Setting:
+            """Of the model that is made, or that the artifact is about."""
 
     @property
     @abstractmethod
@@ -106,7 +116,11 @@ class BaseModel(Step):
     def described(self) -> dict[str, Any]:
         """Setting, recipe and training code, or the loaded weights."""
         made = asdict(self.recipe) if self.checkpoint is None else {"weights": self.weights}
-        return {**self.setting.described(), "made": made, "code": _code(*_BASE_ROOMS)}
+        return {
+            **self.setting.described(),
+            "made": made,
+            "code": _code(*_BASE_ROOMS, files=_TRAINING_FILES),
+        }
 
 
 @dataclass(frozen=True)
@@ -144,7 +158,7 @@ class DefendedModel(Step):
         return {
             "defense": describe(self.defense),
             "budget": None if wraps else budget,
-            "code": _code(*(_WRAPPER_ROOMS if wraps else _DEFENSE_ROOMS)),
+            "code": _code(*(_WRAPPER_ROOMS if wraps else _DEFENSE_ROOMS), files=_TRAINING_FILES),
         }
 
 
@@ -186,7 +200,7 @@ class GivenModel(Step):
             "defense": self.defense if self.wrapper is None else describe(self.wrapper),
             "weights": self.weights,
             "clean": dict(self.clean),
-            "code": _code("hashing"),
+            "code": _code("hashing", files=_CODES_FILES),
         }
 
 
@@ -196,6 +210,11 @@ class ModelCodes(Step):
 
     model: DefendedModel | GivenModel
     kind = "codes"
+
+    @property
+    def setting(self) -> Setting:
+        """The model's setting."""
+        return self.model.setting
 
     @property
     def upstream(self) -> tuple[Step, ...]:
@@ -209,39 +228,48 @@ class ModelCodes(Step):
 
     def described(self) -> dict[str, Any]:
         """The encoding code."""
-        return {"code": _code("hashing")}
+        return {"code": _code("hashing", files=_CODES_FILES)}
 
 
 @dataclass(frozen=True)
-class TrainedAttacker(Step):
-    """Train the network of an attack against one model.
+class StepOnModel(Step):
+    """Whatever is made from a model and its codes."""
+
+    codes: ModelCodes
+
+    @property
+    def setting(self) -> Setting:
+        """The model's setting."""
+        return self.codes.setting
+
+    @property
+    def upstream(self) -> tuple[Step, ...]:
+        """The model, and its codes."""
+        return (self.codes.model, self.codes)
+
+
+@dataclass(frozen=True)
+class AttackStep(StepOnModel):
+    """What one attack does to one model at one radius.
 
     Attributes:
         codes: of the attacked model.
         attack, eps: the attack and its radius.
-        limit: forward passes per training image at which it is stopped; no part of the key.
     """
 
-    codes: ModelCodes
-    attack: TrainedAttack
+    attack: Attack
     eps: Eps
-    limit: float = math.inf
-    kind = "attacker"
-
-    @property
-    def upstream(self) -> tuple[Step, ...]:
-        """The model's codes, and the model."""
-        return (self.codes.model, self.codes)
+    verb = ""
 
     @property
     def label(self) -> str:
         """Names attack, radius and model."""
-        return f"train {canonical(self.attack)} eps {self.eps} on {self.codes.model.label}"
+        return f"{self.verb}{canonical(self.attack)} eps {self.eps} on {self.codes.model.label}"
 
     @property
     def hint(self) -> str:
         """Names attack and model: a radius has several spellings."""
-        return f"train {canonical(self.attack)} on {self.codes.model.label}"
+        return f"{self.verb}{canonical(self.attack)} on {self.codes.model.label}"
 
     def described(self) -> dict[str, Any]:
         """Attack, radius and attack code."""
@@ -253,19 +281,28 @@ class TrainedAttacker(Step):
 
 
 @dataclass(frozen=True)
-class AdversarialCodes(Step):
+class TrainedAttacker(AttackStep):
+    """Train the network of an attack against one model.
+
+    Attributes:
+        limit: forward passes per training image at which it is stopped; no part of the key.
+    """
+
+    attack: TrainedAttack
+    limit: float = math.inf
+    kind = "attacker"
+    verb = "train "
+
+
+@dataclass(frozen=True)
+class AdversarialCodes(AttackStep):
     """Codes of attacked queries.
 
     Attributes:
-        codes: of the attacked model.
-        attack, eps: the attack and its radius.
         surrogate: codes of the attacker's own model, where it has one.
         limit: forward passes per query at which the attack is stopped; no part of the key.
     """
 
-    codes: ModelCodes
-    attack: Attack
-    eps: Eps
     surrogate: ModelCodes | None = None
     limit: float = math.inf
     kind = "adversarial"
@@ -279,42 +316,21 @@ class AdversarialCodes(Step):
 
     @property
     def upstream(self) -> tuple[Step, ...]:
-        """The model's codes, and the model; what the attacker brings along."""
+        """What the attacker brings along; the model, and its codes."""
         own = () if self.surrogate is None else (self.surrogate.model, self.surrogate)
         attacker = () if self.attacker is None else (self.attacker,)
-        return (*own, *attacker, self.codes.model, self.codes)
-
-    @property
-    def label(self) -> str:
-        """Names attack, radius and model."""
-        return f"{canonical(self.attack)} eps {self.eps} on {self.codes.model.label}"
-
-    @property
-    def hint(self) -> str:
-        """Names attack and model: a radius has several spellings."""
-        return f"{canonical(self.attack)} on {self.codes.model.label}"
+        return (*own, *attacker, *super().upstream)
 
     def described(self) -> dict[str, Any]:
         """Attack, radius, batch and attack code."""
-        return {
-            "attack": describe(self.attack),
-            "eps": self.eps.canonical,
-            "batch": self.codes.model.setting.compute.attack_batch,
-            "code": _code(*_ATTACK_ROOMS, files=_ATTACK_FILES),
-        }
+        return {**super().described(), "batch": self.setting.compute.attack_batch}
 
 
 @dataclass(frozen=True)
-class Probe(Step):
+class Probe(StepOnModel):
     """Small experiments on one model: what its numbers can be believed by."""
 
-    codes: ModelCodes
     kind = "probe"
-
-    @property
-    def upstream(self) -> tuple[Step, ...]:
-        """The model's codes, and the model."""
-        return (self.codes.model, self.codes)
 
     @property
     def label(self) -> str:
@@ -328,10 +344,9 @@ class Probe(Step):
 
 
 @dataclass(frozen=True)
-class Scores(Step):
+class Scores(StepOnModel):
     """Metrics of one cell: of the clean queries, or of attacked ones."""
 
-    codes: ModelCodes
     adversarial: AdversarialCodes | None
     kind = "scores"
 
@@ -359,6 +374,6 @@ class Scores(Step):
     def described(self) -> dict[str, Any]:
         """The metrics' code, and the choice of what is measured."""
         return {
-            "code": _code(*_SCORE_ROOMS, files=("data/targets.py",)),
+            "code": _code(*_SCORE_ROOMS, files=_SCORES_FILES),
             "scoring": file_hash("runner/scoring.py"),
         }

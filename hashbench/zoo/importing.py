@@ -20,8 +20,8 @@ from hashbench.hashing.model import HashModel
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
+from hashbench.runner.codes import CLAIM_TOLERANCE
 from hashbench.runner.determinism import environment
-from hashbench.runner.execute import CLAIM_TOLERANCE
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.loading import load_data
 from hashbench.runner.resolve import check_device, read_source, resolve

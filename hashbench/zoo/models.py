@@ -16,7 +16,8 @@ from hashbench.results.cell import CLEAN, Cell, CellResult, Status
 from hashbench.results.load import load_results
 from hashbench.results.results import Results
 from hashbench.results.store import Address, Store
-from hashbench.runner.execute import CLAIM_TOLERANCE, execute
+from hashbench.runner.codes import CLAIM_TOLERANCE
+from hashbench.runner.execute import execute
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.from_card import given_model
 from hashbench.runner.loading import CODES, data_of, read_npz

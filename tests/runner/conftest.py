@@ -15,6 +15,7 @@ import pytest
 
 from hashbench import atomic
 from hashbench.plugins.registered import Registry
+from hashbench.runner.setting import Setting
 from hashbench.runner.steps import Step
 from hashbench.runner.suite import Suite, from_plain
 
@@ -28,6 +29,10 @@ class NamedStep(Step):
     name: str
     before: tuple[Step, ...]
     kind = "model"
+
+    @property
+    def setting(self) -> Setting:
+        raise AssertionError("a step without a model was asked for its setting")
 
     @property
     def upstream(self) -> tuple[Step, ...]:

@@ -321,7 +321,10 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in (
         *(
             f"runner/{name}.py"
-            for name in ("attacks", "determinism", "execute", "loading", "probe", "scoring")
+            for name in (
+                *("attacks", "codes", "determinism", "execute", "loading", "probe"),
+                *("score_files", "scoring", "training"),
+            )
         ),
         "data/targets.py",
         "seeds.py",
@@ -351,6 +354,9 @@ def forget_hashes() -> None:
         ("runner/scoring.py", {"probe", "clean", "scores"}),
         ("runner/probe.py", {"probe", "clean"}),
         ("runner/execute.py", FROM_BASE),
+        ("runner/training.py", FROM_BASE),
+        ("runner/codes.py", FROM_DEFENSE - {"defended"}),
+        ("runner/score_files.py", {"clean", "scores"}),
         ("runner/loading.py", FROM_BASE),
         ("runner/attacks.py", {"probe", "clean", "adversarial", "scores"}),
         ("data/targets.py", {"clean", "adversarial", "scores"}),

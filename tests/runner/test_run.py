@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -287,6 +288,17 @@ def test_a_file_in_the_place_of_the_folder_is_refused(plan: Plan, tmp_path: Path
     with pytest.raises(UsageError, match="cannot be written to"):
         run_plan(plan, out=tmp_path / "results", workers=1, reporter=Reporter())
     assert (tmp_path / "results").read_text() == "mine"
+
+
+def test_a_file_system_without_locks_is_refused_with_its_reason(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(handle: int, operation: int) -> None:  # noqa: ARG001
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(UsageError, match=r"cannot be written to \(No locks available\)"):
+        run_plan(plan, out=tmp_path, workers=1, reporter=Reporter())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

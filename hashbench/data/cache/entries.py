@@ -8,7 +8,7 @@ they were made from. Writes in the cache's folder alone, never among the data.
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import hashlib
 import os
 import shutil
@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from hashbench.data.cache.decode import FileImage, read_image
@@ -37,6 +38,8 @@ from hashbench.progress import Progress, no_progress
 
 VARIABLE = "HASHBENCH_CACHE"
 LOCK = "lock"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system without locks answers."""
 
 
 def cache_folder() -> Path:
@@ -260,16 +263,18 @@ def locked(folder: Path) -> Iterator[bool]:
 
     Without one two processes decode the same, each under names of its own: twice the work, no harm.
     """
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    lock = FileLock(folder / LOCK)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
-            yield False
-            return
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        yield False
+        return
+    try:
         yield True
     finally:
-        os.close(handle)
+        lock.release()
 
 
 def _sweep(folder: Path, kept: DecodedImages) -> None:

@@ -1,0 +1,135 @@
+"""The table of step kinds: how each is made, and what an estimate counts of it.
+
+A new kind of step is a description (`hashbench.runner.steps`), a function that makes its files, and
+one entry here. This file is in no key: an entry changes no stored artifact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from hashbench.defending.contract import TrainedDefense
+from hashbench.defending.transformed import InputTransformation
+from hashbench.progress import Progress
+from hashbench.results.store import Store
+from hashbench.runner.attacks import adversarial_codes, probe_answers, trained_attacker
+from hashbench.runner.codes import given_model, model_codes
+from hashbench.runner.score_files import scores
+from hashbench.runner.steps import (
+    AdversarialCodes,
+    BaseModel,
+    DefendedModel,
+    GivenModel,
+    ModelCodes,
+    Probe,
+    Scores,
+    Step,
+    TrainedAttacker,
+)
+from hashbench.runner.training import base_model, defended_model
+
+StepT = TypeVar("StepT", bound=Step)
+
+ATTACKER_BATCH: Final = 32
+"""Images per pass that a trained attack is taken to use."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Image passes of one step.
+
+    Attributes:
+        passes: images that go forward and backward.
+        batch: how many of them go together.
+    """
+
+    passes: int
+    batch: int
+
+
+NO_WORK: Final = Work(0, 1)
+
+
+def no_work(_step: Step) -> Work:
+    """Nothing that takes long."""
+    return NO_WORK
+
+
+@dataclass(frozen=True)
+class StepKind(Generic[StepT]):
+    """One kind of step.
+
+    Attributes:
+        step: the class that describes it.
+        make: gives its files by name; what it reads from is in the store. Told of its progress.
+        work: the image passes that it takes.
+    """
+
+    step: type[StepT]
+    make: Callable[[StepT, Store, Progress], Mapping[str, bytes]]
+    work: Callable[[StepT], Work] = no_work
+
+
+def _base_training(step: BaseModel) -> Work:
+    if step.checkpoint is not None:
+        return NO_WORK
+    return Work(step.recipe.epochs * _train_size(step), step.recipe.batch)
+
+
+def _defense_training(step: DefendedModel) -> Work:
+    if not isinstance(step.defense, TrainedDefense):
+        return NO_WORK
+    recipe = step.defense.recipe(step.budget)
+    per_image = step.defense.passes(step.budget)
+    return Work(recipe.epochs * per_image * _train_size(step), recipe.batch)
+
+
+def _attacker_training(step: TrainedAttacker) -> Work:
+    passes = step.attack.training_passes(_train_size(step)) * _draws(step)
+    return Work(passes, ATTACKER_BATCH)
+
+
+def _attacked_queries(step: AdversarialCodes) -> Work:
+    queries = step.setting.source.protocol.query
+    passes = step.attack.passes() * queries * _draws(step)
+    return Work(passes, min(step.setting.compute.attack_batch, queries))
+
+
+def _draws(step: TrainedAttacker | AdversarialCodes) -> int:
+    """How often an attack asks a model at each look; known of transformations that say so."""
+    model = step.codes.model
+    defense = model.defense if isinstance(model, DefendedModel) else model.wrapper
+    return defense.draws if isinstance(defense, InputTransformation) else 1
+
+
+def _train_size(step: Step) -> int:
+    return step.setting.source.protocol.train
+
+
+KINDS: Final[dict[type[Step], StepKind[Any]]] = {
+    kind.step: kind
+    for kind in (
+        StepKind(BaseModel, base_model, _base_training),
+        StepKind(DefendedModel, defended_model, _defense_training),
+        StepKind(GivenModel, given_model),
+        StepKind(ModelCodes, model_codes),
+        StepKind(TrainedAttacker, trained_attacker, _attacker_training),
+        StepKind(AdversarialCodes, adversarial_codes, _attacked_queries),
+        StepKind(Probe, probe_answers),
+        StepKind(Scores, scores),
+    )
+}
+
+
+def kind_of(step: StepT) -> StepKind[StepT]:
+    """The table's entry of a step.
+
+    Raises:
+        TypeError: there is none.
+    """
+    kind = KINDS.get(type(step))
+    if kind is None:
+        raise TypeError(f"no such step: {step}")
+    return kind

@@ -1,0 +1,135 @@
+"""Makes base models and defended ones: weights, card, and the log of a training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from hashbench.data.images import Pixels, RetrievalData
+from hashbench.defending.contract import TrainedDefense, WrappingDefense
+from hashbench.defending.setup import DefenseSetup
+from hashbench.errors import UsageError
+from hashbench.hashing.augment import augmented
+from hashbench.hashing.checkpoint import (
+    CARD,
+    WEIGHTS,
+    ModelCard,
+    card_bytes,
+    load_checkpoint,
+    weight_bytes,
+)
+from hashbench.hashing.encode import outputs_of
+from hashbench.hashing.objective import BoundLoss
+from hashbench.hashing.recipe import Recipe
+from hashbench.hashing.setup import LossSetup
+from hashbench.hashing.trainer import PlainObjective, random_orders, train
+from hashbench.plugins.parameters import canonical
+from hashbench.progress import Progress
+from hashbench.results.store import Store
+from hashbench.runner.loading import cell_seed, data_of, new_model, stored_weights
+from hashbench.runner.setting import Setting
+from hashbench.runner.steps import BaseModel, DefendedModel
+
+
+def base_model(step: BaseModel, _store: Store, progress: Progress) -> Mapping[str, bytes]:
+    """Weights and card of a base model, trained or loaded."""
+    setting = step.setting
+    card = _card(setting, "none", asdict(step.recipe))
+    model = new_model(setting, bare=step.checkpoint is not None)
+    if step.checkpoint is not None:
+        load_checkpoint(step.checkpoint, model)
+        return {WEIGHTS: weight_bytes(model), CARD: card_bytes(card)}
+    data = data_of(setting)
+    loss = _bound_loss(setting, data)
+    log = train(
+        model,
+        PlainObjective(model, loss),
+        step.recipe,
+        _reader(setting, data, step.recipe, "base"),
+        data.train.labels,
+        random_orders(len(data.train), step.recipe.epochs, cell_seed(setting, "order", "base")),
+        progress=progress,
+    )
+    return {
+        WEIGHTS: weight_bytes(model),
+        CARD: card_bytes(card),
+        "log.json": (json.dumps(asdict(log)) + "\n").encode(),
+    }
+
+
+def defended_model(step: DefendedModel, store: Store, progress: Progress) -> Mapping[str, bytes]:
+    """Card of a defended model, and its weights where the defense trains them."""
+    setting, defense = step.setting, step.defense
+    if isinstance(defense, WrappingDefense):
+        # Nothing is trained: the base model's weights stay where they are.
+        return {CARD: card_bytes(_card(setting, canonical(defense), {}))}
+    if not isinstance(defense, TrainedDefense):
+        raise UsageError(
+            f"defense '{defense.card.name}' is neither a TrainedDefense nor a WrappingDefense"
+        )
+    data = data_of(setting)
+    model = stored_weights(step.base, setting, store)
+    device = torch.device(setting.compute.device)
+    recipe = defense.recipe(step.budget)
+    objective = defense.objective(
+        DefenseSetup(
+            model=model,
+            loss=_bound_loss(setting, data),
+            outputs=outputs_of(model, data.train.images),
+            labels=torch.from_numpy(data.train.labels).float().to(device),
+            database_labels=torch.from_numpy(data.database.labels).float().to(device),
+            budget=step.budget,
+            generator=torch.Generator().manual_seed(
+                cell_seed(setting, "defense", defense.card.name)
+            ),
+        )
+    )
+    log = train(
+        model,
+        objective,
+        recipe,
+        _reader(setting, data, recipe, "defense"),
+        data.train.labels,
+        random_orders(len(data.train), recipe.epochs, cell_seed(setting, "order", "defense")),
+        progress=progress,
+    )
+    card = _card(setting, canonical(defense), asdict(recipe))
+    return {
+        WEIGHTS: weight_bytes(model),
+        CARD: card_bytes(card),
+        "log.json": (json.dumps(asdict(log)) + "\n").encode(),
+    }
+
+
+def _bound_loss(setting: Setting, data: RetrievalData) -> BoundLoss:
+    return setting.loss.bind(
+        LossSetup(
+            labels=torch.from_numpy(data.train.labels).float(),
+            bits=setting.bits,
+            generator=torch.Generator().manual_seed(cell_seed(setting, "loss")),
+        )
+    ).to(setting.compute.device)
+
+
+def _reader(setting: Setting, data: RetrievalData, recipe: Recipe, what: str) -> Pixels:
+    seed = cell_seed(setting, "augment", what)
+    return augmented(data.train.images, data.train.wide, recipe.augment, seed)
+
+
+def _card(setting: Setting, defense: str, recipe: dict[str, Any]) -> ModelCard:
+    images = setting.source.images
+    return ModelCard(
+        backbone=canonical(setting.backbone),
+        bits=setting.bits,
+        loss=canonical(setting.loss),
+        defense=defense,
+        dataset=setting.source.protocol.dataset,
+        protocol=setting.source.protocol.hash,
+        seed=setting.seed,
+        recipe=recipe,
+        shape=(images.channels, images.height, images.width),
+    )
