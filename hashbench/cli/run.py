@@ -103,8 +103,9 @@ def run(
         )
         if value is not None
     }
-    if engine != "local":
-        raise UsageError(f"there is no engine '{engine}'; known: local")
+    from hashbench.runner.engines.lookup import find_engine
+
+    find_engine(engine)  # a wrong name is told before anything else is done
     if workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more")
     if out.exists() and not out.is_dir():
@@ -141,7 +142,9 @@ def run(
         return
     try:
         with repeat_interrupts():
-            results = run_plan(plan, out=out, workers=workers, reporter=_reporter(notes))
+            results = run_plan(
+                plan, out=out, workers=workers, engine=engine, reporter=_reporter(notes)
+            )
     except KeyboardInterrupt:
         notes.print("Interrupted. What is done is kept: the same command goes on from there.")
         # At once: a step that is being made in this process would go on to its next sign of

@@ -13,7 +13,7 @@ from hashbench.errors import UsageError
 from hashbench.results.load import load_results
 from hashbench.results.results import Results, only
 from hashbench.results.store import Store
-from hashbench.runner.engines.local import run_here, run_in_processes
+from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan, make_plan
 from hashbench.runner.reporter import Reporter
@@ -26,6 +26,7 @@ def run(
     *,
     out: Path | str = "results",
     workers: int = 1,
+    engine: str = LOCAL,
     reporter: Reporter | None = None,
 ) -> Results:
     """Run a suite; what the folder already holds is not made again.
@@ -34,21 +35,29 @@ def run(
         suite: a suite, the path of its file, or the name of one that ships with hashbench; the
             quick suite by default.
         out: the folder of the store.
-        workers: processes on this machine; 1 works in this process.
+        workers: steps that are made at the same time, each in a process of its own; with 1 they are
+            made in this process.
+        engine: who makes the steps: `local`, this process and others of this machine.
         reporter: told how it goes; by default nobody.
 
     Returns:
         The results of this suite's cells, failed ones included.
 
     Raises:
-        UsageError: the suite, a plugin, or a folder is wrong; nothing was run.
+        UsageError: the suite, a plugin, the engine's name or a folder is wrong; nothing was run.
     """
+    find_engine(engine)  # a wrong name is told before data is read
     plan = make_plan(suite if isinstance(suite, Suite) else load(suite))
-    return run_plan(plan, out=Path(out), workers=workers, reporter=reporter or Reporter())
+    return run_plan(
+        plan, out=Path(out), workers=workers, engine=engine, reporter=reporter or Reporter()
+    )
 
 
-def run_plan(plan: Plan, *, out: Path, workers: int, reporter: Reporter) -> Results:
+def run_plan(
+    plan: Plan, *, out: Path, workers: int, reporter: Reporter, engine: str = LOCAL
+) -> Results:
     """Run a plan; see `run`."""
+    maker = find_engine(engine)
     if workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more")
     store = Store(out)
@@ -62,10 +71,7 @@ def run_plan(plan: Plan, *, out: Path, workers: int, reporter: Reporter) -> Resu
         schedule = Schedule(todo, stored)
         reporter.begin(len(todo), len(stored))
         try:
-            if workers == 1 or len(todo) < 2:
-                run_here(schedule, store, reporter)
-            else:
-                run_in_processes(plan, schedule, store, reporter, workers - 1, take_part=True)
+            maker.make(plan, schedule, store, reporter, workers)
         finally:
             reporter.end()
     return only(load_results(out), (planned.cell for planned in plan.cells))

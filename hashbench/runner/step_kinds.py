@@ -87,19 +87,19 @@ def _defense_training(step: DefendedModel) -> Work:
 
 
 def _attacker_training(step: TrainedAttacker) -> Work:
-    passes = step.attack.training_passes(_train_size(step)) * _draws(step.codes)
+    passes = step.attack.training_passes(_train_size(step)) * _draws(step)
     return Work(passes, ATTACKER_BATCH)
 
 
 def _attacked_queries(step: AdversarialCodes) -> Work:
     queries = step.setting.source.protocol.query
-    passes = step.attack.passes() * queries * _draws(step.codes)
+    passes = step.attack.passes() * queries * _draws(step)
     return Work(passes, min(step.setting.compute.attack_batch, queries))
 
 
-def _draws(codes: ModelCodes) -> int:
+def _draws(step: TrainedAttacker | AdversarialCodes) -> int:
     """How often an attack asks a model at each look; known of transformations that say so."""
-    model = codes.model
+    model = step.codes.model
     defense = model.defense if isinstance(model, DefendedModel) else model.wrapper
     return defense.draws if isinstance(defense, InputTransformation) else 1
 

@@ -1,4 +1,4 @@
-"""The lock of a cache entry: one process at a time, freed by death, and not needed for being right."""
+"""The lock of a cache entry: one process at a time, freed by its death; some disks have none."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ with locked(folder) as alone:
     (folder / "left").touch()
 """
 
+WAITER = """
+import pathlib, sys
+from hashbench.data.cache.entries import locked
+folder = pathlib.Path(sys.argv[1])
+print("asks", flush=True)
+with locked(folder) as alone:
+    print(alone, (folder / "left").exists(), flush=True)
+"""
+
 
 def holder(folder: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
@@ -39,18 +48,7 @@ def holder(folder: Path) -> subprocess.Popen[str]:
 def test_it_waits_until_the_other_process_has_left(tmp_path: Path) -> None:
     other = holder(tmp_path)
     third = subprocess.Popen(
-        [
-            *(sys.executable, "-P", "-c"),
-            "import pathlib, sys\n"
-            "from hashbench.data.cache.entries import locked\n"
-            "folder = pathlib.Path(sys.argv[1])\n"
-            "print('asks', flush=True)\n"
-            "with locked(folder) as alone:\n"
-            "    print(alone, (folder / 'left').exists(), flush=True)\n",
-            str(tmp_path),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-P", "-c", WAITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
     assert third.stdout is not None
     assert third.stdout.readline() == "asks\n"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashbench.results import flags
 from hashbench.eps import Eps
+from hashbench.results import flags
 from hashbench.results.evidence import AtEps0, Attacked, Evidence, Probed, Role
 from hashbench.results.flags import Code, raised
 

@@ -10,9 +10,10 @@ import pytest
 
 from hashbench.errors import PluginError, StoreError, TrainingError, UsageError
 from hashbench.results.store import Failure, Store
-from hashbench.runner.engines import local as engine
-from hashbench.runner.engines.local import attempt, run_here
+from hashbench.runner.engines import this_process
+from hashbench.runner.engines.local import run_here
 from hashbench.runner.engines.schedule import Schedule
+from hashbench.runner.engines.this_process import attempt
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.steps import Step
 
@@ -53,7 +54,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 assert store.has(before.address)
             store.write(step.address, {"label.txt": step.label.encode()}, {})
 
-        monkeypatch.setattr(engine, "execute", execute)
+        monkeypatch.setattr(this_process, "execute", execute)
 
     return use
 

@@ -41,17 +41,17 @@ for line in sys.stdin:
     with open(os.path.join(folder, "order.txt"), "a") as order:
         order.write(key + "\\n")
     if do == "done":
-        say(json.dumps({{"event": "advanced", "key": key, "done": 1, "total": 2}}) + "\\n")
-        say(json.dumps({{"event": "done", "key": key}}) + "\\n")
+        say(json.dumps({{"event": "advanced", "done": 1, "total": 2}}) + "\\n")
+        say(json.dumps({{"event": "done"}}) + "\\n")
     elif do == "fail":
         reason = {{"reason": "it broke", "traceback": "Traceback ..."}}
-        say(json.dumps({{"event": "failed", "key": key, **reason}}) + "\\n")
+        say(json.dumps({{"event": "failed", **reason}}) + "\\n")
     elif do == "exit":
         sys.exit(7)
     elif do == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif do == "half a line":
-        say('{{"event": "failed", "key": "' + key)
+        say('{{"event": "failed", "reason": "' + key)
         os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -31,6 +31,11 @@ class Schedule:
         """Nothing waits and nothing runs."""
         return not self._waiting and not self.running
 
+    @property
+    def waiting(self) -> int:
+        """How many steps were not started yet."""
+        return len(self._waiting)
+
     def next(self) -> Step | None:
         """A step that can start now, which then counts as running; `None` if there is none."""
         for key, step in self._waiting.items():

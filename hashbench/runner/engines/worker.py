@@ -13,11 +13,13 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from hashbench.errors import HashbenchError
-from hashbench.results.store import Store
-from hashbench.runner.engines.local import Relay, attempt, outcome
+from hashbench.results.store import Failure, Store
+from hashbench.runner.engines.contract import Advanced, Ended
+from hashbench.runner.engines.process import line_of
+from hashbench.runner.engines.this_process import Relay, attempt
 from hashbench.runner.plan import make_plan
 from hashbench.runner.steps import Step
 from hashbench.runner.suite import from_plain
@@ -26,21 +28,25 @@ from hashbench.runner.suite import from_plain
 def main() -> None:
     """Work until the one who asked is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
-    voice = _own_voice()
+    output = reserve_stdout()
+
+    def tell(news: Advanced | Ended) -> None:
+        output.write(line_of(news) + "\n")
+        output.flush()
+
     suite_line = sys.stdin.readline()
     tasks: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
     steps, problem = _steps(suite_line)
     store = Store(Path(sys.argv[1]))
-    relay = Relay(lambda event: _tell(voice, event))
+    relay = Relay(tell)
     while True:
-        key = tasks.get()
-        step = steps.get(key)
+        step = steps.get(tasks.get())
         if step is None:
             reason = problem or "a plugin changed while the run went on; run it again"
-            _tell(voice, {"event": "failed", "key": key, "reason": reason, "traceback": ""})
+            tell(Ended(Failure(reason)))
         else:
-            _tell(voice, outcome(step, attempt(step, store, relay)))
+            tell(Ended(attempt(step, store, relay)))
 
 
 def _steps(suite_line: str) -> tuple[dict[str, Step], str]:
@@ -59,16 +65,11 @@ def _listen(tasks: queue.Queue[str]) -> None:
     os._exit(0)
 
 
-def _own_voice() -> IO[str]:
+def reserve_stdout() -> IO[str]:
     """Standard output for us alone: what a plugin prints goes to standard error."""
-    voice = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    return voice
-
-
-def _tell(voice: IO[str], event: dict[str, Any]) -> None:
-    voice.write(json.dumps(event) + "\n")
-    voice.flush()
+    return output
 
 
 if __name__ == "__main__":

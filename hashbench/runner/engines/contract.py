@@ -1,0 +1,90 @@
+"""Contracts: `Engine` makes all steps of a run, `Hand` makes one step at a time.
+
+What a step makes depends on its key alone, so every engine ends with the same artifacts, whoever
+made which step.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from hashbench.results.store import Failure, Store
+from hashbench.runner.engines.schedule import Schedule
+from hashbench.runner.plan import Plan
+from hashbench.runner.reporter import Reporter
+from hashbench.runner.steps import Step
+
+
+class Engine(ABC):
+    """Makes the steps of a schedule, somewhere."""
+
+    @abstractmethod
+    def make(
+        self, plan: Plan, schedule: Schedule, store: Store, reporter: Reporter, workers: int
+    ) -> None:
+        """Make all steps; one that fails drops what needs it, and the rest goes on.
+
+        Args:
+            plan: what the steps come from, for those who lay it out anew.
+            schedule: its steps, some done; finished at the end.
+            store: where artifacts go.
+            reporter: told how it goes.
+            workers: how many steps are made at the same time, 1 or more.
+        """
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """The step came so far, in its own units."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The step's artifact is in the store, or it failed for this reason."""
+
+    failure: Failure | None
+
+
+@dataclass(frozen=True)
+class Died:
+    """The hand is no more; a step that it was at is lost."""
+
+
+News: TypeAlias = Advanced | Ended | Died
+
+
+class Hand(ABC):
+    """Makes one step at a time: a thread, a process of this machine or of another.
+
+    It tells its news to the function that it was made with, from whatever thread: any number of
+    `Advanced` and one `Ended` for every step that was started, `Died` once if it ends unasked. A
+    hand that computes on a card of its own is shown that card alone (`CUDA_VISIBLE_DEVICES`): the
+    step goes on to say `cuda`, and no key changes.
+
+    Attributes:
+        step: what it is at; the one who started it sets it back to `None` when it has ended.
+    """
+
+    step: Step | None = None
+
+    @abstractmethod
+    def start(self, step: Step) -> None:
+        """Begin a step, which comes from the plan; only while it is at none. Returns at once."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """Drop the step, if there is one: its artifact is not in the store then, or it is whole."""
+
+    @abstractmethod
+    def exit_reason(self) -> str:
+        """How it ended, as words for a person; asked once it has died."""
+
+
+Tell: TypeAlias = Callable[[Hand, News], None]
+"""What a hand tells its news to."""

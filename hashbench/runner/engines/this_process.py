@@ -1,0 +1,91 @@
+"""This process as a hand: a thread that makes one step at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+from hashbench.errors import HashbenchError
+from hashbench.results.store import Failure, Store
+from hashbench.runner.engines.contract import Advanced, Ended, Hand, News, Tell
+from hashbench.runner.execute import execute
+from hashbench.runner.reporter import Reporter
+from hashbench.runner.steps import Step
+
+_SECONDS_BETWEEN_NEWS = 0.1
+
+
+def attempt(step: Step, store: Store, reporter: Reporter) -> Failure | None:
+    """Make one step; a failure is returned, so that the rest of the run goes on."""
+    try:
+        execute(step, store, lambda done, total: reporter.advanced(step, done, total))
+    except (Exception, SystemExit) as error:  # a plugin may raise anything, and call sys.exit
+        # Our own errors are written for people; of any other the type is half of the message.
+        text = " ".join(str(error).split())
+        known = isinstance(error, HashbenchError)
+        return Failure(
+            reason=text if known else f"{type(error).__name__}: {text}".rstrip(": "),
+            traceback="".join(traceback.format_exception(error)),
+        )
+    return None
+
+
+class Relay(Reporter):
+    """Passes a step's progress on as news, not more often than a person could see."""
+
+    def __init__(self, tell: Callable[[Advanced], None]) -> None:
+        """Pass news to `tell`, which may raise to end the step."""
+        self._tell = tell
+        self._last = 0.0
+
+    def advanced(self, step: Step, done: int, total: int) -> None:  # noqa: ARG002 - there is one
+        """Pass it on, unless the last news is too fresh."""
+        now = time.monotonic()
+        if now - self._last >= _SECONDS_BETWEEN_NEWS:
+            self._last = now
+            self._tell(Advanced(done, total))
+
+
+class _Cancelled(BaseException):
+    """The run is over: the step that is being made here is to be dropped."""
+
+
+class ThisProcess(Hand):
+    """A thread of this process; it dies with the run."""
+
+    def __init__(self, store: Store, tell: Tell) -> None:
+        """Wait for a step."""
+        self._store = store
+        self._tell_engine = tell
+        self._tasks: queue.Queue[Step | None] = queue.Queue()
+        self._over = False
+        # No daemon: torch aborts a process that shuts down over a thread at work.
+        threading.Thread(target=self._work).start()
+
+    def start(self, step: Step) -> None:
+        """Begin a step."""
+        self.step = step
+        self._tasks.put(step)
+
+    def kill(self) -> None:
+        """Drop the step at its next sign of progress."""
+        self._over = True
+        self._tasks.put(None)
+
+    def exit_reason(self) -> str:
+        """Never asked for: this process cannot outlive itself."""
+        return "this process"
+
+    def _work(self) -> None:
+        with contextlib.suppress(_Cancelled):
+            while (step := self._tasks.get()) is not None:
+                self._tell(Ended(attempt(step, self._store, Relay(self._tell))))
+
+    def _tell(self, news: News) -> None:
+        if self._over:
+            raise _Cancelled
+        self._tell_engine(self, news)
