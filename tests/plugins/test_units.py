@@ -13,11 +13,12 @@ from rich.console import Console
 
 from hashbench import plugins
 from hashbench.cli.listing import _parameters, _written, print_plugin
+from hashbench.coercion import coerce
 from hashbench.plugins import PixelSize, Unit
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.described import parameter_words
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.parameters import build, coerce, field_types, field_units
+from hashbench.plugins.parameters import build, field_types, field_units
 from hashbench.plugins.units import unit_of
 
 SHIPPED = [(kind, name) for kind in Kind for name in plugins.names(kind)]
