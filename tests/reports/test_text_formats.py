@@ -95,19 +95,35 @@ def test_a_file_gets_whole_tables(rich_book: Any) -> None:
     assert sum(line.startswith("#") for line in text.splitlines()) == 5
 
 
-def test_colour_only_on_demand_and_whatever_the_environment(
-    quick: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "variables",
+    [{"FORCE_COLOR": "1"}, {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "20"}],
+    ids=["forced", "refused"],
+)
+def test_colour_as_it_is_asked_for_whatever_the_environment(
+    quick: Any, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    plain = render("terminal", quick.results(), 80)
-    monkeypatch.delenv("FORCE_COLOR")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setenv("COLUMNS", "20")
-    colored = render("terminal", quick.results(), 80, color=True)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    plain = render("terminal", quick.results(), 80, color="never")
+    colored = render("terminal", quick.results(), 80, color="always")
     assert ANSI not in plain
     assert f"{ANSI}1;32m" in colored  # the best is bold and green
-    assert "\n".join(re.sub(r"\x1b\[[0-9;]*m", "", colored).split()) == "\n".join(plain.split())
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colored).split() == plain.split()
+
+
+def test_colour_by_itself_is_for_a_terminal_that_wants_it(
+    quick: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = quick.results()
+    plain, colored = (render("terminal", results, 80, color=color) for color in ("never", "always"))
+    monkeypatch.delenv("NO_COLOR")
+    assert render("terminal", results, 80) == plain  # the tests' standard output is a file
+    monkeypatch.setenv("FORCE_COLOR", "1")  # ... and now counts as a terminal
+    assert render("terminal", results, 80) == colored
+    assert render("terminal", results) == render("terminal", results, color="never")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert render("terminal", results, 80) == plain
 
 
 @pytest.mark.parametrize("name", ["terminal", "markdown"])
