@@ -48,8 +48,10 @@ DECORATORS = (base.attack, base.defense, base.loss, base.backbone, base.dataset,
 @pytest.mark.parametrize("declare", DECORATORS)
 def test_the_card_carries_it(declare: Callable[..., Decorator]) -> None:
     def card(**given: int) -> int:
-        cls = type("Probe", (Plugin,), {"__doc__": "Nothing."})
-        return declare("probe", **given)(cls).card.api
+        class Probe(Plugin):
+            """Nothing."""
+
+        return declare("probe", **given)(Probe).card.api
 
     # What declares nothing was written before there was a second one.
     assert card() == 1

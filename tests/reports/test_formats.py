@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import typer
-from click.testing import Result
 from typer.testing import CliRunner
 
 from hashbench import UsageError, plugins
@@ -18,7 +17,7 @@ from hashbench.plugins import format as declare
 from hashbench.results import load
 from hashbench.results.results import Results
 
-Command = Callable[..., Result]
+Command = Callable[..., Any]
 
 PAGE = """
 from dataclasses import dataclass
@@ -74,7 +73,7 @@ def run(quick: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
 
-    def call(*words: str) -> Result:
+    def call(*words: str) -> Any:
         return CliRunner().invoke(app, words)
 
     return call
