@@ -21,7 +21,7 @@ from hashbench.results.cell import Status
 from hashbench.results.results import Results
 
 FOLDER = Path(__file__).parent / "golden"
-PUBLISHED = {"published": (str(FOLDER / "published.csv"),)}
+PUBLISHED: dict[str, object] = {"published": (str(FOLDER / "published.csv"),)}
 
 PAGES: dict[str, tuple[str, dict[str, object], int | None]] = {
     "terminal.txt": ("terminal", PUBLISHED, 80),
@@ -61,7 +61,7 @@ def results(book: Any) -> Results:
     book.clean(HOSTILE, 0.402, **few).attacked(HOSTILE, "noise", 0.351)
     book.attacked(HOSTILE, "hag", 0.397).lost(HOSTILE, "tha", "", status=Status.MISSING)
     book.lost(HOSTILE, "pgd-hamming:steps=20", "it was not run", status=Status.MISSING)
-    made = book.results()
+    made: Results = book.results()
     # Hashes of these pages' own: how a card is hashed is no matter of a report.
     (protocol,) = made.protocols.values()
     cells = [replace(c, cell=replace(c.cell, protocol="1234abcd" * 8)) for c in made.cells]
