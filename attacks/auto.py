@@ -32,19 +32,24 @@ class Run:
         stages: descents on the smooth average precision; the first of them on the distance to a
             wrong code instead, where the run has one.
         target: which of the query's wrong codes, counted from the nearest; `None` for none.
+        looks: how often the codes of a stage's end are asked for, draws and all; 0 where the end is
+            no candidate.
     """
 
     stages: tuple[AnnealedDescent, ...]
     target: int | None = None
+    looks: int = 1
 
     @property
     def passes(self) -> int:
-        """Forward passes per query: a step each, and a look at the end of each stage."""
-        return sum(stage.steps + 1 for stage in self.stages)
+        """Forward passes per query: a step each, and the looks at the end of each stage."""
+        return sum(stage.steps + self.looks for stage in self.stages)
 
 
-def _stage(steps: int, alpha_start: float, alpha_end: float, first_step: float) -> AnnealedDescent:
-    return AnnealedDescent(steps, alpha_start, alpha_end, first_step, momentum=0.5)
+def _stage(
+    steps: int, alpha_start: float, alpha_end: float, first_step: float, momentum: float = 0.5
+) -> AnnealedDescent:
+    return AnnealedDescent(steps, alpha_start, alpha_end, first_step, momentum)
 
 
 # Chosen by measurement. Outputs that stay smooth win where a query can be led far (no defense), and
@@ -55,9 +60,15 @@ RUNS: Final = (
     Run((_stage(25, 0.5, 4.0, 1.0), _stage(50, 1.0, 64.0, 0.5)), target=0),
     Run((_stage(55, 0.5, 4.0, 1.0), _stage(25, 2.0, 64.0, 0.25))),
 )
+DRAWN_RUNS: Final = (
+    Run((_stage(1, 0.5, 64.0, 1.0, 0.95),), looks=0),
+    Run((_stage(288, 0.5, 64.0, 1.0, 0.95),)),
+)
+"""At a model that draws: one step, which tells whether a gradient moves the query at all, and one
+long descent, whose momentum averages over the draws of twenty steps. Its end is taken as it is.
+Precision varies by so much from draw to draw that a choice among ends by what their draws show
+would be luck, unless there were so many draws that a descent half as long had to pay for them."""
 TARGETS: Final = 1 + max(run.target for run in RUNS if run.target is not None)
-CANDIDATES: Final = sum(run.passes for run in RUNS[1:])
-"""Of the search by squares: what the other runs would have cost."""
 SEARCH_ALPHA: Final = 2.0
 """Of its score, which is smoother than the average precision itself, and so ties less."""
 
@@ -75,6 +86,9 @@ class Auto(Attack):
     (Square Attack; Andriushchenko et al., ECCV 2020). Center codes and scale are those of the
     attacked model; the scale of its logits plays no part (`AnnealedDescent`). AutoAttack is the
     model for this (Croce and Hein, ICML 2020).
+
+    At a model that draws at random one long descent with more momentum takes their place, whose end
+    is returned; the search by squares judges by the mean average precision over the draws.
     """
 
     def perturb(
@@ -87,16 +101,16 @@ class Auto(Attack):
     ) -> Tensor:
         """Return perturbed images; see `Attack.perturb`."""
         search = _Search(model, images, goal, threat)
-        for run in RUNS:
+        for run in search.runs:
             # Drawn for all queries, whoever is finished: a draw must not depend on the others.
             noise = rng.uniform(images.shape[1:], -threat.radius, threat.radius)
             search.descend(run, threat.project(images + noise, images))
-        search.by_squares(rng, CANDIDATES)
+        search.by_squares(rng)
         return search.worst.images
 
     def passes(self) -> int:
         """All runs to their ends, and a look at the clean image."""
-        return 1 + sum(run.passes for run in RUNS)
+        return 1 + max(sum(run.passes for run in runs) for runs in (RUNS, DRAWN_RUNS))
 
 
 class _Search:
@@ -104,8 +118,10 @@ class _Search:
 
     def __init__(self, model: AttackedModel, images: Tensor, goal: Goal, threat: Threat) -> None:
         self._model, self._images, self._threat = model, images, threat
+        self.runs = RUNS if model.draws == 1 else DRAWN_RUNS
         with torch.no_grad():
-            logits = model.logits(images)
+            drawn = model.drawn_logits(images)
+        logits = drawn.mean(dim=0)
         self._scale = logit_scale(logits)
         self._ranking = KnownRanking(goal.labels, goal.train_codes, goal.train_labels)
         clean, centers = _codes(logits), goal.center_codes
@@ -114,8 +130,9 @@ class _Search:
             (logits / self._scale).nan_to_num(0.0), goal, away, TARGETS
         )
         self.worst = WorstCase(self._ranking, images, away)
-        everyone = torch.arange(len(images), device=images.device)
-        self.worst.consider(everyone, images, clean)
+        if model.draws == 1:  # else luck would keep some, as it would keep any weak candidate
+            everyone = torch.arange(len(images), device=images.device)
+            self.worst.consider(everyone, images, clean)
         self._stuck = torch.zeros(len(images), dtype=torch.bool, device=images.device)
 
     def descend(self, run: Run, start: Tensor) -> None:
@@ -129,14 +146,17 @@ class _Search:
             loss: _Pull | SmoothPrecision = SmoothPrecision(self._ranking.of(rows), WIDTH)
             if number == 0 and run.target is not None:
                 loss = _Pull(self._targets[rows, run.target])
-            found = self._descend(stage, loss, rows, point)
-            if run is RUNS[0]:
+            found = self._descend(stage, loss, rows, point, run.looks)
+            if run is self.runs[0]:
                 self._stuck[rows] = (found == point).flatten(1).all(dim=1)
             going_on = torch.isin(rows, self.worst.unfinished())
             rows, point = rows[going_on], found[going_on]
 
-    def by_squares(self, rng: QueryRandom, candidates: int) -> None:
-        """Search at random for the queries that no gradient moved; a forward pass a candidate."""
+    def by_squares(self, rng: QueryRandom) -> None:
+        """Search at random for the queries that no gradient moved.
+
+        Candidates are looked at once each, as many as the other runs would have cost.
+        """
         rows = self.worst.unfinished()
         rows = rows[self._stuck[rows]]
         if len(rows) == 0 or self._threat.radius == 0:
@@ -146,10 +166,11 @@ class _Search:
 
         def score(point: Tensor) -> Tensor:
             with torch.no_grad():
-                logits = self._model.logits(point[rows])
-            self.worst.consider(rows, point[rows], _codes(logits))
+                drawn = self._model.drawn_logits(point[rows])
+            self.worst.consider(rows, point[rows], _codes(drawn))
+            outputs = torch.tanh(SEARCH_ALPHA * (drawn / self._scale[rows]))
             found = nothing.clone()
-            found[rows] = precision(torch.tanh(SEARCH_ALPHA * (logits / self._scale[rows])))
+            found[rows] = torch.stack([precision(one) for one in outputs]).mean(dim=0)
             return found
 
         square_search(
@@ -158,7 +179,7 @@ class _Search:
             self._threat,
             rng,
             clean_score=nothing,
-            candidates=candidates,
+            candidates=sum(run.passes for run in self.runs[1:]),
             first_share=0.8,
         )
 
@@ -168,8 +189,9 @@ class _Search:
         loss: SmoothPrecision | _Pull,
         rows: Tensor,
         start: Tensor,
+        looks: int,
     ) -> Tensor:
-        """Descend for some queries; the end is a candidate."""
+        """Descend for some queries; the end is a candidate, if it is looked at."""
         found = stage.run(
             loss,
             self._model,
@@ -178,7 +200,9 @@ class _Search:
             scale=self._scale[rows],
             start=start,
         )
-        self.worst.consider(rows, found, self._model.codes(found))
+        if looks > 0:
+            codes = torch.cat([self._model.drawn_codes(found) for _ in range(looks)])
+            self.worst.consider(rows, found, codes)
         return found
 
 

@@ -21,7 +21,7 @@ from hashbench.attacking import (
     descend,
 )
 from hashbench.errors import UsageError
-from hashbench.plugins import Access, Aim, Knowledge, Surrogate, attack
+from hashbench.plugins import Access, Aim, Knowledge, PixelSize, Surrogate, attack
 
 
 class NoiseShape(StrEnum):
@@ -76,7 +76,7 @@ class NAG(SignDescent):
     steps: int = 32
     random_start: bool = False
     weight: float = 1.0
-    noise: float = 16 / 255
+    noise: PixelSize = 16 / 255
     noise_shape: NoiseShape = NoiseShape.UNIFORM
     stop_distance: int | None = None
     backbone: str | None = None
@@ -110,8 +110,8 @@ class NAG(SignDescent):
         def objective(point: Tensor, step: int) -> Tensor:
             alpha = self.alpha.at(step, self.steps)
             noise = self.noise_shape.draw(rng, tuple(images.shape[1:]), self.noise)
-            clean = distance(own.model.outputs(point, alpha))
-            noisy = distance(own.model.outputs(point + noise, alpha))
+            clean = own.model.expected_loss(distance, point, alpha)
+            noisy = own.model.expected_loss(distance, point + noise, alpha)
             return clean + self.weight * noisy
 
         start = images

@@ -17,8 +17,9 @@ from hashbench.attacking import (
     NetworkSizes,
     QueryRandom,
     Threat,
+    prototype_network,
+    target_rows,
 )
-from hashbench.defending import prototype_network, target_rows
 from hashbench.errors import UsageError
 from hashbench.hashing import codes_of, relevant
 from hashbench.plugins import Aim, Knowledge, TrainedAttack, attack

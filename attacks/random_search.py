@@ -53,7 +53,7 @@ class RandomSearch(Attack):
         ranking = KnownRanking(goal.labels, goal.train_codes, goal.train_labels)
 
         def score(point: Tensor) -> Tensor:
-            return ranking.average_precision(model.codes(point))
+            return ranking.expected_precision(model.drawn_codes(point))
 
         return square_search(
             score,

@@ -60,14 +60,22 @@ class RankedSearch(Attack):
         """Return perturbed images; see `Attack.perturb`."""
         if self.queries == 0:
             return images
-        found = model.ranked(images, self.length)
-        overlap = ListOverlap(found)
+
+        def lists(point: Tensor) -> list[Tensor]:
+            return [model.ranked(point, self.length) for _ in range(model.draws)]
+
+        def score(found: list[Tensor]) -> Tensor:
+            return torch.stack([overlap(drawn) for drawn in found]).sum(dim=0)
+
+        clean = lists(images)
+        overlap = ListOverlap(clean[0])
+
         return square_search(
-            lambda point: overlap(model.ranked(point, self.length)),
+            lambda point: score(lists(point)),
             images,
             threat,
             rng,
-            clean_score=overlap(found),
+            clean_score=score(clean),
             candidates=self.queries - 1,
             first_share=self.first_share,
         )

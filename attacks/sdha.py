@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,12 +13,13 @@ from hashbench.attacking import (
     AlphaSchedule,
     AttackedModel,
     Goal,
+    OutputLoss,
     QueryRandom,
     Threat,
     check_descent,
     descend,
 )
-from hashbench.plugins import Aim, Attack, attack
+from hashbench.plugins import Aim, Attack, PixelSize, attack
 
 
 @attack(
@@ -36,8 +38,9 @@ class SDHA(Attack):
     training codes r, `d_r = sum_k(|u_k - r_k| / 2 * g_k + 1 - g_k)`,
     `g_k = sigmoid(slope u_k r_k)`, and `w_r = (hamming(sign u, r) + 1e-8)^-nearness`, so that near
     items weigh most. Adam, from the image itself. The only code is SAAT's (1,500 steps: preset
-    `published`); the loss of one query here is what SAAT computes at batch size 1. A query without
-    a relevant training image runs from its own clean code.
+    `published`); the loss of one query here is what SAAT computes at batch size 1. At its batch of
+    128 a gradient is 128 times smaller, which Adam does not see but for its constant of 1e-8. A
+    query without a relevant training image runs from its own clean code.
 
     Targeted (preset `targeted`, with SAAT's slope 10 and nearness -0.3), the relevant codes are
     those of the target, and `S = mean_r(w_r d_r)`, `d_r = sum_k |u_k - r_k| / 2 *
@@ -54,7 +57,7 @@ class SDHA(Attack):
     """
 
     steps: int = 100
-    learning_rate: float = 0.01
+    learning_rate: PixelSize = 0.01
     scale: float = 25.0
     slope: float = 5.0
     nearness: float = 0.5
@@ -68,6 +71,20 @@ class SDHA(Attack):
         """As its parameter says."""
         return Aim.TARGETED if self.targeted else Aim.UNTARGETED
 
+    def loss(self, images: Tensor, own: Tensor, goal: Goal) -> Callable[[Tensor, Tensor], Tensor]:
+        """What is minimised.
+
+        Args:
+            images: the clean images (B, C, H, W).
+            own: their codes (B, K) of +1 and -1.
+            goal: what the attacker knows.
+
+        Returns:
+            (perturbed images (B, C, H, W), their outputs u (B, K)) -> one loss per query (B,).
+        """
+        distance = self._distance(own, goal)
+        return lambda point, outputs: self._total(point - images, distance(outputs), goal)
+
     def perturb(
         self,
         model: AttackedModel,
@@ -77,25 +94,34 @@ class SDHA(Attack):
         rng: QueryRandom,  # noqa: ARG002 - deterministic
     ) -> Tensor:
         """Return perturbed images; see `Attack.perturb`."""
-        labels = goal.target_labels if self.targeted else goal.labels
-        relevant = (labels @ goal.train_labels.T > 0).float()
-        own = model.codes(images).float()
-        surrogate = Surrogate(
-            goal.train_codes, relevant, own, self.slope, self.nearness, targeted=self.targeted
-        )
+        distance = self._distance(model.codes(images).float(), goal)
 
         def objective(point: Tensor, step: int) -> Tensor:
-            outputs = model.outputs(point, self.alpha.at(step, self.steps))
-            size = (point - images).square().flatten(1).mean(dim=1)
-            return size + self.scale / model.bits * surrogate.loss(outputs)
+            alpha = self.alpha.at(step, self.steps)
+            return self._total(point - images, model.expected_loss(distance, point, alpha), goal)
 
         return descend(
-            objective, images, threat, steps=self.steps, update=AdamStep(self.learning_rate)
+            objective,
+            images,
+            threat,
+            steps=self.steps,
+            update=AdamStep(self.learning_rate),
         )
 
     def passes(self) -> int:
         """The steps, and a look at the clean image."""
         return self.steps + 1
+
+    def _distance(self, own: Tensor, goal: Goal) -> OutputLoss:
+        labels = goal.target_labels if self.targeted else goal.labels
+        relevant = (labels @ goal.train_labels.T > 0).float()
+        return Surrogate(
+            goal.train_codes, relevant, own, self.slope, self.nearness, targeted=self.targeted
+        ).loss
+
+    def _total(self, change: Tensor, distance: Tensor, goal: Goal) -> Tensor:
+        size = change.square().flatten(1).mean(dim=1)
+        return size + self.scale / goal.train_codes.shape[1] * distance
 
 
 class Surrogate:
@@ -132,7 +158,7 @@ class Surrogate:
             targeted: pull towards the relevant codes instead of pushing away.
         """
         self._codes, group = codes.unique(dim=0, return_inverse=True)
-        self._counts = torch.zeros(len(relevant), len(self._codes), device=codes.device)
+        self._counts = relevant.new_zeros(len(relevant), len(self._codes))
         self._counts.index_add_(1, group, relevant)
         self._sides = _sides(self._codes)
         self._lonely = (relevant.sum(dim=1) == 0).float().unsqueeze(1)

@@ -21,7 +21,10 @@ from hashbench.attacking import (
 from hashbench.plugins import Attack, attack
 
 
-@attack("smooth-ap")
+@attack(
+    "smooth-ap",
+    cite="ours, after Zhao et al., PTA, ACM MM 2023, and Cakir et al., FastAP, CVPR 2019",
+)
 @dataclass(frozen=True)
 class SmoothAP(Attack):
     """Lower a smooth average precision of the query against the training codes.
@@ -29,6 +32,14 @@ class SmoothAP(Attack):
     Other attacks push towards a proxy code; this one descends on the average precision itself, in
     FastAP's form (`SmoothPrecision`), against the codes and labels that the attacker knows. Outputs
     are scaled and sharpened as in `AnnealedDescent`.
+
+    PTA (Zhao et al., Precise Target-Oriented Attack, ACM MM 2023) descends a smooth average
+    precision in Hamming space before this attack does, and is targeted: 20 sign steps of eps / 20
+    raise the Smooth-AP of Brown et al. (ECCV 2020), which compares all pairs of distances through a
+    sigmoid of temperature 0.1, over 75 images of the target's label and 300 for each of the query's
+    other labels. This attack is untargeted, ranks all training codes, counts them in bins, whose
+    gradient has a closed form, so that no pairs are compared, and sharpens the outputs and shortens
+    the steps as it goes on.
 
     Attributes:
         steps: number of updates.

@@ -14,8 +14,10 @@ from hashbench.attacking import (
     OutputLoss,
     QueryRandom,
     SignDescent,
+    prototype_loss,
+    prototype_network,
+    target_rows,
 )
-from hashbench.defending import prototype_loss, prototype_network, target_rows
 from hashbench.errors import UsageError
 from hashbench.hashing import relevant
 from hashbench.plugins import Aim, Knowledge, TrainedAttack, attack
@@ -26,7 +28,7 @@ from hashbench.plugins import Aim, Knowledge, TrainedAttack, attack
     cite="Wang et al., Targeted Attack and Defense for Deep Hashing, SIGIR 2021",
     presets={
         "sigir": {"training_steps": 30_000, "softplus": False},
-        "saat": {"training_steps": 30_000, "alpha": "tenths"},
+        "saat": {"training_steps": 30_000, "training_batch": 128, "alpha": "tenths"},
     },
     knowledge=(Knowledge.TRAINING,),
     aim=Aim.TARGETED,
@@ -42,7 +44,7 @@ class THA(SignDescent, TrainedAttack):
     without a target stays as it is.
 
     The scripts train for 30,000 steps: presets `sigir`, the authors' (alpha 1, no softplus), and
-    `saat` (alpha by tenths).
+    `saat` (alpha by tenths; 128 label rows per update, its default batch since May 2022).
 
     Attributes:
         training_steps: updates of the prototype network.

@@ -12,6 +12,7 @@ from hashbench.attacking import (
     AttackerSetup,
     Goal,
     NetworkSizes,
+    OutputLoss,
     QueryRandom,
     StepSchedule,
     Threat,
@@ -83,9 +84,9 @@ class Universal(TrainedAttack):
         for epoch in range(self.epochs):
             order = torch.randperm(count, generator=setup.generator)
             for index in order.split(self.batch):
-                outputs = setup.model.outputs(network(setup.images(index)))
-                agreement = (outputs * towards[index.to(delta.device)]).mean(dim=1).sum()
-                (gradient,) = torch.autograd.grad(agreement, delta)
+                loss = _agreement(towards[index.to(delta.device)])
+                agreement = setup.model.expected_loss(loss, network(setup.images(index)))
+                (gradient,) = torch.autograd.grad(agreement.sum(), delta)
                 with torch.no_grad():
                     delta.sub_(next(sizes) * gradient.sign()).clamp_(-radius, radius)
             setup.progress(epoch + 1, self.epochs)
@@ -108,6 +109,10 @@ class Universal(TrainedAttack):
     def training_passes(self, images: int) -> int:
         """An epoch each."""
         return self.epochs * images
+
+
+def _agreement(codes: Tensor) -> OutputLoss:
+    return lambda outputs: (outputs * codes).mean(dim=1)
 
 
 def perturbation_of(network: nn.Module) -> Perturbation:

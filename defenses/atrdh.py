@@ -9,14 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from hashbench.defending import (
-    AdversarialTraining,
-    Budget,
-    DefenseSetup,
-    InnerAttack,
-    prototype_loss,
-    prototype_network,
-)
+from hashbench.attacking import prototype_loss, prototype_network
+from hashbench.defending import AdversarialTraining, Budget, DefenseSetup, InnerAttack
 from hashbench.hashing import (
     Batch,
     Objective,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from hashbench.defending import Budget, CenterGuidedTraining, CenterTerms, SharedMemory
-from hashbench.hashing import Recipe, batch_centers
+from hashbench.defending import CenterGuidedTraining, CenterTerms, SharedMemory
+from hashbench.hashing import batch_centers
 from hashbench.plugins import defense
 
 
@@ -36,21 +36,16 @@ class CgAT(CenterGuidedTraining):
     formula carries weights for the positive and the negative samples; what they are could not be
     checked against its text, so there is no preset `paper` that would claim to know.
 
-    Attributes:
-        float_milestones: the script computes its decay steps as fractions, so that at its published
-            settings the second decay never happens; true repeats that.
+    The script's memory of codes holds outputs, whatever the loss (`soft_memory`): it gives the same
+    storage to both of its memories and writes the batch's outputs into it before the new centers.
+    Its second decay never happens at its published settings (`float_milestones`): three quarters of
+    the steps is no whole number there, on any of its three data sets.
     """
-
-    float_milestones: bool = False
-
-    def recipe(self, budget: Budget) -> Recipe:
-        """As all of its family, but for the script's milestones."""
-        return replace(super().recipe(budget), float_milestones=self.float_milestones)
 
     def terms(self) -> CenterTerms:
         """In what it differs from the others of its family."""
         return CenterTerms(
             centers=batch_centers,
             weight=self.weight,
-            memory=SharedMemory.LOSS_FIRST if self.soft_memory else SharedMemory.NO,
+            memory=SharedMemory.TRAINING if self.soft_memory else SharedMemory.NO,
         )

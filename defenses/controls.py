@@ -12,7 +12,7 @@ from hashbench import plugins
 from hashbench.defending import InputTransformation, WrappedModel
 from hashbench.errors import UsageError
 from hashbench.hashing import HashModel
-from hashbench.plugins import Dataset, WrappingDefense, defense
+from hashbench.plugins import Dataset, PixelSize, WrappingDefense, defense
 
 
 @defense("control-scaled")
@@ -44,7 +44,7 @@ class ControlRandom(InputTransformation):
         deviation: of the normal noise, in `[0, 1]` pixels.
     """
 
-    deviation: float = 0.3
+    deviation: PixelSize = 0.3
 
     differentiable: ClassVar[bool] = True
 

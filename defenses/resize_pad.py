@@ -23,7 +23,7 @@ class ResizePad(InputTransformation):
     in proportion, rounded up, then the place, uniformly over all that fit. Nearest neighbour, as in
     the released code. Xie et al. enlarge (299 to 310-331 of 331 pixels); a network of fixed input
     size cannot, so that here the image shrinks and keeps the size as a whole. It is differentiable:
-    attacks go through it and average over `draws` passes (EOT).
+    attacks go through it and average their loss over `draws` passes (EOT).
 
     Attributes:
         lower: least height as a share of the image's, above 0, at most 1.

@@ -1,20 +1,22 @@
-"""What all tests share: how hypothesis searches, and the reference vectors beside the checkout."""
+"""What all tests share: how hypothesis searches, and the reference vectors."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
-from torch import nn
 
-from hashbench.hashing import BackboneNet, HashModel
+from hashbench import plugins
+from hashbench.hashing import HashModel
+from hashbench.plugins import lookup
+from hashbench.plugins.registered import Registry
+from support.exact import vector_network, widened
 
 # No test is timed, not even an example of one; and a commit passes or fails the same way twice.
 settings.register_profile(
@@ -25,45 +27,32 @@ settings.register_profile(
 )
 settings.load_profile("hashbench")
 
-SHARED = Path(__file__).resolve().parents[1] / "../shared"
+VECTORS = Path(__file__).resolve().parent / "vectors"
 
 
 @pytest.fixture(scope="session")
 def vectors() -> Callable[[str], Mapping[str, NDArray[Any]]]:
-    """Reader of reference vectors: numbers that the research repositories computed."""
+    """Reader of reference vectors: numbers that the research repositories computed.
+
+    Those of float32 come as float64, so that our side is computed in it.
+    """
 
     def read(name: str) -> Mapping[str, NDArray[Any]]:
-        path = SHARED / "vectors" / f"{name}.npz"
-        if not path.is_file():
-            pytest.skip(f"the reference vectors {name}.npz are not next to the checkout")
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
+        with np.load(VECTORS / f"{name}.npz", allow_pickle=False) as arrays:
+            return widened(arrays)
 
     return read
 
 
 @pytest.fixture(scope="session")
 def vector_model() -> Callable[[Mapping[str, NDArray[Any]]], HashModel]:
-    """The vectors' tiny model, `tanh(alpha * relu(normalised x @ W1) @ W2)`, without biases.
+    """(arrays) -> the vectors' tiny network in float64."""
+    return vector_network
 
-    Takes `W1` and `W2` from the arrays, or `W1_init` and `W2_init`, where a training starts.
-    """
 
-    def build(arrays: Mapping[str, NDArray[Any]]) -> HashModel:
-        end = "" if "W1" in arrays else "_init"
-        first, second = (torch.from_numpy(arrays[name + end]) for name in ("W1", "W2"))
-        hidden = nn.Linear(first.shape[0], first.shape[1], bias=False)
-        net = BackboneNet(
-            nn.Sequential(nn.Flatten(), hidden, nn.ReLU()),
-            first.shape[1],
-            (0.485, 0.456, 0.406),
-            (0.229, 0.224, 0.225),
-        )
-        model = HashModel(net, second.shape[1])
-        model.hash_layer = nn.Linear(second.shape[0], second.shape[1], bias=False)
-        with torch.no_grad():
-            hidden.weight.copy_(first.T)
-            model.hash_layer.weight.copy_(second.T)
-        return model.eval()
-
-    return build
+@pytest.fixture
+def fresh_registry() -> Iterator[Registry]:
+    """The registry of this process, without what earlier tests added; forgotten afterwards."""
+    lookup._registry.cache_clear()
+    yield plugins.registry()
+    lookup._registry.cache_clear()

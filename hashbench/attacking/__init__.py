@@ -20,6 +20,12 @@ from hashbench.attacking.descent import (
 )
 from hashbench.attacking.goal import Goal, Known, OwnModel
 from hashbench.attacking.harness import AttackerView, AttackOutcome, SurrogateView, run_attack
+from hashbench.attacking.prototypes import (
+    circle_loss,
+    prototype_loss,
+    prototype_network,
+    target_rows,
+)
 from hashbench.attacking.randomness import QueryRandom
 from hashbench.attacking.setup import AttackerSetup, NetworkSizes
 from hashbench.attacking.sign_descent import OutputLoss, SignDescent
@@ -66,12 +72,16 @@ __all__ = [
     "anchor_codes",
     "check_descent",
     "check_search",
+    "circle_loss",
     "descend",
     "gradient_of",
     "logit_scale",
+    "prototype_loss",
+    "prototype_network",
     "run_attack",
     "smoothing_kernel",
     "square_search",
+    "target_rows",
 ]
 
 _FORMER = {"Sizes": "hashbench.attacking.NetworkSizes"}

@@ -63,7 +63,7 @@ class AnnealedDescent:
         scale: Tensor | float,
         start: Tensor,
     ) -> Tensor:
-        """Minimise the loss over the ball around each image: one pass each way a step.
+        """Minimise the loss over the ball around each image: one pass each way a step and draw.
 
         Args:
             loss: of scaled outputs (B, K), one value per query (B,).
@@ -78,7 +78,10 @@ class AnnealedDescent:
         """
 
         def of_images(point: Tensor, step: int) -> Tensor:
-            return loss(torch.tanh(self.alpha(step) * (model.logits(point) / scale)))
+            alpha = self.alpha(step)
+            return model.expected_loss_of_logits(
+                lambda logits: loss(torch.tanh(alpha * (logits / scale))), point
+            )
 
         first = self.first_step * threat.radius
         return descend(

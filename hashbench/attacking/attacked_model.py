@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from hashbench.attacking.expectation import expected_loss, mean_of
 from hashbench.errors import PluginError
 from hashbench.hashing.model import HashModel, codes_of
 from hashbench.plugins.card import Access
@@ -17,15 +20,22 @@ class OutOfPassesError(BaseException):
 class AttackedModel:
     """A defended model behind a counter, and behind the access that the attack's card declares.
 
-    A model that draws at random says how often (`HashModel.draws`): its logits are then the mean
-    over so many passes, the expectation that an attack has to follow (Athalye, Engstrom, Ilyas and
-    Kwok, ICML 2018). Every pass counts. A code is that of one draw, as any user would get it.
+    A model that draws at random says how often it has to be asked (`HashModel.draws`, D). What an
+    attack has to follow is then the expectation of its *loss* (EOT; Athalye, Engstrom, Ilyas and
+    Kwok, ICML 2018): `expected_loss` calls the loss once per draw. `logits` and `outputs` are means
+    over D draws, which is the same for a loss that is linear in them, and for no other;
+    `drawn_logits` and `drawn_codes` give every draw. `codes` and `ranked` are those of one draw, as
+    any user would get them. Every pass counts, and every call draws anew, from torch's process-wide
+    generator. With D = 1 all means are the one pass itself, to the bit.
 
     Attributes:
         bits: code length K.
+        draws: D, passes that each look at the model takes; 1 for a model that does not draw.
         forwards: images that went forward so far.
         backwards: images whose gradient was taken so far.
     """
+
+    draws: int = 1
 
     def __init__(
         self,
@@ -49,30 +59,68 @@ class AttackedModel:
         self._database = database_codes
         self._limit: float = float("inf")
         self.bits = model.bits
+        self.draws = model.draws
         self.forwards = 0
         self.backwards = 0
 
     def logits(self, images: Tensor) -> Tensor:
-        """The hash layer's values z, (B, K), for images (B, C, H, W) in `[0, 1]`."""
+        """The hash layer's values z, (B, K), for images (B, C, H, W) in `[0, 1]`; mean over D."""
         self._require(Access.GRADIENT, "outputs")
-        logits = self._forward(images)
-        for _ in range(1, self._model.draws):
-            logits = logits + self._forward(images)
-        return logits / self._model.draws if self._model.draws > 1 else logits
+        return mean_of(self.draws, lambda: self._forward(images))
 
     def outputs(self, images: Tensor, alpha: float = 1.0) -> Tensor:
-        """The outputs `tanh(alpha * z)`, (B, K)."""
-        return torch.tanh(alpha * self.logits(images))
+        """The outputs `tanh(alpha * z)`, (B, K); the mean over D draws of them, not of z."""
+        if self.draws == 1:
+            return torch.tanh(alpha * self.logits(images))
+        self._require(Access.GRADIENT, "outputs")
+        return mean_of(self.draws, lambda: torch.tanh(alpha * self._forward(images)))
+
+    def expected_loss(
+        self, loss: Callable[[Tensor], Tensor], images: Tensor, alpha: float = 1.0
+    ) -> Tensor:
+        """The mean over D draws of a loss of the outputs, (B,), with the mean of its gradients.
+
+        The memory is that of one draw. With D > 1 the gradient reaches the images alone, and what
+        made them; no other tensor that the loss uses.
+
+        Args:
+            loss: outputs `tanh(alpha * z)` (B, K) of one draw -> one value per query (B,), which
+                depends on its own outputs alone; called D times.
+            images: (B, C, H, W) in `[0, 1]`.
+            alpha: scale of the tanh.
+
+        Raises:
+            PluginError: the loss gives no value per query.
+        """
+        if self.draws == 1:
+            return expected_loss(1, lambda point: loss(self.outputs(point, alpha)), images)
+        return self.expected_loss_of_logits(lambda logits: loss(torch.tanh(alpha * logits)), images)
+
+    def expected_loss_of_logits(self, loss: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """As `expected_loss`, for a loss of the logits z, (B, K)."""
+        if self.draws == 1:
+            return expected_loss(1, lambda point: loss(self.logits(point)), images)
+        self._require(Access.GRADIENT, "outputs")
+        return expected_loss(self.draws, lambda point: loss(self._forward(point)), images)
+
+    def drawn_logits(self, images: Tensor) -> Tensor:
+        """The logits of every draw, (D, B, K)."""
+        self._require(Access.GRADIENT, "outputs")
+        return torch.stack([self._forward(images) for _ in range(self.draws)])
+
+    def drawn_codes(self, images: Tensor) -> Tensor:
+        """The codes of every draw, int8 (D, B, K) of +1 and -1."""
+        return torch.stack([self.codes(images) for _ in range(self.draws)])
 
     @torch.no_grad()
     def codes(self, images: Tensor) -> Tensor:
-        """The codes, int8 (B, K) of +1 and -1."""
+        """The codes, int8 (B, K) of +1 and -1, of one draw."""
         self._require(Access.CODES, "codes")
         return codes_of(self._forward(images))
 
     @torch.no_grad()
     def ranked(self, images: Tensor, length: int) -> Tensor:
-        """What a search engine answers: the nearest database images, nearest first.
+        """What a search engine answers: the nearest database images, nearest first; of one draw.
 
         Args:
             images: (B, C, H, W) in `[0, 1]`.

@@ -51,8 +51,15 @@ class Attack(Plugin):
         leaves the ball by more than 1e-6, when `images` was changed in place, or when the run's
         limit of passes is used up.
 
+        At a model that draws at random (`model.draws` above 1) what counts is the mean over its
+        draws: `model.expected_loss(loss, x)` calls a loss of the outputs once per draw and averages
+        values and gradients (EOT), `drawn_codes(x)` gives every draw's code to judge by. `outputs`
+        and `logits` are means over the draws, which is enough for a loss that is linear in them;
+        `codes` and `ranked` are one draw's. Whatever `passes` says is then taken `draws` times.
+
         Args:
-            model: `outputs(x, alpha=1.0)` and `logits(x)` of shape (B, K), `codes(x)`, `bits`.
+            model: `outputs(x, alpha=1.0)` and `logits(x)` of shape (B, K), `expected_loss(loss,
+                x)`, `codes(x)`, `bits`, `draws`; see `AttackedModel`.
             images: (B, C, H, W) float32 in `[0, 1]`.
             goal: what the attacker knows of these queries; only what the card asks for.
             threat: the ball: `threat.radius` in `[0, 1]` pixels.
@@ -65,7 +72,7 @@ class Attack(Plugin):
     def passes(self) -> int:
         """At most so many forward, and so many backward, passes per query; by default its `steps`.
 
-        The time estimate rests on it.
+        At a model that draws, as many times its draws. The time estimate rests on it.
         """
         return int(getattr(self, "steps", 1))
 

@@ -24,6 +24,7 @@ from hashbench.attacking.step_rules import (
 )
 from hashbench.attacking.threat import Threat
 from hashbench.errors import UsageError
+from hashbench.plugins.units import PixelSize
 
 OutputLoss = Callable[[Tensor], Tensor]
 """Outputs u (B, K) -> one loss per query (B,), to be minimised."""
@@ -63,7 +64,7 @@ class SignDescent(Attack):
     """
 
     steps: int = 100
-    step_size: float = 1 / 255
+    step_size: PixelSize = 1 / 255
     random_start: bool = True
     alpha: AlphaSchedule = AlphaSchedule.CONSTANT
     rule: StepRule = StepRule.BIM
@@ -124,7 +125,7 @@ class SignDescent(Attack):
             start = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)
         sizes = self.step_schedule.sizes(self.step_size, self.steps)
         return descend(
-            lambda point, step: loss(model.outputs(point, self.alpha.at(step, self.steps))),
+            lambda point, step: model.expected_loss(loss, point, self.alpha.at(step, self.steps)),
             images,
             threat,
             steps=self.steps,

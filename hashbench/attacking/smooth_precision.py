@@ -86,6 +86,14 @@ class KnownRanking:
         )
         return torch.from_numpy(scores).to(codes.device)
 
+    def expected_precision(self, codes: Tensor) -> Tensor:
+        """The mean over draws of `average_precision`, float64 (B,).
+
+        Args:
+            codes: the queries' codes in every draw, (draws, B, K) of +1 and -1.
+        """
+        return torch.stack([self.average_precision(drawn) for drawn in codes]).mean(dim=0)
+
 
 class SmoothPrecision:
     """A smooth average precision of outputs against known codes, with its gradient in closed form.

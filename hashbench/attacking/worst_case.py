@@ -11,6 +11,8 @@ from hashbench.attacking.smooth_precision import KnownRanking
 class WorstCase:
     """Per query the image with the lowest average precision so far, against the known codes.
 
+    At a model that draws, with the lowest mean of it over the draws.
+
     Attributes:
         images: the best candidates so far, (B, C, H, W).
         scores: their average precision, float64 (B,); infinite before the first candidate.
@@ -36,9 +38,10 @@ class WorstCase:
         Args:
             queries: positions of n queries, int64 (n,).
             images: a candidate each, (n, C, H, W).
-            codes: the candidates' codes, (n, K) of +1 and -1.
+            codes: the candidates' codes, (n, K) of +1 and -1, or (draws, n, K).
         """
-        scores = self._ranking.of(queries).average_precision(codes)
+        drawn = codes.unsqueeze(0) if codes.dim() == 2 else codes
+        scores = self._ranking.of(queries).expected_precision(drawn)
         lower = scores < self.scores[queries]
         self.images[queries[lower]] = images[lower]
         self.scores[queries[lower]] = scores[lower]

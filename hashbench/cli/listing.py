@@ -17,9 +17,10 @@ from hashbench.plugins import TrainedAttack
 from hashbench.plugins.card import Aim, Card
 from hashbench.plugins.described import parameter_words, prose
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.parameters import field_types, plain
+from hashbench.plugins.parameters import field_types, field_units, plain
 from hashbench.plugins.registered import Entry
 from hashbench.plugins.suggestions import did_you_mean
+from hashbench.plugins.units import Unit
 
 
 def print_plugins(console: Console, *, verbose: bool) -> None:
@@ -95,8 +96,11 @@ def print_plugin(console: Console, name: str) -> None:
             table.add_row(*(Text(cell) for cell in row))
         say("")
         console.print(table)
+    units = field_units(plugin)
     for preset, values in card.presets.items():
-        said = ", ".join(f"{key}={value}" for key, value in values.items())
+        said = ", ".join(
+            f"{key}={_written(value, units.get(key))}" for key, value in values.items()
+        )
         say(f"\npreset {card.name}@{preset}: {said}")
 
 
@@ -142,26 +146,27 @@ def _find(name: str) -> Entry:
 
 
 def _parameters(plugin: type[Any]) -> list[tuple[str, str, str, str]]:
-    types, words = field_types(plugin), parameter_words(plugin)
+    types, words, units = field_types(plugin), parameter_words(plugin), field_units(plugin)
     rows = []
     for field in dataclasses.fields(plugin) if types else ():
         if not field.init:
             continue
         if field.default is not dataclasses.MISSING:
-            default = _written(field.default)
+            default = _written(field.default, units.get(field.name))
         elif field.default_factory is not dataclasses.MISSING:
-            default = _written(field.default_factory())
+            default = _written(field.default_factory(), units.get(field.name))
         else:
             default = "required"
         rows.append((field.name, _kind(types[field.name]), default, words.get(field.name, "")))
     return rows
 
 
-def _written(value: Any) -> str:
-    """A default as it may be typed: `1/255` for the float nearest to it."""
+def _written(value: Any, unit: Unit | None) -> str:
+    """A value as it may be typed; one in pixels as `1/255`, where it is the float nearest to it."""
     if isinstance(value, bool):
         return str(value).lower()
-    steps = round(value * 255) if isinstance(value, float) else 0
+    pixels = unit is Unit.PIXELS and isinstance(value, float)
+    steps = round(value * 255) if pixels else 0
     if steps and value == steps / 255 and value != 1:
         return f"{steps}/255"
     return "none" if value is None else str(plain(value))

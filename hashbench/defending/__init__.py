@@ -1,4 +1,4 @@
-"""Defending: what defenses are made of. Adversarial training, prototypes, input transformations."""
+"""What defenses are made of: adversarial and center-guided training, input transformations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,6 @@ from hashbench.defending.center_guided import (
     CenterTerms,
     SharedMemory,
     mainstay_centers,
-)
-from hashbench.defending.prototypes import (
-    circle_loss,
-    prototype_loss,
-    prototype_network,
-    target_rows,
 )
 from hashbench.defending.setup import Budget, DefenseSetup
 from hashbench.defending.transformed import (
@@ -34,10 +28,6 @@ __all__ = [
     "SharedMemory",
     "TransformedModel",
     "WrappedModel",
-    "circle_loss",
     "mainstay_centers",
-    "prototype_loss",
-    "prototype_network",
     "straight_through",
-    "target_rows",
 ]

@@ -17,6 +17,7 @@ from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.encode import evaluating, frozen
 from hashbench.hashing.model import HashModel, codes_of
+from hashbench.plugins.units import PixelSize
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class AdversarialTraining(TrainedDefense):
     epochs: int | None = None
     inner_steps: int | None = None
     eps: Eps | None = None
-    inner_step_size: float | None = None
+    inner_step_size: PixelSize | None = None
     random_start: bool = True
     training_mode: bool = False
     augment: Augment = Augment.NONE
@@ -114,16 +115,16 @@ class InnerAttack:
         return self.away_from(images, -codes)
 
     def codes(self, images: Tensor, outputs: Tensor) -> Tensor:
-        """Codes of clean images for a memory, float32 (B, K) of +1 and -1.
+        """Codes of clean images for a memory, (B, K) of +1 and -1 in the type of `outputs`.
 
         Args:
             images: the batch.
             outputs: its outputs in training mode, which are signed where codes are made in it.
         """
         if self.training_mode:
-            return codes_of(outputs).float()
+            return codes_of(outputs).to(outputs)
         with self._mode():
-            return self.model.codes(images).float()
+            return self.model.codes(images).to(outputs)
 
     def noise(self, images: Tensor) -> Tensor:
         """Where a random start lies: uniform in the ball, drawn on the CPU."""

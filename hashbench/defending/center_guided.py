@@ -30,21 +30,23 @@ _ROUNDING: Final = 64 * torch.finfo(torch.float64).eps
 
 
 class SharedMemory(Enum):
-    """Whether the hashing loss writes into the memory that the centers are made of.
+    """Who writes outputs into the memory that the centers are made of.
 
-    Both released scripts hand it over without a copy. So where the loss keeps outputs (the pairwise
-    ones do), an image counts with its output, not its code, from the batch in which it came on. In
-    the batch itself it depends on which of the two the script computes first.
+    Both released scripts give one storage to two memories: the codes of the centers, and the
+    outputs that a pairwise loss keeps. What is written into either then stands in both, and an
+    image counts with its output, not its code, once a batch with it has passed.
     """
 
     NO = auto()
-    """The memory holds codes."""
+    """Nobody: the memory holds codes."""
 
-    LOSS_FIRST = auto()
-    """The batch's new centers see its outputs (CgAT)."""
+    TRAINING = auto()
+    """The training itself, whatever the loss; the batch's new centers see its outputs (CgAT)."""
 
-    CENTERS_FIRST = auto()
-    """The batch's new centers see its codes; later ones see its outputs (SAAT)."""
+    LOSS = auto()
+    """A loss that keeps outputs. The batch's new centers see its codes, later ones see its outputs
+    (SAAT). With a loss that keeps none the memory holds codes.
+    """
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class CenterTerms:
         centers: gives the center codes.
         weight: factor of the adversarial term.
         quantization: factor of `mean((u_adv - sign u_adv)^2)`.
-        memory: whether the hashing loss writes into the memory of codes.
+        memory: who writes outputs into the memory of codes.
     """
 
     centers: CenterRule
@@ -71,9 +73,12 @@ class CenterGuidedTraining(AdversarialTraining):
     Attributes:
         weight: factor of the adversarial term.
         learning_rate, momentum, weight_decay: of SGD.
-        soft_memory: the released scripts hand their memory of codes to the hashing loss, which
-            writes outputs into it where it keeps some; so once a batch has passed, its images count
-            with their outputs, not their codes, in the centers. True repeats that.
+        soft_memory: in the released scripts the memory of codes and that of outputs are one
+            storage, so once a batch has passed, its images count with their outputs, not their
+            codes, in the centers; with CgAT whatever the hashing loss, with SAAT where the loss
+            keeps outputs. True repeats that.
+        float_milestones: the released scripts compute the steps at which the rate falls as
+            fractions, and one that is no whole number never comes. True repeats that.
     """
 
     weight: float = 1.0
@@ -81,6 +86,7 @@ class CenterGuidedTraining(AdversarialTraining):
     momentum: float = 0.9
     weight_decay: float = 5e-4
     soft_memory: bool = False
+    float_milestones: bool = False
 
     def recipe(self, budget: Budget) -> Recipe:
         """SGD with the rate decayed at half and three quarters of the steps."""
@@ -90,6 +96,7 @@ class CenterGuidedTraining(AdversarialTraining):
             learning_rate=self.learning_rate,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
+            float_milestones=self.float_milestones,
             augment=self.augment,
         )
 
@@ -113,9 +120,11 @@ class CenterGuided(Objective):
         self._hashing_loss = setup.loss
         self._labels = setup.labels
         self._inner = inner
-        self._codes = codes_of(setup.outputs).float()
+        self._codes = codes_of(setup.outputs).to(setup.outputs)
         self._hashing_loss.remember(self._codes)
-        self._memory = terms.memory if _keeps_outputs(setup.loss) else SharedMemory.NO
+        self._memory = terms.memory
+        if self._memory is SharedMemory.LOSS and not _keeps_outputs(setup.loss):
+            self._memory = SharedMemory.NO
 
     def loss(self, batch: Batch) -> Tensor:
         """The clean hashing loss, the adversarial term, and the quantisation term if any."""
@@ -137,12 +146,12 @@ class CenterGuided(Objective):
 
     def _update(self, batch: Batch, outputs: Tensor) -> Tensor:
         """Let the batch into the memory; return its new centers."""
-        if self._memory is SharedMemory.LOSS_FIRST:
+        if self._memory is SharedMemory.TRAINING:
             self._codes[batch.index] = outputs.detach()
             return self._centers(batch)
         self._codes[batch.index] = self._inner.codes(batch.images, outputs)
         centers = self._centers(batch)
-        if self._memory is SharedMemory.CENTERS_FIRST:
+        if self._memory is SharedMemory.LOSS:
             self._codes[batch.index] = outputs.detach()
         return centers
 

@@ -75,7 +75,7 @@ class InputTransformation(WrappingDefense):
     2018): forward the true transformation, backward the gradient of `approximation`, which is the
     identity unless overridden. A transformation with a useful gradient of its own sets
     `differentiable`. One that draws at random sets `draws` above 1, or has a field of that name, so
-    that attacks average over it (EOT); it draws from torch's process-wide generator.
+    that attacks average their loss over it (EOT); it draws from torch's process-wide generator.
     """
 
     draws: int = 1

@@ -36,7 +36,8 @@ __all__ = [
     "train",
 ]
 
-# What is now a room above this one.
+# What moved into rooms above this one.
+_ATTACKING = ("circle_loss", "prototype_loss", "prototype_network", "target_rows")
 _DEFENDING = (
     "AdversarialTraining",
     "Budget",
@@ -48,14 +49,13 @@ _DEFENDING = (
     "SharedMemory",
     "TransformedModel",
     "WrappedModel",
-    "circle_loss",
     "mainstay_centers",
-    "prototype_loss",
-    "prototype_network",
     "straight_through",
-    "target_rows",
 )
-_FORMER = {name: f"hashbench.defending.{name}" for name in _DEFENDING}
+_FORMER = {
+    **{name: f"hashbench.attacking.{name}" for name in _ATTACKING},
+    **{name: f"hashbench.defending.{name}" for name in _DEFENDING},
+}
 
 if not TYPE_CHECKING:
     __getattr__ = former_names(__name__, _FORMER, gone="0.2")

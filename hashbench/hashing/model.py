@@ -15,8 +15,8 @@ class HashModel(nn.Module):
     `[0, 1]` pixels.
 
     Attributes:
-        draws: forward passes that an attack averages the logits over; above 1 for a model that
-            draws at random, from torch's process-wide generator.
+        draws: forward passes that an attack averages its loss over; above 1 for a model that draws
+            at random, from torch's process-wide generator.
     """
 
     mean: Tensor

@@ -33,8 +33,8 @@ class Recipe:
         weight_decay: as torch defines it for the optimiser.
         milestones: fractions of all steps at which the rate is multiplied by `gamma`.
         gamma: that factor.
-        float_milestones: keep the steps of the milestones as fractions, as CgAT's script does: one
-            that is no whole number then never comes, so its decay never happens.
+        float_milestones: keep the steps of the milestones as fractions, as CgAT's and SAAT's
+            scripts do: one that is no whole number then never comes, so its decay never happens.
         augment: what is done at random to each image of a batch.
     """
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from hashbench.plugins.lookup import registry as registry
     from hashbench.plugins.lookup import use_file as use_file
     from hashbench.plugins.parameters import Spec as Spec
+    from hashbench.plugins.units import PixelSize as PixelSize
+    from hashbench.plugins.units import Unit as Unit
     from hashbench.results.contract import Format as Format
 
 _NAMES = {
@@ -61,6 +63,7 @@ _NAMES = {
     "hashbench.plugins.kinds": ("Kind",),
     "hashbench.plugins.lookup": ("files", "get", "names", "registry", "use_file"),
     "hashbench.plugins.parameters": ("Spec",),
+    "hashbench.plugins.units": ("PixelSize", "Unit"),
     "hashbench.results.contract": ("Format",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
@@ -78,11 +81,13 @@ __all__ = [
     "Kind",
     "Knowledge",
     "Loss",
+    "PixelSize",
     "Plugin",
     "Spec",
     "Surrogate",
     "TrainedAttack",
     "TrainedDefense",
+    "Unit",
     "WrappingDefense",
     "attack",
     "backbone",

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.suggestions import did_you_mean
+from hashbench.plugins.units import Unit, unit_of
 
 PluginT = TypeVar("PluginT", bound=Plugin)
 
@@ -119,11 +120,22 @@ def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = 
 
 
 def field_types(plugin: type[Plugin]) -> dict[str, Any]:
-    """The type of every parameter, in the order of the dataclass fields."""
+    """The type of every parameter, in the order of the dataclass fields, without its unit."""
+    return _hints(plugin, units=False)
+
+
+def field_units(plugin: type[Plugin]) -> dict[str, Unit]:
+    """The unit of every parameter that declares one, as `step_size: PixelSize` does."""
+    hints = _hints(plugin, units=True)
+    units = {name: unit_of(kind) for name, kind in hints.items()}
+    return {name: unit for name, unit in units.items() if unit is not None}
+
+
+def _hints(plugin: type[Plugin], *, units: bool) -> dict[str, Any]:
     if not dataclasses.is_dataclass(plugin):
         return {}
     try:
-        hints = typing.get_type_hints(plugin)
+        hints = typing.get_type_hints(plugin, include_extras=units)
     except NameError as error:
         raise UsageError(
             f"{plugin.card.kind} '{plugin.card.name}': the type of a parameter is not known when "

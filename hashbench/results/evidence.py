@@ -120,5 +120,5 @@ class Evidence:
 
 
 def of_role(attacks: tuple[Attacked, ...], role: Role) -> tuple[Attacked, ...]:
-    """Those that follow the same."""
+    """The attacks of one role, in their order."""
     return tuple(attack for attack in attacks if attack.role is role)

@@ -43,7 +43,7 @@ SATURATED_SHARE = 0.25
 With half of a query's bits fixed and all others turned, its own class is as near as any other."""
 
 BEATEN_POINTS = 0.005
-"""What an attack may leave more than another, in mAP, without being beaten ..."""
+"""An attack that leaves this much more mAP than another still counts as equal to it ..."""
 
 BEATEN_SHARE = 0.01
 """... or this share of what lies between clean mAP and floor, whichever is more."""
@@ -58,11 +58,11 @@ UNBOUNDED = 1.0
 """The radius, in `[0, 1]` pixels, from which on an attack may make any image."""
 
 FALLEN_SHARE = 0.5
-"""Share of the way from clean mAP to floor behind which a value at chance is one in passing."""
+"""Share of the way from clean mAP to floor: a worst case that went further only passes chance."""
 
 
 class Code(StrEnum):
-    """The flags; the first that is up speaks for a model where there is room for one alone."""
+    """The flags. A place with room for one of them names the first that is up."""
 
     CLEAN_AT_CHANCE = "clean-at-chance"
     COLLAPSED_CODES = "collapsed-codes"
@@ -86,21 +86,26 @@ class Code(StrEnum):
 
 @dataclass(frozen=True)
 class Flag:
-    """A flag that is up, and in a sentence without its full stop what it rests on."""
+    """A flag that is up, with its evidence.
+
+    Attributes:
+        code: which flag.
+        words: the evidence, one sentence without its full stop.
+    """
 
     code: Code
     words: str
 
 
 def margin(evidence: Evidence) -> float:
-    """What an attack may leave more than another, in mAP, without being beaten."""
+    """How much more mAP an attack may leave than another and still count as equal to it."""
     if evidence.clean is None or evidence.floor is None:
         return BEATEN_POINTS
     return max(BEATEN_POINTS, BEATEN_SHARE * (evidence.clean - evidence.floor))
 
 
 def least_useful(chance: float) -> float:
-    """The clean mAP from which on a model counts as one that retrieves anything, in `[0, 1]`.
+    """The least clean mAP, in `[0, 1]`, of a model that counts as retrieving anything.
 
     `chance + max(CHANCE_POINTS, CHANCE_SHARE * (1 - chance))`: 14.5 % where chance is 10 %, 36 %
     where it is 33 %.
@@ -213,7 +218,7 @@ def _saturated_outputs(evidence: Evidence) -> Iterator[Flag]:
 
 
 def _beaten(evidence: Evidence) -> Iterator[Flag]:
-    """What has less to go by than the gradients does more than the best that follows them."""
+    """An attack without the model's gradients beats the strongest one that follows them."""
     best = evidence.strongest
     if best is None:
         return

@@ -10,6 +10,7 @@ import torch
 
 from hashbench.data.contract import Dataset
 from hashbench.defending.contract import TrainedDefense
+from hashbench.defending.transformed import InputTransformation
 from hashbench.hashing.contract import Backbone
 from hashbench.hashing.encode import frozen
 from hashbench.runner.determinism import torch_threads
@@ -19,6 +20,7 @@ from hashbench.runner.steps import (
     AdversarialCodes,
     BaseModel,
     DefendedModel,
+    ModelCodes,
     Step,
     TrainedAttacker,
 )
@@ -92,13 +94,20 @@ def _work(step: Step) -> _Work | None:
             return _Work(count, recipe.batch, step.setting)
         case TrainedAttacker():
             count = step.attack.training_passes(_train_size(step.codes.model.setting))
-            return _Work(count, ATTACKER_BATCH, step.codes.model.setting)
+            return _Work(count * _draws(step.codes), ATTACKER_BATCH, step.codes.model.setting)
         case AdversarialCodes():
             setting = step.codes.model.setting
             queries = setting.source.protocol.query
             batch = min(setting.compute.attack_batch, queries)
-            return _Work(step.attack.passes() * queries, batch, setting)
+            return _Work(step.attack.passes() * queries * _draws(step.codes), batch, setting)
     return None
+
+
+def _draws(codes: ModelCodes) -> int:
+    """How often an attack asks a model at each look; known of transformations that say so."""
+    model = codes.model
+    defense = model.defense if isinstance(model, DefendedModel) else model.wrapper
+    return defense.draws if isinstance(defense, InputTransformation) else 1
 
 
 def _train_size(setting: Setting) -> int:

@@ -54,14 +54,23 @@ def source_hash(plugin: type[Plugin]) -> str:
 
     A built-in plugin is its own file (`rooms_hash` covers what it shares), a `--plugin` file is
     that file, and a plugin of another package is all Python files of the package, helpers included.
+    The contract of its kind says what a plugin has to answer, and computes nothing: it counts not.
     """
     digest = hashlib.sha256()
     for cls in plugin.__mro__:
-        if cls.__module__.startswith("hashbench.plugins") or cls.__module__ in ("builtins", "abc"):
+        module = cls.__module__
+        if module in ("builtins", "abc") or _is_contract(module):
             continue
         for source in _sources_of(cls):
             digest.update(source)
     return digest.hexdigest()
+
+
+def _is_contract(module: str) -> bool:
+    """Whether a module of hashbench says what a plugin is, and makes no result."""
+    return module.startswith("hashbench.") and (
+        module.endswith(".contract") or module.startswith("hashbench.plugins.")
+    )
 
 
 def _sources_of(cls: type) -> list[bytes]:
@@ -79,7 +88,10 @@ def _sources_of(cls: type) -> list[bytes]:
 
 @cache
 def rooms_hash(*rooms: str) -> str:
-    """SHA-256 over the Python files directly inside some rooms of hashbench, such as `hashing`."""
+    """SHA-256 over the Python files directly inside some rooms of hashbench, such as `hashing`.
+
+    A room's `contract.py` is left out, as in `source_hash`.
+    """
     digest = hashlib.sha256()
     for room in rooms:
         for name, content in sorted(_sources(room)):
@@ -95,5 +107,5 @@ def file_hash(path: str) -> str:
 
 def _sources(room: str) -> Iterable[tuple[str, bytes]]:
     for item in files(f"hashbench.{room}").iterdir():
-        if item.name.endswith(".py"):
+        if item.name.endswith(".py") and item.name != "contract.py":
             yield item.name, item.read_bytes()

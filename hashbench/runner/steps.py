@@ -23,7 +23,9 @@ from hashbench.results.store import Address
 from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256_of
 from hashbench.runner.setting import Setting
 
-_MODEL_ROOMS = ("hashing", "attacking", "defending")
+_BASE_ROOMS = ("hashing",)
+_WRAPPER_ROOMS = ("hashing", "defending")
+_DEFENSE_ROOMS = (*_WRAPPER_ROOMS, "attacking")  # defenses are trained against descents
 _ATTACK_ROOMS = ("hashing", "attacking", "retrieval")
 _SCORE_ROOMS = ("retrieval",)
 _ATTACK_FILES = ("runner/attacks.py", "data/targets.py")
@@ -104,7 +106,7 @@ class BaseModel(Step):
     def described(self) -> dict[str, Any]:
         """Setting, recipe and training code, or the loaded weights."""
         made = asdict(self.recipe) if self.checkpoint is None else {"weights": self.weights}
-        return {**self.setting.described(), "made": made, "code": _code(*_MODEL_ROOMS)}
+        return {**self.setting.described(), "made": made, "code": _code(*_BASE_ROOMS)}
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class DefendedModel(Step):
         return {
             "defense": describe(self.defense),
             "budget": None if wraps else budget,
-            "code": _code(*_MODEL_ROOMS),
+            "code": _code(*(_WRAPPER_ROOMS if wraps else _DEFENSE_ROOMS)),
         }
 
 

@@ -17,6 +17,7 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import build, canonical
 from hashbench.testing.attack_answers import ANSWERS
 from hashbench.testing.attack_declared import DECLARED
+from hashbench.testing.attack_draws import DRAWS
 from hashbench.testing.attack_models import MODELS
 from hashbench.testing.attack_repeats import REPEATS
 from hashbench.testing.attack_strength import STRENGTH
@@ -37,6 +38,7 @@ ATTACK_CHECKS: tuple[Check[Any], ...] = (
     *REPEATS,
     *MODELS,
     *DECLARED,
+    *DRAWS,
     *TRAINING,
     *STRENGTH,
 )

@@ -200,7 +200,7 @@ class AttackStage:
         target = AttackedModel(
             model, attack.card.name, access, database_codes=case.database_codes.clone()
         )
-        target.allow(LIMIT * len(case.images))
+        target.allow(LIMIT * len(case.images) * model.draws)
         goal = Goal(
             attack=attack.card.name,
             known=moved(case.known),

@@ -152,11 +152,30 @@ class Variant(HashModel):
         nn.Module.__init__(self)
         self.base = base
         self.bits = base.bits
+        self.draws = base.draws
         self.change = change
 
     def logits(self, images: Tensor) -> Tensor:
         """The changed ones."""
         return self.change(self.base.logits(images), images)
+
+
+class Drawing(Variant):
+    """Sees each image under noise of its own, anew in each pass, and says so: `draws` is 3.
+
+    The noise comes from torch's process-wide generator, as that of any model that draws.
+    """
+
+    draws = 3
+
+    def __init__(self, base: HashModel) -> None:
+        """Put the noise before a model."""
+        super().__init__(base, lambda logits, _: logits)
+        self.draws = type(self).draws
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Those of the noisy images."""
+        return self.base.logits(images + 0.02 * torch.randn(images.shape).to(images))
 
 
 def linear_model(weight: Tensor, bias: Tensor) -> HashModel:

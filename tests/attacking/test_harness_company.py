@@ -29,39 +29,21 @@ from hashbench.data.images import ImageSet
 from hashbench.errors import PluginError
 from hashbench.hashing import BackboneNet, HashModel
 from hashbench.plugins import Access, Aim, Attack, Surrogate, TrainedAttack, attack
+from support.acting import Act, Actor
 
-Look = Callable[[AttackedModel, Tensor, Goal], Tensor]
 Run = Callable[..., Any]
-
-
-@attack("looker")
-@dataclass(frozen=True)
-class Looker(Attack):
-    """Does whatever a function does."""
-
-    look: Look
-
-    def perturb(
-        self,
-        model: AttackedModel,
-        images: Tensor,
-        goal: Goal,
-        threat: Threat,  # noqa: ARG002
-        rng: QueryRandom,  # noqa: ARG002
-    ) -> Tensor:
-        return self.look(model, images, goal)
 
 
 @attack("aimer", aim=Aim.TARGETED)
 @dataclass(frozen=True)
-class Aimer(Looker):
-    """As above, with a target."""
+class Aimer(Actor):
+    """Acts with a target."""
 
 
 @attack("ranker", access=Access.RANKING, knowledge=())
 @dataclass(frozen=True)
-class Ranker(Looker):
-    """As above, with ranked lists."""
+class Ranker(Actor):
+    """Acts with ranked lists."""
 
 
 def strike(
@@ -86,15 +68,15 @@ def test_a_targeted_attack_is_told_its_targets(
     assert np.array_equal(torch.cat(seen).numpy(), targets)
     with pytest.raises(PluginError, match="'aimer' is targeted, but was given no targets"):
         strike(Aimer(look), model, pixels, view)
-    with pytest.raises(PluginError, match="'looker' reads the target labels, but its aim is"):
-        strike(Looker(look), model, pixels, replace(view, target_labels=targets))
+    with pytest.raises(PluginError, match="'actor' reads the target labels, but its aim is"):
+        strike(Actor(look), model, pixels, replace(view, target_labels=targets))
 
 
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        (lambda goal: goal.surrogate, "'looker' reads its surrogate, but asks for none"),
-        (lambda goal: goal.trained, "'looker' reads its trained network, but has none"),
+        (lambda goal: goal.surrogate, "'actor' reads its surrogate, but asks for none"),
+        (lambda goal: goal.trained, "'actor' reads its trained network, but has none"),
     ],
 )
 def test_what_was_not_brought_along_is_refused(
@@ -105,7 +87,7 @@ def test_what_was_not_brought_along_is_refused(
         return images
 
     with pytest.raises(PluginError, match=sentence):
-        run(Looker(look))
+        run(Actor(look))
 
 
 def linear(bits: int, seed: int) -> HashModel:
@@ -135,7 +117,7 @@ def test_a_surrogate_is_seen_with_its_own_codes_counted_and_left_as_it_was(
         return images
 
     outcome = strike(
-        Looker(look), model, pixels, replace(view, surrogate=SurrogateView(own, centers, codes))
+        Actor(look), model, pixels, replace(view, surrogate=SurrogateView(own, centers, codes))
     )
     assert np.array_equal(torch.cat([part for part, _ in seen]).numpy(), centers)
     assert all(np.array_equal(found.numpy(), codes) for _, found in seen)
@@ -181,15 +163,15 @@ def test_an_attack_that_never_returns_is_stopped(
                 if not caught:
                     raise
 
-    rule = r"attack 'looker' must return within 1,000 passes per query, but asked for more"
+    rule = r"attack 'actor' must return within 1,000 passes per query, but asked for more"
     with pytest.raises(PluginError, match=rule):
-        strike(Looker(forever), model, pixels, view, limit=1000)
+        strike(Actor(forever), model, pixels, view, limit=1000)
 
 
 def test_the_limit_itself_is_allowed_and_holds_for_each_batch(
     model: HashModel, pixels: NDArray[np.uint8], view: AttackerView
 ) -> None:
-    def ask(times: int) -> Look:
+    def ask(times: int) -> Act:
         def look(target: AttackedModel, images: Tensor, _: Goal) -> Tensor:
             for _turn in range(times):
                 target.codes(images)
@@ -197,9 +179,9 @@ def test_the_limit_itself_is_allowed_and_holds_for_each_batch(
 
         return look
 
-    assert strike(Looker(ask(5)), model, pixels, view, limit=5).forwards == 5 * len(pixels)
+    assert strike(Actor(ask(5)), model, pixels, view, limit=5).forwards == 5 * len(pixels)
     with pytest.raises(PluginError, match="within 5 passes"):
-        strike(Looker(ask(6)), model, pixels, view, limit=5)
+        strike(Actor(ask(6)), model, pixels, view, limit=5)
 
 
 class Noisy(HashModel):

@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hashbench.attacking import AttackedModel, AttackOutcome, Goal, QueryRandom, Threat
+from hashbench.attacking import AttackedModel, AttackOutcome, Goal, QueryRandom
 from hashbench.errors import PluginError, TrainingError, UsageError
 from hashbench.hashing import HashModel, encode
 from hashbench.plugins import Access, Attack, Knowledge, attack
+from support.acting import Actor
 
 Run = Callable[..., AttackOutcome]
 Answer = Callable[[Tensor], Any]
-Act = Callable[[AttackedModel, Tensor, Goal], Tensor]
 
 
 @attack("sample")
@@ -32,24 +32,6 @@ class Sample(Attack):
     def perturb(self, model: Any, images: Tensor, goal: Any, threat: Any, rng: Any) -> Tensor:  # noqa: ARG002
         answer: Tensor = self.answer(images)
         return answer
-
-
-@attack("actor")
-@dataclass(frozen=True)
-class Actor(Attack):
-    """Does whatever a function does with model, images and goal."""
-
-    act: Act
-
-    def perturb(
-        self,
-        model: AttackedModel,
-        images: Tensor,
-        goal: Goal,
-        threat: Threat,  # noqa: ARG002
-        rng: QueryRandom,  # noqa: ARG002
-    ) -> Tensor:
-        return self.act(model, images, goal)
 
 
 def _written_in_place(images: Tensor) -> Tensor:

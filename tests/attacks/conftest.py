@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hashbench import plugins
 from hashbench.hashing import BackboneNet, HashModel
 from hashbench.plugins import Attack
+from support.exact import FineModel
 
 
 @pytest.fixture(scope="session")
@@ -37,11 +38,12 @@ def linear_hash() -> Callable[..., HashModel]:
         bits, channels = weight.shape[:2]
         features = weight[0].numel()
         net = BackboneNet(nn.Flatten(), features, (mean,) * channels, (std,) * channels)
-        model = HashModel(net, bits)
+        model = FineModel(net, bits)
         flat = weight.flatten(1)
         with torch.no_grad():
             model.hash_layer.weight.copy_(flat * std)
             model.hash_layer.bias.copy_(bias + mean * flat.sum(dim=1))
-        return model.eval()
+        model.eval()
+        return model
 
     return build

@@ -20,6 +20,7 @@ from hashbench.attacking import AttackerView, AttackOutcome, Eps, Threat, run_at
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.plugins import Attack, Backbone
 from hashbench.retrieval import center_codes
+from support.recorded import Recorded
 
 Build = Callable[..., Attack]
 Linear = Callable[..., HashModel]
@@ -29,24 +30,6 @@ GRADIENT = ATTACKS[1:]
 RANDOM_START = ("pgd-hamming", "mainstay")
 STOCHASTIC = ("noise", *RANDOM_START)
 EPS = "8/255"
-
-
-class Recorded(Attack):
-    """Another attack, with every answer kept."""
-
-    def __init__(self, inner: Attack) -> None:
-        self.card = inner.card  # type: ignore[misc]  # one object plays another's part
-        self.inner = inner
-        self.seen: list[torch.Tensor] = []
-
-    def perturb(self, *given: Any) -> torch.Tensor:
-        perturbed = self.inner.perturb(*given)
-        self.seen.append(perturbed)
-        return perturbed
-
-    @property
-    def images(self) -> torch.Tensor:
-        return torch.cat(self.seen)
 
 
 class Scene:

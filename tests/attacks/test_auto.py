@@ -15,7 +15,6 @@ from torch import Tensor
 
 from hashbench.attacking import (
     AttackedModel,
-    AttackerView,
     AttackOutcome,
     Eps,
     Goal,
@@ -30,6 +29,9 @@ from hashbench.hashing import HashModel
 from hashbench.plugins import Attack
 from hashbench.plugins.parameters import field_types
 from hashbench.retrieval import average_precision, center_codes
+from support.exact import FineModel
+from support.recorded import Recorded
+from support.views import view_of
 
 Linear = Callable[..., HashModel]
 Build = Callable[..., Attack]
@@ -49,7 +51,7 @@ class Scene:
         train = torch.from_numpy(draw.random((40, *shape), dtype=np.float32))
         rows = np.eye(4, dtype=np.uint8)
         labels = rows[np.arange(queries) % 4]
-        self.view = _view(labels, model.codes(train).numpy(), rows[np.arange(40) % 4])
+        self.view = view_of(labels, model.codes(train).numpy(), rows[np.arange(40) % 4])
 
     @property
     def clean(self) -> Tensor:
@@ -58,12 +60,12 @@ class Scene:
     def run(
         self, attack: Attack | None = None, batch: int = 7, eps: str = EPS, seed: int = 0
     ) -> tuple[AttackOutcome, Tensor]:
-        seen = _Recorded(attack or AUTO.Auto())
+        seen = Recorded(attack or AUTO.Auto())
         seeds = [1000 * seed + query for query in range(len(self.pixels))]
         outcome = run_attack(
             seen, self.model, self.pixels, self.view, Threat(Eps.parse(eps)), seeds, batch=batch
         )
-        return outcome, torch.cat(seen.images)
+        return outcome, seen.images
 
     def known_precision(self, codes: NDArray[np.int8]) -> NDArray[np.float64]:
         view = self.view
@@ -133,7 +135,7 @@ def test_a_query_is_attacked_alike_in_any_batch(batch: int, linear: Callable[...
     # One query is relevant to nothing, so finished at once; others reach their floor midway.
     labels = scene.view.query_labels.copy()
     labels[2] = 0
-    scene.view = _view(labels, scene.view.train_codes, scene.view.train_labels)
+    scene.view = view_of(labels, scene.view.train_codes, scene.view.train_labels)
     together, apart = scene.run(batch=5), scene.run(batch=batch)
     assert torch.equal(together[1], apart[1])
     assert together[0].forwards == apart[0].forwards
@@ -174,7 +176,7 @@ def test_it_is_stronger_than_each_of_the_others(
         assert worst.mean() <= reached.mean() + 1e-9, rival
 
 
-class Quantised(HashModel):
+class Quantised(FineModel):
     """Sees its images in sixteen shades: no gradient comes through."""
 
     def logits(self, images: Tensor) -> Tensor:
@@ -196,7 +198,7 @@ def test_a_model_without_gradient_is_searched_at_random(linear: Callable[..., Sc
     assert torch.equal(images, scene.run(batch=13)[1])
 
 
-class Fading(HashModel):
+class Fading(FineModel):
     """Gives a gradient for so many passes, and none from then on."""
 
     left: int
@@ -218,16 +220,82 @@ def test_passes_stay_within_bounds_whenever_the_gradient_fails(
     assert max(outcome.forwards, outcome.backwards) <= AUTO.Auto().passes() * 8
 
 
+class Trembling(FineModel):
+    """Sees its images under noise, anew in each pass."""
+
+    draws = 3
+
+    def logits(self, images: Tensor) -> Tensor:
+        return super().logits(images + 0.05 * torch.randn(images.shape))
+
+
+def test_at_a_model_that_draws_the_end_of_the_long_descent_is_returned(
+    linear: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[Tensor, Tensor, Tensor]] = []
+    monkeypatch.setattr(AUTO, "WorstCase", _spy(tried))
+    scene = linear(12)
+    scene.model.__class__ = Trembling
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        outcome, images = scene.run(batch=12)
+    assert outcome.forwards <= AUTO.Auto().passes() * 3 * 12
+    assert outcome.forwards >= (AUTO.Auto().passes() - 1) * 3 * 12, "nobody is finished by luck"
+    [(queries, ends, codes)] = tried
+    assert torch.equal(images[queries], ends)
+    assert len(queries) == 12
+    assert codes.shape == (3, 12, 10)
+
+
+class TremblingShades(Trembling):
+    """The same in sixteen shades: no gradient comes through."""
+
+    def logits(self, images: Tensor) -> Tensor:
+        return super().logits((images * 15).round() / 15)
+
+
+def test_at_a_model_that_draws_squares_are_judged_by_the_mean_over_the_draws(
+    linear: Callable[..., Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[Tensor, Tensor, Tensor]] = []
+    monkeypatch.setattr(AUTO, "WorstCase", _spy(tried))
+    scene = linear(6)
+    scene.model.__class__ = TremblingShades
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        outcome, images = scene.run(batch=6)
+    assert outcome.forwards <= AUTO.Auto().passes() * 3 * 6
+    assert len(tried) == AUTO.DRAWN_RUNS[1].passes
+    means = [
+        np.mean([scene.known_precision(drawn.numpy().astype(np.int8)) for drawn in codes], axis=0)
+        for queries, _, codes in tried
+        if queries.tolist() == list(range(6))
+    ]
+    assert len(means) == len(tried)
+    first = np.argmin(np.round(means, 12), axis=0)
+    best = torch.stack([tried[number][1][query] for query, number in enumerate(first)])
+    assert torch.equal(images, best)
+
+
+def _spy(tried: list[tuple[Tensor, Tensor, Tensor]]) -> type[WorstCase]:
+    class Spy(WorstCase):
+        def consider(self, queries: Tensor, images: Tensor, codes: Tensor) -> None:
+            tried.append((queries, images.clone(), codes))
+            super().consider(queries, images, codes)
+
+    return Spy
+
+
 def test_queries_at_their_floor_are_left_alone(linear: Callable[..., Scene]) -> None:
     scene = linear(6)
     nothing = np.zeros_like(scene.view.query_labels)
-    scene.view = _view(nothing, scene.view.train_codes, scene.view.train_labels)
+    scene.view = view_of(nothing, scene.view.train_codes, scene.view.train_labels)
     outcome, images = scene.run()
     assert (outcome.forwards, outcome.backwards) == (6, 0)
     assert torch.equal(images, scene.clean)
     everything = np.ones_like(nothing)
     rows = np.ones_like(scene.view.train_labels)
-    scene.view = _view(everything, scene.view.train_codes, rows)
+    scene.view = view_of(everything, scene.view.train_codes, rows)
     assert scene.run()[0].backwards == 0, "1 is all that a code can score then"
 
 
@@ -259,7 +327,7 @@ def test_a_model_of_one_value_gives_images_in_the_ball(
 def test_one_known_image_and_one_bit_are_enough(linear: Callable[..., Scene]) -> None:
     scene = linear(4, bits=1)
     view = scene.view
-    scene.view = _view(view.query_labels, view.train_codes[:1], view.train_labels[:1])
+    scene.view = view_of(view.query_labels, view.train_codes[:1], view.train_labels[:1])
     outcome, images = scene.run()
     assert set(np.unique(outcome.codes)) <= {-1, 1}
     assert images.isfinite().all()
@@ -279,7 +347,7 @@ def test_one_bit_flips_just_above_its_threshold_and_never_below(
         model = linear_hash(weight, torch.tensor([bias]))
         code = np.array([[1 if lead > 0 else -1]], dtype=np.int8)
         rows = np.eye(2, dtype=np.uint8)
-        view = _view(rows[:1], np.concatenate([code, -code]), rows)
+        view = view_of(rows[:1], np.concatenate([code, -code]), rows)
         threat = Threat(Eps.parse(side * abs(lead)))
         found = run_attack(AUTO.Auto(), model, pixels, view, threat, [0], batch=1)
         assert (found.codes != code).all() == (side > 1)
@@ -330,29 +398,6 @@ def test_the_first_of_equals_stays_and_the_floor_ends_a_query() -> None:
     assert worst.images.flatten().tolist() == pytest.approx([0.1, 0.2])
     assert worst.scores.tolist() == [1.0, 0.5]
     assert worst.unfinished().tolist() == [0]
-
-
-class _Recorded(Attack):
-    """Another attack, with every answer kept."""
-
-    def __init__(self, inner: Attack) -> None:
-        self.card = inner.card  # type: ignore[misc]  # one object plays another's part
-        self._inner = inner
-        self.images: list[Tensor] = []
-
-    def perturb(self, *given: Any) -> Tensor:
-        perturbed = self._inner.perturb(*given)
-        self.images.append(perturbed)
-        return perturbed
-
-    def passes(self) -> int:
-        return self._inner.passes()
-
-
-def _view(
-    labels: NDArray[np.uint8], codes: NDArray[np.int8], rows: NDArray[np.uint8]
-) -> AttackerView:
-    return AttackerView(labels, center_codes(labels, codes, rows), codes, rows)
 
 
 def _cost(logits: NDArray[np.float32], center: NDArray[np.int8]) -> float:

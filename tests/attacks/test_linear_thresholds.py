@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from hashbench.attacking import AttackerView, AttackOutcome, Eps, Threat, run_at
 from hashbench.hashing import HashModel
 from hashbench.plugins import Attack
 from hashbench.retrieval import center_codes
+from support.recorded import Recorded
 
 Build = Callable[..., Attack]
 Linear = Callable[..., HashModel]
@@ -249,10 +249,9 @@ def test_pgd_leaves_an_undecided_bit_of_the_center_alone(
     codes = case.clean_codes
     centers = codes * np.array([1, 0], dtype=np.int8)
     classes = np.eye(3, dtype=np.uint8)
-    images: list[torch.Tensor] = []
-    attack = attack_named("pgd-hamming", random_start=False)
+    attack = Recorded(attack_named("pgd-hamming", random_start=False))
     outcome = run_attack(
-        _Recorded(attack, images),
+        attack,
         model,
         case.pixels,
         AttackerView(classes, centers, codes, classes),
@@ -260,22 +259,8 @@ def test_pgd_leaves_an_undecided_bit_of_the_center_alone(
         range(3),
         batch=3,
     )
-    moved = (images[0] - torch.from_numpy(case.pixels).float() / 255) != 0
+    moved = (attack.images - torch.from_numpy(case.pixels).float() / 255) != 0
     used = case.weight != 0
     assert moved[:, used[0]].all()
     assert not moved[:, used[1]].any()
     assert np.array_equal(outcome.codes[:, 1], codes[:, 1])
-
-
-class _Recorded(Attack):
-    """Another attack, with every answer kept."""
-
-    def __init__(self, inner: Attack, seen: list[torch.Tensor]) -> None:
-        self.card = inner.card  # type: ignore[misc]  # one object plays another's part
-        self._inner = inner
-        self._seen = seen
-
-    def perturb(self, *given: Any) -> torch.Tensor:
-        perturbed = self._inner.perturb(*given)
-        self._seen.append(perturbed)
-        return perturbed

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,13 @@ from hashbench.attacking import (
     run_attack,
 )
 from hashbench.attacking.training import train_attacker
-from hashbench.data.images import ImageSet
 from hashbench.errors import UsageError
-from hashbench.hashing import BackboneNet, HashModel, encode, load_checkpoint
+from hashbench.hashing import encode, load_checkpoint
 from hashbench.hashing.checkpoint import WEIGHTS, weight_bytes
 from hashbench.plugins import Attack, TrainedAttack
 from hashbench.retrieval import center_codes, mean_average_precision
+from support.blobs import blobs, taught
+from support.draws import process_seeded
 
 Build = Callable[..., Attack]
 
@@ -40,41 +40,15 @@ SHAPES = ((1, 28, 28), (3, 33, 20), (1, 1, 9), (2, 1, 1), (1, 15, 8), (3, 60, 60
 QUICK: dict[str, object] = {"width": 6, "blocks": 1, "epochs": 2, "prototype_steps": 3}
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
-
-
 class Scene:
     """Three kinds of blob on 12 x 12 pixels, and a small network that hashes them."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
-
-        def images(count: int) -> ImageSet:
-            kinds = np.arange(count) % 3
-            pixels = rng.integers(70, 186, (count, 1, 12, 12))
-            for item, kind in enumerate(kinds):
-                row, column = divmod(int(kind), 2)
-                pixels[item, 0, 6 * row : 6 * row + 6, 6 * column : 6 * column + 6] += 45
-            return ImageSet(pixels.astype(np.uint8), np.eye(3, dtype=np.uint8)[kinds])
-
-        self.train, self.query = images(96), images(21)
-        with seeded(0):
+        self.train, self.query = blobs(rng, 96, 12), blobs(rng, 21, 12)
+        with process_seeded(0):
             net = nn.Sequential(nn.Flatten(), nn.Linear(144, 24), nn.ReLU())
-            self.model = HashModel(BackboneNet(net, 24, (0.5,), (0.2,)), 12)
-            centers = torch.from_numpy(rng.choice([-1.0, 1.0], (3, 12))).float()
-            pixels = torch.from_numpy(self.train.images).float() / 255
-            wanted = centers[torch.from_numpy(self.train.labels).long().argmax(dim=1)]
-            optimizer = torch.optim.Adam(self.model.parameters(), lr=3e-3)
-            for _ in range(60):
-                loss = (self.model(pixels) - wanted).square().mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-        self.model.eval()
+            self.model = taught(net, 24, self.train, rng)
         self.codes = encode(self.model, self.train.images).codes
         self.targets = np.roll(self.query.labels, 1, axis=1)
         self.progress: list[tuple[int, int]] = []
@@ -82,7 +56,7 @@ class Scene:
     def network(self, attack: Attack, eps: str = "40/255", seed: int = 0) -> nn.Module:
         assert isinstance(attack, TrainedAttack)
         self.progress.clear()
-        with seeded(seed):
+        with process_seeded(seed):
             return train_attacker(
                 attack,
                 self.model,
@@ -136,7 +110,7 @@ def test_the_prototype_loss_is_its_formula() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_of_image_is_painted(shape: tuple[int, int, int]) -> None:
-    with seeded(0):
+    with process_seeded(0):
         painter = GAN.Painter(NetworkSizes(shape, 4, 8), width=4, blocks=1)
         judge = GAN.discriminator(shape, 4, 4)
     images, labels = torch.rand(3, *shape), torch.eye(4)[:3]
@@ -162,7 +136,7 @@ def test_the_published_sizes(attack_named: Build) -> None:
     first, widest = generator.labels[0], max(layer.weight.shape[0] for layer in convs(generator))
     assert (first.in_features, first.out_features, widest) == (512, 128 * 14 * 14, 256)
     assert sum(isinstance(layer, GAN.Residual) for layer in generator.modules()) == 6
-    with seeded(0):
+    with process_seeded(0):
         judge = GAN.discriminator((3, 224, 224), 38, 4)
     shapes = [tuple(layer.weight.shape) for layer in convs(judge)]
     assert [one[0] for one in shapes] == [4, 8, 16, 32, 64, 39]
@@ -180,7 +154,7 @@ def test_what_is_painted_before_the_harness_looks(
     attack = attack_named(name, **QUICK)
     assert isinstance(attack, GAN.ProSGAN)
     threat = Threat(Eps.parse("40/255"))
-    with seeded(0):
+    with process_seeded(0):
         painter = attack.network(NetworkSizes((1, 12, 12), 3, 12)).eval()
     images = torch.from_numpy(scene.query.images).float() / 255
     images[0, 0, :3], images[0, 0, 3:6] = 0.0, 1.0  # where the box cuts the ball
@@ -234,7 +208,7 @@ def test_a_stored_network_paints_as_before(
     (tmp_path / WEIGHTS).write_bytes(weight_bytes(network))
     assert not any("judge" in name for name in network.state_dict())
     assert isinstance(attack, TrainedAttack)
-    with seeded(7):
+    with process_seeded(7):
         fresh = attack.network(NetworkSizes((1, 12, 12), 3, 12))
     before = scene.run(attack, network)
     again = scene.run(attack, load_checkpoint(tmp_path, fresh).eval())

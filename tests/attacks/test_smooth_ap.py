@@ -30,7 +30,9 @@ from hashbench.attacking.smooth_precision import KnownRanking, SmoothPrecision, 
 from hashbench.errors import UsageError
 from hashbench.hashing import HashModel
 from hashbench.plugins import Attack
-from hashbench.retrieval import average_precision, center_codes
+from hashbench.retrieval import average_precision
+from support.recorded import Recorded
+from support.views import view_of
 
 Linear = Callable[..., HashModel]
 
@@ -220,16 +222,16 @@ class Scene:
         train = torch.from_numpy(draw.random((40, 1, 5, 5), dtype=np.float32))
         rows = np.eye(4, dtype=np.uint8)
         labels = rows[np.arange(queries) % 4]
-        self.view = _view(labels, self.model.codes(train).numpy(), rows[np.arange(40) % 4])
+        self.view = view_of(labels, self.model.codes(train).numpy(), rows[np.arange(40) % 4])
 
     def codes(self, attack: Attack, batch: int = 7) -> NDArray[np.int8]:
         return self.run(attack, batch)[0]
 
     def run(self, attack: Attack, batch: int = 7) -> tuple[NDArray[np.int8], Tensor, Any]:
-        seen = _Recorded(attack)
+        seen = Recorded(attack)
         threat, seeds = Threat(Eps.parse("24/255")), range(len(self.pixels))
         outcome = run_attack(seen, self.model, self.pixels, self.view, threat, seeds, batch=batch)
-        return outcome.codes, torch.cat(seen.images), outcome
+        return outcome.codes, seen.images, outcome
 
     def known_precision(self, codes: NDArray[np.int8]) -> NDArray[np.float64]:
         view = self.view
@@ -290,7 +292,7 @@ def test_one_bit_flips_just_above_its_threshold_and_never_below(
         bias = lead * length - 128 / 255 * float(weight.sum())
         model = linear_hash(weight, torch.tensor([bias]))
         code = np.array([[1 if lead > 0 else -1]], dtype=np.int8)
-        view = _view(
+        view = view_of(
             np.array([[1, 0]], dtype=np.uint8),
             np.concatenate([code, -code]),
             np.eye(2, dtype=np.uint8),
@@ -326,7 +328,7 @@ def test_labels_that_rank_nothing_leave_the_attack_at_its_start(linear_hash: Lin
     scene = Scene(linear_hash, queries=6)
     labels = scene.view.query_labels.copy()
     labels[:3] = 0
-    scene.view = _view(labels, scene.view.train_codes, scene.view.train_labels)
+    scene.view = view_of(labels, scene.view.train_codes, scene.view.train_labels)
     _, images, _ = scene.run(SmoothAP(random_start=False))
     moved = (images - torch.from_numpy(scene.pixels) / 255).abs().amax(dim=(1, 2, 3)) > 1e-6
     assert moved.tolist() == [False] * 3 + [True] * 3
@@ -335,7 +337,7 @@ def test_labels_that_rank_nothing_leave_the_attack_at_its_start(linear_hash: Lin
 def test_one_known_image_and_one_bit_are_enough(linear_hash: Linear) -> None:
     scene = Scene(linear_hash, queries=4, bits=1)
     view = scene.view
-    scene.view = _view(view.query_labels, view.train_codes[:1], view.train_labels[:1])
+    scene.view = view_of(view.query_labels, view.train_codes[:1], view.train_labels[:1])
     codes, images, _ = scene.run(SmoothAP(steps=5))
     assert set(np.unique(codes)) <= {-1, 1}
     assert images.isfinite().all()
@@ -366,29 +368,6 @@ def test_the_scale_is_the_median_size_or_the_mean_or_1() -> None:
 def test_an_impossible_setting_is_refused_by_name(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         SmoothAP(**wrong)
-
-
-class _Recorded(Attack):
-    """Another attack, with every answer kept."""
-
-    def __init__(self, inner: Attack) -> None:
-        self.card = inner.card  # type: ignore[misc]  # one object plays another's part
-        self._inner = inner
-        self.images: list[Tensor] = []
-
-    def perturb(self, *given: Any) -> Tensor:
-        perturbed = self._inner.perturb(*given)
-        self.images.append(perturbed)
-        return perturbed
-
-    def passes(self) -> int:
-        return self._inner.passes()
-
-
-def _view(
-    labels: NDArray[np.uint8], codes: NDArray[np.int8], rows: NDArray[np.uint8]
-) -> AttackerView:
-    return AttackerView(labels, center_codes(labels, codes, rows), codes, rows)
 
 
 def _goal(view: AttackerView) -> Goal:

@@ -6,8 +6,7 @@ differ from the target's, exactly those with a threshold below the radius can be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +31,12 @@ from hashbench.attacking import (
 from hashbench.attacking.training import train_attacker
 from hashbench.data.images import ImageSet
 from hashbench.errors import PluginError, UsageError
-from hashbench.hashing import BackboneNet, HashModel, encode, load_checkpoint
+from hashbench.hashing import HashModel, encode, load_checkpoint
 from hashbench.hashing.checkpoint import WEIGHTS, weight_bytes
 from hashbench.plugins import Aim, Attack, Knowledge, TrainedAttack
 from hashbench.retrieval import center_codes, mean_average_precision
+from support.blobs import blobs, taught
+from support.draws import process_seeded
 
 Build = Callable[..., Attack]
 Linear = Callable[..., HashModel]
@@ -177,7 +178,10 @@ def test_a_querys_result_does_not_depend_on_its_batch(
     for batch in (1, 3):
         part = case.run(attack, 0.1, view, batch=batch)
         assert np.array_equal(part.codes, whole.codes)
-        assert np.array_equal(part.linf, whole.linf)
+        # Signs of the gradient are equal to the bit; Adam's steps carry the order of its sums.
+        np.testing.assert_allclose(
+            part.linf, whole.linf, rtol=0, atol=1e-5 if name == "sdha@targeted" else 0
+        )
         np.testing.assert_allclose(part.l2, whole.l2, rtol=1e-5)
 
 
@@ -239,10 +243,11 @@ def test_the_published_settings(attack_named: Build) -> None:
     assert settings("dhta@saat", *common, "anchors") == (2000, 1 / 255, False, "tenths", 9)
     assert settings("p2p@saat", *common) == (2000, 1 / 255, False, "tenths")
     assert settings("dhta@sigir", *common, "anchors") == (10, 1 / 255, False, "constant", 9)
-    trained = (*common, "training_steps", "learning_rate", "softplus", "square_mask")
-    sigir = (100, 1 / 255, False, "constant", 30_000, 1e-4, False, True)
+    network = ("training_steps", "training_batch", "learning_rate", "softplus", "square_mask")
+    trained = (*common, *network)
+    sigir = (100, 1 / 255, False, "constant", 30_000, 32, 1e-4, False, True)
     assert settings("tha@sigir", *trained) == sigir
-    saat = (100, 1 / 255, False, "tenths", 30_000, 1e-4, True, True)
+    saat = (100, 1 / 255, False, "tenths", 30_000, 128, 1e-4, True, True)
     assert settings("tha@saat", *trained) == saat
     assert settings("sdha@targeted", "slope", "nearness", "targeted") == (10.0, -0.3, True)
 
@@ -372,7 +377,7 @@ class Trained:
 
     def network(self, attack: Attack, eps: str, seed: int = 0) -> nn.Module:
         assert isinstance(attack, TrainedAttack)
-        with seeded(seed):
+        with process_seeded(seed):
             return train_attacker(
                 attack,
                 self.model,
@@ -396,42 +401,16 @@ class Trained:
         )
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
-
-
 @pytest.fixture(scope="module")
 def trained() -> Trained:
     """Three kinds of blob on 8 x 8 pixels, and a small network that hashes them."""
     rng = np.random.default_rng(0)
-
-    def images(count: int) -> ImageSet:
-        kinds = np.arange(count) % 3
-        pixels = rng.integers(70, 186, (count, 1, 8, 8))
-        for item, kind in enumerate(kinds):
-            row, column = divmod(int(kind), 2)
-            pixels[item, 0, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] += 45
-        return ImageSet(pixels.astype(np.uint8), np.eye(3, dtype=np.uint8)[kinds])
-
-    train, query = images(120), images(30)
-    with seeded(0):
+    train, query = blobs(rng, 120, 8), blobs(rng, 30, 8)
+    with process_seeded(0):
         net = nn.Sequential(
             nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(384, 24), nn.ReLU()
         )
-        model = HashModel(BackboneNet(net, 24, (0.5,), (0.2,)), 12)
-        centers = torch.from_numpy(rng.choice([-1.0, 1.0], (3, 12))).float()
-        pixels = torch.from_numpy(train.images).float() / 255
-        wanted = centers[torch.from_numpy(train.labels).long().argmax(dim=1)]
-        optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-        for _ in range(60):
-            loss = (model(pixels) - wanted).square().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    model.eval()
+        model = taught(net, 24, train, rng)
     return Trained(
         model, train, query, encode(model, train.images).codes, np.roll(query.labels, 1, axis=1)
     )
@@ -480,7 +459,7 @@ def test_a_stored_prototype_network_attacks_as_before(
     attack = attack_named("tha", training_steps=5, steps=10)
     network = trained.network(attack, EPS)
     (tmp_path / WEIGHTS).write_bytes(weight_bytes(network))
-    with seeded(99):
+    with process_seeded(99):
         assert isinstance(attack, TrainedAttack)
         fresh = attack.network(NetworkSizes((1, 8, 8), 3, 12))
     before, again = (

@@ -33,6 +33,7 @@ from hashbench.errors import UsageError
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.plugins import Access, Aim, Attack, Backbone, Surrogate
 from hashbench.retrieval import center_codes
+from support.recorded import Recorded
 
 Build = Callable[..., Attack]
 Linear = Callable[..., HashModel]
@@ -98,31 +99,11 @@ class Scene:
             self.seeds,
             batch=changed.get("batch", 64),
         )
-        return torch.cat(recorded.seen), outcome
+        return recorded.images, outcome
 
     @property
     def clean(self) -> Tensor:
         return torch.from_numpy(self.pixels).float() / 255
-
-
-class Recorded(Attack):
-    """Another attack, with every answer kept."""
-
-    def __init__(self, inner: Attack) -> None:
-        self.card = inner.card  # type: ignore[misc]  # one object plays another's part
-        self.inner = inner
-        self.seen: list[Tensor] = []
-
-    def perturb(self, *given: Any) -> Tensor:
-        perturbed = self.inner.perturb(*given)
-        self.seen.append(perturbed)
-        return perturbed
-
-    def aim(self) -> Aim:
-        return self.inner.aim()
-
-    def surrogate(self) -> Surrogate | None:
-        return self.inner.surrogate()
 
 
 @pytest.fixture(scope="module")

@@ -15,24 +15,19 @@ from torch import Tensor
 from hashbench.defending import AdversarialTraining, Budget, DefenseSetup
 from hashbench.eps import Eps
 from hashbench.hashing import (
-    Batch,
     HashModel,
     OptimizerName,
     codes_of,
     train,
 )
 from hashbench.hashing.trainer import random_orders
+from support.batches import batch_of
 
 Named = Callable[..., AdversarialTraining]
 SetupOf = Callable[..., DefenseSetup]
 Build = Callable[..., HashModel]
 
 ATRDH = importlib.import_module("hashbench.defenses.atrdh")
-
-
-def batch_of(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], index: list[int]) -> Batch:
-    images = torch.from_numpy(pixels).float() / 255
-    return Batch(images[index], torch.from_numpy(labels).float()[index], torch.tensor(index))
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0, 2.0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from hashbench.defending import AdversarialTraining, Budget, DefenseSetup
 from hashbench.eps import Eps
 from hashbench.hashing import (
-    Batch,
     BoundLoss,
     HashModel,
     Objective,
@@ -24,6 +23,7 @@ from hashbench.hashing import (
     train,
 )
 from hashbench.hashing.trainer import PlainObjective, random_orders
+from support.batches import batch_of
 
 Named = Callable[..., AdversarialTraining]
 SetupOf = Callable[..., DefenseSetup]
@@ -34,16 +34,6 @@ Data = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 @pytest.fixture
 def data(pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Data:
     return pixels, labels
-
-
-def batch_of(data: Data, index: Iterable[int]) -> Batch:
-    chosen = torch.tensor(list(index))
-    pixels, labels = data
-    return Batch(
-        images=torch.from_numpy(pixels).float()[chosen] / 255,
-        labels=torch.from_numpy(labels).float()[chosen],
-        index=chosen,
-    )
 
 
 @pytest.mark.parametrize("spec", ["csq", "dph", "dpsh"])
@@ -96,7 +86,7 @@ def test_the_loss_of_a_batch_is_the_hashing_loss_minus_the_agreement_with_new_ce
     old = -codes_of(setup.outputs).float()
     setup = DefenseSetup(**{**vars(setup), "outputs": 0.5 * old})
     objective = defense.objective(setup)
-    batch = batch_of(data, [3, 11, 7, 0])
+    batch = batch_of(*data, [3, 11, 7, 0])
     found = objective.loss(batch)
     outputs = model.outputs(batch.images).detach()
     memory = old.clone()
@@ -127,7 +117,7 @@ def test_images_are_pushed_from_the_centers_of_before_the_batch(
         return outputs(images, alpha)
 
     model.outputs = watch  # type: ignore[method-assign]
-    batch = batch_of(data, [1, 2, 3])
+    batch = batch_of(*data, [1, 2, 3])
     defense.objective(setup).loss(batch)
     _, adversarial, clean = seen  # the step, then the two passes of the loss, in the script's order
     assert torch.equal(clean, batch.images)
@@ -156,7 +146,7 @@ def test_it_keeps_more_of_the_agreement_than_plain_training(
         recipe = defense.recipe(setup.budget)
         orders = random_orders(len(data[0]), recipe.epochs, seed=4)
         train(model, defense.objective(setup), recipe, *data, orders)
-        batch = batch_of(data, range(20))
+        batch = batch_of(*data, range(20))
         codes = model.codes(batch.images).float()
         centers = batch_centers(batch.labels, codes, batch.labels)
         inner = defense.inner_attack(model, setup.budget, torch.Generator().manual_seed(1))

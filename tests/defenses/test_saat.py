@@ -16,12 +16,13 @@ from hashbench.defending import AdversarialTraining, Budget, DefenseSetup
 from hashbench.defending.center_guided import CenterGuided
 from hashbench.eps import Eps
 from hashbench.hashing import (
-    Batch,
     HashModel,
     OptimizerName,
     codes_of,
     train,
 )
+from support.batches import batch_of
+from support.exact import in_float64
 
 Arrays = Mapping[str, NDArray[Any]]
 Vectors = Callable[[str], Arrays]
@@ -38,14 +39,17 @@ def mainstay(label: Tensor, memory: Tensor, labels: Tensor) -> Tensor:
     near = (label @ labels.T).double() / (norms.double() + 1e-8)
     far = 1 - near.sign()
     near, far = (w / w.sum(dim=1, keepdim=True).clamp(min=1e-12) for w in (near, far))
-    code: Tensor = ((near - far) @ memory.double()).round(decimals=9).sign().float()
+    code: Tensor = ((near - far) @ memory.double()).round(decimals=9).sign()
     return code
 
 
 def reference(given: Arrays, orders: list[Tensor], weight: float, mu: float, shared: bool) -> Any:
-    """SAAT on DPH in plain torch: losses of all steps, final weights, final memory."""
-    x, y = torch.from_numpy(given["X"]), torch.from_numpy(given["Y"]).float()
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    """SAAT on DPH in plain torch, in float64: losses of all steps, final weights, final memory."""
+    x, y = torch.from_numpy(given["X"]), torch.from_numpy(given["Y"])
+    mean, std = (
+        torch.tensor(three, dtype=torch.float64)
+        for three in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    )
     weights = [torch.from_numpy(given[f"W{i}_init"]).clone().requires_grad_(True) for i in (1, 2)]
 
     def net(images: Tensor) -> Tensor:
@@ -70,7 +74,7 @@ def reference(given: Arrays, orders: list[Tensor], weight: float, mu: float, sha
         memory[index] = u.detach().sign()
         code = mainstay(label, memory, y)
         pairs[index] = u.detach()
-        similar = 2 * ((label @ y.T) > 0).float() - 1
+        similar = 2 * ((label @ y.T) > 0).double() - 1
         clean = ((u @ pairs.T / u.shape[1] - similar) ** 2).mean()
         loss = clean - weight * (u_adv * code).mean() + mu * ((u_adv - u_adv.sign()) ** 2).mean()
         rate = 0.05 * 0.1 ** sum(len(losses) >= share * EPOCHS * 3 for share in (0.5, 0.75))
@@ -103,19 +107,20 @@ def test_whole_trainings_equal_a_plain_implementation(
     assert {name: getattr(defense, name) for name in rate} == rate
     model = vector_model(given)
     setup = setup_of(model, given["X"], given["Y"], spec="dph", seed=SEED)
-    objective = defense.objective(setup)
+    objective = in_float64(defense.objective(setup))
     assert isinstance(objective, CenterGuided)
     recipe = replace(defense.recipe(setup.budget), batch=BATCH)
     log = train(model, objective, recipe, given["X"], given["Y"].astype(np.uint8), orders)
-    assert log.losses == pytest.approx(losses, rel=1e-6)
+    # Both sides are in float64, and each rounds in its own order: eps 1e-16, through 12 steps.
+    assert log.losses == pytest.approx(losses, rel=1e-11)
     hidden = model.backbone[1]  # type: ignore[index]
     for layer, wanted, name in zip(
         (hidden, model.hash_layer), weights, ("W1_init", "W2_init"), strict=True
     ):
         found = layer.weight.detach().T
-        torch.testing.assert_close(found, wanted.detach(), rtol=0, atol=1e-6)
+        torch.testing.assert_close(found, wanted.detach(), rtol=0, atol=1e-11)
         assert (found - torch.from_numpy(given[name])).abs().max() > 1e-3
-    torch.testing.assert_close(objective._codes, memory, rtol=0, atol=1e-5)
+    torch.testing.assert_close(objective._codes, memory, rtol=0, atol=1e-10)
 
 
 def test_the_terms_matter_to_the_trace(vectors: Vectors) -> None:
@@ -129,24 +134,30 @@ def test_the_terms_matter_to_the_trace(vectors: Vectors) -> None:
         assert np.abs(other / losses - 1).max() > 1e-5, (weight, mu, shared)
 
 
-@pytest.mark.parametrize(("spec", "kept"), [("dph", True), ("dpsh", True), ("csq", False)])
+KEEPING = ("dph", "dpsh", "dsdh", "dsh", "hashnet")
+KEEPING_NONE = (
+    "csq",
+    "dch",
+    "dpn",
+    "dsh:batch_pairs=true",
+    "greedyhash",
+    "hashnet@deephash",
+    "ortho",
+)
+
+
+@pytest.mark.parametrize("spec", KEEPING + KEEPING_NONE)
 @pytest.mark.parametrize("name", ["saat", "cgat"])
-def test_outputs_enter_the_memory_only_through_a_loss_that_keeps_some(
+def test_outputs_enter_saats_memory_through_a_loss_that_keeps_some_and_cgats_always(
     name: str,
     spec: str,
-    kept: bool,
     small_model: Build,
     pixels: NDArray[np.uint8],
     labels: NDArray[np.uint8],
     defense_named: Named,
     setup_of: SetupOf,
 ) -> None:
-    index = torch.tensor([3, 11, 7])
-    batch = Batch(
-        torch.from_numpy(pixels).float()[index] / 255,
-        torch.from_numpy(labels).float()[index],
-        index,
-    )
+    batch = batch_of(pixels, labels, [3, 11, 7])
     for soft in (False, True):
         model = small_model()
         defense = defense_named(name, soft_memory=soft, inner_steps=1)
@@ -157,9 +168,34 @@ def test_outputs_enter_the_memory_only_through_a_loss_that_keeps_some(
         model.hash_layer.weight.data.neg_()
         objective.loss(batch)
         wanted = model.outputs(batch.images).detach()
-        wanted = wanted if soft and kept else codes_of(wanted).float()
-        before[index] = wanted
+        enter = soft and (name == "cgat" or spec in KEEPING)
+        wanted = wanted if enter else codes_of(wanted).float()
+        before[batch.index] = wanted
         torch.testing.assert_close(objective._codes, before, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "per_epoch", "rates"),
+    [
+        (20, 7, (0.05, 0.005, 0.0005)),  # the script's own: 70 and 105 are whole steps
+        (10, 7, (0.05, 0.005)),  # 52.5 is none: the second decay never comes
+        (9, 7, (0.05,)),  # neither 31.5 nor 47.25 is
+        (9, 8, (0.05, 0.005, 0.0005)),  # 36 and 54
+    ],
+)
+def test_the_scripts_decays_come_at_whole_steps_alone(
+    epochs: int, per_epoch: int, rates: tuple[float, ...], defense_named: Named
+) -> None:
+    budget = Budget(epochs=5, inner_steps=3, eps=Eps.parse("24/255"))
+    steps = epochs * per_epoch
+
+    def seen(**settings: object) -> set[float]:
+        recipe = defense_named("saat@released", epochs=epochs, **settings).recipe(budget)
+        assert recipe.epochs == epochs
+        return {round(recipe.rate_at(step, steps), 12) for step in range(steps)}
+
+    assert seen() == set(rates)
+    assert seen(float_milestones=False) == {0.05, 0.005, 0.0005}
 
 
 def test_the_recipe_is_the_published_one(defense_named: Named) -> None:
@@ -173,7 +209,7 @@ def test_the_recipe_is_the_published_one(defense_named: Named) -> None:
     assert recipe.optimizer is OptimizerName.SGD
     assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.05, 0.0, 1e-5)
     assert (recipe.batch, recipe.milestones, recipe.gamma) == (32, (0.5, 0.75), 0.1)
-    assert recipe.epochs == 20
+    assert (recipe.epochs, recipe.float_milestones) == (20, True)
     granted = released.granted(budget)
     assert (granted.inner_steps, str(granted.eps)) == (7, "8/255")
     settings: dict[str, Any] = {

@@ -15,19 +15,17 @@ from hashbench import plugins
 from hashbench.hashing import BackboneNet, BoundLoss, HashModel, LossSetup
 from hashbench.plugins import Loss
 
-VECTORS = Path(__file__).resolve().parents[2] / "../shared/vectors/hash_losses.npz"
+VECTORS = Path(__file__).resolve().parents[1] / "vectors/hash_losses.npz"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test of `vector_case` once for every case that the losses' reference vectors hold."""
     if "vector_case" in metafunc.fixturenames:
-        names: list[str] = []
-        if VECTORS.is_file():
-            with np.load(VECTORS, allow_pickle=False) as arrays:
-                names = arrays.files
+        with np.load(VECTORS, allow_pickle=False) as arrays:
+            names = arrays.files
         found = {match[1] for name in names if (match := re.match(r"(c\d+)_", name))}
-        # Without the file the test still appears, and is skipped where it reads the vectors.
-        metafunc.parametrize("vector_case", sorted(found) or ["c0"], scope="module")
+        assert found, f"{VECTORS} holds no case"
+        metafunc.parametrize("vector_case", sorted(found), scope="module")
 
 
 @pytest.fixture(scope="session")

@@ -15,15 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench.hashing import BoundLoss
+from support.draws import seeded
 
 Bind = Callable[..., BoundLoss]
 Vectors = Callable[[str], Mapping[str, NDArray[Any]]]
 
 TARGETS = importlib.import_module("hashbench.hashing.targets")
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def class_centers(classes: int, bits: int, seed: int = 0) -> Tensor:

@@ -17,6 +17,7 @@ from hashbench.defending import AdversarialTraining, Budget, DefenseSetup
 from hashbench.eps import Eps
 from hashbench.hashing import BoundLoss, HashModel, Recipe, train
 from hashbench.hashing.trainer import random_orders
+from support.draws import seeded
 
 Bind = Callable[..., BoundLoss]
 Build = Callable[..., HashModel]
@@ -35,10 +36,6 @@ SPECS = (
 )
 
 BIT_AXIS = {"memory": 1, "codes": 1, "targets": 1, "codebook": 1, "fc.weight": 1, "classifier": 0}
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def transformed(loss: BoundLoss, other: BoundLoss, order: Tensor, signs: Tensor) -> None:
@@ -61,11 +58,12 @@ def transformed(loss: BoundLoss, other: BoundLoss, order: Tensor, signs: Tensor)
 def test_bits_have_no_order_and_no_side(bound: Bind, spec: str, seed: int, bits: int) -> None:
     rng = seeded(seed)
     labels = (torch.rand(9, 3, generator=rng) < 0.5).float()
-    memory, fresh = (2 * torch.rand(2, 9, bits, generator=rng) - 1).unbind()
+    memory, fresh = (2 * torch.rand(2, 9, bits, generator=rng) - 1).double().unbind()
     index = torch.randperm(9, generator=rng)[:4]
     order = torch.randperm(bits, generator=rng)
     signs = torch.where(torch.rand(bits, generator=rng) < 0.5, -1.0, 1.0)
-    loss, other = bound(spec, labels, bits), bound(spec, labels, bits)
+    loss, other = (bound(spec, labels, bits).double() for _ in range(2))
+    labels = labels.double()
     loss.remember(memory)
     transformed(loss, other, order, signs)
     u = fresh[index].requires_grad_(True)
@@ -73,8 +71,8 @@ def test_bits_have_no_order_and_no_side(bound: Bind, spec: str, seed: int, bits:
     value, found = loss(u, labels[index], index), other(moved, labels[index], index)
     (slope,) = torch.autograd.grad(value, u)
     (found_slope,) = torch.autograd.grad(found, moved)
-    torch.testing.assert_close(found, value, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(found_slope, slope[:, order] * signs, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(found, value, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(found_slope, slope[:, order] * signs, rtol=1e-9, atol=1e-11)
 
 
 @settings(deadline=None, max_examples=80)

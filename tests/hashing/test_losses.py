@@ -20,6 +20,7 @@ from hashbench import plugins
 from hashbench.errors import UsageError
 from hashbench.hashing import BoundLoss, relevant
 from hashbench.plugins.parameters import resolved
+from support.exact import same_gradient, same_loss
 
 Bind = Callable[..., BoundLoss]
 Vectors = Callable[[str], Mapping[str, NDArray[Any]]]
@@ -61,15 +62,16 @@ def test_pairwise_losses_are_their_formulas(
 ) -> None:
     rng = torch.Generator().manual_seed(seed)
     labels = (torch.rand(9, 3, generator=rng) < 0.4).float()
-    memory, fresh = (2 * torch.rand(2, 9, bits, generator=rng) - 1).unbind()
+    memory, fresh = (2 * torch.rand(2, 9, bits, generator=rng) - 1).double().unbind()
     index = torch.randperm(9, generator=rng)[:batch]
-    loss = bound(spec, labels, bits)
+    loss = bound(spec, labels, bits).double()
+    labels = labels.double()
     loss.remember(memory)
     updated = memory.clone()
     updated[index] = fresh[index]
     found = loss(fresh[index], labels[index], index)
     wanted = slow(spec, fresh[index], labels[index], updated, labels)
-    assert float(found) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+    assert float(found) == pytest.approx(wanted, rel=1e-11)
 
 
 @pytest.mark.parametrize("spec", PAIRWISE)
@@ -190,7 +192,8 @@ def inject(loss: BoundLoss, case: str, given_arrays: Given) -> None:
 def test_losses_of_the_repositories(case: str, given_arrays: Given, bound: Bind) -> None:
     if f"{case}_loss" not in given_arrays:
         pytest.skip(f"this case of the reference vectors holds no {case}")
-    loss = bound(REPOSITORIES[case], given_arrays["Y"], bits=given_arrays["u"].shape[1])
+    labels, bits = given_arrays["Y"].float(), given_arrays["u"].shape[1]
+    loss = bound(REPOSITORIES[case], labels, bits).double()
     loss.remember(given_arrays["U"])
     inject(loss, case, given_arrays)
     outputs = given_arrays["u"].clone().requires_grad_(True)
@@ -207,8 +210,8 @@ def test_losses_of_the_repositories(case: str, given_arrays: Given, bound: Bind)
         assert value.isfinite()
         return
     (gradient,) = torch.autograd.grad(value, outputs)
-    torch.testing.assert_close(value.detach(), given_arrays[f"{case}_loss"], rtol=1e-5, atol=0)
-    torch.testing.assert_close(gradient, given_arrays[f"{case}_grad"], rtol=1e-5, atol=1e-8)
+    same_loss(value, given_arrays[f"{case}_loss"])
+    same_gradient(gradient, given_arrays[f"{case}_grad"])
 
 
 def test_no_loss_of_the_repositories_is_left_out(vectors: Vectors) -> None:
@@ -229,17 +232,18 @@ def test_an_image_without_a_label_counts_as_coded_unless_skipped(
     rng = torch.Generator().manual_seed(3)
     labels = torch.tensor([[0.0, 1, 1], [0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]])
     index = torch.tensor([3, 4, 0, 1])
-    u = 1.8 * torch.rand(4, 8, generator=rng) - 0.9
+    u = (1.8 * torch.rand(4, 8, generator=rng) - 0.9).double()
     loss = bound(f"{spec}:unlabelled=skip" if skipped else spec, labels, 8)
-    exact, y = u.double().requires_grad_(True), labels[index]
+    loss.double()
+    exact, y = u.clone().requires_grad_(True), labels[index].double()
     if spec == "greedyhash@cgat":
-        weight = held(loss, "fc.weight").double()
+        weight = held(loss, "fc.weight")
         through = exact.detach().sign() + exact - exact.detach()
         terms = -(through @ weight.T).log_softmax(dim=1)[torch.arange(4), y.argmax(dim=1)]
         rest = 0.1 * (exact.abs() - 1).abs().pow(3).mean()
     else:
         target = torch.where(torch.rand(4, 8, generator=rng) < 0.5, -1.0, 1.0).double()
-        held(loss, "targets")[index] = target.float()
+        held(loss, "targets")[index] = target
         if spec == "dpn@saat":
             terms, rest = (1 - exact * target).clamp(min=0).mean(dim=1), torch.zeros(())
         else:
@@ -253,8 +257,8 @@ def test_an_image_without_a_label_counts_as_coded_unless_skipped(
     u.requires_grad_(True)
     value = loss(u, y, index)
     (slope,) = torch.autograd.grad(value, u)
-    torch.testing.assert_close(value.double(), wanted, rtol=1e-5, atol=0)
-    torch.testing.assert_close(slope.double(), wanted_slope, rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(value, wanted, rtol=1e-11, atol=0)
+    torch.testing.assert_close(slope, wanted_slope, rtol=1e-11, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["csq", "dpn", "greedyhash"])
@@ -276,7 +280,7 @@ def test_ortho_stays_finite_where_its_script_does_not(bound: Bind) -> None:
 def test_the_discrete_codes_of_the_repositories(given_arrays: Given, bound: Bind) -> None:
     if "cgat_DSDH_B" not in given_arrays:
         pytest.skip("this case of the reference vectors holds no cgat_DSDH")
-    loss = bound("dsdh@cgat", given_arrays["Y"], bits=given_arrays["u"].shape[1])
+    loss = bound("dsdh@cgat", given_arrays["Y"], bits=given_arrays["u"].shape[1]).double()
     loss.remember(given_arrays["U"])
     assert torch.equal(held(loss, "codes"), given_arrays["cgat_DSDH_B"].T)
     torch.testing.assert_close(

@@ -7,15 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from hashbench import plugins
-from hashbench.plugins import lookup
-from hashbench.plugins.registered import Registry
 from hashbench.runner.suite import Suite, from_plain
+from hashbench.testing.case import Case
+from hashbench.testing.stage import AttackStage
+from support.fake_device import OnCUDA, fake_cuda, pretend_cuda
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = (HERE.parent / "plugin_package", HERE.parent / "broken_plugin_package")
@@ -24,11 +27,24 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def fresh_registry() -> Iterator[Registry]:
-    """The registry of this process, without what earlier tests added; forgotten afterwards."""
-    lookup._registry.cache_clear()
-    yield plugins.registry()
-    lookup._registry.cache_clear()
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU, or what stands for one: a sample must not mix tensors of its own with the model's."""
+    if torch.cuda.is_available():
+        return
+    pretend_cuda(monkeypatch)
+    to, call = Case.to, AttackStage.call
+
+    def moved(case: Case, device: str) -> Case:
+        with fake_cuda():
+            return to(case, device)
+
+    def called(stage: AttackStage, case: Case, **settings: Any) -> Any:
+        # Open for cases that were moved alone: it slows every operation of the others.
+        with fake_cuda() if isinstance(case.images, OnCUDA) else nullcontext():
+            return call(stage, case, **settings)
+
+    monkeypatch.setattr(Case, "to", moved)
+    monkeypatch.setattr(AttackStage, "call", called)
 
 
 @pytest.fixture(scope="session")

@@ -30,18 +30,16 @@ MOVED_TO_DEFENDING = (
     "SharedMemory",
     "TransformedModel",
     "WrappedModel",
-    "circle_loss",
     "mainstay_centers",
-    "prototype_loss",
-    "prototype_network",
     "straight_through",
-    "target_rows",
 )
+MOVED_TO_ATTACKING = ("circle_loss", "prototype_loss", "prototype_network", "target_rows")
 NAMES = {
     "hashbench.evaluation": "hashbench.attacking",
     "hashbench.plugins.testing": "hashbench.testing",
     "hashbench.attacking.Sizes": "hashbench.attacking.NetworkSizes",
     **{f"hashbench.hashing.{name}": f"hashbench.defending.{name}" for name in MOVED_TO_DEFENDING},
+    **{f"hashbench.hashing.{name}": f"hashbench.attacking.{name}" for name in MOVED_TO_ATTACKING},
 }
 MODULES = ("hashbench.evaluation", "hashbench.plugins.testing")
 

@@ -61,6 +61,7 @@ def hold(report: CheckReport, least: int) -> None:
     assert len(report.passed) >= least, report.counts
 
 
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("name", named("attack"))
 def test_a_built_in_attack_keeps_the_rules(name: str) -> None:
     found = at_ease(name)

@@ -47,7 +47,7 @@ class Noisy(WrappingDefense):
     """Keeps every rule: it says that it draws."""
 
     def wrap(self, model: HashModel) -> HashModel:
-        return TransformedModel(model, lambda x: x + 0.1 * torch.randn(x.shape), draws=4)
+        return TransformedModel(model, lambda x: x + 0.1 * torch.randn(x.shape).to(x), draws=4)
 
 
 class Logits(WrappedModel):

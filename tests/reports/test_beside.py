@@ -322,7 +322,7 @@ def test_the_column_names_the_notes_below(paper: Any) -> None:
     assert [" ".join(row[6].parts) for row in part.sheet.rows] == ["a", "a, b", "a"]
     assert part.legend == (
         "a: loss csq, paper dph?.",
-        "b: attack hag, paper hag:steps=2000,learning_rate=3.125?.",
+        "b: attack hag, paper hag:steps=2000,learning_rate=0.78125?.",
     )
 
 
@@ -512,7 +512,7 @@ def test_markdown_has_the_same_tables(paper: Any) -> None:
     assert {line.count("|") for line in lines} == {len(HEADS) + 1}
     assert "| 32 | none | none | 80.00 [76.0, 85.0] | 82.28 | -2.28 |  |" in lines
     assert "| 32 | none | hag | 30.00 [28.0, 33.0] | 21.68 | +8.32 | a |" in lines
-    assert "- a: attack hag, paper hag:steps=2000,learning_rate=3.125?." in after
+    assert "- a: attack hag, paper hag:steps=2000,learning_rate=0.78125?." in after
     assert "stands behind what the source does not state" in after
 
 

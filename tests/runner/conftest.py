@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from hashbench import atomic, plugins
-from hashbench.plugins import lookup
+from hashbench import atomic
 from hashbench.plugins.registered import Registry
 from hashbench.runner.steps import Step
 from hashbench.runner.suite import Suite, from_plain
@@ -46,14 +45,6 @@ class NamedStep(Step):
 def make_step() -> Callable[..., Step]:
     """Makes a step: (name, steps that it reads from...) -> step; its label is the name."""
     return lambda name, *before: NamedStep(name, before)
-
-
-@pytest.fixture
-def fresh_registry() -> Iterator[Registry]:
-    """The registry of this process, without what earlier tests added; forgotten afterwards."""
-    lookup._registry.cache_clear()
-    yield plugins.registry()
-    lookup._registry.cache_clear()
 
 
 @pytest.fixture

@@ -344,7 +344,9 @@ def forget_hashes() -> None:
     ("file", "touched"),
     [
         ("hashing/code.py", FROM_BASE),
-        ("attacking/code.py", FROM_BASE),  # the inner attacks of defenses are in there
+        ("attacking/code.py", FROM_DEFENSE),  # the inner attacks of defenses are in there
+        ("defending/code.py", FROM_DEFENSE),
+        *((f"{room}/contract.py", set()) for room in ("hashing", "attacking", "defending")),
         ("retrieval/code.py", {"probe", "clean", "adversarial", "scores"}),
         ("runner/scoring.py", {"probe", "clean", "scores"}),
         ("runner/probe.py", {"probe", "clean"}),

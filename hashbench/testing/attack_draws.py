@@ -1,0 +1,41 @@
+"""Checks of an attack at a model that draws at random in each pass."""
+# ruff: noqa: D103 - the rule of a check says what it does
+
+from __future__ import annotations
+
+import torch
+
+from hashbench.attacking.harness import ROUNDING
+from hashbench.testing.attack_answers import USABLE
+from hashbench.testing.case import of_model, ordinary
+from hashbench.testing.checking import Check, check, require, skip_unless
+from hashbench.testing.stage import AttackStage
+from hashbench.testing.world import Drawing
+
+
+@check(
+    "drawing-model",
+    "a model that draws gets a finite answer in the ball, in passes() times its draws",
+    needs=[*USABLE, "inside-ball", "pass-count"],
+)
+def drawing_model(stage: AttackStage) -> None:
+    skip_unless(not stage.is_trained, "trained: knows its own model alone")
+    model = Drawing(ordinary().model)
+    trial = stage.call(of_model(model))
+    answer = trial.answer.detach()
+    where = f"before a model that draws ({model.draws} draws)"
+    require(answer.shape == trial.case.images.shape, f"{where} its answer has another shape")
+    require(bool(torch.isfinite(answer).all()), f"{where} its answer holds NaN or infinity")
+    change = float((answer.clamp(0, 1) - trial.case.images).abs().max())
+    require(change <= trial.threat.radius + ROUNDING, f"{where} it moved a pixel by {change:.6f}")
+    allowed = stage.attack.passes() * model.draws
+    for what, count in (("forward", trial.forwards), ("backward", trial.backwards)):
+        require(
+            count <= allowed * len(answer),
+            f"{where} it made {count / len(answer):g} {what} passes per query, and passes() allows "
+            f"{stage.attack.passes()} times {model.draws}: outputs, logits and expected_loss take "
+            "all draws already",
+        )
+
+
+DRAWS: tuple[Check[AttackStage], ...] = (drawing_model,)
