@@ -12,13 +12,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from hashbench.deprecated import former_names
+
 if TYPE_CHECKING:
     from hashbench import attacking as attacking
     from hashbench import data as data
     from hashbench import defending as defending
     from hashbench import hashing as hashing
     from hashbench import plugins as plugins
+    from hashbench import results as results
     from hashbench import retrieval as retrieval
+    from hashbench import testing as testing
     from hashbench.eps import Eps as Eps
     from hashbench.errors import HashbenchError as HashbenchError
     from hashbench.errors import PluginError as PluginError
@@ -40,7 +44,17 @@ _HOMES = {
     "load_suite": ("hashbench.runner.suite", "load"),
     "run": ("hashbench.runner.run", "run"),
 }
-_ROOMS = ("attacking", "data", "defending", "hashing", "plugins", "retrieval")
+_ROOMS = (
+    "attacking",
+    "data",
+    "defending",
+    "hashing",
+    "plugins",
+    "results",
+    "retrieval",
+    "testing",
+)
+_former = former_names(__name__, {"evaluation": "hashbench.attacking"}, gone="0.2", callers=2)
 
 __all__ = [
     "Eps",
@@ -56,8 +70,10 @@ __all__ = [
     "load_results",
     "load_suite",
     "plugins",
+    "results",
     "retrieval",
     "run",
+    "testing",
 ]
 
 
@@ -67,7 +83,7 @@ def __getattr__(name: str) -> object:
     if name in _HOMES:
         module, attribute = _HOMES[name]
         return getattr(import_module(module), attribute)
-    raise AttributeError(f"module 'hashbench' has no attribute '{name}'")
+    return _former(name)
 
 
 def __dir__() -> list[str]:

@@ -1,1 +1,1 @@
-"""Reports: tables and plots from results, one file per format. They read results, never a store."""
+"""Reports: tables and plots from results, one file a format. They read results, never a store."""

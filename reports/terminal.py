@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import accumulate
 
 from rich import box
@@ -47,17 +48,25 @@ _STYLES = {
 }
 
 
+class Color(StrEnum):
+    """When the text carries ANSI colours."""
+
+    AUTO = "auto"  # where it is for a terminal, and standard output is one that shows colours
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 @format("terminal")
 @dataclass(frozen=True)
 class Terminal(Format):
-    """Tables for a terminal, never wider than it; plain text unless colour is asked for.
+    """Tables for a terminal, never wider than it; plain text in a file.
 
     Attributes:
-        color: whether the text carries ANSI colours.
+        color: when the text carries ANSI colours; `auto` is on a terminal, unless NO_COLOR is set.
         published: files of published numbers, besides those that ship.
     """
 
-    color: bool = False
+    color: Color = Color.AUTO
     published: tuple[str, ...] = ()
 
     def render(self, results: Results, *, width: int | None = None) -> str:
@@ -67,7 +76,7 @@ class Terminal(Format):
             UsageError: a file of published numbers is missing or malformed.
         """
         beside = section(results, self.published)
-        paper = _Paper(width, self.color)
+        paper = _Paper(width, self._colored(width))
         for place, board in enumerate(leaderboards(results)):
             if place:
                 paper.blank()
@@ -75,6 +84,12 @@ class Terminal(Format):
         if beside is not None:
             _write_section(beside, paper)
         return paper.text
+
+    def _colored(self, width: int | None) -> bool:
+        if self.color is Color.AUTO:
+            screen = Console()  # on standard output: knows NO_COLOR, FORCE_COLOR and the like
+            return width is not None and screen.is_terminal and not screen.no_color
+        return self.color is Color.ALWAYS
 
 
 class _Paper:

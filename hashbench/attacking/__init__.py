@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hashbench.attacking.alpha_schedule import AlphaSchedule
 from hashbench.attacking.anchors import anchor_codes
 from hashbench.attacking.annealed_descent import AnnealedDescent, logit_scale
@@ -36,6 +38,7 @@ from hashbench.attacking.square_search import check_search, square_search
 from hashbench.attacking.step_rules import Momentum, StepRule, StepSchedule
 from hashbench.attacking.threat import Threat
 from hashbench.attacking.worst_case import WorstCase
+from hashbench.deprecated import former_names
 from hashbench.eps import Eps
 
 __all__ = [
@@ -80,3 +83,8 @@ __all__ = [
     "square_search",
     "target_rows",
 ]
+
+_FORMER = {"Sizes": "hashbench.attacking.NetworkSizes"}
+
+if not TYPE_CHECKING:
+    __getattr__ = former_names(__name__, _FORMER, gone="0.2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
 from hashbench.errors import UsageError
+from hashbench.plugins.card import API
 from hashbench.plugins.kinds import Kind
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ def check(
         report = check_plugin(found)
         _print(Console(), report, verbose=verbose)
         failed = failed or not report.ok
+    with_what = f"Checked with hashbench {version('hashbench')}, plugin interface {API}."
+    Console().print(with_what, style="dim", markup=False, highlight=False)
     if failed:
         raise typer.Exit(EXIT_FAILED)
 

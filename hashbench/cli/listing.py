@@ -61,7 +61,7 @@ def print_plugins(console: Console, *, verbose: bool) -> None:
             markup=False,
             highlight=False,
         )
-        if verbose:
+        if verbose and broken.traceback:
             console.print(broken.traceback, markup=False, highlight=False)
 
 
@@ -87,6 +87,7 @@ def print_plugin(console: Console, name: str) -> None:
         "leads": "to targets" if card.aim is Aim.TARGETED else "",
         "learns": "a network beforehand" if issubclass(plugin, TrainedAttack) else "",
         "version": card.version,
+        "api": str(card.api),
         "from": str(entry.origin),
     }
     say("")

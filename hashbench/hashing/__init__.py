@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from hashbench.deprecated import former_names
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.backbone import BackboneNet, InputSpec
 from hashbench.hashing.checkpoint import load_checkpoint, save_checkpoint
@@ -32,3 +35,27 @@ __all__ = [
     "save_checkpoint",
     "train",
 ]
+
+# What moved into rooms above this one.
+_ATTACKING = ("circle_loss", "prototype_loss", "prototype_network", "target_rows")
+_DEFENDING = (
+    "AdversarialTraining",
+    "Budget",
+    "CenterGuidedTraining",
+    "CenterTerms",
+    "DefenseSetup",
+    "InnerAttack",
+    "InputTransformation",
+    "SharedMemory",
+    "TransformedModel",
+    "WrappedModel",
+    "mainstay_centers",
+    "straight_through",
+)
+_FORMER = {
+    **{name: f"hashbench.attacking.{name}" for name in _ATTACKING},
+    **{name: f"hashbench.defending.{name}" for name in _DEFENDING},
+}
+
+if not TYPE_CHECKING:
+    __getattr__ = former_names(__name__, _FORMER, gone="0.2")

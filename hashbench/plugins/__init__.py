@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from hashbench.deprecated import former_names
+
 if TYPE_CHECKING:
     from hashbench.attacking.contract import Attack as Attack
     from hashbench.attacking.contract import Surrogate as Surrogate
@@ -65,6 +67,7 @@ _NAMES = {
     "hashbench.results.contract": ("Format",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
+_former = former_names(__name__, {"testing": "hashbench.testing"}, gone="0.2", callers=2)
 
 __all__ = [
     "Access",
@@ -103,7 +106,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'hashbench.plugins' has no attribute '{name}'")
+    return _former(name)
 
 
 def __dir__() -> list[str]:

@@ -51,6 +51,7 @@ def attack(
     access: Access = Access.GRADIENT,
     knowledge: Iterable[Knowledge] = (Knowledge.LABELS, Knowledge.TRAINING),
     aim: Aim = Aim.UNTARGETED,
+    api: int = 1,
 ) -> Decorator:
     """Declare a dataclass to be the attack `name`.
 
@@ -62,6 +63,11 @@ def attack(
         access: how the attack looks at the model.
         knowledge: what it is told besides the image; `()` for a label-free attack.
         aim: where it leads the query; a targeted attack is told the labels to lead it to.
+        api: the version of the plugin interface that it was written for. An older hashbench, which
+            does not know it, lists the plugin as broken and says what to do.
+
+    Raises:
+        UsageError: an argument is not what it should be.
     """
     told = frozenset(knowledge)
     for value, kind in ((access, Access), (aim, Aim), *((one, Knowledge) for one in told)):
@@ -71,7 +77,7 @@ def attack(
                 f"{kind.__name__}.{next(iter(kind)).name}, found {value!r}"
             )
     return _carded(
-        Kind.ATTACK, name, cite, version, presets, access=access, knowledge=told, aim=aim
+        Kind.ATTACK, name, cite, version, presets, api, access=access, knowledge=told, aim=aim
     )
 
 
@@ -81,9 +87,10 @@ def defense(
     cite: str = "",
     version: str = "1",
     presets: Mapping[str, Mapping[str, object]] | None = None,
+    api: int = 1,
 ) -> Decorator:
     """Declare a dataclass to be the defense `name`; the arguments are those of `attack`."""
-    return _carded(Kind.DEFENSE, name, cite, version, presets)
+    return _carded(Kind.DEFENSE, name, cite, version, presets, api)
 
 
 def loss(
@@ -92,9 +99,10 @@ def loss(
     cite: str = "",
     version: str = "1",
     presets: Mapping[str, Mapping[str, object]] | None = None,
+    api: int = 1,
 ) -> Decorator:
     """Declare a dataclass to be the hashing loss `name`; the arguments are those of `attack`."""
-    return _carded(Kind.LOSS, name, cite, version, presets)
+    return _carded(Kind.LOSS, name, cite, version, presets, api)
 
 
 def backbone(
@@ -103,9 +111,10 @@ def backbone(
     cite: str = "",
     version: str = "1",
     presets: Mapping[str, Mapping[str, object]] | None = None,
+    api: int = 1,
 ) -> Decorator:
     """Declare a dataclass to be the backbone `name`; the arguments are those of `attack`."""
-    return _carded(Kind.BACKBONE, name, cite, version, presets)
+    return _carded(Kind.BACKBONE, name, cite, version, presets, api)
 
 
 def dataset(
@@ -114,14 +123,15 @@ def dataset(
     cite: str = "",
     version: str = "1",
     presets: Mapping[str, Mapping[str, object]] | None = None,
+    api: int = 1,
 ) -> Decorator:
     """Declare a dataclass to be the data set `name`; the arguments are those of `attack`."""
-    return _carded(Kind.DATASET, name, cite, version, presets)
+    return _carded(Kind.DATASET, name, cite, version, presets, api)
 
 
-def format(name: str, *, version: str = "1") -> Decorator:  # noqa: A001 - the field's word
-    """Declare a dataclass to be the report format `name`."""
-    return _carded(Kind.FORMAT, name, "", version, None)
+def format(name: str, *, version: str = "1", api: int = 1) -> Decorator:  # noqa: A001 - its word
+    """Declare a dataclass to be the report format `name`; the arguments are those of `attack`."""
+    return _carded(Kind.FORMAT, name, "", version, None, api)
 
 
 def _carded(
@@ -130,6 +140,7 @@ def _carded(
     cite: str,
     version: str,
     presets: Mapping[str, Mapping[str, object]] | None,
+    api: int,
     access: Access | None = None,
     knowledge: frozenset[Knowledge] = frozenset(),
     aim: Aim | None = None,
@@ -137,6 +148,11 @@ def _carded(
     if not NAME.fullmatch(name):
         raise UsageError(
             f"{kind} name '{name}': use small letters, digits and single hyphens, as in pgd-hamming"
+        )
+    if not isinstance(api, int) or isinstance(api, bool) or api < 1:
+        raise UsageError(
+            f"{kind} '{name}': api is the version of the plugin interface, a whole number from 1 "
+            f"on, found {api!r}"
         )
 
     def decorate(cls: type[PluginT], /) -> type[PluginT]:
@@ -150,6 +166,7 @@ def _carded(
             access=access,
             knowledge=knowledge,
             aim=aim,
+            api=api,
         )
         return cls
 

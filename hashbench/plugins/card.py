@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from hashbench.plugins.kinds import Kind
+
+API: Final = 1
+"""The version of the plugin interface that this hashbench has: what a contract asks of a plugin
+and hands to it. A plugin that was written for a later one cannot work here."""
 
 
 class Access(StrEnum):
@@ -48,6 +53,7 @@ class Card:
         knowledge: for an attack, what it is told; empty for a label-free one.
         aim: for an attack, where it leads unless its parameters say otherwise; `None` for other
             kinds.
+        api: the version of the plugin interface that it was written for.
     """
 
     kind: Kind
@@ -59,3 +65,4 @@ class Card:
     access: Access | None = None
     knowledge: frozenset[Knowledge] = frozenset()
     aim: Aim | None = None
+    api: int = 1

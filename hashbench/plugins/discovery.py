@@ -9,13 +9,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.machinery import SourceFileLoader
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard
 
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.card import API
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.registered import Broken, Origin, Registry
 
@@ -75,6 +76,11 @@ def _add_all(registry: Registry, plugins: Sequence[type[Plugin]], origin: Origin
             "it declares no plugin of this kind: is the decorator, as in @attack('name'), missing?"
         )
     for plugin in plugins:
+        if plugin.card.api > API:
+            # Once, though two entry points may name one module.
+            if (late := _of_later_api(plugin, origin)) not in registry.broken:
+                registry.broken.append(late)
+            continue
         if inspect.isabstract(plugin):
             missing = ", ".join(sorted(plugin.__abstractmethods__))
             raise UsageError(f"class {plugin.__name__} does not define {missing}")
@@ -119,6 +125,17 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _of_later_api(plugin: type[Plugin], origin: Origin) -> Broken:
+    card = plugin.card
+    here = version("hashbench")
+    reason = (
+        f"it was written for version {card.api} of the plugin interface; hashbench {here} has "
+        f"version {API}: update hashbench (pip install --upgrade hashbench), or install an "
+        "earlier version of the plugin"
+    )
+    return Broken(card.kind, card.name, origin, reason, traceback="")
 
 
 def _broken(kind: Kind | None, name: str, origin: Origin, error: BaseException) -> Broken:

@@ -42,7 +42,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Broken:
-    """One plugin that did not load; it stops nothing else."""
+    """One plugin that did not load; it stops nothing else.
+
+    Attributes:
+        kind: what it is; `None` for a file that did not load, which may hold anything.
+        name: the plugin's name, or that of its entry point or file.
+        origin: where it came from.
+        reason: what was wrong, in a sentence.
+        traceback: where; empty where nothing was raised.
+    """
 
     kind: Kind | None
     name: str

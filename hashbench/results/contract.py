@@ -2,25 +2,68 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.results.results import Results
 
 
 @dataclass(frozen=True)
 class Format(Plugin):
-    """A way to write a report."""
+    """A way to write a report: one text, or several files.
+
+    A format defines `render` where its report is one text (a table, a page), and `files` where it
+    is several files (pictures, a page with its images). The other one follows.
+
+    Attributes:
+        suffix: how the name of a text's file ends.
+    """
 
     suffix: ClassVar[str] = ".txt"
 
-    @abstractmethod
+    def __init_subclass__(cls, **given: Any) -> None:
+        """Refuse a class that defines neither.
+
+        Raises:
+            UsageError: it does.
+        """
+        super().__init_subclass__(**given)
+        if cls.render is Format.render and cls.files is Format.files:
+            raise UsageError(
+                f"class {cls.__name__} defines neither render (a report that is one text) nor "
+                "files (one of several files)"
+            )
+
     def render(self, results: Results, *, width: int | None = None) -> str:
         """Return the whole report as text.
 
         Args:
             results: every cell of the folders that are reported.
             width: columns of the terminal it is for; `None` for a file.
+
+        Raises:
+            UsageError: the format gives files instead.
         """
+        del results, width
+        raise UsageError(f"format '{self.card.name}' gives files, not one text: ask for its files")
+
+    def files(self, results: Results, *, width: int | None = None) -> Mapping[str, bytes]:
+        """Return the whole report as files; by default the text of `render`, as one of them.
+
+        Args:
+            results: every cell of the folders that are reported.
+            width: columns of the terminal it is for; `None` for a file.
+
+        Returns:
+            Contents by name, relative to the folder they will lie in; `/` parts sub-folders. The
+            same results give the same bytes.
+        """
+        return {f"report{self.suffix}": self.render(results, width=width).encode()}
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the report is one text, which a terminal can show: `files` is not overridden."""
+        return type(self).files is Format.files

@@ -44,7 +44,7 @@ class BudgetPlan:
     """What every trained defense gets alike.
 
     Attributes:
-        epochs, inner_steps: as in `hashbench.hashing.Budget`.
+        epochs, inner_steps: as in `hashbench.defending.Budget`.
         eps: radius of the inner attack; `None` takes the largest radius of the run, so that a
             defense is trained for the strongest threat that it will meet.
     """

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from hashbench.cli.scaffold import class_name, rendered
+from hashbench.cli.scaffold import class_name, rendered, requirement
 from hashbench.plugins import Kind
+from hashbench.plugins.card import API
 from hashbench.testing import ATTACK_CHECKS
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -194,9 +195,26 @@ def test_what_is_written_is_python_and_toml_whatever_the_name(kind: Kind, name: 
         if place.endswith(".py"):
             compile(text, place, "exec")
         if place.endswith(".toml"):
-            found = tomllib.loads(text)["project"]["entry-points"][kind.group]
+            project = tomllib.loads(text)["project"]
+            found = project["entry-points"][kind.group]
             assert found == {name: f"hashbench_{name.replace('-', '_')}.{kind}"}
+            assert project["dependencies"] == [requirement(importlib.metadata.version("hashbench"))]
+        if place.endswith(f"/{kind}.py"):
+            assert f'@{kind}("{name}", cite="", version="1", api={API})\n' in text
     assert class_name(name).isidentifier()
+
+
+@pytest.mark.parametrize(
+    ("installed", "asked"),
+    [
+        ("0.1.0", ">=0.1,<0.2"),
+        ("0.10.3", ">=0.10,<0.11"),
+        ("1.0.0rc1", ">=1.0,<1.1"),
+        ("2.9.dev1+g0", ">=2.9,<2.10"),
+    ],
+)
+def test_a_package_asks_for_one_minor_version(installed: str, asked: str) -> None:
+    assert requirement(installed) == f"hashbench{asked}"
 
 
 def test_help_does_not_wait_for_torch() -> None:

@@ -213,6 +213,13 @@ class Book:
         )
 
 
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text without colours wherever the tests run, be it a terminal."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
 @pytest.fixture
 def book() -> Book:
     """An empty book of the quick suite."""

@@ -7,7 +7,6 @@ import struct
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -18,18 +17,26 @@ from matplotlib.image import imread
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
+from hashbench import plugins
 from hashbench.reports.board.leaderboard import leaderboards
 from hashbench.reports.plots.curves import curves_figure
 from hashbench.reports.plots.eps import eps_figure
 from hashbench.reports.plots.map import map_figure
 from hashbench.reports.plots.style import paper_style
-from hashbench.reports.plots.write import write_plots
+from hashbench.results.results import Results
 
 
 @pytest.fixture
 def style() -> Iterator[None]:
     with paper_style():
         yield
+
+
+def plots(results: Results) -> dict[str, bytes]:
+    """The files of the format `plots`."""
+    form = plugins.get("format", "plots")
+    assert isinstance(form, plugins.Format)
+    return dict(form.files(results))
 
 
 def png_size(content: bytes) -> tuple[int, int]:
@@ -48,11 +55,10 @@ def figures(book: Any) -> list[Figure]:
     return [figure for figure in drawn if figure is not None]
 
 
-def test_one_set_of_files_per_leaderboard_and_one_over_eps(rich_book: Any, tmp_path: Path) -> None:
+def test_one_set_of_files_per_leaderboard_and_one_over_eps(rich_book: Any) -> None:
     rich_book.cells = [c for c in rich_book.cells if c.cell.eps in ("0", "8/255", "24/255")]
-    written = write_plots(rich_book.results(), tmp_path / "deep" / "plots")
-    assert sorted(tmp_path.glob("deep/plots/*")) == sorted(written)
-    kinds = [path.name.rpartition("-")[2] for path in written]
+    files = plots(rich_book.results())
+    kinds = [name.rpartition("-")[2] for name in files]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "map.png": 2,
         "map.svg": 2,
@@ -61,10 +67,9 @@ def test_one_set_of_files_per_leaderboard_and_one_over_eps(rich_book: Any, tmp_p
         "eps.png": 1,
         "eps.svg": 1,
     }
-    for path in written:
-        assert path.name.startswith("fashion-csq-small-cnn-32-bits-")
-        content = path.read_bytes()
-        if path.suffix == ".png":
+    for name, content in files.items():
+        assert name.startswith("fashion-csq-small-cnn-32-bits-")
+        if name.endswith(".png"):
             width, height = png_size(content)
             assert 800 <= width <= 4000
             assert 500 <= height <= 4000
@@ -72,37 +77,34 @@ def test_one_set_of_files_per_leaderboard_and_one_over_eps(rich_book: Any, tmp_p
         else:
             text = words(content)
             assert "fashion, csq, small-cnn, 32 bits" in text
-            for name in ("none", "atrdh", "flat", "inner_steps=14", "hag", "sdha", "noise"):
-                assert name in text
+            for word in ("none", "atrdh", "flat", "inner_steps=14", "hag", "sdha", "noise"):
+                assert word in text
 
 
-def test_bytes_are_the_same_twice_and_hold_no_date(quick: Any, tmp_path: Path) -> None:
-    first = write_plots(quick.results(), tmp_path / "a")
+def test_bytes_are_the_same_twice_and_hold_no_date(quick: Any) -> None:
+    first = plots(quick.results())
     with matplotlib.rc_context({"font.size": 20, "axes.grid": False}):  # a user's own style
-        second = write_plots(quick.results(), tmp_path / "b")
-    assert [path.name for path in first] == [path.name for path in second]
-    for one, other in zip(first, second, strict=True):
-        content = one.read_bytes()
-        assert content == other.read_bytes()
+        second = plots(quick.results())
+    assert first == second
+    for content in first.values():
         assert b"dc:date" not in content
         assert b"tEXtSoftware" not in content
 
 
-def test_two_protocols_have_two_sets_of_files(new_book: Any, tmp_path: Path) -> None:
+def test_two_protocols_have_two_sets_of_files(new_book: Any) -> None:
     books = [new_book(), new_book(classes=20)]
     for book in books:
         book.clean("none", 0.7).attacked("none", "hag", 0.3)
-    written = write_plots(books[0].results(books[1]), tmp_path)
-    assert len({path.name for path in written}) == len(written) == 8
+    assert len(plots(books[0].results(books[1]))) == 8
 
 
-def test_one_eps_has_no_plot_over_eps(quick: Any, tmp_path: Path) -> None:
-    assert not [path for path in write_plots(quick.results(), tmp_path) if "-eps." in path.name]
+def test_one_eps_has_no_plot_over_eps(quick: Any) -> None:
+    assert not [name for name in plots(quick.results()) if "-eps." in name]
 
 
-def test_settings_of_the_user_are_left_alone(quick: Any, tmp_path: Path) -> None:
+def test_settings_of_the_user_are_left_alone(quick: Any) -> None:
     with matplotlib.rc_context({"font.size": 21.5}):
-        write_plots(quick.results(), tmp_path)
+        plots(quick.results())
         assert matplotlib.rcParams["font.size"] == 21.5
 
 
@@ -135,13 +137,11 @@ def test_bars_are_as_high_as_the_values(quick: Any) -> None:
 
 
 @pytest.mark.usefixtures("style")
-def test_targeted_attacks_are_in_no_picture(quick: Any, book: Any, tmp_path: Path) -> None:
-    before = write_plots(quick.results(), tmp_path / "before")
+def test_targeted_attacks_are_in_no_picture(quick: Any, book: Any) -> None:
+    before = plots(quick.results())
     for defense in ("none", "atrdh", "cgat"):
         book.targeted(defense, "tha", 0.8, own=0.02)
-    after = write_plots(book.results(), tmp_path / "after")
-    for one, other in zip(before, after, strict=True):
-        assert (one.name, one.read_bytes()) == (other.name, other.read_bytes())
+    assert plots(book.results()) == before
 
 
 @pytest.mark.usefixtures("style")
@@ -232,9 +232,9 @@ def test_nothing_overlaps_and_nothing_is_cut_off(rich_book: Any, many: bool) -> 
                 assert Bbox.intersection(one, other) is None
 
 
-def test_dollar_signs_and_control_characters_in_names_are_text(book: Any, tmp_path: Path) -> None:
+def test_dollar_signs_and_control_characters_in_names_are_text(book: Any) -> None:
     name = "odd$\\frac{$:note=a\x00\x1b[31mb"
     book.clean(name, 0.7).attacked(name, "hag", 0.3)
-    for path in write_plots(book.results(), tmp_path):
-        if path.suffix == ".svg":
-            assert "odd$\\frac{$" in words(path.read_bytes())
+    for name, content in plots(book.results()).items():
+        if name.endswith(".svg"):
+            assert "odd$\\frac{$" in words(content)

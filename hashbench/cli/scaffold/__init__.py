@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import keyword
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from hashbench.errors import UsageError
 from hashbench.plugins.base import NAME
+from hashbench.plugins.card import API
 from hashbench.plugins.kinds import Kind
 
 LONGEST = 40
@@ -55,6 +57,8 @@ def rendered(kind: Kind, name: str) -> dict[str, str]:
         "name": name,
         "package": package,
         "class_name": class_name(name),
+        "api": str(API),
+        "requirement": requirement(version("hashbench")),
     }
     places = {
         "pyproject.toml": "pyproject.toml.txt",
@@ -68,6 +72,16 @@ def rendered(kind: Kind, name: str) -> dict[str, str]:
         place: Template((templates / source).read_text(encoding="utf-8")).substitute(words)
         for place, source in places.items()
     }
+
+
+def requirement(installed: str) -> str:
+    """What a package asks of pip: no minor version later than the installed one.
+
+    Args:
+        installed: a version, such as `0.1.0`; gives `hashbench>=0.1,<0.2`.
+    """
+    major, minor = (int(part) for part in installed.split(".")[:2])
+    return f"hashbench>={major}.{minor},<{major}.{minor + 1}"
 
 
 def class_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Plots of a run as PNG and SVG files. Writes into one folder, whole files only."""
+"""Plots of a run as PNG and SVG files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from hashbench.atomic import write_file
 from hashbench.reports.board.leaderboard import NO_RADIUS, Group, Leaderboard, leaderboards
 from hashbench.reports.plots.curves import curves_figure
 from hashbench.reports.plots.eps import eps_figure
@@ -22,7 +20,7 @@ from hashbench.results.results import Results
 _LONGEST_SLUG = 80
 
 
-def write_plots(results: Results, folder: Path) -> list[Path]:
+def plot_files(results: Results) -> dict[str, bytes]:
     """Draw every leaderboard: mAP bars, precision-recall curves, and mAP against eps.
 
     The same results give the same bytes. A curve that no cell has, and eps where a group has only
@@ -30,23 +28,16 @@ def write_plots(results: Results, folder: Path) -> list[Path]:
 
     Args:
         results: every cell of the folders that are reported.
-        folder: where the files go; made if it is missing, and files of the same name are replaced.
 
     Returns:
-        The files: each picture as `.png` and `.svg`. Names hold the table's title and a short hash
-        of what its numbers share.
-
-    Raises:
-        OSError: the folder cannot be written to.
+        Contents by name: each picture as `.png` and `.svg`. Names hold the table's title and a
+        short hash of what its numbers share.
     """
-    written = []
+    drawn: dict[str, bytes] = {}
     with paper_style():
         for name, figure in _figures(results):
-            for suffix, content in zip((".png", ".svg"), png_and_svg(figure), strict=True):
-                path = folder / f"{name}{suffix}"
-                write_file(path, content)
-                written.append(path)
-    return written
+            drawn |= zip((f"{name}.png", f"{name}.svg"), png_and_svg(figure), strict=True)
+    return drawn
 
 
 def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
