@@ -48,7 +48,6 @@ class SmoothAP(Attack):
         width: of the Gaussian over the distances, in bits.
         first_step: size of the first step, as a share of eps.
         momentum: share of the accumulated gradient that is kept.
-        drawn_first_step: `first_step` at a model that draws.
         drawn_momentum: `momentum` at a model that draws: no two steps see the same draws, and the
             gradient that is kept averages over theirs.
         random_start: begin at a uniform point of the ball instead of at the image.
@@ -61,14 +60,13 @@ class SmoothAP(Attack):
     width: float = 3.0
     first_step: float = 1.0
     momentum: float = 0.5
-    drawn_first_step: float = 0.6
-    drawn_momentum: float = 0.85
+    drawn_momentum: float = 0.8
     random_start: bool = True
     scaled: bool = True
 
     def __post_init__(self) -> None:
-        for draws in (False, True):
-            self._descent(draws)
+        for momentum in (self.momentum, self.drawn_momentum):
+            self._descent(momentum)
         smoothing_kernel(1, self.width)
 
     def perturb(
@@ -89,14 +87,14 @@ class SmoothAP(Attack):
         if self.random_start:
             start = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)
         precision = SmoothPrecision(ranking, self.width)
-        descent = self._descent(model.draws > 1)
+        descent = self._descent(self.momentum if model.draws == 1 else self.drawn_momentum)
         return descent.run(precision, model, images, threat, scale=scale, start=start)
 
     def passes(self) -> int:
         """The steps, and a look at the clean image for its scale."""
         return self.steps + self.scaled
 
-    def _descent(self, draws: bool) -> AnnealedDescent:
-        first_step = self.drawn_first_step if draws else self.first_step
-        momentum = self.drawn_momentum if draws else self.momentum
-        return AnnealedDescent(self.steps, self.alpha_start, self.alpha_end, first_step, momentum)
+    def _descent(self, momentum: float) -> AnnealedDescent:
+        return AnnealedDescent(
+            self.steps, self.alpha_start, self.alpha_end, self.first_step, momentum
+        )
