@@ -18,6 +18,7 @@ from hashbench.attacking import (
     logit_scale,
     smoothing_kernel,
 )
+from hashbench.errors import UsageError
 from hashbench.plugins import Attack, attack
 
 
@@ -65,8 +66,11 @@ class SmoothAP(Attack):
     scaled: bool = True
 
     def __post_init__(self) -> None:
-        for momentum in (self.momentum, self.drawn_momentum):
-            self._descent(momentum)
+        self._descent(self.momentum)
+        if not 0 <= self.drawn_momentum < 1:
+            raise UsageError(
+                f"drawn_momentum must be from 0 to below 1, found {self.drawn_momentum}"
+            )
         smoothing_kernel(1, self.width)
 
     def perturb(

@@ -279,6 +279,19 @@ def test_it_takes_one_look_at_the_clean_image_and_one_pass_a_step(linear_hash: L
     assert (outcome.forwards, outcome.backwards) == (60, 60)
 
 
+def test_a_model_that_draws_has_its_own_momentum(linear_hash: Linear) -> None:
+    def images(draws: int, **settings: float) -> Tensor:
+        scene = Scene(linear_hash, queries=10)
+        scene.model.draws = draws
+        found: Tensor = scene.run(SmoothAP(steps=12, **settings))[1]
+        return found
+
+    # Both draws of this model are the same, and the mean of two equal numbers is that number.
+    assert torch.equal(images(2, drawn_momentum=0.3), images(1, momentum=0.3))
+    assert torch.equal(images(2), images(2, momentum=0.1))
+    assert not torch.equal(images(2), images(1))
+
+
 @pytest.mark.parametrize("side", [1.02, 0.98])
 def test_one_bit_flips_just_above_its_threshold_and_never_below(
     side: float, linear_hash: Linear
@@ -362,6 +375,7 @@ def test_the_scale_is_the_median_size_or_the_mean_or_1() -> None:
         {"alpha_end": -1.0},
         {"first_step": math.nan},
         {"momentum": 1.0},
+        {"drawn_momentum": 1.0},
         {"width": -0.5},
     ],
 )
