@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from hashbench.data.cache.entries import decoded_images
 from hashbench.data.cache.index import DecodedImages
+from hashbench.data.cache.stamps import OutsideFolderError
 from hashbench.data.cache.verify import CacheCheck, verify_cache
 from hashbench.data.images import ImageSet, RetrievalData
-from hashbench.data.lists.dataset import Broken, ListedDataset
+from hashbench.data.lists.dataset import Broken, ListedDataset, outside_folder
 from hashbench.data.lists.listing import Listing
 from hashbench.data.protocol import Protocol, protocol_of
 from hashbench.plugins import Dataset
@@ -152,14 +153,18 @@ def _check_listed(
     dataset: ListedDataset, root: Path | None, progress: Progress, named: int | None
 ) -> DataCheck:
     listing = dataset.listing(root)
-    files, stamps = dataset.inspect(listing)
+    files = dataset.image_files(listing)
     cache = verify_cache(files, progress)
-    images = decoded_images(replace(files, wide=files.wide or cache.wide), stamps, progress)
+    try:
+        images = decoded_images(replace(files, wide=files.wide or cache.wide), progress)
+    except OutsideFolderError as error:
+        raise outside_folder(listing, files, error) from None
     numbers = _numbers(digest.tobytes() for digest in images.digests)
     numbers[~images.digests.any(axis=1)] = -1  # not there: no content
     contents = {name: numbers[rows] for name, rows in listing.places.items()}
     shared = np.intersect1d(listing.places["query"], listing.places["database"])
-    data = dataset.load(root) if _loads(dataset, listing, images, shared) else None
+    loads = _loads(dataset, listing, images, shared)
+    data = dataset.retrieval_data(listing, images) if loads else None
     query, database, top_k = listing.query.labels, listing.database.labels, dataset.list_length()
     if data is not None:  # without what is excluded
         query, database = data.query.labels, data.database.labels

@@ -192,7 +192,7 @@ def test_a_damaged_entry_is_made_anew(
 def test_a_flipped_byte_of_the_index_is_never_believed(make_folder: MakeFolder) -> None:
     root = make_folder()
     DATASET.load(root)
-    files, _ = DATASET.inspect(DATASET.listing(root))
+    files = DATASET.image_files(DATASET.listing(root))
     index = entry() / INDEX
     content = index.read_bytes()
     whole = read_index(entry(), files)
@@ -470,7 +470,7 @@ def invert(path: Path) -> None:
 
 
 def files_of(root: Path, dataset: Lists = DATASET) -> ImageFiles:
-    return dataset.inspect(dataset.listing(root))[0]
+    return dataset.image_files(dataset.listing(root))
 
 
 @pytest.mark.parametrize("kind", ["pixels", "wide"])

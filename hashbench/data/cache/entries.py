@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -27,12 +27,11 @@ from hashbench.data.cache.index import (
     INDEX,
     DecodedImages,
     ImageFiles,
-    PixelFile,
     read_index,
     write_index,
 )
-from hashbench.data.cache.pixel_file import PixelWriter, file_sha256
-from hashbench.data.cache.stamps import Stamps
+from hashbench.data.cache.pixel_file import PixelFile, PixelWriter, file_sha256
+from hashbench.data.cache.stamps import Stamps, stamp_files
 from hashbench.errors import StoreError
 from hashbench.progress import Progress, no_progress
 
@@ -55,8 +54,20 @@ def entry_folder(files: ImageFiles) -> Path:
     return cache_folder() / "images" / files.key
 
 
+class BrokenFilesError(Exception):
+    """Files are missing or cannot be decoded, where all of them are needed.
+
+    Attributes:
+        faults: what is wrong with a file, by position; of those that are known so far.
+    """
+
+    def __init__(self, faults: dict[int, str]) -> None:
+        super().__init__(f"{len(faults):,} files cannot be used")
+        self.faults = faults
+
+
 def decoded_images(
-    files: ImageFiles, stamps: Stamps, progress: Progress = no_progress
+    files: ImageFiles, progress: Progress = no_progress, *, need_all: bool = False
 ) -> DecodedImages:
     """The decoded images, from the cache as far as the files are the same as when it was filled.
 
@@ -67,61 +78,76 @@ def decoded_images(
 
     Args:
         files: which.
-        stamps: their state now.
         progress: told (done, total), in files that are read.
+        need_all: refuse files of which one is broken; one that is missing before any is decoded.
 
     Raises:
+        OutsideFolderError: a link leads a file out of the folder.
+        BrokenFilesError: `need_all`, and some cannot be used.
         StoreError: the cache's folder cannot be written, or its disk is full.
     """
-    folder = entry_folder(files)
-    found = read_index(folder, files)
-    if found is None or not _serves(found, files, stamps):
-        with stored(folder):
-            found = _renewed(folder, files, stamps, progress)
+    stamps = stamp_files(files.root, files.paths)
+    if need_all and stamps.faults:  # before hours of decoding
+        raise BrokenFilesError(stamps.faults)
+    wanted = _Wanted(entry_folder(files), files, stamps)
+    found = wanted.stored()
+    if found is None:
+        with storing(wanted.folder, "decoded images"):
+            found = _renewed(wanted, progress)
+    if need_all and found.faults:
+        raise BrokenFilesError(found.faults)
     return found if files.wide else replace(found, wide=None)
 
 
-def _serves(found: DecodedImages, files: ImageFiles, stamps: Stamps) -> bool:
-    has_all = found.wide is not None or not files.wide
-    return has_all and np.array_equal(found.stamps, stamps.values)
+@dataclass(frozen=True)
+class _Wanted:
+    """What an entry is to hold: these files in this state."""
+
+    folder: Path
+    files: ImageFiles
+    stamps: Stamps
+
+    def stored(self) -> DecodedImages | None:
+        """What the entry holds, where that is all that is wanted."""
+        found = read_index(self.folder, self.files)
+        if found is None or (found.wide is None and self.files.wide):
+            return None
+        return found if np.array_equal(found.stamps, self.stamps.values) else None
 
 
 @contextlib.contextmanager
-def stored(folder: Path) -> Iterator[None]:
+def storing(folder: Path, what: str) -> Iterator[None]:
     """Make one sentence of what keeps the cache from being written."""
     try:
         yield
     except OSError as error:
         raise StoreError(
-            f"{folder}: the decoded images cannot be stored ({error.strerror or error}); name "
-            f"another folder with the environment variable {VARIABLE}"
+            f"{folder}: the {what} cannot be stored ({error.strerror or error}); name another "
+            f"folder with the environment variable {VARIABLE}"
         ) from None
 
 
-def _renewed(folder: Path, files: ImageFiles, stamps: Stamps, progress: Progress) -> DecodedImages:
+def _renewed(wanted: _Wanted, progress: Progress) -> DecodedImages:
+    folder, files = wanted.folder, wanted.files
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) as alone:
+        if (stored := wanted.stored()) is not None:
+            return stored  # another process has been at it
         found = read_index(folder, files)
-        if found is not None and _serves(found, files, stamps):
-            return found  # another process has been at it
         if found is not None and found.wide is not None:
-            files = replace(files, wide=True)  # nobody's squares are left behind
+            # Nobody's squares are left behind.
+            wanted = replace(wanted, files=replace(files, wide=True))
         try:
-            made = _update(folder, files, stamps, found, progress)
+            made = _update(wanted, found, progress)
         except _DamagedError:
-            made = _update(folder, files, stamps, None, progress)
+            made = _update(wanted, None, progress)
         if alone:
             _sweep(folder, made)
         return made
 
 
-def _update(
-    folder: Path,
-    files: ImageFiles,
-    stamps: Stamps,
-    found: DecodedImages | None,
-    progress: Progress,
-) -> DecodedImages:
+def _update(wanted: _Wanted, found: DecodedImages | None, progress: Progress) -> DecodedImages:
+    folder, files, stamps = wanted.folder, wanted.files, wanted.stamps
     count = len(files.paths)
     stale = np.ones(count, np.bool_)
     digests, faults = np.zeros((count, 32), np.uint8), dict[int, str]()
@@ -134,7 +160,7 @@ def _update(
         # Digests of the files whose pixels are there.
         known = {row: digests[row].tobytes() for row in range(count) if row not in faults}
     widen = files.wide and wide is None
-    wanted = np.flatnonzero(stale | (widen & ~np.isin(np.arange(count), list(faults))))
+    rows = np.flatnonzero(stale | (widen & ~np.isin(np.arange(count), list(faults))))
     crops = _PixelsToBe(folder, "pixels", count, files.transform.crop, pixels)
     squares = _PixelsToBe(folder, "wide", count, files.transform.resize, wide)
     try:
@@ -142,10 +168,10 @@ def _update(
         _need_room(
             folder,
             crops.size * int((there & stale).sum())
-            + files.wide * squares.size * int(there[wanted].sum()),
+            + files.wide * squares.size * int(there[rows].sum()),
         )
-        progress(0, len(wanted))
-        images = _read_all(files, wanted, stamps, {} if widen else known)
+        progress(0, len(rows))
+        images = _read_all(wanted, rows, {} if widen else known)
         for done, (row, image) in enumerate(images, start=1):
             if image.fault:
                 faults[row] = image.fault
@@ -156,14 +182,14 @@ def _update(
                 if image.wide is not None:
                     squares.write(row, image.wide)
             digests[row] = np.frombuffer(image.digest, np.uint8)
-            progress(done, len(wanted))
+            progress(done, len(rows))
         name = hashlib.sha256(digests.data).hexdigest()[:16]
         pixels, wide = crops.finish(name), squares.finish(name) if files.wide else None
     except BaseException:
         crops.abandon()
         squares.abandon()
         raise
-    made = DecodedImages(pixels, wide, digests, faults, stamps.values)
+    made = DecodedImages(pixels, wide, digests, faults, stamps.values, files.transform)
     write_index(folder, made, files)
     return made
 
@@ -223,14 +249,15 @@ class _PixelsToBe:
 
 
 def _read_all(
-    files: ImageFiles, rows: NDArray[np.int64], stamps: Stamps, known: dict[int, bytes]
+    wanted: _Wanted, rows: NDArray[np.int64], known: dict[int, bytes]
 ) -> Iterator[tuple[int, FileImage]]:
     """Read files in threads (decoders let go of the lock), give them back in order."""
+    files, faults = wanted.files, wanted.stamps.faults
     workers = cores()
 
     def read(row: int) -> FileImage:
-        if row in stamps.faults:
-            return FileImage(bytes(32), fault=stamps.faults[row])
+        if row in faults:
+            return FileImage(bytes(32), fault=faults[row])
         path = files.root / files.paths[row]
         return read_image(path, files.transform, wide=files.wide, known=known.get(row, b""))
 

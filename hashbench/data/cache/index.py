@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.atomic import write_file
-from hashbench.data.cache.pixel_file import IndexedPixels, open_pixels
+from hashbench.data.cache.pixel_file import PixelFile, open_pixels
 from hashbench.data.cache.transform import Transform
+from hashbench.data.images import ImageSet
 
 FORMAT = 1
 """Raised when what is cached means something else; older entries are then made anew."""
@@ -56,19 +57,6 @@ class ImageFiles:
 
 
 @dataclass(frozen=True)
-class PixelFile:
-    """A file of decoded images, a row for each distinct one.
-
-    Attributes:
-        path: the `.npy`; where not one image can be decoded there is none.
-        sha256: of the whole file as it was written; empty where there is none.
-    """
-
-    path: Path
-    sha256: str
-
-
-@dataclass(frozen=True)
 class DecodedImages:
     """Decoded images of a folder.
 
@@ -78,6 +66,7 @@ class DecodedImages:
         digests: uint8 (N, 32), the SHA-256 of each file's bytes; zeros for one that is missing.
         faults: why an image has no pixels, by its row.
         stamps: int64 (N, 3), of the files when they were read.
+        transform: how the pixels were made of the files.
     """
 
     pixels: PixelFile
@@ -85,20 +74,27 @@ class DecodedImages:
     digests: _Digests
     faults: dict[int, str]
     stamps: NDArray[np.int64]
+    transform: Transform
 
-    def images(self, rows: NDArray[np.int64]) -> IndexedPixels:
-        """The images of these rows."""
-        return IndexedPixels(self.pixels.path, rows)
+    def image_set(self, rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> ImageSet:
+        """The images of these rows, which have pixels, with their labels.
 
-    def wide_images(self, rows: NDArray[np.int64]) -> IndexedPixels | None:
-        """Their squares before the crop."""
-        return None if self.wide is None else IndexedPixels(self.wide.path, rows)
+        Args:
+            rows: int64 (N,); may repeat.
+            labels: uint8 (N, classes) of 0 and 1.
 
-    def content(self, rows: NDArray[np.int64], transform: Transform) -> str:
-        """SHA-256 of what these images are made from: files' bytes, their order, the transform."""
-        digest = hashlib.sha256(f"hashbench images {FORMAT} {transform}".encode())
+        Returns:
+            Memory-mapped images. `content` is made of the files' bytes, their order and the
+            transform, so that it is the same whatever decoded them.
+        """
+        digest = hashlib.sha256(f"hashbench images {FORMAT} {self.transform}".encode())
         digest.update(np.ascontiguousarray(self.digests[rows]).data)
-        return digest.hexdigest()
+        return ImageSet(
+            self.pixels.select(rows),
+            np.ascontiguousarray(labels),
+            content=digest.hexdigest(),
+            wide=None if self.wide is None else self.wide.select(rows),
+        )
 
 
 def write_index(folder: Path, made: DecodedImages, files: ImageFiles) -> None:
@@ -148,7 +144,9 @@ def read_index(folder: Path, files: ImageFiles) -> DecodedImages | None:
         wide = _pixel_file(folder, card["wide"], (count, 3, *[transform.resize] * 2), some)
     except Exception:  # a damaged archive raises a dozen kinds, and then there is no index
         return None
-    return None if pixels is None else DecodedImages(pixels, wide, digests, faults, stamps)
+    if pixels is None:
+        return None
+    return DecodedImages(pixels, wide, digests, faults, stamps, transform)
 
 
 def _pixel_file(folder: Path, card: Any, shape: tuple[int, ...], some: bool) -> PixelFile | None:

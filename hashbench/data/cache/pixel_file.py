@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,28 @@ _Bytes = NDArray[np.uint8]
 _BLOCK = 1 << 22
 
 
+@dataclass(frozen=True)
+class PixelFile:
+    """A file of decoded images, one row for each distinct image.
+
+    Attributes:
+        path: the `.npy`; there is none where no image could be decoded.
+        sha256: of the whole file as it was written; empty where there is none.
+    """
+
+    path: Path
+    sha256: str
+
+    def select(self, rows: NDArray[np.int64]) -> IndexedPixels:
+        """The images of these rows, in this order; nothing is read yet."""
+        return IndexedPixels(self.path, rows)
+
+
 class IndexedPixels:
-    """Images of a file in an order of one's own: rows may repeat. Pickles as path and order.
+    """Selected rows of a pixel file, in a given order; rows may repeat.
+
+    The file is mapped when its pixels are first asked for. A pickle holds the path and the rows, no
+    pixels.
 
     Attributes:
         path: the `.npy` file.

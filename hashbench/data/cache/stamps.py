@@ -16,6 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class OutsideFolderError(Exception):
+    """Links lead files out of their folder.
+
+    Attributes:
+        places: positions of these files, ascending.
+    """
+
+    def __init__(self, places: tuple[int, ...]) -> None:
+        super().__init__(f"links lead {len(places):,} files out of their folder")
+        self.places = places
+
+
 @dataclass(frozen=True)
 class Stamps:
     """The state of files.
@@ -24,12 +36,10 @@ class Stamps:
         values: int64 (N, 3): size, and the times of the last change of content and of anything, in
             nanoseconds; -1 where there is no such file.
         faults: why a file cannot be used, by position.
-        outside: positions of files that a link leads out of the folder.
     """
 
     values: NDArray[np.int64]
     faults: dict[int, str]
-    outside: tuple[int, ...]
 
 
 def stamp_files(root: Path, paths: Sequence[str]) -> Stamps:
@@ -38,6 +48,9 @@ def stamp_files(root: Path, paths: Sequence[str]) -> Stamps:
     Args:
         root: the folder, resolved.
         paths: relative to it, without `..`.
+
+    Raises:
+        OutsideFolderError: a link leads a file out of the folder.
     """
     base = str(root)
     inside = base.rstrip("/") + "/"
@@ -69,4 +82,6 @@ def stamp_files(root: Path, paths: Sequence[str]) -> Stamps:
             faults[place] = "not a regular file"
             continue
         values[place] = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    return Stamps(values, faults, tuple(outside))
+    if outside:
+        raise OutsideFolderError(tuple(outside))
+    return Stamps(values, faults)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hashbench.data.cache.entries import entry_folder, stored
+from hashbench.data.cache.entries import entry_folder, storing
 from hashbench.data.cache.index import ImageFiles, read_index
 from hashbench.data.cache.pixel_file import file_sha256
 from hashbench.progress import Progress, no_progress
@@ -52,7 +52,7 @@ def verify_cache(files: ImageFiles, progress: Progress = no_progress) -> CacheCh
             same = False
         sound += same
         if not same:
-            with stored(folder):
+            with storing(folder, "decoded images"):
                 file.path.unlink(missing_ok=True)
             damaged.append(file.path)
     return CacheCheck(sound, tuple(damaged), found.wide is not None)
