@@ -29,6 +29,9 @@ DATABASE_PER_CLASS = 1_000
 TRAIN_PER_CLASS = 200
 QUERIES_PER_CLASS = 50
 
+OUTPUT = Path(__file__).parents[1] / "embedded"
+"""The package that the data sets read."""
+
 
 def select(
     source: IdxFolder,
@@ -99,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--output",
         type=Path,
-        default=Path(__file__).parent / "embedded",
+        default=OUTPUT,
         metavar="FOLDER",
         help="where to write (default: the package itself)",
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from hashbench.data.garments.garments import EPS
 from hashbench.data.garments.shipped import embedded
 from hashbench.data.images import RetrievalData
 from hashbench.eps import Eps
@@ -22,8 +23,7 @@ class Fashion(Dataset):
     images, queries from the 10,000 test images; no image stands in both, by content.
     """
 
-    eps: ClassVar[Eps] = Eps.parse("24/255")
-    """At 8/255 a 28x28 grey garment hardly moves."""
+    eps: ClassVar[Eps] = EPS
 
     def load(self, root: Path | None) -> RetrievalData:  # noqa: ARG002 - needs no folder
         """The three splits, in arrays that the caller owns.

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from hashbench.data.garments.garments import GarmentSplit
+from hashbench.data.garments.garments import EPS, GarmentSplit
 from hashbench.data.garments.idx_folder import FILES, read_idx_folder
 from hashbench.data.garments.selection import pick_queries, pick_train
 from hashbench.data.images import RetrievalData
@@ -36,8 +36,7 @@ class FashionMNIST(Dataset):
 
     needs_root: ClassVar[bool] = True
 
-    eps: ClassVar[Eps] = Eps.parse("24/255")
-    """At 8/255 a 28x28 grey garment hardly moves."""
+    eps: ClassVar[Eps] = EPS
 
     def __post_init__(self) -> None:
         for name, most in (("train_per_class", 6_000), ("queries_per_class", 1_000)):

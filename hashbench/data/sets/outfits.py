@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.data.garments.garments import CLASSES, SIDE, Garments
+from hashbench.data.garments.garments import CLASSES, EPS, SIDE, Garments
 from hashbench.data.garments.shipped import embedded
 from hashbench.data.images import ImageSet, RetrievalData
 from hashbench.data.ranking import ranking
@@ -92,8 +92,7 @@ class Outfits(Dataset):
     scores 0.32, close to MS-COCO's 0.35.
     """
 
-    eps: ClassVar[Eps] = Eps.parse("24/255")
-    """At 8/255 a 28x28 grey garment hardly moves."""
+    eps: ClassVar[Eps] = EPS
 
     def load(self, root: Path | None) -> RetrievalData:  # noqa: ARG002 - needs no folder
         """The three splits, in arrays that the caller owns.
