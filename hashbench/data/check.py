@@ -15,7 +15,7 @@ from hashbench.data.cache.index import DecodedImages
 from hashbench.data.cache.stamps import OutsideFolderError
 from hashbench.data.cache.verify import CacheCheck, verify_cache
 from hashbench.data.images import ImageSet, RetrievalData
-from hashbench.data.lists.dataset import Broken, ListedDataset, outside_folder
+from hashbench.data.lists.dataset import BrokenImages, ListedDataset, outside_folder
 from hashbench.data.lists.listing import Listing
 from hashbench.data.protocol import Protocol, protocol_of
 from hashbench.plugins import Dataset
@@ -244,7 +244,7 @@ def _loads(
         return not len(shared)
     broken = list(images.faults)
     left = all(not np.isin(rows, broken).all() for rows in listing.places.values())
-    return left and dataset.broken is Broken.EXCLUDE
+    return left and dataset.broken is BrokenImages.EXCLUDE
 
 
 def _file_facts(listing: Listing, images: DecodedImages, named: int | None) -> FileFacts:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import Parameter
+from typing_extensions import override
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class BoundLoss(nn.Module, ABC):
     """
 
     @abstractmethod
+    @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """The scalar loss of a batch.
 

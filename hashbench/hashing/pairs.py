@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
@@ -23,11 +24,11 @@ class MemoryLoss(BoundLoss):
     labels: Tensor
 
     def __init__(self, setup: LossSetup) -> None:
-        """Start with an all-zero memory."""
         super().__init__()
         self.register_buffer("labels", setup.labels)
         self.register_buffer("memory", torch.zeros(len(setup.labels), setup.bits))
 
+    @override
     def remember(self, outputs: Tensor) -> None:
         """Fill the memory with the outputs (N, K) of the whole train set."""
         self.memory.copy_(outputs)

@@ -33,7 +33,7 @@ from hashbench.data.cache.pixel_file import IndexedPixels, file_sha256
 from hashbench.data.cache.transform import Transform
 from hashbench.data.cache.verify import CacheCheck, verify_cache
 from hashbench.data.images import RetrievalData
-from hashbench.data.lists.dataset import Broken
+from hashbench.data.lists.dataset import BrokenImages
 from hashbench.data.sets.any_lists import Lists
 from hashbench.errors import StoreError, UsageError
 
@@ -415,12 +415,12 @@ def test_wide_images_join_while_files_change(make_folder: MakeFolder, decoded: l
     sound = (root / "images/6.png").read_bytes()
     (root / "images/5.png").unlink()
     (root / "images/6.png").write_bytes(sound[:80])
-    excluding = Lists(resize=8, crop=6, broken=Broken.EXCLUDE)
+    excluding = Lists(resize=8, crop=6, broken=BrokenImages.EXCLUDE)
     excluding.load(root)
     repaint(root, 4)
     os.utime(root / "images/3.png", ns=(1, 1))
     decoded.clear()
-    data = Lists(resize=8, crop=6, broken=Broken.EXCLUDE, wide=True).load(root)
+    data = Lists(resize=8, crop=6, broken=BrokenImages.EXCLUDE, wide=True).load(root)
     assert sorted(decoded) == ["0", "1", "2", "3", "4"]  # not the broken ones, which are the same
     assert data.excluded == 2
     assert data.database.wide is not None
@@ -596,7 +596,7 @@ def test_a_repaired_image_costs_one_decoding(make_folder: MakeFolder, decoded: l
     path.unlink()
     with pytest.raises(UsageError, match=r"images/4\.png: no such file"):
         DATASET.load(root)
-    excluding = Lists(resize=8, crop=6, broken=Broken.EXCLUDE)
+    excluding = Lists(resize=8, crop=6, broken=BrokenImages.EXCLUDE)
     assert excluding.load(root).excluded == 1
     path.write_bytes(content)
     decoded.clear()

@@ -11,7 +11,7 @@ import pytest
 
 from hashbench.data import protocol_of
 from hashbench.data.check import check_dataset
-from hashbench.data.lists.dataset import Broken
+from hashbench.data.lists.dataset import BrokenImages
 from hashbench.data.sets.any_lists import Lists
 from hashbench.data.sets.flickr25k import Flickr25K
 from hashbench.data.sets.imagenet100 import ImageNet100
@@ -21,7 +21,7 @@ from hashbench.progress import no_progress
 
 MakeFolder = Callable[..., Path]
 PLAIN = Lists(crop=9)
-EXCLUDING = Lists(crop=9, broken=Broken.EXCLUDE)
+EXCLUDING = Lists(crop=9, broken=BrokenImages.EXCLUDE)
 
 
 def test_labels_classes_and_transform(make_folder: MakeFolder) -> None:
@@ -48,7 +48,7 @@ def test_a_row_may_repeat_in_the_train_list(make_folder: MakeFolder) -> None:
 
 def test_parameters_from_text() -> None:
     found = build(Lists, {"crop": "32", "broken": "exclude", "k": "100", "wide": "true"})
-    assert found == Lists(crop=32, broken=Broken.EXCLUDE, k=100, wide=True)
+    assert found == Lists(crop=32, broken=BrokenImages.EXCLUDE, k=100, wide=True)
     assert canonical(found) == "lists:crop=32,broken=exclude,wide=true,k=100"
     assert found.list_length() == 100
     assert Lists().list_length() is None
@@ -188,9 +188,9 @@ def test_a_folder_in_place_of_an_image_is_broken(make_folder: MakeFolder) -> Non
 
 
 @pytest.mark.parametrize("linked", ["images/4.png", "images"])
-@pytest.mark.parametrize("broken", Broken)
+@pytest.mark.parametrize("broken", BrokenImages)
 def test_a_link_out_of_the_folder_is_refused(
-    make_folder: MakeFolder, tmp_path: Path, linked: str, broken: Broken
+    make_folder: MakeFolder, tmp_path: Path, linked: str, broken: BrokenImages
 ) -> None:
     root = make_folder()
     PLAIN.load(root)

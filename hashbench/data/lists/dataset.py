@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from hashbench import plugins
 from hashbench.data.cache.entries import BrokenFilesError, decoded_images
@@ -23,7 +24,7 @@ from hashbench.plugins.parameters import canonical
 from hashbench.progress import Progress, no_progress
 
 
-class Broken(StrEnum):
+class BrokenImages(StrEnum):
     """What becomes of images that are missing or cannot be decoded."""
 
     FAIL = "fail"  # the first one is an error
@@ -31,7 +32,7 @@ class Broken(StrEnum):
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ListSizes:
     """How many rows and label columns the published lists of a data set have."""
 
     query: int
@@ -61,7 +62,7 @@ class ListedDataset(Dataset):
 
     resize: int | None = None
     crop: int = 224
-    broken: Broken = Broken.FAIL
+    broken: BrokenImages = BrokenImages.FAIL
     wide: bool = False
 
     needs_root: ClassVar[bool] = True
@@ -77,10 +78,12 @@ class ListedDataset(Dataset):
         """How images are made from their files."""
         return Transform.of(self.resize, self.crop)
 
+    @override
     def protocol_name(self) -> str:
         """Without `wide`, which changes no image that is searched."""
         return canonical(replace(self, wide=False))
 
+    @override
     def widened(self) -> Dataset:
         """With the squares, where the crop leaves anything of them."""
         return replace(self, wide=self.transform.resize > self.transform.crop)
@@ -100,6 +103,7 @@ class ListedDataset(Dataset):
         """Read the lists of the folder that holds them."""
         return read_listing(home)
 
+    @override
     def prepare(self, root: Path | None, progress: Progress) -> None:
         """Decode what the cache does not hold yet.
 
@@ -113,6 +117,7 @@ class ListedDataset(Dataset):
         listing = self.listing(root)
         self._decoded(root, listing, progress)
 
+    @override
     def load(self, root: Path | None) -> RetrievalData:
         """The three splits, images memory-mapped.
 
@@ -165,7 +170,7 @@ class ListedDataset(Dataset):
         listing.refuse_overlap()
         files = self.image_files(listing)
         try:
-            return decoded_images(files, progress, need_all=self.broken is Broken.FAIL)
+            return decoded_images(files, progress, need_all=self.broken is BrokenImages.FAIL)
         except OutsideFolderError as error:
             raise outside_folder(listing, files, error) from None
         except BrokenFilesError as error:
@@ -214,9 +219,10 @@ class PublishedDataset(ListedDataset):
 
     top_k: ClassVar[int | None] = 5000
 
-    sizes: ClassVar[Sizes]
+    sizes: ClassVar[ListSizes]
     """Of the published lists."""
 
+    @override
     def listing(self, root: Path | None) -> Listing:
         """The lists, checked, and of the published sizes unless `any_size` says otherwise.
 
@@ -233,9 +239,9 @@ class PublishedDataset(ListedDataset):
         return listing
 
 
-def sizes_of(listing: Listing) -> Sizes:
+def sizes_of(listing: Listing) -> ListSizes:
     """The sizes of lists."""
-    return Sizes(
+    return ListSizes(
         query=len(listing.query),
         train=len(listing.train),
         database=len(listing.database),

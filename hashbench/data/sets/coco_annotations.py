@@ -55,7 +55,7 @@ class CocoAnnotations:
         }
 
 
-def rebuilt_database(
+def coco_database(
     home: Path, train: ListedSplit, query: ListedSplit
 ) -> tuple[ListedSplit, tuple[str, ...]]:
     """Every image with a label that is no query, and the names of the label columns.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from hashbench.data.garments.garments import EPS, GarmentSplit
 from hashbench.data.garments.idx_folder import FILES, read_idx_folder
@@ -44,6 +45,7 @@ class FashionMNIST(Dataset):
             if not 1 <= value <= most:
                 raise UsageError(f"{name} must lie from 1 to {most:,}, found {value}")
 
+    @override
     def load(self, root: Path | None) -> RetrievalData:
         """The three splits, in arrays that the caller owns.
 

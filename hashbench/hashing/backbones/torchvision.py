@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import BackboneNet, InputSpec
@@ -145,6 +146,7 @@ class TorchvisionBackbone(PretrainedBackbone):
         """Torchvision's name of the network."""
         return self.card.name.replace("-", "_")
 
+    @override
     def build(self, images: InputSpec) -> BackboneNet:
         """Build the network; see `Backbone.build`.
 

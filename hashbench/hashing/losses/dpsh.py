@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
@@ -46,8 +47,8 @@ class DPSH(Loss):
         if not self.quantization >= 0:
             raise UsageError(f"quantization must be 0 or more, found {self.quantization}")
 
+    @override
     def bind(self, setup: LossSetup) -> BoundLoss:
-        """Start with an all-zero memory."""
         return _BoundDPSH(self, setup)
 
 
@@ -56,6 +57,7 @@ class _BoundDPSH(MemoryLoss):
         super().__init__(setup)
         self.terms = terms
 
+    @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         self.enter(outputs, index)
         theta = outputs @ self.memory.T / 2

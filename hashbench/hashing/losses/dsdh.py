@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
@@ -55,8 +56,8 @@ class DSDH(Loss):
             if not getattr(self, name) >= least:
                 raise UsageError(f"{name} must be {least} or more, found {getattr(self, name)}")
 
+    @override
     def bind(self, setup: LossSetup) -> BoundLoss:
-        """Start with an all-zero memory, codes and classifier."""
         return _BoundDSDH(self, setup)
 
 
@@ -73,11 +74,13 @@ class _BoundDSDH(MemoryLoss):
         self.register_buffer("codes", torch.zeros_like(self.memory))
         self.register_buffer("classifier", torch.zeros(setup.bits, setup.labels.shape[1]))
 
+    @override
     def remember(self, outputs: Tensor) -> None:
         super().remember(outputs)
         self.codes.copy_(outputs.sign())
         self._descend()
 
+    @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         if not self.terms.every_batch and self.seen >= len(self.labels):
             self._descend()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def ranking(salt: str, count: int) -> NDArray[np.int64]:
+def fixed_order(salt: str, count: int) -> NDArray[np.int64]:
     """The numbers from 0 to `count - 1`, in the order of `SHA-256(f"{salt} {number}")`."""
     digests = [hashlib.sha256(f"{salt} {number}".encode()).digest() for number in range(count)]
     return np.array(sorted(range(count), key=digests.__getitem__), dtype=np.int64)
