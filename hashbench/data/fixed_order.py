@@ -1,7 +1,7 @@
-"""An order of images that is the same on every machine and in every year. Pure functions.
+"""A shuffled order that is the same on every machine, whatever the version of numpy.
 
-Numpy promises no stable random numbers across its versions, SHA-256 does: images are ranked by the
-SHA-256 of a fixed text and their index.
+Numpy's random numbers may change from one version to the next, SHA-256 never does: items are sorted
+by the SHA-256 of a fixed text and their number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What losses over pairs share: the memory of all train outputs, and the likelihood of a pair."""
+"""Shared by losses over pairs: the memory of all train outputs, and the likelihood of a pair."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class MemoryLoss(BoundLoss):
         self.memory.copy_(outputs)
 
     def enter(self, outputs: Tensor, index: Tensor) -> None:
-        """Let a batch into the memory: its rows count with their new outputs in its own loss."""
+        """Write a batch's outputs into the memory, before its own loss is computed."""
         self.memory[index] = outputs.detach()
 
 
-def surprise(theta: Tensor, near: Tensor) -> Tensor:
+def negative_log_likelihood(theta: Tensor, near: Tensor) -> Tensor:
     """The negative log likelihood of each pair's relevance, `softplus(theta) - near * theta`.
 
     Args:
@@ -48,6 +48,6 @@ def surprise(theta: Tensor, near: Tensor) -> Tensor:
     return F.softplus(theta) - near * theta
 
 
-def count(near: Tensor) -> Tensor:
-    """How many pairs are relevant, as a scalar; at least 1, to divide by."""
+def pair_count(near: Tensor) -> Tensor:
+    """Number of relevant pairs, a scalar; at least 1, as it is divided by."""
     return near.sum().clamp(min=1)

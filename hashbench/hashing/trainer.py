@@ -22,7 +22,7 @@ from hashbench.progress import Progress
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """What a training went through.
+    """The record of a training.
 
     Attributes:
         losses: the loss of every step, in order.

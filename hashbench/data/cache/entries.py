@@ -1,8 +1,8 @@
 """The cache of decoded images: each distinct image of a data set once, on the disk, memory-mapped.
 
 A folder per data set, transform and place holds the pixels (`pixels-CONTENT.npy`, and
-`wide-CONTENT.npy` once somebody asks for it) and `index.npz`, which is written last and says what
-they were made from. Writes in the cache's folder alone, never among the data.
+`wide-CONTENT.npy` once it is asked for) and `index.npz`, which is written last and states what they
+were made from. Writes only in the cache's folder, never among the data.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from hashbench.progress import Progress, no_progress
 VARIABLE = "HASHBENCH_CACHE"
 LOCK = "lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What a file system without locks answers."""
+"""Error numbers of a file system without locks."""
 
 
 def cache_folder() -> Path:
@@ -55,10 +55,10 @@ def entry_folder(files: ImageFiles) -> Path:
 
 
 class BrokenFilesError(Exception):
-    """Files are missing or cannot be decoded, where all of them are needed.
+    """Files are missing or cannot be decoded, and all of them are needed.
 
     Attributes:
-        faults: what is wrong with a file, by position; of those that are known so far.
+        faults: what is wrong, by the file's position; only missing files if nothing was decoded.
     """
 
     def __init__(self, faults: dict[int, str]) -> None:
@@ -69,7 +69,7 @@ class BrokenFilesError(Exception):
 def decoded_images(
     files: ImageFiles, progress: Progress = no_progress, *, need_all: bool = False
 ) -> DecodedImages:
-    """The decoded images, from the cache as far as the files are the same as when it was filled.
+    """The decoded images; what the cache has of unchanged files is not decoded again.
 
     Files whose stamps differ are read again; those whose content differs are decoded again. A file
     that cannot be used is kept with its fault, so that one repaired image costs one decoding. Where
@@ -77,13 +77,13 @@ def decoded_images(
     and the crops stay as they are.
 
     Args:
-        files: which.
+        files: the image files.
         progress: told (done, total), in files that are read.
-        need_all: refuse files of which one is broken; one that is missing before any is decoded.
+        need_all: raise an error if any file is broken; for a missing one before decoding begins.
 
     Raises:
         OutsideFolderError: a link leads a file out of the folder.
-        BrokenFilesError: `need_all`, and some cannot be used.
+        BrokenFilesError: `need_all` is set, and a file cannot be used.
         StoreError: the cache's folder cannot be written, or its disk is full.
     """
     stamps = stamp_files(files.root, files.paths)
@@ -101,14 +101,14 @@ def decoded_images(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What an entry is to hold: these files in this state."""
+    """What an entry has to hold: these files in this state."""
 
     folder: Path
     files: ImageFiles
     stamps: Stamps
 
     def stored(self) -> DecodedImages | None:
-        """What the entry holds, where that is all that is wanted."""
+        """The entry's images, if they are complete and up to date."""
         found = read_index(self.folder, self.files)
         if found is None or (found.wide is None and self.files.wide):
             return None
@@ -117,7 +117,7 @@ class _Wanted:
 
 @contextlib.contextmanager
 def storing(folder: Path, what: str) -> Iterator[None]:
-    """Make one sentence of what keeps the cache from being written."""
+    """Turn an error of writing the cache into one sentence."""
     try:
         yield
     except OSError as error:
@@ -161,8 +161,8 @@ def _update(wanted: _Wanted, found: DecodedImages | None, progress: Progress) ->
         known = {row: digests[row].tobytes() for row in range(count) if row not in faults}
     widen = files.wide and wide is None
     rows = np.flatnonzero(stale | (widen & ~np.isin(np.arange(count), list(faults))))
-    crops = _PixelsToBe(folder, "pixels", count, files.transform.crop, pixels)
-    squares = _PixelsToBe(folder, "wide", count, files.transform.resize, wide)
+    crops = _NewPixels(folder, "pixels", count, files.transform.crop, pixels)
+    squares = _NewPixels(folder, "wide", count, files.transform.resize, wide)
     try:
         there = stamps.values[:, 0] >= 0
         _need_room(
@@ -195,18 +195,18 @@ def _update(wanted: _Wanted, found: DecodedImages | None, progress: Progress) ->
 
 
 def _need_room(folder: Path, needed: int) -> None:
-    """Refuse to begin what cannot be ended: decoding may take hours."""
+    """Check for free space before decoding, which may take hours."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(0, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
 
 
 class _DamagedError(Exception):
-    """A file that was to be the beginning of a new one has other bytes than were written."""
+    """A pixel file that a new one would start from has other bytes than were written."""
 
 
-class _PixelsToBe:
-    """A pixel file to be: begun at its first image, since often nothing but a time changed."""
+class _NewPixels:
+    """A new pixel file, begun at its first image: often only a file's time has changed."""
 
     def __init__(
         self, folder: Path, kind: str, count: int, side: int, before: PixelFile | None
@@ -223,9 +223,9 @@ class _PixelsToBe:
         self._writer.write(row, image)
 
     def finish(self, name: str) -> PixelFile:
-        """Give it the name of its content; without a change it is the one of before.
+        """Name the file after its content; without a new image it stays the old file.
 
-        Where not one image could be decoded there is no file, and nobody asks for it.
+        If no image could be decoded, there is no file.
         """
         path = self._folder / f"{self._kind}-{name}.npy"
         if self._writer is None:
@@ -242,7 +242,7 @@ class _PixelsToBe:
         before = self._before
         if before is None or not before.sha256:
             return PixelWriter(self._folder, self._shape)
-        # Or damage would be copied, and get a sum of its own that says all is well.
+        # Otherwise damage would be copied and get a valid checksum.
         if file_sha256(before.path) != before.sha256:
             raise _DamagedError
         return PixelWriter(self._folder, self._shape, before.path)
@@ -286,9 +286,10 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[bool]:
-    """Wait until no other process fills this entry; false where the file system has no locks.
+    """Wait until no other process fills this entry; yields false on a file system without locks.
 
-    Without one two processes decode the same, each under names of its own: twice the work, no harm.
+    Without a lock two processes may decode the same files, each into files of its own: twice the
+    work, but no harm.
     """
     lock = FileLock(folder / LOCK)
     try:

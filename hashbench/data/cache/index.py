@@ -1,7 +1,6 @@
-"""Decoded images of a folder, and the index beside their pixels that says what they are.
+"""The index of a cache entry: which images its pixel files hold, and what they were made from.
 
-Reads and writes `index.npz` of one cache entry, which is written last: what it does not name is not
-there.
+Reads and writes `index.npz`, which is written last: a pixel file that it does not name is not used.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from hashbench.data.cache.transform import Transform
 from hashbench.data.images import ImageSet
 
 FORMAT = 1
-"""Raised when what is cached means something else; older entries are then made anew."""
+"""Version of the cache's format; entries of another version are made anew."""
 
 INDEX = "index.npz"
 _Digests = NDArray[np.uint8]
@@ -30,13 +29,13 @@ _Digests = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """What is decoded.
+    """Image files, and how they are decoded.
 
     Attributes:
         root: the data folder, resolved.
         paths: of the distinct images, relative to it.
-        transform: how to make pixels of them.
-        wide: keep the squares that random crops are cut from, too.
+        transform: resize and crop.
+        wide: also keep the squares that random crops are cut from.
     """
 
     root: Path
@@ -46,10 +45,11 @@ class ImageFiles:
 
     @property
     def key(self) -> str:
-        """Names the cache entry. Not made of times, nor of versions of a decoder.
+        """The name of the cache entry, from folder, paths and transform.
 
-        Nor of `wide`: an entry that has the squares serves those who do not ask for them, and one
-        that has none gets them without its crops being made again.
+        Times and decoders' versions play no part. Neither does `wide`: an entry with squares also
+        serves a caller that needs none, and squares are added to an entry without remaking its
+        crops.
         """
         paths = hashlib.sha256("\n".join(self.paths).encode()).hexdigest()
         made_of = [FORMAT, str(self.root), paths, str(self.transform)]
@@ -62,11 +62,11 @@ class DecodedImages:
 
     Attributes:
         pixels: the cropped images.
-        wide: the uncropped squares; None where not asked for.
+        wide: the uncropped squares; None unless asked for.
         digests: uint8 (N, 32), the SHA-256 of each file's bytes; zeros for one that is missing.
         faults: why an image has no pixels, by its row.
         stamps: int64 (N, 3), of the files when they were read.
-        transform: how the pixels were made of the files.
+        transform: how the pixels were made from the files.
     """
 
     pixels: PixelFile
@@ -98,7 +98,7 @@ class DecodedImages:
 
 
 def write_index(folder: Path, made: DecodedImages, files: ImageFiles) -> None:
-    """Say what the entry holds from now on.
+    """Write the index of an entry.
 
     Raises:
         OSError: as `write_file`.
@@ -127,9 +127,9 @@ def write_index(folder: Path, made: DecodedImages, files: ImageFiles) -> None:
 
 
 def read_index(folder: Path, files: ImageFiles) -> DecodedImages | None:
-    """What the entry holds, squares included; None where that is nothing, or is not whole.
+    """Read the index of an entry; None where there is none, or the entry is damaged.
 
-    Of the pixels shape and size are looked at; `hashbench.data.cache.verify` looks at their bytes.
+    Checks shape and size of the pixel files; `hashbench.data.cache.verify` checks their bytes.
     """
     count, transform = len(files.paths), files.transform
     try:
@@ -150,7 +150,7 @@ def read_index(folder: Path, files: ImageFiles) -> DecodedImages | None:
 
 
 def _pixel_file(folder: Path, card: Any, shape: tuple[int, ...], some: bool) -> PixelFile | None:
-    """The file that an index names; None where it names none, or the file is not of this shape."""
+    """The pixel file that an index names; None where it names none, or its shape differs."""
     if card is None:
         return None
     file = PixelFile(folder / card["name"], str(card["sha256"]))

@@ -95,7 +95,7 @@ class IndexedPixels:
 
 
 def open_pixels(path: Path) -> np.memmap[Any, np.dtype[np.uint8]] | None:
-    """The file as a read-only memory map; None where it is missing, truncated or no such file."""
+    """The file as a read-only memory map; None where it is missing, damaged or of another kind."""
     try:
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -132,7 +132,7 @@ def file_sha256(path: Path, progress: Progress = no_progress, images: int = 0) -
 class PixelWriter:
     """Writes images one by one under a temporary name; the file appears whole or not at all.
 
-    With plain writes, not through a memory map: there a full disk would kill the process.
+    It does not write through a memory map, since a full disk would then kill the process.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], like: Path | None = None) -> None:
@@ -141,7 +141,7 @@ class PixelWriter:
         Args:
             folder: where.
             shape: (N, 3, H, W) of the whole file.
-            like: a file of that shape whose images are the first content; zeros otherwise.
+            like: a file of that shape to start from; all zeros otherwise.
 
         Raises:
             OSError: the folder cannot be written, or the disk is full.

@@ -21,11 +21,11 @@ _CHUNK = 256
 
 
 def resized_images(images: NDArray[np.uint8], transform: Transform, progress: Progress) -> Path:
-    """The file of these images resized, made where the cache has none.
+    """The pixel file of these images, resized; made if the cache has none.
 
     Args:
         images: uint8 (N, 3, H, W).
-        transform: what is done with them.
+        transform: resize and crop.
         progress: told (done, total), in images.
 
     Returns:

@@ -1,7 +1,6 @@
-"""Which files of a folder are there, and a stamp of each that changes when it is written to.
+"""Stamps of image files: size and times of change, to see which files must be read again.
 
-Asks the file system, reads no content. A stamp only says what need not be read again; what is
-hashed and compared is always content.
+Reads no content. A stamp only saves reading a file again; hashes are always made of content.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What data sets of list files and images share: their parameters, and how they are loaded."""
+"""The base of data sets of list files and images: their parameters, and how they are loaded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hashbench.progress import Progress, no_progress
 
 
 class BrokenImages(StrEnum):
-    """What becomes of images that are missing or cannot be decoded."""
+    """What to do with images that are missing or cannot be decoded."""
 
     FAIL = "fail"  # the first one is an error
     EXCLUDE = "exclude"  # their rows are left out, counted, and so part of the protocol's hash
@@ -85,7 +85,7 @@ class ListedDataset(Dataset):
 
     @override
     def widened(self) -> Dataset:
-        """With the squares, where the crop leaves anything of them."""
+        """With the uncropped squares, if the crop is smaller."""
         return replace(self, wide=self.transform.resize > self.transform.crop)
 
     def listing(self, root: Path | None) -> Listing:
@@ -161,7 +161,7 @@ class ListedDataset(Dataset):
         )
 
     def image_files(self, listing: Listing) -> ImageFiles:
-        """The files behind the lists, and what is made of them."""
+        """The distinct image files that the lists name, and how they are decoded."""
         transform = self.transform
         wide = self.wide and transform.resize > transform.crop
         return ImageFiles(listing.root.resolve(), listing.distinct, transform, wide)
@@ -250,7 +250,7 @@ def sizes_of(listing: Listing) -> ListSizes:
 
 
 def outside_folder(listing: Listing, files: ImageFiles, error: OutsideFolderError) -> UsageError:
-    """Which line of the lists names a file that a link leads out of the folder."""
+    """The error for a link out of the folder; names the list's line."""
     place = error.places[0]
     return UsageError(
         f"{listing.first_use(place)}: a link leads the path '{files.paths[place]}' out of "

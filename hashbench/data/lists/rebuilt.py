@@ -42,7 +42,7 @@ class RebuiltDataset(PublishedDataset):
 
     @abstractmethod
     def lacking(self, home: Path) -> str:
-        """What else is not there to rebuild from, from "nor" on; empty where all is there."""
+        """The missing official files, as the end of a sentence from "nor" on; empty if none is."""
 
     @abstractmethod
     def rebuild(

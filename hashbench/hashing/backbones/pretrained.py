@@ -1,4 +1,4 @@
-"""What backbones with pretrained weights share: where weights come from, and how they are checked.
+"""The base of backbones with pretrained weights: where weights come from, how they are checked.
 
 Nothing here is a plugin. Classes derive from `PretrainedBackbone`, so that this file is part of
 what a plugin's source hash covers.

@@ -37,10 +37,10 @@ class Net:
     """One row of the table.
 
     Attributes:
-        title: how people call the network.
+        title: the network's usual name.
         head: its last linear layer, which is cut off.
-        features: how many the layer was given.
-        smallest: the smallest side that its poolings leave something of, in pixels.
+        features: number of inputs of that layer.
+        smallest: the smallest side of an image that its poolings allow, in pixels.
         newest: torchvision's present default weights, pinned so that an update changes nothing.
         patch: side of a vision transformer's patches, whose number is fixed when it is built.
         cite: where it was published.
@@ -136,7 +136,7 @@ _WEIGHTS = """weights: 'none' for fresh ones; 'imagenet' for torchvision's defau
 
 @dataclass(frozen=True)
 class TorchvisionBackbone(PretrainedBackbone):
-    """What all rows of the table have in common."""
+    """The base of all rows of the table."""
 
     known: ClassVar[tuple[str, ...]] = (NONE, IMAGENET, IMAGENET_V1)
     net: ClassVar[Net]

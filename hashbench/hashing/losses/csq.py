@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from hashbench.errors import UsageError
-from hashbench.hashing.hash_centers import Unlabelled, class_centers, feels_a_class, item_targets
+from hashbench.hashing.hash_centers import Unlabelled, class_centers, has_class_term, item_targets
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
 from hashbench.plugins import Loss, loss
@@ -69,7 +69,7 @@ class _BoundCSQ(BoundLoss):
     @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         targets = self.targets[index]
-        counts = feels_a_class(labels, self.terms.unlabelled)
+        counts = has_class_term(labels, self.terms.unlabelled)
         entropy = F.binary_cross_entropy(
             (outputs + 1) / 2, (targets + 1) / 2, weight=counts.expand_as(outputs).to(outputs)
         )

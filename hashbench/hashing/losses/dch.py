@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
-from hashbench.hashing.pairs import count
+from hashbench.hashing.pairs import pair_count
 from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.similarity import relevant
 from hashbench.plugins import Loss, loss
@@ -71,7 +71,7 @@ def balance(near: Tensor) -> Tensor:
     far = 1 - near
     if not near.any() or not far.any():
         return torch.ones_like(near)
-    return near.numel() * (near / count(near) + far / count(far))
+    return near.numel() * (near / pair_count(near) + far / pair_count(far))
 
 
 def distances(first: Tensor, second: Tensor) -> Tensor:

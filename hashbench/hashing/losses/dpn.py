@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from hashbench.errors import UsageError
-from hashbench.hashing.hash_centers import Unlabelled, balanced_codes, feels_a_class, item_targets
+from hashbench.hashing.hash_centers import Unlabelled, balanced_codes, has_class_term, item_targets
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
 from hashbench.plugins import Loss, loss
@@ -60,6 +60,6 @@ class _BoundDPN(BoundLoss):
 
     @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
-        counts = feels_a_class(labels, self.terms.unlabelled).to(outputs)
+        counts = has_class_term(labels, self.terms.unlabelled).to(outputs)
         hinge = (self.terms.margin - outputs * self.targets[index]).clamp(min=0)
         return (counts * hinge).mean()

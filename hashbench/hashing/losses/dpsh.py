@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
-from hashbench.hashing.pairs import MemoryLoss, surprise
+from hashbench.hashing.pairs import MemoryLoss, negative_log_likelihood
 from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.similarity import relevant
 from hashbench.plugins import Loss, loss
@@ -61,7 +61,7 @@ class _BoundDPSH(MemoryLoss):
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         self.enter(outputs, index)
         theta = outputs @ self.memory.T / 2
-        likelihood = surprise(theta, relevant(labels, self.labels)).mean()
+        likelihood = negative_log_likelihood(theta, relevant(labels, self.labels)).mean()
         gap = (outputs - outputs.detach().sign()).square()
         if self.terms.quantization_over_memory:
             return likelihood + self.terms.quantization * gap.sum() / theta.numel()

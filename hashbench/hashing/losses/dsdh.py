@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
-from hashbench.hashing.pairs import MemoryLoss, surprise
+from hashbench.hashing.pairs import MemoryLoss, negative_log_likelihood
 from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.similarity import relevant
 from hashbench.plugins import Loss, loss
@@ -88,7 +88,9 @@ class _BoundDSDH(MemoryLoss):
         self.enter(outputs, index)
         if self.terms.every_batch:
             self._descend()
-        likelihood = surprise(outputs @ self.memory.T / 2, relevant(labels, self.labels)).mean()
+        likelihood = negative_log_likelihood(
+            outputs @ self.memory.T / 2, relevant(labels, self.labels)
+        ).mean()
         error = (labels - self.codes[index] @ self.classifier).square().mean()
         size = self.classifier.square().mean()
         return likelihood + self.terms.mu * error + self.terms.nu * size

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from hashbench.errors import UsageError
-from hashbench.hashing.hash_centers import Unlabelled, feels_a_class
+from hashbench.hashing.hash_centers import Unlabelled, has_class_term
 from hashbench.hashing.model import codes_of
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
@@ -77,7 +77,7 @@ class _BoundGreedyHash(BoundLoss):
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         # The parenthesis is exactly 0 and carries the gradient.
         codes = codes_of(outputs.detach()).to(outputs) + (outputs - outputs.detach())
-        counts = feels_a_class(labels, self.terms.unlabelled).squeeze(1)
+        counts = has_class_term(labels, self.terms.unlabelled).squeeze(1)
         entropy = F.cross_entropy(self.fc(codes), labels.argmax(dim=1), reduction="none")
         gap = (outputs.abs() - 1).abs().pow(3).mean()
         return torch.where(counts, entropy, 0).mean() + self.terms.quantization * gap

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
-from hashbench.hashing.pairs import MemoryLoss, count, surprise
+from hashbench.hashing.pairs import MemoryLoss, negative_log_likelihood, pair_count
 from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.similarity import relevant
 from hashbench.plugins import Loss, loss
@@ -127,9 +127,9 @@ def balanced(theta: Tensor, near: Tensor) -> Tensor:
         theta: (B, N) scaled inner products.
         near: (B, N), 1 for a relevant pair, else 0.
     """
-    pairs = surprise(theta, near)
+    pairs = negative_log_likelihood(theta, near)
     far = 1 - near
-    return (pairs * near).sum() / count(near) + (pairs * far).sum() / count(far)
+    return (pairs * near).sum() / pair_count(near) + (pairs * far).sum() / pair_count(far)
 
 
 class Sharpener:
