@@ -64,6 +64,14 @@ def moved_module(module: str, new: str, *, gone: str) -> Callable[[str], object]
     return find
 
 
+def former_argument(function: str, old: str, new: str, *, gone: str) -> None:
+    """Warn of the former name of an argument, at the line that called `function`.
+
+    To be called from the function itself, with its full name.
+    """
+    _warn(f"{function}({old}=...)", f"{function}({new}=...)", gone, level=4)
+
+
 def _warn(old: str, new: str, gone: str, *, level: int) -> None:
     warnings.warn(
         f"{old} is now {new}; the old name goes with hashbench {gone}",

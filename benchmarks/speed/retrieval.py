@@ -166,7 +166,7 @@ def ours(data: Data, **options: Any) -> Side:
 def compiled(data: Data) -> object:
     """The same with the loop of the extra ``fast``."""
     shard = Shard(data.codes, data.labels)
-    scorer = Scorer(data.query_codes, data.query_labels, shard, engine="compiled")
+    scorer = Scorer(data.query_codes, data.query_labels, shard, kernel="compiled")
     return scorer.average_precision()
 
 

@@ -1,4 +1,4 @@
-"""What there is to know of a data set before numbers are made with it. Reads every image once."""
+"""Check a data set before it is used: sizes, broken images, repeats, overlap. Reads every image."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from hashbench.data.cache.entries import decoded_images
 from hashbench.data.cache.index import DecodedImages
+from hashbench.data.cache.stamps import OutsideFolderError
 from hashbench.data.cache.verify import CacheCheck, verify_cache
 from hashbench.data.images import ImageSet, RetrievalData
-from hashbench.data.lists.dataset import Broken, ListedDataset
+from hashbench.data.lists.dataset import BrokenImages, ListedDataset, outside_folder
 from hashbench.data.lists.listing import Listing
 from hashbench.data.protocol import Protocol, protocol_of
 from hashbench.plugins import Dataset
@@ -23,12 +24,12 @@ from hashbench.progress import Progress
 from hashbench.retrieval import ceiling, chance_level
 
 NAMED = 3
-"""How many of a kind are named unless all are asked for; all are counted."""
+"""How many faults of each kind are named by default; all of them are counted."""
 
 _CHUNK = 500
 
 _Contents = Mapping[str, NDArray[np.int64]]
-"""For each split a number per row: equal for equal bytes, below 0 where there are none."""
+"""For each split a number per row: equal for equal bytes, below 0 for an unreadable file."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class SplitFacts:
         rows: how many images it lists.
         distinct: how many different ones, by path; by content where there are no paths.
         unlabelled: rows without any label.
-        repeats: rows whose content an earlier row has, of those that can be read; None where none
-            can.
+        repeats: readable rows with the same content as an earlier row; None where no row is
+            readable.
     """
 
     name: str
@@ -57,10 +58,10 @@ class FileFacts:
 
     Attributes:
         count: distinct paths.
-        missing: how many are not there.
-        undecodable: how many are there, but no sound images.
-        missing_named: the first of them, with the list's line.
-        undecodable_named: likewise, and why.
+        missing: how many do not exist.
+        undecodable: how many exist but cannot be decoded.
+        missing_named: the first missing ones, with the list's line.
+        undecodable_named: the first undecodable ones, with the reason and the list's line.
     """
 
     count: int
@@ -76,8 +77,8 @@ class Overlap:
 
     Attributes:
         paths: distinct images that both lists name.
-        contents: queries with the bytes of a database image.
-        named: the first of them.
+        contents: queries with the same bytes as a database image.
+        named: the first of these queries.
     """
 
     paths: int
@@ -96,12 +97,12 @@ class DataCheck:
         classes: number of label columns.
         splits: the three splits.
         files: the image files; None for a data set that has none.
-        cache: their pixels as they were found in the cache; None for a data set without files.
+        cache: whether their cached pixels are sound; None for a data set without files.
         overlap: of queries and database.
         top_k: length of the ranked list; None for all of the database.
         chance: mAP of a random order, from the labels.
         best: mAP of a perfect order, from the labels.
-        protocol: the card; None where images that belong to it cannot be read.
+        protocol: the card; None where an image that it covers cannot be read.
     """
 
     dataset: str
@@ -136,7 +137,7 @@ def check_dataset(
         dataset: which.
         root: as for its `load`.
         progress: told (done, total), in images.
-        named: how many of a kind are named; None for all.
+        named: how many faults of each kind are named; None for all.
 
     Raises:
         UsageError: a list is missing or malformed.
@@ -152,14 +153,18 @@ def _check_listed(
     dataset: ListedDataset, root: Path | None, progress: Progress, named: int | None
 ) -> DataCheck:
     listing = dataset.listing(root)
-    files, stamps = dataset.inspect(listing)
+    files = dataset.image_files(listing)
     cache = verify_cache(files, progress)
-    images = decoded_images(replace(files, wide=files.wide or cache.wide), stamps, progress)
+    try:
+        images = decoded_images(replace(files, wide=files.wide or cache.wide), progress)
+    except OutsideFolderError as error:
+        raise outside_folder(listing, files, error) from None
     numbers = _numbers(digest.tobytes() for digest in images.digests)
     numbers[~images.digests.any(axis=1)] = -1  # not there: no content
     contents = {name: numbers[rows] for name, rows in listing.places.items()}
     shared = np.intersect1d(listing.places["query"], listing.places["database"])
-    data = dataset.load(root) if _loads(dataset, listing, images, shared) else None
+    loads = _loads(dataset, listing, images, shared)
+    data = dataset.retrieval_data(listing, images) if loads else None
     query, database, top_k = listing.query.labels, listing.database.labels, dataset.list_length()
     if data is not None:  # without what is excluded
         query, database = data.query.labels, data.database.labels
@@ -239,7 +244,7 @@ def _loads(
         return not len(shared)
     broken = list(images.faults)
     left = all(not np.isin(rows, broken).all() for rows in listing.places.values())
-    return left and dataset.broken is Broken.EXCLUDE
+    return left and dataset.broken is BrokenImages.EXCLUDE
 
 
 def _file_facts(listing: Listing, images: DecodedImages, named: int | None) -> FileFacts:
@@ -278,7 +283,7 @@ def _named_overlap(listing: Listing, contents: _Contents, named: int | None) -> 
 
 
 def _shared(contents: _Contents) -> NDArray[np.bool_]:
-    """Which queries have the content of a database image."""
+    """Which queries have the same content as a database image."""
     query = contents["query"]
     return (query >= 0) & np.isin(query, contents["database"])
 

@@ -43,7 +43,7 @@ class ImageSet:
         content: the SHA-256 of what the images were made from and of how; empty takes the pixels'
             own, which means to read them all.
         wide: the same images before their center crop, uint8 (N, C, H', W'), for trainings that
-            crop at random; None where there is no more of them than `images`.
+            crop at random; None where nothing is left outside of the crop, or none was kept.
     """
 
     images: Pixels

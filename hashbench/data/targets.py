@@ -1,4 +1,4 @@
-"""What targeted attacks lead the queries to: drawn once per protocol, the same for every model."""
+"""Target labels of targeted attacks: drawn once per protocol, the same for every model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a backbone is given and what it gives back."""
+"""The input of a backbone's builder, and its result."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def card_bytes(card: ModelCard) -> bytes:
 
 
 def save_checkpoint(folder: Path, model: HashModel, card: ModelCard) -> None:
-    """Write a checkpoint into a folder that only the caller knows of yet."""
+    """Write a checkpoint into a folder that no other process reads yet."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).write_bytes(weight_bytes(model))
     (folder / CARD).write_bytes(card_bytes(card))

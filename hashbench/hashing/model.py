@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hashbench.hashing.backbone import BackboneNet
 
@@ -56,8 +57,8 @@ class HashModel(nn.Module):
         """The outputs `u = tanh(alpha * z)`, (B, K) in (-1, 1)."""
         return torch.tanh(alpha * self.logits(images))
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
-        """The outputs at `alpha` 1."""
         return self.outputs(images)
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What the trainer minimises: the contracts of a loss at work and of a training at work."""
+"""What the trainer minimises: the contracts of a bound loss and of a training objective."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import Parameter
+from typing_extensions import override
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,14 @@ class Batch:
 
 
 class BoundLoss(nn.Module, ABC):
-    """A hashing loss at work on one train set: holds what its formula needs beyond the batch.
+    """A hashing loss bound to one train set: holds what its formula needs beyond the batch.
 
     A memory of all outputs is a buffer of the subclass; layers of its own are trained with the
     model.
     """
 
     @abstractmethod
+    @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         """The scalar loss of a batch.
 
@@ -51,7 +53,7 @@ class BoundLoss(nn.Module, ABC):
 
 
 class Objective(ABC):
-    """One training at work: gives the loss of each batch."""
+    """The objective of one training: gives the loss of each batch."""
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:

@@ -1,10 +1,11 @@
-"""What losses over pairs share: the memory of all train outputs, and the likelihood of a pair."""
+"""Shared by losses over pairs: the memory of all train outputs, and the likelihood of a pair."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
@@ -23,21 +24,21 @@ class MemoryLoss(BoundLoss):
     labels: Tensor
 
     def __init__(self, setup: LossSetup) -> None:
-        """Start with an all-zero memory."""
         super().__init__()
         self.register_buffer("labels", setup.labels)
         self.register_buffer("memory", torch.zeros(len(setup.labels), setup.bits))
 
+    @override
     def remember(self, outputs: Tensor) -> None:
         """Fill the memory with the outputs (N, K) of the whole train set."""
         self.memory.copy_(outputs)
 
     def enter(self, outputs: Tensor, index: Tensor) -> None:
-        """Let a batch into the memory: its rows count with their new outputs in its own loss."""
+        """Write a batch's outputs into the memory, before its own loss is computed."""
         self.memory[index] = outputs.detach()
 
 
-def surprise(theta: Tensor, near: Tensor) -> Tensor:
+def negative_log_likelihood(theta: Tensor, near: Tensor) -> Tensor:
     """The negative log likelihood of each pair's relevance, `softplus(theta) - near * theta`.
 
     Args:
@@ -47,6 +48,6 @@ def surprise(theta: Tensor, near: Tensor) -> Tensor:
     return F.softplus(theta) - near * theta
 
 
-def count(near: Tensor) -> Tensor:
-    """How many pairs are relevant, as a scalar; at least 1, to divide by."""
+def pair_count(near: Tensor) -> Tensor:
+    """Number of relevant pairs, a scalar; at least 1, as it is divided by."""
     return near.sum().clamp(min=1)

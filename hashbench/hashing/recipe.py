@@ -1,4 +1,4 @@
-"""Training recipes: optimiser, learning rate, schedule, epochs. Data only, but for `optimizer`."""
+"""Training recipes: optimiser, learning rate, schedule, epochs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Recipe:
         milestones: fractions of all steps at which the rate is multiplied by `gamma`.
         gamma: that factor.
         float_milestones: keep the steps of the milestones as fractions, as CgAT's and SAAT's
-            scripts do: one that is no whole number then never comes, so its decay never happens.
+            scripts do: a milestone that is no whole number is never reached, so its decay is lost.
         augment: what is done at random to each image of a batch.
     """
 

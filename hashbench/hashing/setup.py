@@ -1,4 +1,4 @@
-"""What a loss and a defense are handed when a training begins."""
+"""What a loss is given when a training begins."""
 
 from __future__ import annotations
 

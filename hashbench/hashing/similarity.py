@@ -1,4 +1,4 @@
-"""Who is relevant to whom, as a tensor: the pairwise losses and the center codes share it."""
+"""Relevance between items as a tensor, for the pairwise losses and the center codes."""
 
 from __future__ import annotations
 

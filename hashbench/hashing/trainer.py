@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from hashbench.data.images import Pixels
 from hashbench.errors import TrainingError
@@ -21,7 +22,7 @@ from hashbench.progress import Progress
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """What a training went through.
+    """The record of a training.
 
     Attributes:
         losses: the loss of every step, in order.
@@ -34,19 +35,18 @@ class PlainObjective(Objective):
     """The hashing loss on clean images: how a base model is trained."""
 
     def __init__(self, model: HashModel, loss: BoundLoss) -> None:
-        """Train `model` with `loss`."""
         self._model = model
         self._loss = loss
 
+    @override
     def loss(self, batch: Batch) -> torch.Tensor:
-        """The hashing loss of the batch."""
         value: torch.Tensor = self._loss(
             self._model.outputs(batch.images), batch.labels, batch.index
         )
         return value
 
+    @override
     def parameters(self) -> Iterable[torch.nn.Parameter]:
-        """The loss's own layers, where it has some."""
         return self._loss.parameters()
 
 

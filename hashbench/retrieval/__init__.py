@@ -3,8 +3,12 @@
 Takes arrays or tensors, needs numpy alone, and reads files only where a shard names one.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hashbench.deprecated import former_names
 from hashbench.retrieval.centers import center_codes
-from hashbench.retrieval.compiled import Engine
 from hashbench.retrieval.curves import RECALL_LEVELS, PrecisionRecall
 from hashbench.retrieval.database import Shard
 from hashbench.retrieval.functions import (
@@ -16,7 +20,7 @@ from hashbench.retrieval.functions import (
     precision_within_radius,
     recall_at,
 )
-from hashbench.retrieval.options import Normalize, RecallRounding, Ties, Weighting
+from hashbench.retrieval.options import Kernel, Normalize, RecallRounding, Ties, Weighting
 from hashbench.retrieval.packing import pack_codes, unpack_codes
 from hashbench.retrieval.protocol import (
     DegenerateQueries,
@@ -32,7 +36,7 @@ __all__ = [
     "RECALL_LEVELS",
     "CodeQuality",
     "DegenerateQueries",
-    "Engine",
+    "Kernel",
     "Normalize",
     "PrecisionRecall",
     "RecallRounding",
@@ -56,3 +60,8 @@ __all__ = [
     "recall_at",
     "unpack_codes",
 ]
+
+_FORMER = {"Engine": "hashbench.retrieval.Kernel"}
+
+if not TYPE_CHECKING:
+    __getattr__ = former_names(__name__, _FORMER, gone="0.2")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
-from enum import StrEnum
 from functools import cache
 from typing import Any, Final
 
@@ -18,38 +17,26 @@ from hashbench.errors import UsageError
 from hashbench.retrieval.checks import Array
 from hashbench.retrieval.harmonic import Ints
 from hashbench.retrieval.kernel import Queries, count_keys, group_masks, tiles
+from hashbench.retrieval.options import Kernel
 from hashbench.retrieval.packing import Bytes
 
 # Pairs that the compiled loop must save half a nanosecond each on to win back its compile time.
 _WORTH_COMPILING: Final = 1 << 32
 
 
-class Engine(StrEnum):
-    """Who counts; the counts are the same.
-
-    ``NUMPY`` is always there, ``COMPILED`` needs numba (the extra ``fast``) and takes a few seconds
-    to compile once per process. ``AUTO`` compiles where numba is installed and the number of pairs
-    of queries and items makes up for that.
-    """
-
-    AUTO = "auto"
-    NUMPY = "numpy"
-    COMPILED = "compiled"
-
-
-def counter(engine: Engine, pairs: int) -> Callable[[Queries, Bytes, Bytes, Ints], None]:
+def counter(kernel: Kernel, pairs: int) -> Callable[[Queries, Bytes, Bytes, Ints], None]:
     """The function that does what `kernel.count_keys` says, for so many pairs.
 
     Raises UsageError for ``COMPILED`` where numba is not installed.
     """
-    if engine is Engine.NUMPY or (engine is Engine.AUTO and pairs < _WORTH_COMPILING):
+    if kernel is Kernel.NUMPY or (kernel is Kernel.AUTO and pairs < _WORTH_COMPILING):
         return count_keys
     if importlib.util.find_spec("numba") is not None:
         return count_keys_compiled
-    if engine is Engine.AUTO:
+    if kernel is Kernel.AUTO:
         return count_keys
     raise UsageError(
-        "engine: 'compiled' needs the package numba; install hashbench[fast], or use 'numpy'"
+        "kernel: 'compiled' needs the package numba; install hashbench[fast], or use 'numpy'"
     )
 
 

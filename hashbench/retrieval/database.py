@@ -12,9 +12,10 @@ import numpy as np
 
 from hashbench.errors import UsageError
 from hashbench.retrieval.checks import Array, as_matrix, same_rows
-from hashbench.retrieval.compiled import Engine, counter
+from hashbench.retrieval.compiled import counter
 from hashbench.retrieval.harmonic import Ints
 from hashbench.retrieval.kernel import Queries
+from hashbench.retrieval.options import Kernel
 from hashbench.retrieval.packing import (
     Bytes,
     byte_width,
@@ -70,14 +71,14 @@ class PackedDatabase:
         bits: K.
         classes: C.
         threads: how many share the queries.
-        engine: who does the counting; the counts are the same.
+        kernel: what counts; the counts are the same.
     """
 
     shards: Sequence[OpenShard]
     bits: int
     classes: int
     threads: int = 1
-    engine: Engine = Engine.AUTO
+    kernel: Kernel = Kernel.AUTO
 
     def tally(self, queries: Queries) -> Tally:
         """Items per query and distance, over all shards."""
@@ -85,7 +86,7 @@ class PackedDatabase:
         keys: Ints = np.zeros((queries.count, 2 * width), dtype=np.int64)
         lots = queries.split(self.threads)
         items = sum(shard.codes.shape[0] for shard in self.shards)
-        count = counter(self.engine, queries.count * items)
+        count = counter(self.kernel, queries.count * items)
         with ThreadPoolExecutor(len(lots)) as pool:
             for codes, labels in self.parts():
                 # Every lot adds to rows of its own; the last one is counted by this thread.

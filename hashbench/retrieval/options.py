@@ -60,6 +60,19 @@ class RecallRounding(StrEnum):
     DOWN = "down"
 
 
+class Kernel(StrEnum):
+    """What counts distances; the counts are the same.
+
+    ``NUMPY`` is always there, ``COMPILED`` needs numba (the extra ``fast``) and takes a few seconds
+    to compile once per process. ``AUTO`` compiles where numba is installed and the number of pairs
+    of queries and items makes up for that.
+    """
+
+    AUTO = "auto"
+    NUMPY = "numpy"
+    COMPILED = "compiled"
+
+
 def choice(kind: type[E], value: str, argument: str) -> E:
     """``value`` as a member of ``kind``; ValueError that names ``argument`` and the members."""
     try:

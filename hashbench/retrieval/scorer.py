@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hashbench.deprecated import former_argument
+from hashbench.errors import UsageError
 from hashbench.retrieval.checks import as_count, as_top_k, same_rows
-from hashbench.retrieval.compiled import Engine
 from hashbench.retrieval.curves import (
     RECALL_LEVELS,
     PrecisionRecall,
@@ -21,7 +22,7 @@ from hashbench.retrieval.curves import (
 from hashbench.retrieval.database import PackedDatabase, Shard, open_shards
 from hashbench.retrieval.harmonic import Floats
 from hashbench.retrieval.kernel import Queries, group_queries
-from hashbench.retrieval.options import Normalize, RecallRounding, Ties, choice
+from hashbench.retrieval.options import Kernel, Normalize, RecallRounding, Ties, choice
 from hashbench.retrieval.packing import (
     code_matrix,
     codes_to_bytes,
@@ -56,9 +57,10 @@ class Scorer:
         query_labels: 0/1 ``(Q, C)``, C from 1 to 2000.
         database: one shard, or shards in database order.
         threads: how many threads count; each takes some of the queries.
-        engine: who counts, see `Engine`; the scores are the same.
+        kernel: what counts, see `Kernel`; the scores are the same.
         device: a torch device that counts by matrix products instead, with the same scores; by
             default the GPU that ``query_codes`` lies on, if it does.
+        engine: the former name of ``kernel``; warns, and goes with hashbench 0.2.
 
     Raises:
         ValueError: names the argument, what was expected and what was found. The values of a
@@ -72,9 +74,15 @@ class Scorer:
         database: Shard | Sequence[Shard],
         *,
         threads: int = 1,
-        engine: Engine | str = Engine.AUTO,
+        kernel: Kernel | str = Kernel.AUTO,
         device: Any = None,
+        engine: Kernel | str | None = None,
     ) -> None:
+        if engine is not None:
+            former_argument("hashbench.retrieval.Scorer", "engine", "kernel", gone="0.2")
+            if kernel != Kernel.AUTO:
+                raise UsageError("engine: the former name of kernel, found beside it; give kernel")
+            kernel = engine
         codes = code_matrix(query_codes, "query_codes")
         labels = label_matrix(query_labels, "query_labels")
         same_rows(codes, labels, "query_codes", "query_labels")
@@ -89,7 +97,7 @@ class Scorer:
             bits,
             classes,
             as_count(threads, "threads"),
-            choice(Engine, engine, "engine"),
+            choice(Kernel, kernel, "kernel"),
         )
         if device is None and getattr(query_codes, "is_cuda", False):
             device = query_codes.device

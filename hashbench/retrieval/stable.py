@@ -35,8 +35,8 @@ class Hits:
     rank: Ints
 
 
-class Progress:
-    """Where the items of the next shard fall in the ranking, for every query and distance."""
+class Ranks:
+    """The next free rank of every query and distance, as shards are passed in order."""
 
     def __init__(self, tally: Tally, length: int) -> None:
         places = np.cumsum(tally.total, axis=1)
@@ -75,7 +75,7 @@ def stable_hits(
 
     ``shards`` are packed codes and labels in database order, ``tally`` is that of all of them.
     """
-    progress = Progress(tally, length)
+    ranks = Ranks(tally, length)
     for codes, labels in shards:
         whole = codes.shape[0] == tally.items
         buffer = DistanceBuffer(queries, codes)
@@ -83,12 +83,12 @@ def stable_hits(
         for group, relevant in relevance(queries, labels):
             for query in group.members.tolist():
                 buffer.fill(query)
-                chosen = _nearest(distance, int(progress.last[query]), progress.room(query))
+                chosen = _nearest(distance, int(ranks.last[query]), ranks.room(query))
                 found = np.flatnonzero(relevant[chosen])
                 if whole:
                     yield Hits(query, np.arange(1, found.size + 1), found + 1)
                 else:
-                    yield progress.take(query, distance[chosen], found)
+                    yield ranks.take(query, distance[chosen], found)
 
 
 def precision_sums(hits: Iterable[Hits], queries: int) -> tuple[Floats, Ints]:

@@ -16,7 +16,7 @@ import torch
 from hashbench.retrieval.database import PackedDatabase
 from hashbench.retrieval.kernel import Queries
 from hashbench.retrieval.packing import Bytes
-from hashbench.retrieval.stable import Hits, Progress
+from hashbench.retrieval.stable import Hits, Ranks
 from hashbench.retrieval.tally import Tally
 
 # Query-item pairs worked on together; sorting them takes some 30 bytes for each.
@@ -53,17 +53,17 @@ class TensorDatabase:
 
     def stable_hits(self, queries: Queries, tally: Tally, length: int) -> Iterator[Hits]:
         """See `hashbench.retrieval.stable.stable_hits`."""
-        progress = Progress(tally, length)
+        ranks = Ranks(tally, length)
         for rows, distance, relevant in self._pairs(queries):
             near, order = torch.sort(distance.to(torch.int16), dim=1, stable=True)
             found = relevant.gather(1, order)
             for query, row, hit in zip(
                 range(rows.start, rows.stop), near.cpu().numpy(), found.cpu().numpy(), strict=True
             ):
-                last = int(progress.last[query])
+                last = int(ranks.last[query])
                 nearer, up_to = np.searchsorted(row, [last, last + 1]).tolist()
-                keep = nearer + min(up_to - nearer, progress.room(query))
-                yield progress.take(query, row[:keep], np.flatnonzero(hit[:keep]))
+                keep = nearer + min(up_to - nearer, ranks.room(query))
+                yield ranks.take(query, row[:keep], np.flatnonzero(hit[:keep]))
 
     def _pairs(self, queries: Queries) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
         """Some queries, their distances to some items (int64) and which are relevant (bool)."""

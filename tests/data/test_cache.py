@@ -33,7 +33,7 @@ from hashbench.data.cache.pixel_file import IndexedPixels, file_sha256
 from hashbench.data.cache.transform import Transform
 from hashbench.data.cache.verify import CacheCheck, verify_cache
 from hashbench.data.images import RetrievalData
-from hashbench.data.lists.dataset import Broken
+from hashbench.data.lists.dataset import BrokenImages
 from hashbench.data.sets.any_lists import Lists
 from hashbench.errors import StoreError, UsageError
 
@@ -192,7 +192,7 @@ def test_a_damaged_entry_is_made_anew(
 def test_a_flipped_byte_of_the_index_is_never_believed(make_folder: MakeFolder) -> None:
     root = make_folder()
     DATASET.load(root)
-    files, _ = DATASET.inspect(DATASET.listing(root))
+    files = DATASET.image_files(DATASET.listing(root))
     index = entry() / INDEX
     content = index.read_bytes()
     whole = read_index(entry(), files)
@@ -415,12 +415,12 @@ def test_wide_images_join_while_files_change(make_folder: MakeFolder, decoded: l
     sound = (root / "images/6.png").read_bytes()
     (root / "images/5.png").unlink()
     (root / "images/6.png").write_bytes(sound[:80])
-    excluding = Lists(resize=8, crop=6, broken=Broken.EXCLUDE)
+    excluding = Lists(resize=8, crop=6, broken=BrokenImages.EXCLUDE)
     excluding.load(root)
     repaint(root, 4)
     os.utime(root / "images/3.png", ns=(1, 1))
     decoded.clear()
-    data = Lists(resize=8, crop=6, broken=Broken.EXCLUDE, wide=True).load(root)
+    data = Lists(resize=8, crop=6, broken=BrokenImages.EXCLUDE, wide=True).load(root)
     assert sorted(decoded) == ["0", "1", "2", "3", "4"]  # not the broken ones, which are the same
     assert data.excluded == 2
     assert data.database.wide is not None
@@ -470,7 +470,7 @@ def invert(path: Path) -> None:
 
 
 def files_of(root: Path, dataset: Lists = DATASET) -> ImageFiles:
-    return dataset.inspect(dataset.listing(root))[0]
+    return dataset.image_files(dataset.listing(root))
 
 
 @pytest.mark.parametrize("kind", ["pixels", "wide"])
@@ -596,7 +596,7 @@ def test_a_repaired_image_costs_one_decoding(make_folder: MakeFolder, decoded: l
     path.unlink()
     with pytest.raises(UsageError, match=r"images/4\.png: no such file"):
         DATASET.load(root)
-    excluding = Lists(resize=8, crop=6, broken=Broken.EXCLUDE)
+    excluding = Lists(resize=8, crop=6, broken=BrokenImages.EXCLUDE)
     assert excluding.load(root).excluded == 1
     path.write_bytes(content)
     decoded.clear()

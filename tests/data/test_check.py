@@ -16,7 +16,7 @@ from hashbench import plugins
 from hashbench.cli import data as data_commands
 from hashbench.cli.app import app
 from hashbench.data.check import DataCheck, check_dataset
-from hashbench.data.lists.dataset import Broken, ListedDataset
+from hashbench.data.lists.dataset import BrokenImages, ListedDataset
 from hashbench.data.protocol import protocol_of
 from hashbench.data.sets.any_lists import Lists
 from hashbench.data.sets.fashion import Fashion
@@ -118,7 +118,7 @@ def test_missing_and_undecodable_images_are_told_apart(make_folder: MakeFolder) 
 def test_excluding_gives_a_protocol_but_not_a_clean_folder(make_folder: MakeFolder) -> None:
     root = make_folder()
     (root / "images/2.png").unlink()
-    excluding = Lists(crop=9, broken=Broken.EXCLUDE)
+    excluding = Lists(crop=9, broken=BrokenImages.EXCLUDE)
     found = check_dataset(excluding, root, quiet)
     assert not found.clean
     assert found.protocol is not None

@@ -18,10 +18,16 @@ from hypothesis import strategies as st
 import hashbench.data.embedded
 from hashbench.data import RetrievalData
 from hashbench.data.garments import embed
+from hashbench.data.garments.embedded_file import (
+    content_digest,
+    embedded,
+    pack,
+    read_packed,
+    unpack,
+)
 from hashbench.data.garments.garments import CLASSES, Garments, GarmentSplit
 from hashbench.data.garments.idx import read_content
 from hashbench.data.garments.idx_folder import read_idx_folder
-from hashbench.data.garments.shipped import content_digest, embedded, pack, read_packed, unpack
 from hashbench.data.sets.fashion import Fashion
 from hashbench.errors import UsageError
 from hashbench.retrieval import chance_level
@@ -43,6 +49,10 @@ def test_the_script_writes_the_committed_files(
     for name in ("fashion.json", "fashion.xz"):
         assert (tmp_path / "new" / name).read_bytes() == (FOLDER / name).read_bytes()
         assert str(tmp_path / "new" / name) in said
+
+
+def test_the_script_writes_where_the_package_reads() -> None:
+    assert embed.OUTPUT == FOLDER
 
 
 def test_the_picked_are_the_first_of_their_class(published: Path, fashion: RetrievalData) -> None:

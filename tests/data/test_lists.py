@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 
 from hashbench.data import protocol_of
-from hashbench.data.lists.dataset import Broken
+from hashbench.data.check import check_dataset
+from hashbench.data.lists.dataset import BrokenImages
 from hashbench.data.sets.any_lists import Lists
 from hashbench.data.sets.flickr25k import Flickr25K
 from hashbench.data.sets.imagenet100 import ImageNet100
 from hashbench.errors import UsageError
 from hashbench.plugins.parameters import build, canonical
+from hashbench.progress import no_progress
 
 MakeFolder = Callable[..., Path]
 PLAIN = Lists(crop=9)
-EXCLUDING = Lists(crop=9, broken=Broken.EXCLUDE)
+EXCLUDING = Lists(crop=9, broken=BrokenImages.EXCLUDE)
 
 
 def test_labels_classes_and_transform(make_folder: MakeFolder) -> None:
@@ -46,7 +48,7 @@ def test_a_row_may_repeat_in_the_train_list(make_folder: MakeFolder) -> None:
 
 def test_parameters_from_text() -> None:
     found = build(Lists, {"crop": "32", "broken": "exclude", "k": "100", "wide": "true"})
-    assert found == Lists(crop=32, broken=Broken.EXCLUDE, k=100, wide=True)
+    assert found == Lists(crop=32, broken=BrokenImages.EXCLUDE, k=100, wide=True)
     assert canonical(found) == "lists:crop=32,broken=exclude,wide=true,k=100"
     assert found.list_length() == 100
     assert Lists().list_length() is None
@@ -182,6 +184,50 @@ def test_a_folder_in_place_of_an_image_is_broken(make_folder: MakeFolder) -> Non
     (root / "images/4.png").unlink()
     (root / "images/4.png").mkdir()
     with pytest.raises(UsageError, match=r"4\.png: not a regular file"):
+        PLAIN.load(root)
+
+
+@pytest.mark.parametrize("linked", ["images/4.png", "images"])
+@pytest.mark.parametrize("broken", BrokenImages)
+def test_a_link_out_of_the_folder_is_refused(
+    make_folder: MakeFolder, tmp_path: Path, linked: str, broken: BrokenImages
+) -> None:
+    root = make_folder()
+    PLAIN.load(root)
+    elsewhere = tmp_path / "elsewhere"
+    (root / linked).rename(elsewhere)
+    (root / linked).symlink_to(elsewhere)
+    dataset = Lists(crop=9, broken=broken)
+    count = 1 if linked == "images/4.png" else 7
+    first = "database_img.txt, line 3" if count == 1 else "train_img.txt, line 1"
+    path = "images/4.png" if count == 1 else "images/2.png"
+    expected = (
+        f"{root}/{first}: a link leads the path '{path}' out of {root} ({count} such images); "
+        "move the images into it, or the lists beside them"
+    )
+    for use in (dataset.load, lambda root: check_dataset(dataset, root, no_progress)):
+        with pytest.raises(UsageError) as caught:
+            use(root)
+        assert str(caught.value) == expected
+
+
+def test_a_link_inside_the_folder_is_followed(make_folder: MakeFolder) -> None:
+    root = make_folder()
+    digest = PLAIN.load(root).database.digest()
+    (root / "images").rename(root / "moved")
+    (root / "images").symlink_to(root / "moved")
+    (root / "moved/4.png").rename(root / "4.png")
+    (root / "moved/4.png").symlink_to(root / "4.png")
+    assert PLAIN.load(root).database.digest() == digest
+
+
+def test_a_missing_image_is_told_before_any_is_decoded(
+    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_folder()
+    (root / "images/6.png").unlink()
+    monkeypatch.setattr("hashbench.data.cache.entries.read_image", None)
+    with pytest.raises(UsageError, match=r"6\.png: no such file"):
         PLAIN.load(root)
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hashbench.data.fixed_order import fixed_order
 from hashbench.data.garments.garments import Garments
 from hashbench.data.garments.selection import pick_per_class
-from hashbench.data.ranking import ranking
 from hashbench.errors import UsageError
 
 
@@ -29,7 +29,7 @@ def everything(per_class: int) -> Garments:
 
 @given(salt=st.text(max_size=5), count=st.integers(0, 60))
 def test_ranking_is_the_order_of_the_digests(salt: str, count: int) -> None:
-    order = ranking(salt, count)
+    order = fixed_order(salt, count)
     assert sorted(order.tolist()) == list(range(count))
     digests = [hashlib.sha256(f"{salt} {number}".encode()).hexdigest() for number in order]
     assert digests == sorted(digests)
@@ -37,7 +37,7 @@ def test_ranking_is_the_order_of_the_digests(salt: str, count: int) -> None:
 
 def test_ranking_is_pinned() -> None:
     # From `for i in 0 1 2 3 4 5; do printf "salt $i" | sha256sum; done`, sorted.
-    assert ranking("salt", 6).tolist() == [1, 0, 5, 2, 3, 4]
+    assert fixed_order("salt", 6).tolist() == [1, 0, 5, 2, 3, 4]
 
 
 def test_smaller_picks_lie_inside_larger_ones() -> None:

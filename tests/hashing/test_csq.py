@@ -20,7 +20,7 @@ from support.draws import seeded
 Bind = Callable[..., BoundLoss]
 Vectors = Callable[[str], Mapping[str, NDArray[Any]]]
 
-TARGETS = importlib.import_module("hashbench.hashing.targets")
+TARGETS = importlib.import_module("hashbench.hashing.hash_centers")
 
 
 def class_centers(classes: int, bits: int, seed: int = 0) -> Tensor:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import hashbench
-from hashbench import attacking, defending, hashing
+from hashbench import attacking, defending, hashing, retrieval
 from hashbench.deprecated import former_names
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
@@ -38,6 +38,7 @@ NAMES = {
     "hashbench.evaluation": "hashbench.attacking",
     "hashbench.plugins.testing": "hashbench.testing",
     "hashbench.attacking.Sizes": "hashbench.attacking.NetworkSizes",
+    "hashbench.retrieval.Engine": "hashbench.retrieval.Kernel",
     **{f"hashbench.hashing.{name}": f"hashbench.defending.{name}" for name in MOVED_TO_DEFENDING},
     **{f"hashbench.hashing.{name}": f"hashbench.attacking.{name}" for name in MOVED_TO_ATTACKING},
 }
@@ -99,7 +100,7 @@ def test_a_module_that_moved_is_imported_as_before(old: str) -> None:
         exec(f"from {old} import nothing", {})  # noqa: S102
 
 
-@pytest.mark.parametrize("room", [hashbench, hashing, attacking, hashbench.plugins])
+@pytest.mark.parametrize("room", [hashbench, hashing, attacking, retrieval, hashbench.plugins])
 def test_other_names_are_unknown_as_ever_and_old_ones_are_not_offered(room: object) -> None:
     name = getattr(room, "__name__", "")
     with pytest.raises(AttributeError, match=f"^module '{name}' has no attribute 'nothing'$"):

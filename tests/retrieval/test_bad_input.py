@@ -186,5 +186,28 @@ def test_scorer_options() -> None:
     shard = Shard(np.ones((2, 4)), np.ones((2, 3)))
     with pytest.raises(ValueError, match="threads: expected a whole number of at least 1, found 0"):
         Scorer(*queries, shard, threads=0)
-    with pytest.raises(ValueError, match="engine: expected one of 'auto', 'numpy', 'compiled'"):
-        Scorer(*queries, shard, engine="gpu")
+    with pytest.raises(ValueError, match="kernel: expected one of 'auto', 'numpy', 'compiled'"):
+        Scorer(*queries, shard, kernel="gpu")
+
+
+def test_the_former_name_of_an_argument_warns_where_it_is_used() -> None:
+    given = np.ones((1, 4)), np.ones((1, 3)), Shard(np.ones((2, 4)), np.ones((2, 3)))
+    with pytest.warns(DeprecationWarning, match="the old name goes") as caught:
+        scorer = Scorer(*given, engine="numpy")
+    (told,) = [str(warning.message) for warning in caught]
+    assert told == (
+        "hashbench.retrieval.Scorer(engine=...) is now hashbench.retrieval.Scorer(kernel=...); "
+        "the old name goes with hashbench 0.2"
+    )
+    assert caught[0].filename == __file__
+    assert scorer.average_precision().tolist() == [1.0]
+    with (
+        pytest.warns(DeprecationWarning, match="the old name goes"),
+        pytest.raises(ValueError, match="kernel: expected one of 'auto', 'numpy', 'compiled'"),
+    ):
+        Scorer(*given, engine="gpu")
+    with (
+        pytest.warns(DeprecationWarning, match="the old name goes"),
+        pytest.raises(ValueError, match="engine: the former name of kernel, found beside it"),
+    ):
+        Scorer(*given, kernel="compiled", engine="numpy")

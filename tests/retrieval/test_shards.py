@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hashbench.retrieval import Engine, Scorer, Shard, Ties, average_precision, compiled, pack_codes
+from hashbench.retrieval import Kernel, Scorer, Shard, Ties, average_precision, compiled, pack_codes
 from hashbench.retrieval import database as database_module
 
 LENGTHS = [None, 1, 40, 333]
@@ -137,7 +137,7 @@ def test_the_compiled_path(make_problem: Callable[..., Any], bits: int, threads:
         problem.query_labels,
         cut(problem, [250]),
         threads=threads,
-        engine=Engine.COMPILED,
+        kernel=Kernel.COMPILED,
     )
     same_scores(problem, scorer)
 
@@ -146,8 +146,8 @@ def test_the_compiled_path_says_what_it_needs(
     problem: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    scorer = Scorer(problem.query_codes, problem.query_labels, cut(problem, []), engine="compiled")
-    with pytest.raises(ValueError, match="engine: 'compiled' needs the package numba"):
+    scorer = Scorer(problem.query_codes, problem.query_labels, cut(problem, []), kernel="compiled")
+    with pytest.raises(ValueError, match="kernel: 'compiled' needs the package numba"):
         scorer.average_precision()
 
 
@@ -156,7 +156,7 @@ def test_auto_compiles_only_what_is_worth_it(
     pairs: int, installed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: "numba" if installed else None)
-    chosen = compiled.counter(Engine.AUTO, pairs)
+    chosen = compiled.counter(Kernel.AUTO, pairs)
     assert (chosen is compiled.count_keys_compiled) == (installed and pairs > 1)
 
 

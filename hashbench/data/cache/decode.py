@@ -1,4 +1,4 @@
-"""Image files to pixels. Reads the file it is told to; a file that is no sound image is one error.
+"""From an image file to pixels. Every file that cannot be used gives one kind of error.
 
 Versions of the decoders may differ in the last bit of a JPEG. What stands for an image in a hash is
 therefore its file's bytes and the transform, not the pixels.
@@ -21,32 +21,32 @@ from PIL import Image, UnidentifiedImageError
 from hashbench.data.cache.transform import Transform
 
 MAX_PIXELS = 89_478_485
-"""Of a file, and of what a long and thin one is resized to: 256 MiB in three channels. It is also
-where Pillow begins to warn."""
+"""Most pixels of an image, before and after its resize: 256 MiB in three channels. It is also where
+Pillow begins to warn."""
 
 MAX_BYTES = 1 << 28
-"""Of a file."""
+"""Largest file that is read."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
-"""What is decoded. Pillow knows more, some of which start other programs (EPS)."""
+"""Formats that are decoded. Pillow knows more; some of them start other programs (EPS)."""
 
 # 16-bit grey, 32-bit integers, floats: nothing says how these become 8 bits.
 _DEEP = ("I", "F")
 
 
 class BrokenImageError(ValueError):
-    """A file is no image that can be used; says why, without naming the file."""
+    """A file is no usable image. The message gives the reason and does not name the file."""
 
 
 @dataclass(frozen=True)
 class FileImage:
-    """What was made of one file.
+    """The result of reading one file.
 
     Attributes:
         digest: SHA-256 of its bytes; zeros where it could not be read.
         pixels: uint8 (3, crop, crop); None where `fault` says why, or where the digest was known.
-        wide: uint8 (3, resize, resize); None where not asked for.
-        fault: why there are no pixels.
+        wide: uint8 (3, resize, resize); None unless asked for.
+        fault: why there are no pixels; empty where there are some.
     """
 
     digest: bytes
@@ -60,9 +60,9 @@ def read_image(path: Path, transform: Transform, *, wide: bool, known: bytes = b
 
     Args:
         path: the file.
-        transform: how to make pixels of it.
+        transform: resize and crop.
         wide: also keep the square around the crop.
-        known: a digest whose pixels the caller has; a file of that digest is not decoded.
+        known: the digest of the pixels that the caller has; a file of that digest is not decoded.
     """
     try:
         content = read_content(path)
@@ -80,10 +80,10 @@ def read_image(path: Path, transform: Transform, *, wide: bool, known: bytes = b
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a regular file of sensible size.
+    """The bytes of a regular file of at most `MAX_BYTES`.
 
     Raises:
-        BrokenImageError: it is none, or cannot be read.
+        BrokenImageError: it is no regular file, is larger, or cannot be read.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe must not be waited for
@@ -108,12 +108,12 @@ def decode(content: bytes, transform: Transform) -> Image.Image:
     loaders call.
 
     Args:
-        content: of the file.
-        transform: what will be done with it; its result must not be too large either.
+        content: the file's bytes.
+        transform: will be applied; its result must not be too large either.
 
     Raises:
         BrokenImageError: no image, a truncated one, one with more than 8 bits a channel, or one
-            whose header states too many pixels, which is told before any are decoded.
+            whose header states too many pixels, which is checked before decoding.
     """
     if not content:
         raise BrokenImageError("the file has no bytes")

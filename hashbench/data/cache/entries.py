@@ -1,8 +1,8 @@
 """The cache of decoded images: each distinct image of a data set once, on the disk, memory-mapped.
 
 A folder per data set, transform and place holds the pixels (`pixels-CONTENT.npy`, and
-`wide-CONTENT.npy` once somebody asks for it) and `index.npz`, which is written last and says what
-they were made from. Writes in the cache's folder alone, never among the data.
+`wide-CONTENT.npy` once it is asked for) and `index.npz`, which is written last and states what they
+were made from. Writes only in the cache's folder, never among the data.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -27,19 +27,18 @@ from hashbench.data.cache.index import (
     INDEX,
     DecodedImages,
     ImageFiles,
-    PixelFile,
     read_index,
     write_index,
 )
-from hashbench.data.cache.pixel_file import PixelWriter, file_sha256
-from hashbench.data.cache.stamps import Stamps
+from hashbench.data.cache.pixel_file import PixelFile, PixelWriter, file_sha256
+from hashbench.data.cache.stamps import Stamps, stamp_files
 from hashbench.errors import StoreError
 from hashbench.progress import Progress, no_progress
 
 VARIABLE = "HASHBENCH_CACHE"
 LOCK = "lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What a file system without locks answers."""
+"""Error numbers of a file system without locks."""
 
 
 def cache_folder() -> Path:
@@ -55,10 +54,22 @@ def entry_folder(files: ImageFiles) -> Path:
     return cache_folder() / "images" / files.key
 
 
+class BrokenFilesError(Exception):
+    """Files are missing or cannot be decoded, and all of them are needed.
+
+    Attributes:
+        faults: what is wrong, by the file's position; only missing files if nothing was decoded.
+    """
+
+    def __init__(self, faults: dict[int, str]) -> None:
+        super().__init__(f"{len(faults):,} files cannot be used")
+        self.faults = faults
+
+
 def decoded_images(
-    files: ImageFiles, stamps: Stamps, progress: Progress = no_progress
+    files: ImageFiles, progress: Progress = no_progress, *, need_all: bool = False
 ) -> DecodedImages:
-    """The decoded images, from the cache as far as the files are the same as when it was filled.
+    """The decoded images; what the cache has of unchanged files is not decoded again.
 
     Files whose stamps differ are read again; those whose content differs are decoded again. A file
     that cannot be used is kept with its fault, so that one repaired image costs one decoding. Where
@@ -66,62 +77,77 @@ def decoded_images(
     and the crops stay as they are.
 
     Args:
-        files: which.
-        stamps: their state now.
+        files: the image files.
         progress: told (done, total), in files that are read.
+        need_all: raise an error if any file is broken; for a missing one before decoding begins.
 
     Raises:
+        OutsideFolderError: a link leads a file out of the folder.
+        BrokenFilesError: `need_all` is set, and a file cannot be used.
         StoreError: the cache's folder cannot be written, or its disk is full.
     """
-    folder = entry_folder(files)
-    found = read_index(folder, files)
-    if found is None or not _serves(found, files, stamps):
-        with stored(folder):
-            found = _renewed(folder, files, stamps, progress)
+    stamps = stamp_files(files.root, files.paths)
+    if need_all and stamps.faults:  # before hours of decoding
+        raise BrokenFilesError(stamps.faults)
+    wanted = _Wanted(entry_folder(files), files, stamps)
+    found = wanted.stored()
+    if found is None:
+        with storing(wanted.folder, "decoded images"):
+            found = _renewed(wanted, progress)
+    if need_all and found.faults:
+        raise BrokenFilesError(found.faults)
     return found if files.wide else replace(found, wide=None)
 
 
-def _serves(found: DecodedImages, files: ImageFiles, stamps: Stamps) -> bool:
-    has_all = found.wide is not None or not files.wide
-    return has_all and np.array_equal(found.stamps, stamps.values)
+@dataclass(frozen=True)
+class _Wanted:
+    """What an entry has to hold: these files in this state."""
+
+    folder: Path
+    files: ImageFiles
+    stamps: Stamps
+
+    def stored(self) -> DecodedImages | None:
+        """The entry's images, if they are complete and up to date."""
+        found = read_index(self.folder, self.files)
+        if found is None or (found.wide is None and self.files.wide):
+            return None
+        return found if np.array_equal(found.stamps, self.stamps.values) else None
 
 
 @contextlib.contextmanager
-def stored(folder: Path) -> Iterator[None]:
-    """Make one sentence of what keeps the cache from being written."""
+def storing(folder: Path, what: str) -> Iterator[None]:
+    """Turn an error of writing the cache into one sentence."""
     try:
         yield
     except OSError as error:
         raise StoreError(
-            f"{folder}: the decoded images cannot be stored ({error.strerror or error}); name "
-            f"another folder with the environment variable {VARIABLE}"
+            f"{folder}: the {what} cannot be stored ({error.strerror or error}); name another "
+            f"folder with the environment variable {VARIABLE}"
         ) from None
 
 
-def _renewed(folder: Path, files: ImageFiles, stamps: Stamps, progress: Progress) -> DecodedImages:
+def _renewed(wanted: _Wanted, progress: Progress) -> DecodedImages:
+    folder, files = wanted.folder, wanted.files
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) as alone:
+        if (stored := wanted.stored()) is not None:
+            return stored  # another process has been at it
         found = read_index(folder, files)
-        if found is not None and _serves(found, files, stamps):
-            return found  # another process has been at it
         if found is not None and found.wide is not None:
-            files = replace(files, wide=True)  # nobody's squares are left behind
+            # Nobody's squares are left behind.
+            wanted = replace(wanted, files=replace(files, wide=True))
         try:
-            made = _update(folder, files, stamps, found, progress)
+            made = _update(wanted, found, progress)
         except _DamagedError:
-            made = _update(folder, files, stamps, None, progress)
+            made = _update(wanted, None, progress)
         if alone:
             _sweep(folder, made)
         return made
 
 
-def _update(
-    folder: Path,
-    files: ImageFiles,
-    stamps: Stamps,
-    found: DecodedImages | None,
-    progress: Progress,
-) -> DecodedImages:
+def _update(wanted: _Wanted, found: DecodedImages | None, progress: Progress) -> DecodedImages:
+    folder, files, stamps = wanted.folder, wanted.files, wanted.stamps
     count = len(files.paths)
     stale = np.ones(count, np.bool_)
     digests, faults = np.zeros((count, 32), np.uint8), dict[int, str]()
@@ -134,18 +160,18 @@ def _update(
         # Digests of the files whose pixels are there.
         known = {row: digests[row].tobytes() for row in range(count) if row not in faults}
     widen = files.wide and wide is None
-    wanted = np.flatnonzero(stale | (widen & ~np.isin(np.arange(count), list(faults))))
-    crops = _PixelsToBe(folder, "pixels", count, files.transform.crop, pixels)
-    squares = _PixelsToBe(folder, "wide", count, files.transform.resize, wide)
+    rows = np.flatnonzero(stale | (widen & ~np.isin(np.arange(count), list(faults))))
+    crops = _NewPixels(folder, "pixels", count, files.transform.crop, pixels)
+    squares = _NewPixels(folder, "wide", count, files.transform.resize, wide)
     try:
         there = stamps.values[:, 0] >= 0
         _need_room(
             folder,
             crops.size * int((there & stale).sum())
-            + files.wide * squares.size * int(there[wanted].sum()),
+            + files.wide * squares.size * int(there[rows].sum()),
         )
-        progress(0, len(wanted))
-        images = _read_all(files, wanted, stamps, {} if widen else known)
+        progress(0, len(rows))
+        images = _read_all(wanted, rows, {} if widen else known)
         for done, (row, image) in enumerate(images, start=1):
             if image.fault:
                 faults[row] = image.fault
@@ -156,31 +182,31 @@ def _update(
                 if image.wide is not None:
                     squares.write(row, image.wide)
             digests[row] = np.frombuffer(image.digest, np.uint8)
-            progress(done, len(wanted))
+            progress(done, len(rows))
         name = hashlib.sha256(digests.data).hexdigest()[:16]
         pixels, wide = crops.finish(name), squares.finish(name) if files.wide else None
     except BaseException:
         crops.abandon()
         squares.abandon()
         raise
-    made = DecodedImages(pixels, wide, digests, faults, stamps.values)
+    made = DecodedImages(pixels, wide, digests, faults, stamps.values, files.transform)
     write_index(folder, made, files)
     return made
 
 
 def _need_room(folder: Path, needed: int) -> None:
-    """Refuse to begin what cannot be ended: decoding may take hours."""
+    """Check for free space before decoding, which may take hours."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(0, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
 
 
 class _DamagedError(Exception):
-    """A file that was to be the beginning of a new one has other bytes than were written."""
+    """A pixel file that a new one would start from has other bytes than were written."""
 
 
-class _PixelsToBe:
-    """A pixel file to be: begun at its first image, since often nothing but a time changed."""
+class _NewPixels:
+    """A new pixel file, begun at its first image: often only a file's time has changed."""
 
     def __init__(
         self, folder: Path, kind: str, count: int, side: int, before: PixelFile | None
@@ -197,9 +223,9 @@ class _PixelsToBe:
         self._writer.write(row, image)
 
     def finish(self, name: str) -> PixelFile:
-        """Give it the name of its content; without a change it is the one of before.
+        """Name the file after its content; without a new image it stays the old file.
 
-        Where not one image could be decoded there is no file, and nobody asks for it.
+        If no image could be decoded, there is no file.
         """
         path = self._folder / f"{self._kind}-{name}.npy"
         if self._writer is None:
@@ -216,21 +242,22 @@ class _PixelsToBe:
         before = self._before
         if before is None or not before.sha256:
             return PixelWriter(self._folder, self._shape)
-        # Or damage would be copied, and get a sum of its own that says all is well.
+        # Otherwise damage would be copied and get a valid checksum.
         if file_sha256(before.path) != before.sha256:
             raise _DamagedError
         return PixelWriter(self._folder, self._shape, before.path)
 
 
 def _read_all(
-    files: ImageFiles, rows: NDArray[np.int64], stamps: Stamps, known: dict[int, bytes]
+    wanted: _Wanted, rows: NDArray[np.int64], known: dict[int, bytes]
 ) -> Iterator[tuple[int, FileImage]]:
     """Read files in threads (decoders let go of the lock), give them back in order."""
+    files, faults = wanted.files, wanted.stamps.faults
     workers = cores()
 
     def read(row: int) -> FileImage:
-        if row in stamps.faults:
-            return FileImage(bytes(32), fault=stamps.faults[row])
+        if row in faults:
+            return FileImage(bytes(32), fault=faults[row])
         path = files.root / files.paths[row]
         return read_image(path, files.transform, wide=files.wide, known=known.get(row, b""))
 
@@ -259,9 +286,10 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[bool]:
-    """Wait until no other process fills this entry; false where the file system has no locks.
+    """Wait until no other process fills this entry; yields false on a file system without locks.
 
-    Without one two processes decode the same, each under names of its own: twice the work, no harm.
+    Without a lock two processes may decode the same files, each into files of its own: twice the
+    work, but no harm.
     """
     lock = FileLock(folder / LOCK)
     try:

@@ -1,7 +1,6 @@
-"""Decoded images of a folder, and the index beside their pixels that says what they are.
+"""The index of a cache entry: which images its pixel files hold, and what they were made from.
 
-Reads and writes `index.npz` of one cache entry, which is written last: what it does not name is not
-there.
+Reads and writes `index.npz`, which is written last: a pixel file that it does not name is not used.
 """
 
 from __future__ import annotations
@@ -17,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.atomic import write_file
-from hashbench.data.cache.pixel_file import IndexedPixels, open_pixels
+from hashbench.data.cache.pixel_file import PixelFile, open_pixels
 from hashbench.data.cache.transform import Transform
+from hashbench.data.images import ImageSet
 
 FORMAT = 1
-"""Raised when what is cached means something else; older entries are then made anew."""
+"""Version of the cache's format; entries of another version are made anew."""
 
 INDEX = "index.npz"
 _Digests = NDArray[np.uint8]
@@ -29,13 +29,13 @@ _Digests = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """What is decoded.
+    """Image files, and how they are decoded.
 
     Attributes:
         root: the data folder, resolved.
         paths: of the distinct images, relative to it.
-        transform: how to make pixels of them.
-        wide: keep the squares that random crops are cut from, too.
+        transform: resize and crop.
+        wide: also keep the squares that random crops are cut from.
     """
 
     root: Path
@@ -45,27 +45,15 @@ class ImageFiles:
 
     @property
     def key(self) -> str:
-        """Names the cache entry. Not made of times, nor of versions of a decoder.
+        """The name of the cache entry, from folder, paths and transform.
 
-        Nor of `wide`: an entry that has the squares serves those who do not ask for them, and one
-        that has none gets them without its crops being made again.
+        Times and decoders' versions play no part. Neither does `wide`: an entry with squares also
+        serves a caller that needs none, and squares are added to an entry without remaking its
+        crops.
         """
         paths = hashlib.sha256("\n".join(self.paths).encode()).hexdigest()
         made_of = [FORMAT, str(self.root), paths, str(self.transform)]
         return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class PixelFile:
-    """A file of decoded images, a row for each distinct one.
-
-    Attributes:
-        path: the `.npy`; where not one image can be decoded there is none.
-        sha256: of the whole file as it was written; empty where there is none.
-    """
-
-    path: Path
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -74,10 +62,11 @@ class DecodedImages:
 
     Attributes:
         pixels: the cropped images.
-        wide: the uncropped squares; None where not asked for.
+        wide: the uncropped squares; None unless asked for.
         digests: uint8 (N, 32), the SHA-256 of each file's bytes; zeros for one that is missing.
         faults: why an image has no pixels, by its row.
         stamps: int64 (N, 3), of the files when they were read.
+        transform: how the pixels were made from the files.
     """
 
     pixels: PixelFile
@@ -85,24 +74,31 @@ class DecodedImages:
     digests: _Digests
     faults: dict[int, str]
     stamps: NDArray[np.int64]
+    transform: Transform
 
-    def images(self, rows: NDArray[np.int64]) -> IndexedPixels:
-        """The images of these rows."""
-        return IndexedPixels(self.pixels.path, rows)
+    def image_set(self, rows: NDArray[np.int64], labels: NDArray[np.uint8]) -> ImageSet:
+        """The images of these rows, which have pixels, with their labels.
 
-    def wide_images(self, rows: NDArray[np.int64]) -> IndexedPixels | None:
-        """Their squares before the crop."""
-        return None if self.wide is None else IndexedPixels(self.wide.path, rows)
+        Args:
+            rows: int64 (N,); may repeat.
+            labels: uint8 (N, classes) of 0 and 1.
 
-    def content(self, rows: NDArray[np.int64], transform: Transform) -> str:
-        """SHA-256 of what these images are made from: files' bytes, their order, the transform."""
-        digest = hashlib.sha256(f"hashbench images {FORMAT} {transform}".encode())
+        Returns:
+            Memory-mapped images. `content` is made of the files' bytes, their order and the
+            transform, so that it is the same whatever decoded them.
+        """
+        digest = hashlib.sha256(f"hashbench images {FORMAT} {self.transform}".encode())
         digest.update(np.ascontiguousarray(self.digests[rows]).data)
-        return digest.hexdigest()
+        return ImageSet(
+            self.pixels.select(rows),
+            np.ascontiguousarray(labels),
+            content=digest.hexdigest(),
+            wide=None if self.wide is None else self.wide.select(rows),
+        )
 
 
 def write_index(folder: Path, made: DecodedImages, files: ImageFiles) -> None:
-    """Say what the entry holds from now on.
+    """Write the index of an entry.
 
     Raises:
         OSError: as `write_file`.
@@ -131,9 +127,9 @@ def write_index(folder: Path, made: DecodedImages, files: ImageFiles) -> None:
 
 
 def read_index(folder: Path, files: ImageFiles) -> DecodedImages | None:
-    """What the entry holds, squares included; None where that is nothing, or is not whole.
+    """Read the index of an entry; None where there is none, or the entry is damaged.
 
-    Of the pixels shape and size are looked at; `hashbench.data.cache.verify` looks at their bytes.
+    Checks shape and size of the pixel files; `hashbench.data.cache.verify` checks their bytes.
     """
     count, transform = len(files.paths), files.transform
     try:
@@ -148,11 +144,13 @@ def read_index(folder: Path, files: ImageFiles) -> DecodedImages | None:
         wide = _pixel_file(folder, card["wide"], (count, 3, *[transform.resize] * 2), some)
     except Exception:  # a damaged archive raises a dozen kinds, and then there is no index
         return None
-    return None if pixels is None else DecodedImages(pixels, wide, digests, faults, stamps)
+    if pixels is None:
+        return None
+    return DecodedImages(pixels, wide, digests, faults, stamps, transform)
 
 
 def _pixel_file(folder: Path, card: Any, shape: tuple[int, ...], some: bool) -> PixelFile | None:
-    """The file that an index names; None where it names none, or the file is not of this shape."""
+    """The pixel file that an index names; None where it names none, or its shape differs."""
     if card is None:
         return None
     file = PixelFile(folder / card["name"], str(card["sha256"]))

@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,28 @@ _Bytes = NDArray[np.uint8]
 _BLOCK = 1 << 22
 
 
+@dataclass(frozen=True)
+class PixelFile:
+    """A file of decoded images, one row for each distinct image.
+
+    Attributes:
+        path: the `.npy`; there is none where no image could be decoded.
+        sha256: of the whole file as it was written; empty where there is none.
+    """
+
+    path: Path
+    sha256: str
+
+    def select(self, rows: NDArray[np.int64]) -> IndexedPixels:
+        """The images of these rows, in this order; nothing is read yet."""
+        return IndexedPixels(self.path, rows)
+
+
 class IndexedPixels:
-    """Images of a file in an order of one's own: rows may repeat. Pickles as path and order.
+    """Selected rows of a pixel file, in a given order; rows may repeat.
+
+    The file is mapped when its pixels are first asked for. A pickle holds the path and the rows, no
+    pixels.
 
     Attributes:
         path: the `.npy` file.
@@ -74,7 +95,7 @@ class IndexedPixels:
 
 
 def open_pixels(path: Path) -> np.memmap[Any, np.dtype[np.uint8]] | None:
-    """The file as a read-only memory map; None where it is missing, truncated or no such file."""
+    """The file as a read-only memory map; None where it is missing, damaged or of another kind."""
     try:
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -111,7 +132,7 @@ def file_sha256(path: Path, progress: Progress = no_progress, images: int = 0) -
 class PixelWriter:
     """Writes images one by one under a temporary name; the file appears whole or not at all.
 
-    With plain writes, not through a memory map: there a full disk would kill the process.
+    It does not write through a memory map, since a full disk would then kill the process.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], like: Path | None = None) -> None:
@@ -120,7 +141,7 @@ class PixelWriter:
         Args:
             folder: where.
             shape: (N, 3, H, W) of the whole file.
-            like: a file of that shape whose images are the first content; zeros otherwise.
+            like: a file of that shape to start from; all zeros otherwise.
 
         Raises:
             OSError: the folder cannot be written, or the disk is full.

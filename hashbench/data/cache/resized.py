@@ -1,4 +1,4 @@
-"""Images in memory, resized into the cache: what `cache` does for files, for an array."""
+"""Images of an array, resized into the cache, as `entries` does for image files."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashbench.atomic import sweep
-from hashbench.data.cache.entries import VARIABLE, cache_folder, cores, locked
+from hashbench.data.cache.entries import cache_folder, cores, locked, storing
 from hashbench.data.cache.index import FORMAT
 from hashbench.data.cache.pixel_file import PixelWriter, open_pixels
 from hashbench.data.cache.transform import Transform
-from hashbench.errors import StoreError
 from hashbench.progress import Progress
 
 _CHUNK = 256
 
 
 def resized_images(images: NDArray[np.uint8], transform: Transform, progress: Progress) -> Path:
-    """The file of these images resized, made where the cache has none.
+    """The pixel file of these images, resized; made if the cache has none.
 
     Args:
         images: uint8 (N, 3, H, W).
-        transform: what is done with them.
+        transform: resize and crop.
         progress: told (done, total), in images.
 
     Returns:
@@ -43,18 +42,13 @@ def resized_images(images: NDArray[np.uint8], transform: Transform, progress: Pr
     shape = (len(images), 3, transform.crop, transform.crop)
     if _whole(path, shape):
         return path
-    try:
+    with storing(folder, "resized images"):
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder) as alone:
             if not _whole(path, shape):
                 if alone:
                     sweep(folder)
                 _write(path, shape, images, transform, progress)
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: the resized images cannot be stored ({error.strerror or error}); name "
-            f"another folder with the environment variable {VARIABLE}"
-        ) from None
     return path
 
 

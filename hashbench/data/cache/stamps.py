@@ -1,7 +1,6 @@
-"""Which files of a folder are there, and a stamp of each that changes when it is written to.
+"""Stamps of image files: size and times of change, to see which files must be read again.
 
-Asks the file system, reads no content. A stamp only says what need not be read again; what is
-hashed and compared is always content.
+Reads no content. A stamp only saves reading a file again; hashes are always made of content.
 """
 
 from __future__ import annotations
@@ -16,6 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class OutsideFolderError(Exception):
+    """Links lead files out of their folder.
+
+    Attributes:
+        places: positions of these files, ascending.
+    """
+
+    def __init__(self, places: tuple[int, ...]) -> None:
+        super().__init__(f"links lead {len(places):,} files out of their folder")
+        self.places = places
+
+
 @dataclass(frozen=True)
 class Stamps:
     """The state of files.
@@ -24,12 +35,10 @@ class Stamps:
         values: int64 (N, 3): size, and the times of the last change of content and of anything, in
             nanoseconds; -1 where there is no such file.
         faults: why a file cannot be used, by position.
-        outside: positions of files that a link leads out of the folder.
     """
 
     values: NDArray[np.int64]
     faults: dict[int, str]
-    outside: tuple[int, ...]
 
 
 def stamp_files(root: Path, paths: Sequence[str]) -> Stamps:
@@ -38,6 +47,9 @@ def stamp_files(root: Path, paths: Sequence[str]) -> Stamps:
     Args:
         root: the folder, resolved.
         paths: relative to it, without `..`.
+
+    Raises:
+        OutsideFolderError: a link leads a file out of the folder.
     """
     base = str(root)
     inside = base.rstrip("/") + "/"
@@ -69,4 +81,6 @@ def stamp_files(root: Path, paths: Sequence[str]) -> Stamps:
             faults[place] = "not a regular file"
             continue
         values[place] = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    return Stamps(values, faults, tuple(outside))
+    if outside:
+        raise OutsideFolderError(tuple(outside))
+    return Stamps(values, faults)

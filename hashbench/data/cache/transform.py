@@ -1,4 +1,4 @@
-"""How an image file becomes pixels: the papers' resize and center crop. Pure functions on Pillow.
+"""The papers' resize and center crop of an image. Pure functions on Pillow.
 
 Torchvision's `Resize(resize)` and `CenterCrop(crop)` on Pillow images are repeated here to the
 pixel, without importing torch.

@@ -1,11 +1,11 @@
-"""Whether cached pixels are the bytes that were written. Deletes a file that is not."""
+"""Compares cached pixel files with their checksums; deletes those that are damaged."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from hashbench.data.cache.entries import entry_folder, stored
+from hashbench.data.cache.entries import entry_folder, storing
 from hashbench.data.cache.index import ImageFiles, read_index
 from hashbench.data.cache.pixel_file import file_sha256
 from hashbench.progress import Progress, no_progress
@@ -13,12 +13,12 @@ from hashbench.progress import Progress, no_progress
 
 @dataclass(frozen=True)
 class CacheCheck:
-    """What was found of a cache entry.
+    """The result of verifying a cache entry.
 
     Attributes:
-        sound: how many pixel files are as they were written; 0 where nothing is cached.
-        damaged: those that were not; they are deleted, so that whoever needs them decodes anew.
-        wide: the entry had squares.
+        sound: how many pixel files are unchanged; 0 where nothing is cached.
+        damaged: the changed ones, which were deleted, so that they are made anew when needed.
+        wide: whether the entry had squares.
     """
 
     sound: int
@@ -27,10 +27,10 @@ class CacheCheck:
 
 
 def verify_cache(files: ImageFiles, progress: Progress = no_progress) -> CacheCheck:
-    """Read every cached pixel of these images, whether the crops or the squares.
+    """Read every cached pixel of these images, crops and squares.
 
     Args:
-        files: which.
+        files: the image files.
         progress: told (done, total), in images, for each pixel file from the start.
 
     Raises:
@@ -52,7 +52,7 @@ def verify_cache(files: ImageFiles, progress: Progress = no_progress) -> CacheCh
             same = False
         sound += same
         if not same:
-            with stored(folder):
+            with storing(folder, "decoded images"):
                 file.path.unlink(missing_ok=True)
             damaged.append(file.path)
     return CacheCheck(sound, tuple(damaged), found.wide is not None)

@@ -17,17 +17,20 @@ from pathlib import Path
 
 import numpy as np
 
+from hashbench.data.fixed_order import fixed_order
+from hashbench.data.garments.embedded_file import CARD, PIXELS, PackedCard, content_digest, pack
 from hashbench.data.garments.garments import GarmentSplit
 from hashbench.data.garments.idx import find_idx, read_content
 from hashbench.data.garments.idx_folder import FILES, IdxFolder, read_idx_folder
 from hashbench.data.garments.selection import pick_queries, pick_train
-from hashbench.data.garments.shipped import CARD, PIXELS, PackedCard, content_digest, pack
-from hashbench.data.ranking import ranking
 from hashbench.errors import UsageError
 
 DATABASE_PER_CLASS = 1_000
 TRAIN_PER_CLASS = 200
 QUERIES_PER_CLASS = 50
+
+OUTPUT = Path(__file__).parents[1] / "embedded"
+"""The package that the data sets read."""
 
 
 def select(
@@ -36,7 +39,7 @@ def select(
     train_per_class: int = TRAIN_PER_CLASS,
     queries_per_class: int = QUERIES_PER_CLASS,
 ) -> GarmentSplit:
-    """Pick the split; database and queries are shuffled by their own ranking, not by class.
+    """Pick the split; database and queries each have an order of their own, not by class.
 
     Args:
         source: the published images.
@@ -50,9 +53,9 @@ def select(
     picked = pick_train(source.train, database_per_class, what="database images")
     is_train = np.zeros(picked.shape, dtype=np.bool_)
     is_train[:, :train_per_class] = True
-    order = ranking("hashbench database order", picked.size)
+    order = fixed_order("hashbench database order", picked.size)
     asked = pick_queries(source.test, source.train, queries_per_class, what="queries").ravel()
-    query_order = ranking("hashbench query order", asked.size)
+    query_order = fixed_order("hashbench query order", asked.size)
     return GarmentSplit(
         database=source.train.take(picked.ravel()[order]),
         train=np.flatnonzero(is_train.ravel()[order]),
@@ -99,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--output",
         type=Path,
-        default=Path(__file__).parent / "embedded",
+        default=OUTPUT,
         metavar="FOLDER",
         help="where to write (default: the package itself)",
     )

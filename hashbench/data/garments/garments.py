@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.data.images import ImageSet, RetrievalData
+from hashbench.eps import Eps
 
 CLASSES = (
     "T-shirt/top",
@@ -25,6 +26,10 @@ CLASSES = (
 
 SIDE = 28
 """Height and width of an image in pixels."""
+
+EPS = Eps.parse("24/255")
+"""The radius that data sets of garments take by default: at 8/255, the usual one for photos, a grey
+28x28 garment hardly moves."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class IdxFolder:
 
     Attributes:
         train: 60,000 garments in the published set.
-        test: 10,000 of them, from the files named `t10k`.
+        test: 10,000 garments in the published set, from the files named `t10k`.
     """
 
     train: Garments

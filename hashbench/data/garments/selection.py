@@ -1,4 +1,4 @@
-"""Which garments a split holds, by `hashbench.data.ranking`. Pure functions."""
+"""Which garments a split holds, by `hashbench.data.fixed_order`. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.data.fixed_order import fixed_order
 from hashbench.data.garments.garments import CLASSES, Garments
-from hashbench.data.ranking import ranking
 from hashbench.errors import UsageError
 
 
@@ -20,26 +20,26 @@ def pick_per_class(
     what: str,
     apart_from: AbstractSet[bytes] = frozenset(),
 ) -> NDArray[np.int64]:
-    """Pick the first distinct images of every class in ranked order.
+    """Pick the first distinct images of every class in a fixed order.
 
     A smaller `per_class` picks the first columns of a larger one.
 
     Args:
         garments: what to pick from.
         per_class: how many of each class.
-        salt: of the ranking.
+        salt: of the order, see `fixed_order`.
         what: names the picked in an error.
         apart_from: pixels that must not be picked; nor is any image picked twice, by content.
 
     Returns:
-        int64 (10, per_class): indices, a row per class, in ranked order.
+        int64 (10, per_class): indices, a row per class, in that order.
 
     Raises:
         UsageError: a class has too few images.
     """
     seen = set(apart_from)
     picked: list[list[int]] = [[] for _ in CLASSES]
-    for index in ranking(salt, len(garments)):
+    for index in fixed_order(salt, len(garments)):
         row = picked[garments.labels[index]]
         pixels = garments.images[index].tobytes()
         if len(row) < per_class and pixels not in seen:

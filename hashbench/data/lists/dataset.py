@@ -1,4 +1,4 @@
-"""What data sets of list files and images share: their parameters, and how they are loaded."""
+"""The base of data sets of list files and images: their parameters, and how they are loaded."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from typing_extensions import override
 
 from hashbench import plugins
-from hashbench.data.cache.entries import decoded_images
+from hashbench.data.cache.entries import BrokenFilesError, decoded_images
 from hashbench.data.cache.index import DecodedImages, ImageFiles
-from hashbench.data.cache.stamps import Stamps, stamp_files
+from hashbench.data.cache.stamps import OutsideFolderError
 from hashbench.data.cache.transform import Transform
-from hashbench.data.images import ImageSet, RetrievalData
-from hashbench.data.lists.listing import ListedSplit, Listing, read_listing
+from hashbench.data.images import RetrievalData
+from hashbench.data.lists.listing import Listing, read_listing
 from hashbench.errors import UsageError
 from hashbench.plugins import Dataset
 from hashbench.plugins.parameters import canonical
 from hashbench.progress import Progress, no_progress
 
 
-class Broken(StrEnum):
-    """What becomes of images that are missing or cannot be decoded."""
+class BrokenImages(StrEnum):
+    """What to do with images that are missing or cannot be decoded."""
 
     FAIL = "fail"  # the first one is an error
     EXCLUDE = "exclude"  # their rows are left out, counted, and so part of the protocol's hash
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ListSizes:
     """How many rows and label columns the published lists of a data set have."""
 
     query: int
@@ -62,7 +62,7 @@ class ListedDataset(Dataset):
 
     resize: int | None = None
     crop: int = 224
-    broken: Broken = Broken.FAIL
+    broken: BrokenImages = BrokenImages.FAIL
     wide: bool = False
 
     needs_root: ClassVar[bool] = True
@@ -78,12 +78,14 @@ class ListedDataset(Dataset):
         """How images are made from their files."""
         return Transform.of(self.resize, self.crop)
 
+    @override
     def protocol_name(self) -> str:
         """Without `wide`, which changes no image that is searched."""
         return canonical(replace(self, wide=False))
 
+    @override
     def widened(self) -> Dataset:
-        """With the squares, where the crop leaves anything of them."""
+        """With the uncropped squares, if the crop is smaller."""
         return replace(self, wide=self.transform.resize > self.transform.crop)
 
     def listing(self, root: Path | None) -> Listing:
@@ -101,6 +103,7 @@ class ListedDataset(Dataset):
         """Read the lists of the folder that holds them."""
         return read_listing(home)
 
+    @override
     def prepare(self, root: Path | None, progress: Progress) -> None:
         """Decode what the cache does not hold yet.
 
@@ -111,8 +114,10 @@ class ListedDataset(Dataset):
         Raises:
             UsageError: as `load`.
         """
-        self._decoded(root, self.listing(root), progress)
+        listing = self.listing(root)
+        self._decoded(root, listing, progress)
 
+    @override
     def load(self, root: Path | None) -> RetrievalData:
         """The three splits, images memory-mapped.
 
@@ -125,7 +130,18 @@ class ListedDataset(Dataset):
             StoreError: the cache cannot be written.
         """
         listing = self.listing(root)
-        images = self._decoded(root, listing, no_progress)
+        return self.retrieval_data(listing, self._decoded(root, listing, no_progress))
+
+    def retrieval_data(self, listing: Listing, images: DecodedImages) -> RetrievalData:
+        """The three splits, without the rows of broken images.
+
+        Args:
+            listing: the lists.
+            images: the distinct images that they name.
+
+        Raises:
+            UsageError: a split has no sound image.
+        """
         sets, excluded = {}, 0
         for name, split in listing.splits.items():
             rows = listing.places[name]
@@ -136,43 +152,29 @@ class ListedDataset(Dataset):
                     f"{listing.root / split.paths[0]}: {images.faults[int(rows[0])]}"
                 )
             excluded += int((~sound).sum())
-            sets[name] = self._image_set(images, split, rows, sound)
+            sets[name] = images.image_set(rows[sound], split.labels[sound])
         return RetrievalData(
             classes=listing.classes,
-            transform=str(self.transform),
+            transform=str(images.transform),
             excluded=excluded,
             **sets,
         )
 
-    def inspect(self, listing: Listing) -> tuple[ImageFiles, Stamps]:
-        """The files behind the lists, and their state.
-
-        Raises:
-            UsageError: a link leads out of the folder.
-        """
+    def image_files(self, listing: Listing) -> ImageFiles:
+        """The distinct image files that the lists name, and how they are decoded."""
         transform = self.transform
         wide = self.wide and transform.resize > transform.crop
-        files = ImageFiles(listing.root.resolve(), listing.distinct, transform, wide)
-        stamps = stamp_files(files.root, files.paths)
-        if stamps.outside:
-            place = stamps.outside[0]
-            raise UsageError(
-                f"{listing.first_use(place)}: a link leads the path '{files.paths[place]}' out of "
-                f"{files.root} ({len(stamps.outside):,} such images); move the images into it, or "
-                "the lists beside them"
-            )
-        return files, stamps
+        return ImageFiles(listing.root.resolve(), listing.distinct, transform, wide)
 
     def _decoded(self, root: Path | None, listing: Listing, progress: Progress) -> DecodedImages:
         listing.refuse_overlap()
-        files, stamps = self.inspect(listing)
-        strict = self.broken is Broken.FAIL
-        if strict and stamps.faults:  # before hours of decoding
-            raise self._broken(root, listing, stamps.faults)
-        images = decoded_images(files, stamps, progress)
-        if strict and images.faults:
-            raise self._broken(root, listing, images.faults)
-        return images
+        files = self.image_files(listing)
+        try:
+            return decoded_images(files, progress, need_all=self.broken is BrokenImages.FAIL)
+        except OutsideFolderError as error:
+            raise outside_folder(listing, files, error) from None
+        except BrokenFilesError as error:
+            raise self._broken(root, listing, error.faults) from None
 
     def _broken(self, root: Path | None, listing: Listing, faults: dict[int, str]) -> UsageError:
         place = _first_used(listing, faults)
@@ -190,21 +192,6 @@ class ListedDataset(Dataset):
         for path in plugins.files():  # the data set may be one of theirs
             words += ["--plugin", str(path)]
         return shlex.join(words)
-
-    def _image_set(
-        self,
-        images: DecodedImages,
-        split: ListedSplit,
-        rows: NDArray[np.int64],
-        sound: NDArray[np.bool_],
-    ) -> ImageSet:
-        kept = rows[sound]
-        return ImageSet(
-            images.images(kept),
-            np.ascontiguousarray(split.labels[sound]),
-            content=images.content(kept, self.transform),
-            wide=images.wide_images(kept),
-        )
 
     def _home(self, root: Path | None) -> Path:
         name = self.card.name
@@ -232,9 +219,10 @@ class PublishedDataset(ListedDataset):
 
     top_k: ClassVar[int | None] = 5000
 
-    sizes: ClassVar[Sizes]
+    sizes: ClassVar[ListSizes]
     """Of the published lists."""
 
+    @override
     def listing(self, root: Path | None) -> Listing:
         """The lists, checked, and of the published sizes unless `any_size` says otherwise.
 
@@ -251,13 +239,23 @@ class PublishedDataset(ListedDataset):
         return listing
 
 
-def sizes_of(listing: Listing) -> Sizes:
+def sizes_of(listing: Listing) -> ListSizes:
     """The sizes of lists."""
-    return Sizes(
+    return ListSizes(
         query=len(listing.query),
         train=len(listing.train),
         database=len(listing.database),
         classes=len(listing.classes),
+    )
+
+
+def outside_folder(listing: Listing, files: ImageFiles, error: OutsideFolderError) -> UsageError:
+    """The error for a link out of the folder; names the list's line."""
+    place = error.places[0]
+    return UsageError(
+        f"{listing.first_use(place)}: a link leads the path '{files.paths[place]}' out of "
+        f"{files.root} ({len(error.places):,} such images); move the images into it, or the lists "
+        "beside them"
     )
 
 

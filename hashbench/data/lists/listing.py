@@ -26,10 +26,10 @@ class ListedSplit:
     """One split as its list states it.
 
     Attributes:
-        file: what was read: the list, or what a list was rebuilt from.
+        file: the list, or the official file or folder that it was rebuilt from.
         paths: of the images, relative to the data folder; may repeat.
         labels: uint8 (N, classes), 0/1.
-        lines: whether the n-th image stands on the n-th line of `file`.
+        lines: whether line n of `file` names image n.
     """
 
     file: Path
@@ -82,7 +82,7 @@ class Listing:
 
     @cached_property
     def distinct(self) -> tuple[str, ...]:
-        """Every path once: the database's in its order, then what queries and train set add."""
+        """Every path once: the database's in its order, then the queries' and the train set's."""
         order = (self.database, self.query, self.train)
         return tuple(dict.fromkeys(path for split in order for path in split.paths))
 

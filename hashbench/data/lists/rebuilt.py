@@ -6,6 +6,8 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 from hashbench.data.lists.dataset import PublishedDataset
 from hashbench.data.lists.listing import (
     CLASS_NAMES,
@@ -22,6 +24,7 @@ from hashbench.errors import UsageError
 class RebuiltDataset(PublishedDataset):
     """Lists whose database is made from official files where it is missing."""
 
+    @override
     def read(self, home: Path) -> Listing:
         """The lists; the database's rebuilt where it is missing."""
         if any((home / name).is_file() for name in ("database_img.txt", "database.txt")):
@@ -39,7 +42,7 @@ class RebuiltDataset(PublishedDataset):
 
     @abstractmethod
     def lacking(self, home: Path) -> str:
-        """What else is not there to rebuild from, from "nor" on; empty where all is there."""
+        """The missing official files, as the end of a sentence from "nor" on; empty if none is."""
 
     @abstractmethod
     def rebuild(

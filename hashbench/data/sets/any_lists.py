@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from hashbench.data.lists.dataset import ListedDataset
 from hashbench.errors import UsageError
 from hashbench.plugins import dataset
@@ -36,6 +38,6 @@ class Lists(ListedDataset):
         if self.k is not None and self.k < 1:
             raise UsageError(f"k must be 1 or more, or none, found {self.k}")
 
+    @override
     def list_length(self) -> int | None:
-        """The parameter `k`."""
         return self.k

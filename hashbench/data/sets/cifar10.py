@@ -10,12 +10,13 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from hashbench.data.cache.pixel_file import IndexedPixels
 from hashbench.data.cache.resized import resized_images
 from hashbench.data.cache.transform import Transform
+from hashbench.data.fixed_order import fixed_order
 from hashbench.data.images import ImageSet, RetrievalData
-from hashbench.data.ranking import ranking
 from hashbench.data.sets.cifar_binary import CLASSES, FOLDER, SIDE, CifarImages, read_cifar
 from hashbench.errors import UsageError
 from hashbench.plugins import Dataset, dataset
@@ -72,6 +73,7 @@ class Cifar10(Dataset):
         """How images are made from their records."""
         return Transform(self.side, self.side)
 
+    @override
     def prepare(self, root: Path | None, progress: Progress) -> None:
         """Resize what the cache does not hold yet.
 
@@ -85,6 +87,7 @@ class Cifar10(Dataset):
         if self.side != SIDE:
             resized_images(self._read(root).images, self.transform, progress)
 
+    @override
     def load(self, root: Path | None) -> RetrievalData:
         """The three splits.
 
@@ -142,7 +145,7 @@ def pick_rows(labels: NDArray[np.uint8], split: CifarSplit) -> Rows:
         UsageError: a class has too few images.
     """
     queries, trained = (1_000, 5_000) if split is CifarSplit.WHOLE else (100, 500)
-    order = ranking("hashbench cifar10", len(labels))
+    order = fixed_order("hashbench cifar10", len(labels))
     query, train, rest = [], [], []
     for number, name in enumerate(CLASSES):
         mine = order[labels[order] == number]

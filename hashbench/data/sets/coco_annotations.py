@@ -1,4 +1,4 @@
-"""MS-COCO's official annotation files, as label rows per image. Reads them, caches what it found.
+"""Label rows from MS-COCO's official annotation files; cached once they are parsed.
 
 The published lists of the hashing papers lack the database, which is every other labelled image.
 """
@@ -29,7 +29,7 @@ _Labels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class CocoAnnotations:
-    """What is in every image.
+    """The categories in every image.
 
     Attributes:
         paths: `train2014/NAME` or `val2014/NAME`, in the files' order.
@@ -44,7 +44,7 @@ class CocoAnnotations:
     crowds: _Labels
 
     def readings(self) -> dict[str, tuple[_Labels, tuple[str, ...]]]:
-        """Label rows and column names in each way that lists may have been made from the files."""
+        """Label rows and column names for each way in which the lists may have been made."""
         alphabetical = sorted(range(len(self.names)), key=self.names.__getitem__)
         orders = {"by name": alphabetical, "by category id": list(range(len(self.names)))}
         kinds = {"": self.objects | self.crowds, ", crowds left out": self.objects}
@@ -55,7 +55,7 @@ class CocoAnnotations:
         }
 
 
-def rebuilt_database(
+def coco_database(
     home: Path, train: ListedSplit, query: ListedSplit
 ) -> tuple[ListedSplit, tuple[str, ...]]:
     """Every image with a label that is no query, and the names of the label columns.
@@ -108,10 +108,10 @@ def rebuilt_database(
 
 
 def read_annotations(home: Path) -> CocoAnnotations:
-    """Read both files, which takes some 10 s; what is kept of them is cached by their content.
+    """Read both files, which takes some 10 s; the result is cached by their content.
 
     Raises:
-        UsageError: one is missing, cannot be read, or is no such file.
+        UsageError: a file is missing, cannot be read, or is malformed.
     """
     digest = hashlib.sha256(f"coco {FORMAT}".encode())
     for name in FILES:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from hashbench.data.garments.shipped import embedded
+from typing_extensions import override
+
+from hashbench.data.garments.embedded_file import embedded
+from hashbench.data.garments.garments import EPS
 from hashbench.data.images import RetrievalData
 from hashbench.eps import Eps
 from hashbench.plugins import Dataset, dataset
@@ -22,14 +25,11 @@ class Fashion(Dataset):
     images, queries from the 10,000 test images; no image stands in both, by content.
     """
 
-    eps: ClassVar[Eps] = Eps.parse("24/255")
-    """At 8/255 a 28x28 grey garment hardly moves."""
+    eps: ClassVar[Eps] = EPS
 
-    def load(self, root: Path | None) -> RetrievalData:  # noqa: ARG002 - needs no folder
+    @override
+    def load(self, root: Path | None) -> RetrievalData:
         """The three splits, in arrays that the caller owns.
-
-        Args:
-            root: ignored.
 
         Raises:
             UsageError: the embedded file is missing or damaged.

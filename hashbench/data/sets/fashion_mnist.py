@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
-from hashbench.data.garments.garments import GarmentSplit
+from hashbench.data.garments.garments import EPS, GarmentSplit
 from hashbench.data.garments.idx_folder import FILES, read_idx_folder
 from hashbench.data.garments.selection import pick_queries, pick_train
 from hashbench.data.images import RetrievalData
@@ -36,8 +37,7 @@ class FashionMNIST(Dataset):
 
     needs_root: ClassVar[bool] = True
 
-    eps: ClassVar[Eps] = Eps.parse("24/255")
-    """At 8/255 a 28x28 grey garment hardly moves."""
+    eps: ClassVar[Eps] = EPS
 
     def __post_init__(self) -> None:
         for name, most in (("train_per_class", 6_000), ("queries_per_class", 1_000)):
@@ -45,6 +45,7 @@ class FashionMNIST(Dataset):
             if not 1 <= value <= most:
                 raise UsageError(f"{name} must lie from 1 to {most:,}, found {value}")
 
+    @override
     def load(self, root: Path | None) -> RetrievalData:
         """The three splits, in arrays that the caller owns.
 

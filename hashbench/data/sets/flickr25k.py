@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hashbench.data.lists.dataset import PublishedDataset, Sizes
+from hashbench.data.lists.dataset import ListSizes, PublishedDataset
 from hashbench.plugins import dataset
 
 
@@ -26,4 +26,4 @@ class Flickr25K(PublishedDataset):
     """
 
     folder: ClassVar[str] = "FLICKR-25K"
-    sizes: ClassVar[Sizes] = Sizes(query=1_700, train=5_000, database=23_300, classes=38)
+    sizes: ClassVar[ListSizes] = ListSizes(query=1_700, train=5_000, database=23_300, classes=38)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from typing_extensions import override
+
 from hashbench.data.lists.dataset import ListedDataset
 from hashbench.data.lists.listing import Listing
 from hashbench.errors import UsageError
@@ -34,6 +36,7 @@ class ImageNet100(ListedDataset):
     top_k: ClassVar[int | None] = 1000
     folder: ClassVar[str] = "ImageNet-100"
 
+    @override
     def listing(self, root: Path | None) -> Listing:
         """The lists, checked.
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from hashbench.data.lists.dataset import Sizes
+from typing_extensions import override
+
+from hashbench.data.lists.dataset import ListSizes
 from hashbench.data.lists.listing import ListedSplit
 from hashbench.data.lists.rebuilt import RebuiltDataset
-from hashbench.data.sets.coco_annotations import FILES, rebuilt_database
+from hashbench.data.sets.coco_annotations import FILES, coco_database
 from hashbench.plugins import dataset
 
 
@@ -33,10 +35,10 @@ class MSCoco(RebuiltDataset):
     """
 
     folder: ClassVar[str] = "MS-COCO"
-    sizes: ClassVar[Sizes] = Sizes(query=5_000, train=10_000, database=117_218, classes=80)
+    sizes: ClassVar[ListSizes] = ListSizes(query=5_000, train=10_000, database=117_218, classes=80)
 
+    @override
     def lacking(self, home: Path) -> str:
-        """The annotation files that are not there."""
         missing = [name for name in FILES if not (home / name).is_file()]
         if not missing:
             return ""
@@ -45,8 +47,8 @@ class MSCoco(RebuiltDataset):
             "annotations_trainval2014.zip of cocodataset.org"
         )
 
+    @override
     def rebuild(
         self, home: Path, train: ListedSplit, query: ListedSplit
     ) -> tuple[ListedSplit, tuple[str, ...]]:
-        """From the annotations."""
-        return rebuilt_database(home, train, query)
+        return coco_database(home, train, query)

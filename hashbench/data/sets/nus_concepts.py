@@ -21,7 +21,7 @@ PREFIX = "Labels_"
 FOLDER = "images"
 
 
-def rebuilt_database(
+def nus_wide_database(
     home: Path, train: ListedSplit, query: ListedSplit
 ) -> tuple[ListedSplit, tuple[str, ...]]:
     """Every image with one of the lists' concepts that is no query, and the concepts' names.

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from hashbench.data.lists.dataset import Sizes
+from typing_extensions import override
+
+from hashbench.data.lists.dataset import ListSizes
 from hashbench.data.lists.listing import ListedSplit
 from hashbench.data.lists.rebuilt import RebuiltDataset
-from hashbench.data.sets.nus_concepts import IMAGES, LABELS, rebuilt_database
+from hashbench.data.sets.nus_concepts import IMAGES, LABELS, nus_wide_database
 from hashbench.plugins import dataset
 
 
@@ -31,10 +33,10 @@ class NusWide(RebuiltDataset):
     """
 
     folder: ClassVar[str] = "NUS-WIDE"
-    sizes: ClassVar[Sizes] = Sizes(query=2_100, train=10_500, database=193_734, classes=21)
+    sizes: ClassVar[ListSizes] = ListSizes(query=2_100, train=10_500, database=193_734, classes=21)
 
+    @override
     def lacking(self, home: Path) -> str:
-        """The concept files, where one of them is not there."""
         if (home / IMAGES).is_file() and (home / LABELS).is_dir():
             return ""
         return (
@@ -42,8 +44,8 @@ class NusWide(RebuiltDataset):
             "ImageList.zip and Groundtruth.zip of the NUS-WIDE page"
         )
 
+    @override
     def rebuild(
         self, home: Path, train: ListedSplit, query: ListedSplit
     ) -> tuple[ListedSplit, tuple[str, ...]]:
-        """From the concept files."""
-        return rebuilt_database(home, train, query)
+        return nus_wide_database(home, train, query)

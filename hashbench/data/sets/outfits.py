@@ -10,11 +10,12 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from hashbench.data.garments.garments import CLASSES, SIDE, Garments
-from hashbench.data.garments.shipped import embedded
+from hashbench.data.fixed_order import fixed_order
+from hashbench.data.garments.embedded_file import embedded
+from hashbench.data.garments.garments import CLASSES, EPS, SIDE, Garments
 from hashbench.data.images import ImageSet, RetrievalData
-from hashbench.data.ranking import ranking
 from hashbench.eps import Eps
 from hashbench.plugins import Dataset, dataset
 from hashbench.seeds import seed_of
@@ -92,14 +93,11 @@ class Outfits(Dataset):
     scores 0.32, close to MS-COCO's 0.35.
     """
 
-    eps: ClassVar[Eps] = Eps.parse("24/255")
-    """At 8/255 a 28x28 grey garment hardly moves."""
+    eps: ClassVar[Eps] = EPS
 
-    def load(self, root: Path | None) -> RetrievalData:  # noqa: ARG002 - needs no folder
+    @override
+    def load(self, root: Path | None) -> RetrievalData:
         """The three splits, in arrays that the caller owns.
-
-        Args:
-            root: ignored.
 
         Raises:
             UsageError: the embedded file is missing or damaged.
@@ -110,7 +108,7 @@ class Outfits(Dataset):
         everything = range(len(garments.database))
         drawn = train + draw_layouts(DATABASE - TRAIN, everything, taken, _random("database"))
         query = draw_layouts(QUERY, range(len(garments.query)), set(), _random("query"))
-        order = ranking("hashbench outfits order", DATABASE)
+        order = fixed_order("hashbench outfits order", DATABASE)
         is_train = np.flatnonzero(order < TRAIN)
         database = compose([drawn[index] for index in order], garments.database)
         return RetrievalData(

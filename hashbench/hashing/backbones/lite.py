@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from torch import nn
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import BackboneNet, InputSpec
@@ -41,10 +42,11 @@ class EfficientNetLite0(PretrainedBackbone):
     mean: ClassVar[tuple[float, ...]] = (127 / 255,) * 3
     std: ClassVar[tuple[float, ...]] = (128 / 255,) * 3
 
+    @override
     def reads(self) -> tuple[Path, ...]:
-        """The weights' file, the package's own included."""
         return (self._packaged(),) if self.weights == IMAGENET else super().reads()
 
+    @override
     def build(self, images: InputSpec) -> BackboneNet:
         """Build the network; see `Backbone.build`.
 

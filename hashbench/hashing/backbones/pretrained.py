@@ -1,4 +1,4 @@
-"""What backbones with pretrained weights share: where weights come from, and how they are checked.
+"""The base of backbones with pretrained weights: where weights come from, how they are checked.
 
 Nothing here is a plugin. Classes derive from `PretrainedBackbone`, so that this file is part of
 what a plugin's source hash covers.
@@ -7,16 +7,16 @@ what a plugin's source hash covers.
 from __future__ import annotations
 
 import importlib
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hashbench.errors import UsageError
-from hashbench.hashing.backbone import BackboneNet, InputSpec
+from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.state_dict import fitted, read_state
 from hashbench.plugins import Backbone
 
@@ -39,16 +39,12 @@ class PretrainedBackbone(Backbone):
     known: ClassVar[tuple[str, ...]] = (NONE, IMAGENET)
     """The values of `weights` that are no file."""
 
-    @abstractmethod
-    def build(self, images: InputSpec) -> BackboneNet:
-        """See `Backbone.build`."""
-
+    @override
     def reads(self) -> tuple[Path, ...]:
-        """The weights' file, where one was named."""
         return () if self.weights in self.known else (Path(self.weights),)
 
+    @override
     def bare(self) -> Self:
-        """The same network with fresh weights."""
         return replace(self, weights=NONE)
 
     def read_file(self) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import nn
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import BackboneNet, InputSpec
@@ -30,6 +31,7 @@ class SmallCNN(Backbone):
                 f"width and hidden must be 1 or more, found {self.width} and {self.hidden}"
             )
 
+    @override
     def build(self, images: InputSpec) -> BackboneNet:
         """Build the network for images of any size; see `Backbone.build`."""
         # Each convolution halves the side, rounding up.

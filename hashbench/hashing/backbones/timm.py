@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import BackboneNet, InputSpec
@@ -41,6 +42,7 @@ class Timm(PretrainedBackbone):
         if not self.model:
             raise UsageError("name the model, as in timm:model=resnet18.a1_in1k")
 
+    @override
     def build(self, images: InputSpec) -> BackboneNet:
         """Build the network; see `Backbone.build`.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import BackboneNet, InputSpec
@@ -36,10 +37,10 @@ class Net:
     """One row of the table.
 
     Attributes:
-        title: how people call the network.
+        title: the network's usual name.
         head: its last linear layer, which is cut off.
-        features: how many the layer was given.
-        smallest: the smallest side that its poolings leave something of, in pixels.
+        features: number of inputs of that layer.
+        smallest: the smallest side of an image that its poolings allow, in pixels.
         newest: torchvision's present default weights, pinned so that an update changes nothing.
         patch: side of a vision transformer's patches, whose number is fixed when it is built.
         cite: where it was published.
@@ -135,7 +136,7 @@ _WEIGHTS = """weights: 'none' for fresh ones; 'imagenet' for torchvision's defau
 
 @dataclass(frozen=True)
 class TorchvisionBackbone(PretrainedBackbone):
-    """What all rows of the table have in common."""
+    """The base of all rows of the table."""
 
     known: ClassVar[tuple[str, ...]] = (NONE, IMAGENET, IMAGENET_V1)
     net: ClassVar[Net]
@@ -145,6 +146,7 @@ class TorchvisionBackbone(PretrainedBackbone):
         """Torchvision's name of the network."""
         return self.card.name.replace("-", "_")
 
+    @override
     def build(self, images: InputSpec) -> BackboneNet:
         """Build the network; see `Backbone.build`.
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from hashbench.errors import UsageError
+from hashbench.hashing.hash_centers import Unlabelled, class_centers, has_class_term, item_targets
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
-from hashbench.hashing.targets import Unlabelled, class_centers, feels_a_class, item_targets
 from hashbench.plugins import Loss, loss
 
 
@@ -48,8 +49,8 @@ class CSQ(Loss):
         if not self.quantization >= 0:
             raise UsageError(f"quantization must be 0 or more, found {self.quantization}")
 
+    @override
     def bind(self, setup: LossSetup) -> BoundLoss:
-        """Draw the centers."""
         return _BoundCSQ(self, setup)
 
 
@@ -65,9 +66,10 @@ class _BoundCSQ(BoundLoss):
         targets = item_targets(setup.labels, centers, setup.generator, terms.unlabelled)
         self.register_buffer("targets", targets)
 
+    @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         targets = self.targets[index]
-        counts = feels_a_class(labels, self.terms.unlabelled)
+        counts = has_class_term(labels, self.terms.unlabelled)
         entropy = F.binary_cross_entropy(
             (outputs + 1) / 2, (targets + 1) / 2, weight=counts.expand_as(outputs).to(outputs)
         )

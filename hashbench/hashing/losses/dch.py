@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
-from hashbench.hashing.pairs import count
+from hashbench.hashing.pairs import pair_count
 from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.similarity import relevant
 from hashbench.plugins import Loss, loss
@@ -45,8 +46,8 @@ class DCH(Loss):
         if not self.quantization >= 0:
             raise UsageError(f"quantization must be 0 or more, found {self.quantization}")
 
-    def bind(self, setup: LossSetup) -> BoundLoss:  # noqa: ARG002 - the batch is all it needs
-        """Nothing to hold."""
+    @override
+    def bind(self, setup: LossSetup) -> BoundLoss:
         return _BoundDCH(self)
 
 
@@ -55,7 +56,8 @@ class _BoundDCH(BoundLoss):
         super().__init__()
         self.terms = terms
 
-    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:  # noqa: ARG002
+    @override
+    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         gamma = self.terms.gamma
         near = relevant(labels, labels)
         apart = distances(outputs, outputs)
@@ -69,7 +71,7 @@ def balance(near: Tensor) -> Tensor:
     far = 1 - near
     if not near.any() or not far.any():
         return torch.ones_like(near)
-    return near.numel() * (near / count(near) + far / count(far))
+    return near.numel() * (near / pair_count(near) + far / pair_count(far))
 
 
 def distances(first: Tensor, second: Tensor) -> Tensor:

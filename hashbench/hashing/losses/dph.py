@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.pairs import MemoryLoss
@@ -27,12 +28,13 @@ class DPH(Loss):
     backbone, or `csq`.
     """
 
+    @override
     def bind(self, setup: LossSetup) -> BoundLoss:
-        """Start with an all-zero memory."""
         return _BoundDPH(setup)
 
 
 class _BoundDPH(MemoryLoss):
+    @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         self.enter(outputs, index)
         wanted = 2 * relevant(labels, self.labels) - 1

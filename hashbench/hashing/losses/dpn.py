@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.errors import UsageError
+from hashbench.hashing.hash_centers import Unlabelled, balanced_codes, has_class_term, item_targets
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
-from hashbench.hashing.targets import Unlabelled, balanced_codes, feels_a_class, item_targets
 from hashbench.plugins import Loss, loss
 
 
@@ -40,8 +41,8 @@ class DPN(Loss):
         if not self.margin > 0:
             raise UsageError(f"margin must be above 0, found {self.margin}")
 
+    @override
     def bind(self, setup: LossSetup) -> BoundLoss:
-        """Draw the targets."""
         return _BoundDPN(self, setup)
 
 
@@ -57,7 +58,8 @@ class _BoundDPN(BoundLoss):
         targets = item_targets(setup.labels, centers, setup.generator, terms.unlabelled)
         self.register_buffer("targets", targets)
 
+    @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
-        counts = feels_a_class(labels, self.terms.unlabelled).to(outputs)
+        counts = has_class_term(labels, self.terms.unlabelled).to(outputs)
         hinge = (self.terms.margin - outputs * self.targets[index]).clamp(min=0)
         return (counts * hinge).mean()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
-from hashbench.hashing.pairs import MemoryLoss, surprise
+from hashbench.hashing.pairs import MemoryLoss, negative_log_likelihood
 from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.similarity import relevant
 from hashbench.plugins import Loss, loss
@@ -46,8 +47,8 @@ class DPSH(Loss):
         if not self.quantization >= 0:
             raise UsageError(f"quantization must be 0 or more, found {self.quantization}")
 
+    @override
     def bind(self, setup: LossSetup) -> BoundLoss:
-        """Start with an all-zero memory."""
         return _BoundDPSH(self, setup)
 
 
@@ -56,10 +57,11 @@ class _BoundDPSH(MemoryLoss):
         super().__init__(setup)
         self.terms = terms
 
+    @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         self.enter(outputs, index)
         theta = outputs @ self.memory.T / 2
-        likelihood = surprise(theta, relevant(labels, self.labels)).mean()
+        likelihood = negative_log_likelihood(theta, relevant(labels, self.labels)).mean()
         gap = (outputs - outputs.detach().sign()).square()
         if self.terms.quantization_over_memory:
             return likelihood + self.terms.quantization * gap.sum() / theta.numel()

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
-from hashbench.hashing.pairs import MemoryLoss, surprise
+from hashbench.hashing.pairs import MemoryLoss, negative_log_likelihood
 from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.similarity import relevant
 from hashbench.plugins import Loss, loss
@@ -55,8 +56,8 @@ class DSDH(Loss):
             if not getattr(self, name) >= least:
                 raise UsageError(f"{name} must be {least} or more, found {getattr(self, name)}")
 
+    @override
     def bind(self, setup: LossSetup) -> BoundLoss:
-        """Start with an all-zero memory, codes and classifier."""
         return _BoundDSDH(self, setup)
 
 
@@ -73,11 +74,13 @@ class _BoundDSDH(MemoryLoss):
         self.register_buffer("codes", torch.zeros_like(self.memory))
         self.register_buffer("classifier", torch.zeros(setup.bits, setup.labels.shape[1]))
 
+    @override
     def remember(self, outputs: Tensor) -> None:
         super().remember(outputs)
         self.codes.copy_(outputs.sign())
         self._descend()
 
+    @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         if not self.terms.every_batch and self.seen >= len(self.labels):
             self._descend()
@@ -85,7 +88,9 @@ class _BoundDSDH(MemoryLoss):
         self.enter(outputs, index)
         if self.terms.every_batch:
             self._descend()
-        likelihood = surprise(outputs @ self.memory.T / 2, relevant(labels, self.labels)).mean()
+        likelihood = negative_log_likelihood(
+            outputs @ self.memory.T / 2, relevant(labels, self.labels)
+        ).mean()
         error = (labels - self.codes[index] @ self.classifier).square().mean()
         size = self.classifier.square().mean()
         return likelihood + self.terms.mu * error + self.terms.nu * size

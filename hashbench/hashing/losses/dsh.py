@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
@@ -45,8 +46,8 @@ class DSH(Loss):
         if not self.quantization >= 0:
             raise UsageError(f"quantization must be 0 or more, found {self.quantization}")
 
+    @override
     def bind(self, setup: LossSetup) -> BoundLoss:
-        """Start with an all-zero memory."""
         return _OverBatch(self) if self.batch_pairs else _OverMemory(self, setup)
 
 
@@ -55,6 +56,7 @@ class _OverMemory(MemoryLoss):
         super().__init__(setup)
         self.terms = terms
 
+    @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         self.enter(outputs, index)
         pairs = contrast(outputs, self.memory, relevant(labels, self.labels))
@@ -66,7 +68,8 @@ class _OverBatch(BoundLoss):
         super().__init__()
         self.terms = terms
 
-    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:  # noqa: ARG002
+    @override
+    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         pairs = contrast(outputs, outputs, relevant(labels, labels))
         return pairs + self.terms.quantization * gap(outputs)
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from hashbench.errors import UsageError
+from hashbench.hashing.hash_centers import Unlabelled, has_class_term
 from hashbench.hashing.model import codes_of
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
-from hashbench.hashing.targets import Unlabelled, feels_a_class
 from hashbench.plugins import Loss, loss
 
 
@@ -55,8 +56,8 @@ class GreedyHash(Loss):
         if not self.quantization >= 0:
             raise UsageError(f"quantization must be 0 or more, found {self.quantization}")
 
+    @override
     def bind(self, setup: LossSetup) -> BoundLoss:
-        """Draw W."""
         return _BoundGreedyHash(self, setup)
 
 
@@ -72,10 +73,11 @@ class _BoundGreedyHash(BoundLoss):
         nn.init.uniform_(self.fc.weight, -bound, bound, generator=setup.generator)
         self.fc.requires_grad_(terms.train_classifier)
 
-    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:  # noqa: ARG002
+    @override
+    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         # The parenthesis is exactly 0 and carries the gradient.
         codes = codes_of(outputs.detach()).to(outputs) + (outputs - outputs.detach())
-        counts = feels_a_class(labels, self.terms.unlabelled).squeeze(1)
+        counts = has_class_term(labels, self.terms.unlabelled).squeeze(1)
         entropy = F.cross_entropy(self.fc(codes), labels.argmax(dim=1), reduction="none")
         gap = (outputs.abs() - 1).abs().pow(3).mean()
         return torch.where(counts, entropy, 0).mean() + self.terms.quantization * gap

@@ -8,10 +8,11 @@ from enum import StrEnum
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
-from hashbench.hashing.pairs import MemoryLoss, count, surprise
+from hashbench.hashing.pairs import MemoryLoss, negative_log_likelihood, pair_count
 from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.similarity import relevant
 from hashbench.plugins import Loss, loss
@@ -89,8 +90,8 @@ class HashNet(Loss):
         if self.alpha is not None and not self.alpha > 0:
             raise UsageError(f"alpha must be above 0, or none for 10 / K, found {self.alpha}")
 
+    @override
     def bind(self, setup: LossSetup) -> BoundLoss:
-        """Start with an all-zero memory, at a factor of 1."""
         return _OverBatch(self, setup) if self.batch_pairs else _OverMemory(self, setup)
 
 
@@ -100,6 +101,7 @@ class _OverMemory(MemoryLoss):
         self.alpha = 10 / setup.bits if terms.alpha is None else terms.alpha
         self.sharpen = Sharpener(terms.continuation, terms.growth, len(setup.labels))
 
+    @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         sharp = self.sharpen(outputs)
         self.enter(sharp, index)
@@ -112,7 +114,8 @@ class _OverBatch(BoundLoss):
         self.alpha = 10 / setup.bits if terms.alpha is None else terms.alpha
         self.sharpen = Sharpener(terms.continuation, terms.growth, len(setup.labels))
 
-    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:  # noqa: ARG002
+    @override
+    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         sharp = self.sharpen(outputs)
         return balanced(self.alpha * sharp @ sharp.T, relevant(labels, labels))
 
@@ -124,9 +127,9 @@ def balanced(theta: Tensor, near: Tensor) -> Tensor:
         theta: (B, N) scaled inner products.
         near: (B, N), 1 for a relevant pair, else 0.
     """
-    pairs = surprise(theta, near)
+    pairs = negative_log_likelihood(theta, near)
     far = 1 - near
-    return (pairs * near).sum() / count(near) + (pairs * far).sum() / count(far)
+    return (pairs * near).sum() / pair_count(near) + (pairs * far).sum() / pair_count(far)
 
 
 class Sharpener:

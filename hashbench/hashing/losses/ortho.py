@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.objective import BoundLoss
@@ -49,8 +50,8 @@ class Ortho(Loss):
         if not self.margin >= 0:
             raise UsageError(f"margin must be 0 or more, found {self.margin}")
 
+    @override
     def bind(self, setup: LossSetup) -> BoundLoss:
-        """Draw the codes."""
         return _BoundOrtho(self, setup)
 
 
@@ -66,7 +67,8 @@ class _BoundOrtho(BoundLoss):
         self.register_buffer("codebook", torch.where(coins < 0.5, -1.0, 1.0))
         self.norm = nn.BatchNorm1d(setup.bits)
 
-    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:  # noqa: ARG002
+    @override
+    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         directions = F.normalize(self._normalised(outputs), eps=_LEAST_NORM)
         cosines = directions @ F.normalize(self.codebook).T
         logits = self.terms.scale * (cosines - self.terms.margin * labels)

@@ -47,12 +47,12 @@ POSITION = np.dtype("<u2")
 
 @dataclass(frozen=True)
 class PackedCard:
-    """What is told of the packed images in readable form.
+    """The description that lies beside the packed images, as JSON.
 
     Attributes:
-        about: a sentence for who opens the file.
+        about: what the file is, in one sentence.
         origin: where the images come from.
-        licence: theirs.
+        licence: of the images.
         sources: SHA-256 of the idx files that they were picked from, unzipped, by name.
         database, query, train: number of images; the train set is part of the database.
         sha256: over the five arrays in packed order, rows before columns, database order.
@@ -73,7 +73,7 @@ class PackedCard:
 
 
 def content_digest(split: GarmentSplit) -> str:
-    """SHA-256 of a split's pixels, labels and positions, whatever packed them."""
+    """SHA-256 of a split's pixels, labels and positions, before packing."""
     digest = hashlib.sha256()
     for part in (
         split.database.images,

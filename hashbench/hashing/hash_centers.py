@@ -1,4 +1,4 @@
-"""Codes that images are pulled to: a center per class, and an image's own from its labels."""
+"""Hash centers: a code per class, and the target code of an image from its labels."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import torch
 from scipy.linalg import hadamard
 from torch import Tensor
 
-# How often the random centers are drawn anew until they lie far enough from each other.
+# Most draws of random centers, until they lie far enough from each other.
 _DRAWS = 20
 
 
 class Unlabelled(StrEnum):
-    """What a loss that pulls an image to its class does with one that has no label."""
+    """How a loss with class centers treats an image without a label."""
 
     SKIP = "skip"
-    """It feels no class: its term is 0, the mean is still over the whole batch."""
+    """Its class term is 0; the mean is still over the whole batch."""
 
     AS_CODED = "as-coded"
-    """It counts like any other, with what the published script makes of an all-zero label row."""
+    """As the published script does with an all-zero label row."""
 
 
-def feels_a_class(labels: Tensor, unlabelled: Unlabelled) -> Tensor:
-    """Which items of a batch are pulled to a class.
+def has_class_term(labels: Tensor, unlabelled: Unlabelled) -> Tensor:
+    """Which items of a batch have a class term in the loss.
 
     Args:
         labels: (B, classes) of 0 and 1.
-        unlabelled: what becomes of the others.
+        unlabelled: how items without a label are treated.
 
     Returns:
         (B, 1) bool.
@@ -104,7 +104,7 @@ def item_targets(
     )
     sums = rows @ centers
     codes = torch.where(sums == 0, coins, sums.sign())
-    return torch.where(feels_a_class(rows, unlabelled), codes, 0)[item_row]
+    return torch.where(has_class_term(rows, unlabelled), codes, 0)[item_row]
 
 
 def _distances(codes: Tensor) -> Tensor:
