@@ -36,7 +36,7 @@ from torch import Tensor
 
 import hashbench
 from hashbench import plugins
-from hashbench.attacking import AttackerView, SurrogateView, Threat, run_attack
+from hashbench.attacking import Attacker, Known, SurrogateModel, Threat, run_attack
 from hashbench.attacking.training import train_attacker
 from hashbench.hashing import HashModel
 from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint, weight_bytes
@@ -225,12 +225,9 @@ def attack(job: Job) -> Left:
             raise TypeError(f"{job.attack} is no attack")
         began = time.perf_counter()
         torch.manual_seed(_seed(job, "attack", job.attack, job.restart))
-        view = AttackerView(
-            query_labels=labels,
-            center_codes=center_codes(labels, codes["train"], data.train.labels),
-            train_codes=codes["train"],
-            train_labels=data.train.labels,
-            database_codes=codes["database"],
+        attacker = Attacker(
+            _known(job, labels, codes["train"]),
+            database_codes=torch.from_numpy(codes["database"]).float(),
             surrogate=_surrogate(inner, job, labels),
             network=_network(inner, job, model, codes["train"]),
         )
@@ -239,7 +236,7 @@ def attack(job: Job) -> Left:
             kept,
             model,
             pixels,
-            view,
+            attacker,
             Threat(hashbench.Eps.parse(job.eps)),
             [_seed(job, "restart", job.restart, query) for query in range(len(pixels))],
             batch=len(pixels) if cuda else 100,
@@ -334,12 +331,16 @@ def _codes(model: HashModel, job: Job) -> dict[str, NDArray[np.int8]]:
     }
 
 
-def _surrogate(attack: Attack, job: Job, labels: NDArray[np.uint8]) -> SurrogateView | None:
+def _surrogate(attack: Attack, job: Job, labels: NDArray[np.uint8]) -> SurrogateModel | None:
     if attack.surrogate() is None:
         return None
     own, train = _model(job, "none", job.seed + SURROGATE), data_of(_setting(job.seed)).train
-    codes = encode(own, train.images).codes
-    return SurrogateView(own, center_codes(labels, codes, train.labels), codes)
+    return SurrogateModel(own, _known(job, labels, encode(own, train.images).codes))
+
+
+def _known(job: Job, labels: NDArray[np.uint8], codes: NDArray[np.int8]) -> Known:
+    rows = data_of(_setting(job.seed)).train.labels
+    return Known.of(labels, center_codes(labels, codes, rows), codes, rows)
 
 
 def _network(

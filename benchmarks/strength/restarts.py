@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 import hashbench
 from hashbench import plugins
-from hashbench.attacking import AttackerView, Threat, run_attack
+from hashbench.attacking import Attacker, Known, Threat, run_attack
 from hashbench.plugins import Attack
 from hashbench.results.artifacts import CODES
 from hashbench.results.cell import Cell
@@ -114,12 +114,8 @@ def restarted(
     setting = codes.model.setting
     data, clean = data_of(setting), read_npz(store, codes, CODES)
     labels, images = data.query.labels[first], data.query.images[first]
-    view = AttackerView(
-        query_labels=labels,
-        center_codes=center_codes(labels, clean["train"], data.train.labels),
-        train_codes=clean["train"],
-        train_labels=data.train.labels,
-    )
+    centers = center_codes(labels, clean["train"], data.train.labels)
+    attacker = Attacker(Known.of(labels, centers, clean["train"], data.train.labels))
     scores = []
     with torch_threads(setting.compute.threads):
         for restart in range(restarts):
@@ -127,7 +123,7 @@ def restarted(
                 attack,
                 load_model(codes.model, store),
                 images,
-                view,
+                attacker,
                 Threat(eps),
                 [
                     cell_seed(setting, "restart", restart, attack.card.name, query)

@@ -8,6 +8,7 @@ from hashbench.attacking.alpha_schedule import AlphaSchedule
 from hashbench.attacking.anchors import anchor_codes
 from hashbench.attacking.annealed_descent import AnnealedDescent, logit_scale
 from hashbench.attacking.attacked_model import AttackedModel
+from hashbench.attacking.attacker import Attacker, SurrogateModel
 from hashbench.attacking.descent import (
     AdamStep,
     BatchLoss,
@@ -19,7 +20,7 @@ from hashbench.attacking.descent import (
     gradient_of,
 )
 from hashbench.attacking.goal import Goal, Known, OwnModel
-from hashbench.attacking.harness import AttackerView, AttackOutcome, SurrogateView, run_attack
+from hashbench.attacking.harness import AttackOutcome, run_attack
 from hashbench.attacking.prototypes import (
     circle_loss,
     prototype_loss,
@@ -47,8 +48,8 @@ __all__ = [
     "AnnealedDescent",
     "AttackOutcome",
     "AttackedModel",
+    "Attacker",
     "AttackerSetup",
-    "AttackerView",
     "BatchLoss",
     "Direction",
     "Eps",
@@ -66,7 +67,7 @@ __all__ = [
     "SmoothPrecision",
     "StepRule",
     "StepSchedule",
-    "SurrogateView",
+    "SurrogateModel",
     "Threat",
     "WorstCase",
     "anchor_codes",

@@ -48,8 +48,8 @@ class Attack(Plugin):
 
         The caller sees to eval mode, frozen parameters, device, seeds, clipping to `[0, 1]`, and
         counts passes. It fails the cell when the answer has another shape or type, is not finite,
-        leaves the ball by more than 1e-6, when `images` was changed in place, or when the run's
-        limit of passes is used up.
+        leaves the ball by more than 1e-6, when `images` or what `goal` tells was changed in place,
+        or when the run's limit of passes is used up.
 
         At a model that draws at random (`model.draws` above 1) what counts is the mean over its
         draws: `model.expected_loss(loss, x)` calls a loss of the outputs once per draw and averages

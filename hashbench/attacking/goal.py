@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hashbench.errors import PluginError
@@ -33,6 +37,53 @@ class Known:
     train_codes: Tensor
     train_labels: Tensor
     target_labels: Tensor | None = None
+
+    @classmethod
+    def of(
+        cls,
+        labels: NDArray[Any],
+        center_codes: NDArray[Any],
+        train_codes: NDArray[Any],
+        train_labels: NDArray[Any],
+        target_labels: NDArray[Any] | None = None,
+    ) -> Known:
+        """The same from arrays of any number type, on the CPU; the shapes are those above."""
+        return cls(
+            labels=_tensor(labels),
+            center_codes=_tensor(center_codes),
+            train_codes=_tensor(train_codes),
+            train_labels=_tensor(train_labels),
+            target_labels=None if target_labels is None else _tensor(target_labels),
+        )
+
+    def rows(self, part: slice | Tensor) -> Known:
+        """What is known of some of the queries: a slice of them, or positions, int64 (B,).
+
+        What is known of the training set stays, and is not copied.
+        """
+        targets = self.target_labels
+        return replace(
+            self,
+            labels=self.labels[part],
+            center_codes=self.center_codes[part],
+            target_labels=None if targets is None else targets[part],
+        )
+
+    def to(self, device: torch.device | str) -> Known:
+        """The same on a device; what is there already is not copied."""
+        return self.each(lambda tensor: tensor.to(device))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Known:
+        """The same with every tensor changed, such as `known.each(torch.clone)`."""
+        return Known(**{name: change(tensor) for name, tensor in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All there is by its name: `target_labels` is left out where there are none."""
+        return {name: tensor for name, tensor in vars(self).items() if tensor is not None}
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).float()
 
 
 @dataclass(frozen=True)

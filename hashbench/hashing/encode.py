@@ -36,7 +36,7 @@ class Encoded:
 def as_images(pixels: NDArray[np.uint8] | NDArray[np.float32], device: torch.device) -> Tensor:
     """Images in `[0, 1]`, float32, from uint8 pixels (divided by 255) or float32 images (as is)."""
     images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+    return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -44,7 +44,6 @@ def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-@torch.no_grad()
 def encode(model: HashModel, pixels: Pixels | NDArray[np.float32]) -> Encoded:
     """Codes of all images.
 
@@ -56,20 +55,94 @@ def encode(model: HashModel, pixels: Pixels | NDArray[np.float32]) -> Encoded:
         TrainingError: an output is NaN, which would pass for a code of -1.
     """
     device = device_of(model)
-    codes = np.empty((len(pixels), model.bits), dtype=np.int8)
-    saturated = 0
-    with evaluating(model):
-        for start in range(0, len(pixels), ENCODE_BATCH):
-            part = slice(start, start + ENCODE_BATCH)
-            outputs = model.outputs(as_images(pixels[part], device))
-            if bool(outputs.isnan().any()):
-                raise TrainingError(
-                    f"the model's outputs are NaN for images {start} to "
-                    f"{start + len(outputs) - 1}: no code can be read from them"
-                )
-            codes[part] = codes_of(outputs).cpu().numpy()
-            saturated += int((outputs.abs() == 1).sum())
-    return Encoded(codes=codes, saturated=saturated / max(1, codes.size))
+    codes = _Codes(model, len(pixels))
+    for start in range(0, len(pixels), ENCODE_BATCH):
+        codes.take(as_images(pixels[start : start + ENCODE_BATCH], device))
+    return codes.encoded()
+
+
+class BlockEncoder:
+    """Encodes images that come in parts of any size, as `encode` does all of them at once.
+
+    The parts are joined in blocks that are cut where `encode` cuts, and a block is encoded as soon
+    as it is full. So the codes are the same, bit for bit, while one block of images is kept instead
+    of all: 301 MB of 3 x 224 x 224. A model that draws, or remembers what it was asked, sees the
+    blocks in the same order, but with whatever else it is asked in between.
+    """
+
+    def __init__(self, model: HashModel, count: int) -> None:
+        """Wait for images.
+
+        Args:
+            model: as for `encode`.
+            count: how many images will come, N.
+        """
+        self._model = model
+        self._count = count
+        self._codes = _Codes(model, count)
+        self._block: Tensor | None = None
+        self._filled = 0
+
+    def add(self, images: Tensor) -> None:
+        """Take the next images, float32 (B, C, H, W) in `[0, 1]` on any device.
+
+        Raises:
+            ValueError: more than N have come.
+            TrainingError: as `encode`.
+        """
+        if self._codes.done + self._filled + len(images) > self._count:
+            raise ValueError(f"more images came than the {self._count} that were announced")
+        if self._block is None:
+            size = min(ENCODE_BATCH, self._count)
+            self._block = torch.empty((size, *images.shape[1:]), dtype=images.dtype)
+        while len(images):
+            # The last block may be shorter.
+            block = self._block[: self._count - self._codes.done]
+            part = images[: len(block) - self._filled]
+            block[self._filled : self._filled + len(part)] = part.detach()
+            self._filled += len(part)
+            images = images[len(part) :]
+            if self._filled == len(block):
+                self._codes.take(block.to(device_of(self._model)))
+                self._filled = 0
+
+    def encoded(self) -> Encoded:
+        """The codes of all N images.
+
+        Raises:
+            ValueError: fewer than N have come.
+        """
+        return self._codes.encoded()
+
+
+class _Codes:
+    """The codes of a set of images, block after block."""
+
+    def __init__(self, model: HashModel, count: int) -> None:
+        self._model = model
+        self._codes = np.empty((count, model.bits), dtype=np.int8)
+        self._saturated = 0
+        self.done = 0
+
+    @torch.no_grad()
+    def take(self, images: Tensor) -> None:
+        """Encode the next block, on the model's device."""
+        with evaluating(self._model):
+            outputs = self._model.outputs(images)
+        last = self.done + len(outputs)
+        if bool(outputs.isnan().any()):
+            raise TrainingError(
+                f"the model's outputs are NaN for images {self.done} to {last - 1}: "
+                "no code can be read from them"
+            )
+        self._codes[self.done : last] = codes_of(outputs).cpu().numpy()
+        self._saturated += int((outputs.abs() == 1).sum())
+        self.done = last
+
+    def encoded(self) -> Encoded:
+        if self.done < len(self._codes):
+            raise ValueError(f"{self.done} images are encoded, {len(self._codes)} were announced")
+        return Encoded(self._codes, self._saturated / max(1, self._codes.size))
 
 
 def encode_splits(model: HashModel, data: RetrievalData) -> dict[str, NDArray[Any]]:

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hashbench.attacking.harness import AttackerView, SurrogateView, run_attack
+from hashbench.attacking.attacker import Attacker, SurrogateModel
+from hashbench.attacking.goal import Known
+from hashbench.attacking.harness import run_attack
 from hashbench.attacking.threat import Threat
 from hashbench.attacking.training import train_attacker
 from hashbench.data.images import RetrievalData
@@ -30,7 +32,7 @@ from hashbench.runner.loading import (
 )
 from hashbench.runner.probe import probe
 from hashbench.runner.scoring import score_probe
-from hashbench.runner.steps import AdversarialCodes, ModelCodes, Probe, TrainedAttacker
+from hashbench.runner.steps import AdversarialCodes, Probe, TrainedAttacker
 
 
 def trained_attacker(
@@ -64,7 +66,7 @@ def adversarial_codes(
         step.attack,
         load_model(step.codes.model, store),
         data.query.images,
-        _view(step, data, store),
+        _attacker(step, data, store),
         Threat(step.eps),
         [
             cell_seed(setting, "attack", step.attack.card.name, index)
@@ -99,27 +101,22 @@ def targets_of(data: RetrievalData) -> NDArray[np.uint8]:
     return draw_targets(data.query.labels, data.train.labels)
 
 
-def _view(step: AdversarialCodes, data: RetrievalData, store: Store) -> AttackerView:
+def _attacker(step: AdversarialCodes, data: RetrievalData, store: Store) -> Attacker:
     clean = read_npz(store, step.codes, CODES)
-    targeted = step.attack.aim() is Aim.TARGETED
+    targets = targets_of(data) if step.attack.aim() is Aim.TARGETED else None
+
+    def known(codes: NDArray[np.int8]) -> Known:
+        labels, rows = data.query.labels, data.train.labels
+        return Known.of(labels, center_codes(labels, codes, rows), codes, rows, targets)
+
+    surrogate: SurrogateModel | None = None
+    if step.surrogate is not None:
+        own = read_npz(store, step.surrogate, CODES)["train"]
+        surrogate = SurrogateModel(load_model(step.surrogate.model, store), known(own))
     blind = step.attack.card.access is Access.NONE
-    return AttackerView(
-        query_labels=data.query.labels,
-        center_codes=center_codes(data.query.labels, clean["train"], data.train.labels),
-        train_codes=clean["train"],
-        train_labels=data.train.labels,
-        target_labels=targets_of(data) if targeted else None,
-        database_codes=None if blind else clean["database"],
-        surrogate=None if step.surrogate is None else _seen(step.surrogate, data, store),
+    return Attacker(
+        known=known(clean["train"]),
+        database_codes=None if blind else torch.from_numpy(clean["database"]).float(),
+        surrogate=surrogate,
         network=None if step.attacker is None else load_attacker(step.attacker, store),
-    )
-
-
-def _seen(codes: ModelCodes, data: RetrievalData, store: Store) -> SurrogateView:
-    """A surrogate, with the center codes that its own training codes give."""
-    own = read_npz(store, codes, CODES)["train"]
-    return SurrogateView(
-        model=load_model(codes.model, store),
-        center_codes=center_codes(data.query.labels, own, data.train.labels),
-        train_codes=own,
     )

@@ -11,16 +11,22 @@ from torch import Tensor
 
 from hashbench.attacking.attacked_model import AttackedModel
 from hashbench.attacking.descent import SignStep, descend
-from hashbench.attacking.harness import out_of_memory
+from hashbench.attacking.halving import part_by_part
 from hashbench.attacking.step_rules import StepSchedule
 from hashbench.attacking.threat import Threat
 from hashbench.data.images import Pixels
 from hashbench.eps import Eps
-from hashbench.hashing.encode import as_images, device_of, encode, evaluating, frozen
+from hashbench.hashing.encode import BlockEncoder, as_images, device_of, encode, evaluating, frozen
 from hashbench.hashing.model import HashModel
 
 UNBOUNDED_QUERIES = 100
 """How many queries the unbounded attack is tried on."""
+
+STILL_QUERIES = 5
+"""Queries that take the step of radius 0 together: few, as the images of a block wait beside them.
+
+The image that comes back is the clean one, whatever the others are.
+"""
 
 UNBOUNDED_STEPS = 60
 FIRST_STEP = 0.1
@@ -54,13 +60,20 @@ def probe(model: HashModel, pixels: Pixels, center_codes: NDArray[np.int8]) -> P
     """
     # Both here: codes that another machine made may differ in a bit whose output is about 0.
     codes, again = encode(model, pixels).codes, encode(model, pixels).codes
-    stayed = _descended(model, pixels, center_codes, "0", steps=1)
+    stayed = _descended(model, pixels, center_codes, "0", steps=1, together=STILL_QUERIES)
     first = slice(UNBOUNDED_QUERIES)
-    unbounded = _descended(model, pixels[first], center_codes[first], "1", steps=UNBOUNDED_STEPS)
+    unbounded = _descended(
+        model,
+        pixels[first],
+        center_codes[first],
+        "1",
+        steps=UNBOUNDED_STEPS,
+        together=UNBOUNDED_QUERIES,
+    )
     return ProbeOutcome(
         unstable=_share_moved(again, codes),
-        moved=_share_moved(encode(model, stayed).codes, codes),
-        unbounded=encode(model, unbounded).codes,
+        moved=_share_moved(stayed, codes),
+        unbounded=unbounded,
     )
 
 
@@ -69,41 +82,36 @@ def _share_moved(found: NDArray[np.int8], codes: NDArray[np.int8]) -> float:
 
 
 def _descended(
-    model: HashModel, pixels: Pixels, center_codes: NDArray[np.int8], eps: str, *, steps: int
-) -> NDArray[np.float32]:
-    """Images after center PGD; a model without a gradient stays where it is.
+    model: HashModel,
+    pixels: Pixels,
+    center_codes: NDArray[np.int8],
+    eps: str,
+    *,
+    steps: int,
+    together: int,
+) -> NDArray[np.int8]:
+    """Codes after center PGD; a model without a gradient stays where it is.
 
-    Queries go together as memory allows: a loss is each query's own.
+    So many queries go together, as memory allows: a loss is each query's own.
     """
-    threat, size = Threat(Eps.parse(eps)), UNBOUNDED_QUERIES
-    found: list[NDArray[np.float32]] = []
-    start = 0
-    while start < len(pixels):
-        part = slice(start, start + size)
-        images = as_images(pixels[part], device_of(model))
-        centers = torch.from_numpy(center_codes[part]).float().to(images.device)
-        try:
-            with evaluating(model), frozen(model):
-                moved = _center_descent(model, images, centers, threat, steps)
-        except (MemoryError, RuntimeError) as error:
-            if size == 1 or not out_of_memory(error):
-                raise
-            size //= 2
-            continue
-        found.append(moved.cpu().numpy())
-        start += len(images)
-    return np.concatenate(found)
+    threat, device = Threat(Eps.parse(eps)), device_of(model)
+    codes = BlockEncoder(model, len(pixels))
 
+    def descended(part: slice) -> Tensor:
+        target = AttackedModel(model)
+        centers = torch.from_numpy(center_codes[part]).float().to(device)
 
-def _center_descent(
-    model: HashModel, images: Tensor, centers: Tensor, threat: Threat, steps: int
-) -> Tensor:
-    target = AttackedModel(model)
+        def agreement(point: Tensor, _: int) -> Tensor:
+            loss = (target.outputs(point) * centers).mean(dim=1)
+            # Cut off from the image: a zero gradient, which moves nothing.
+            return loss if loss.requires_grad else loss + 0 * point.flatten(1).sum(dim=1)
 
-    def agreement(point: Tensor, _: int) -> Tensor:
-        loss = (target.outputs(point) * centers).mean(dim=1)
-        # Cut off from the image: a zero gradient, which moves nothing.
-        return loss if loss.requires_grad else loss + 0 * point.flatten(1).sum(dim=1)
+        update = SignStep(StepSchedule.COSINE.sizes(FIRST_STEP, steps))
+        with evaluating(model), frozen(model):
+            # The clean images have no name here: they go once the descent has begun.
+            return descend(
+                agreement, as_images(pixels[part], device), threat, steps=steps, update=update
+            )
 
-    sizes = StepSchedule.COSINE.sizes(FIRST_STEP, steps)
-    return descend(agreement, images, threat, steps=steps, update=SignStep(sizes))
+    part_by_part(len(pixels), together, descended, codes.add)
+    return codes.encoded().codes

@@ -205,7 +205,8 @@ def _before_failing(at: int) -> Case:
 
 def _fails(stage: AttackStage, case: Case) -> bool:
     try:
-        stage.call(replace(case, surrogate=ordinary().surrogate))
+        own = ordinary().attacker.surrogate
+        stage.call(replace(case, attacker=replace(case.attacker, surrogate=own)))
     except Exception as error:
         causes: list[BaseException] = [error]
         while causes[-1].__cause__ or causes[-1].__context__:

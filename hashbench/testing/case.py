@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hashbench.attacking.attacker import Attacker, SurrogateModel
 from hashbench.attacking.goal import Known
 from hashbench.data.images import ImageSet
 from hashbench.data.targets import draw_targets
@@ -25,38 +26,37 @@ class Case:
     Attributes:
         model: to be copied, never to be changed.
         images: the queries, (Q, C, H, W) in `[0, 1]`.
-        known: of them; codes are the model's.
+        attacker: what is known of them, with the codes of what is searched, (M, K). Without a
+            surrogate, the model itself is one.
         train: what a trained attack learns from; its codes are `known.train_codes`.
-        database_codes, database_labels: what is searched, (M, K) and (M, classes).
-        surrogate: a surrogate with `known` as it sees it; by default the model itself.
+        database_labels: of what is searched, (M, classes).
     """
 
     model: HashModel
     images: Tensor
-    known: Known
+    attacker: Attacker
     train: ImageSet
-    database_codes: Tensor
     database_labels: Tensor
-    surrogate: tuple[HashModel, Known] | None = None
+
+    @property
+    def known(self) -> Known:
+        """What is known of the queries from the model's codes."""
+        return self.attacker.known
+
+    @property
+    def database_codes(self) -> Tensor:
+        """The codes of what is searched, (M, K)."""
+        codes = self.attacker.database_codes
+        assert codes is not None
+        return codes
 
     def rows(self, chosen: Tensor) -> Case:
         """Some of the queries."""
-        return replace(
-            self,
-            images=self.images[chosen],
-            known=rows_of(self.known, chosen),
-            surrogate=self.surrogate and (self.surrogate[0], rows_of(self.surrogate[1], chosen)),
-        )
+        return replace(self, images=self.images[chosen], attacker=self.attacker.rows(chosen))
 
     def to(self, device: str) -> Case:
         """A copy on a device."""
-        return replace(
-            self,
-            images=self.images.to(device),
-            known=moved(self.known, device),
-            database_codes=self.database_codes.to(device),
-            surrogate=self.surrogate and (self.surrogate[0], moved(self.surrogate[1], device)),
-        )
+        return replace(self, images=self.images.to(device), attacker=self.attacker.to(device))
 
     def knowing(self, labels: Tensor, targets: Tensor | None = None) -> Case:
         """The same queries with other labels, and the centers and targets that follow."""
@@ -66,11 +66,7 @@ class Case:
             centers = centers_of(labels, known.train_codes, known.train_labels)
             return replace(known, labels=labels, center_codes=centers, target_labels=targets)
 
-        return replace(
-            self,
-            known=told(self.known),
-            surrogate=self.surrogate and (self.surrogate[0], told(self.surrogate[1])),
-        )
+        return replace(self, attacker=self.attacker.knowing(told))
 
     def with_common_label(self) -> Case:
         """The same with one more label, which every image bears."""
@@ -78,13 +74,11 @@ class Case:
         def common(labels: Tensor) -> Tensor:
             return torch.cat([labels, torch.ones(len(labels), 1)], dim=1)
 
-        def told(known: Known) -> Known:
-            return replace(known, train_labels=common(known.train_labels))
-
         everywhere = replace(
             self,
-            known=told(self.known),
-            surrogate=self.surrogate and (self.surrogate[0], told(self.surrogate[1])),
+            attacker=self.attacker.knowing(
+                lambda known: replace(known, train_labels=common(known.train_labels))
+            ),
             train=ImageSet(
                 self.train.images, np.pad(self.train.labels, ((0, 0), (0, 1)), constant_values=1)
             ),
@@ -95,33 +89,6 @@ class Case:
         if targets is not None:
             targets = torch.cat([targets, torch.zeros(len(targets), 1)], dim=1)
         return everywhere.knowing(common(self.known.labels), targets)
-
-
-def rows_of(known: Known, chosen: Tensor) -> Known:
-    """What is known of some of the queries."""
-    targets = known.target_labels
-    return replace(
-        known,
-        labels=known.labels[chosen],
-        center_codes=known.center_codes[chosen],
-        target_labels=None if targets is None else targets[chosen],
-    )
-
-
-def moved(known: Known, device: str | None = None) -> Known:
-    """A copy, on a device where one is named."""
-
-    def copied(tensor: Tensor) -> Tensor:
-        return tensor.clone().to(device or tensor.device)
-
-    targets = known.target_labels
-    return Known(
-        labels=copied(known.labels),
-        center_codes=copied(known.center_codes),
-        train_codes=copied(known.train_codes),
-        train_labels=copied(known.train_labels),
-        target_labels=None if targets is None else copied(targets),
-    )
 
 
 def centers_of(labels: Tensor, codes: Tensor, code_labels: Tensor) -> Tensor:
@@ -143,18 +110,20 @@ def ordinary(shape: Shape = SMALL) -> Case:
     return Case(
         model=found.model,
         images=as_images(found.query.images[:], torch.device("cpu")),
-        known=_known(found.model, found.query, found.train),
+        attacker=Attacker(
+            known=_known(found.model, found.query, found.train),
+            database_codes=_codes(found.model, found.database),
+            surrogate=SurrogateModel(own, _known(own, found.query, found.train)),
+        ),
         train=found.train,
-        database_codes=_codes(found.model, found.database),
         database_labels=_labels(found.database),
-        surrogate=(own, _known(own, found.query, found.train)),
     )
 
 
 def of_model(model: HashModel) -> Case:
     """The ordinary queries before another model."""
     usual = ordinary()
-    return replace(usual, model=model, surrogate=None)
+    return replace(usual, model=model, attacker=replace(usual.attacker, surrogate=None))
 
 
 @cache
@@ -199,9 +168,8 @@ def linear(threshold: float, *, corner: bool = False) -> Case:
     return Case(
         model=model,
         images=images,
-        known=known,
+        attacker=Attacker(known, database_codes=train_codes),
         train=ImageSet(pixels, train_labels.numpy().astype(np.uint8)),
-        database_codes=train_codes,
         database_labels=train_labels,
     )
 

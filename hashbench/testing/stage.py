@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from hashbench.attacking.attacked_model import AttackedModel
+from hashbench.attacking.attacker import SurrogateModel
 from hashbench.attacking.contract import Attack, TrainedAttack
-from hashbench.attacking.goal import Goal, OwnModel
 from hashbench.attacking.randomness import QueryRandom
 from hashbench.attacking.setup import AttackerSetup, sizes_of
 from hashbench.attacking.threat import Threat
@@ -22,7 +22,7 @@ from hashbench.eps import Eps
 from hashbench.hashing.encode import device_of, evaluating, frozen
 from hashbench.hashing.model import HashModel, codes_of
 from hashbench.plugins.card import Access, Aim, Knowledge
-from hashbench.testing.case import Case, moved, ordinary
+from hashbench.testing.case import Case, ordinary
 from hashbench.testing.surroundings import Switches, own_random_state
 from hashbench.testing.world import Variant
 
@@ -197,31 +197,24 @@ class AttackStage:
             access = attack.card.access or Access.GRADIENT
         if "knowledge" in as_declared:
             knowledge = attack.card.knowledge
+        attacker = case.attacker.each(torch.clone)
         target = AttackedModel(
-            model, attack.card.name, access, database_codes=case.database_codes.clone()
+            model, attack.card.name, access, database_codes=attacker.database_codes
         )
         target.allow(LIMIT * len(case.images) * model.draws)
-        goal = Goal(
-            attack=attack.card.name,
-            known=moved(case.known),
-            with_labels=Knowledge.LABELS in knowledge,
-            with_training=Knowledge.TRAINING in knowledge,
-            aim=attack.aim(),
-        )
         own: AttackedModel | None = None
-        known = {"goal": (case.known, goal.known)}
+        surrogate: SurrogateModel | None = None
         if attack.surrogate() is not None:
-            its_model, its_known = case.surrogate or (case.model, case.known)
-            own_model = watched(its_model)
-            networks["surrogate"] = own_model
-            own = AttackedModel(own_model, attack.card.name)
+            seen = case.attacker.surrogate or SurrogateModel(case.model, case.known)
+            surrogate = SurrogateModel(watched(seen.model), seen.known.each(torch.clone))
+            networks["surrogate"] = surrogate.model
+            own = AttackedModel(surrogate.model, attack.card.name)
             own.allow(LIMIT * len(case.images))
-            seen = replace(goal, known=moved(its_known))
-            known["surrogate's goal"] = (its_known, seen.known)
-            goal = replace(goal, own_model=OwnModel(own, seen))
         if isinstance(attack, TrainedAttack):
             networks["network"] = copy.deepcopy(self.training(case, eps).network)
-            goal = replace(goal, network=networks["network"])
+        attacker = replace(attacker, surrogate=surrogate, network=networks.get("network"))
+        goal = attacker.goal(attack, own, knowledge)
+        told = {name: tensor.clone() for name, tensor in attacker.tensors().items()}
         given = case.images.clone()
         rng = WatchedRandom(range(len(given)) if seeds is None else seeds, given.device)
         with _at_rest(networks.values()), own_random_state() as touched:
@@ -242,10 +235,9 @@ class AttackStage:
                 before.restore()
             changed = ["images"] if not torch.equal(given, case.images) else []
             changed += [
-                f"{who}.{name}"
-                for who, (was, now) in known.items()
-                for name, value in vars(was).items()
-                if value is not None and not torch.equal(value, getattr(now, name))
+                name
+                for name, tensor in attacker.tensors().items()
+                if not torch.equal(tensor, told[name])
             ]
             found = Trial(
                 answer=answer,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hashbench.attacking import AttackerView, AttackOutcome, Eps, Threat, run_attack
+from hashbench.attacking import Attacker, AttackOutcome, Eps, Known, Threat, run_attack
 from hashbench.hashing import BackboneNet, HashModel
 from hashbench.plugins import Attack
 
@@ -35,12 +35,12 @@ def pixels() -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="session")
-def view() -> AttackerView:
+def known() -> Known:
     rng = np.random.default_rng(3)
     signs = np.array([-1, 1], dtype=np.int8)
     labels = np.eye(CLASSES, dtype=np.uint8)
-    return AttackerView(
-        query_labels=labels[rng.integers(0, CLASSES, QUERIES)],
+    return Known.of(
+        labels=labels[rng.integers(0, CLASSES, QUERIES)],
         center_codes=rng.choice(signs, (QUERIES, BITS)),
         train_codes=rng.choice(signs, (20, BITS)),
         train_labels=labels[rng.integers(0, CLASSES, 20)],
@@ -48,7 +48,7 @@ def view() -> AttackerView:
 
 
 @pytest.fixture
-def run(model: HashModel, pixels: NDArray[np.uint8], view: AttackerView) -> Callable[..., Any]:
+def run(model: HashModel, pixels: NDArray[np.uint8], known: Known) -> Callable[..., Any]:
     """(attack, batch=4, eps="8/255", seeds=0.., on=model) -> the outcome."""
 
     def with_defaults(
@@ -64,7 +64,7 @@ def run(model: HashModel, pixels: NDArray[np.uint8], view: AttackerView) -> Call
             attack,
             on or model,
             pixels,
-            view,
+            Attacker(known),
             Threat(Eps.parse(eps)),
             seeds,
             batch=batch,

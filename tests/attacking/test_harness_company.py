@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from hashbench.attacking import (
     AttackedModel,
+    Attacker,
     AttackerSetup,
-    AttackerView,
     Eps,
     Goal,
+    Known,
     NetworkSizes,
     QueryRandom,
-    SurrogateView,
+    SurrogateModel,
     Threat,
     run_attack,
 )
@@ -47,29 +48,35 @@ class Ranker(Actor):
 
 
 def strike(
-    one: Attack, model: HashModel, pixels: NDArray[np.uint8], view: AttackerView, **options: Any
+    one: Attack,
+    model: HashModel,
+    pixels: NDArray[np.uint8],
+    attacker: Attacker | Known,
+    **options: Any,
 ) -> Any:
     threat = Threat(Eps.parse("8/255"))
     seeds = range(len(pixels))
-    return run_attack(one, model, pixels, view, threat, seeds, batch=4, **options)
+    if isinstance(attacker, Known):
+        attacker = Attacker(attacker)
+    return run_attack(one, model, pixels, attacker, threat, seeds, batch=4, **options)
 
 
 def test_a_targeted_attack_is_told_its_targets(
-    model: HashModel, pixels: NDArray[np.uint8], view: AttackerView
+    model: HashModel, pixels: NDArray[np.uint8], known: Known
 ) -> None:
-    targets = np.roll(view.query_labels, 1, axis=1)
+    targets = known.labels.roll(1, dims=1)
     seen: list[Tensor] = []
 
     def look(_: AttackedModel, images: Tensor, goal: Goal) -> Tensor:
         seen.append(goal.target_labels)
         return images
 
-    strike(Aimer(look), model, pixels, replace(view, target_labels=targets))
-    assert np.array_equal(torch.cat(seen).numpy(), targets)
+    strike(Aimer(look), model, pixels, replace(known, target_labels=targets))
+    assert torch.equal(torch.cat(seen), targets)
     with pytest.raises(PluginError, match="'aimer' is targeted, but was given no targets"):
-        strike(Aimer(look), model, pixels, view)
+        strike(Aimer(look), model, pixels, known)
     with pytest.raises(PluginError, match="'actor' reads the target labels, but its aim is"):
-        strike(Actor(look), model, pixels, replace(view, target_labels=targets))
+        strike(Actor(look), model, pixels, replace(known, target_labels=targets))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +104,7 @@ def linear(bits: int, seed: int) -> HashModel:
 
 
 def test_a_surrogate_is_seen_with_its_own_codes_counted_and_left_as_it_was(
-    model: HashModel, pixels: NDArray[np.uint8], view: AttackerView
+    model: HashModel, pixels: NDArray[np.uint8], known: Known
 ) -> None:
     own = linear(9, 3).train()
     rng = np.random.default_rng(8)
@@ -116,9 +123,9 @@ def test_a_surrogate_is_seen_with_its_own_codes_counted_and_left_as_it_was(
         torch.autograd.grad(mine.model.outputs(point).sum(), point)
         return images
 
-    outcome = strike(
-        Actor(look), model, pixels, replace(view, surrogate=SurrogateView(own, centers, codes))
-    )
+    mine = Known.of(known.labels.numpy(), centers, codes, known.train_labels.numpy())
+    attacker = Attacker(known, surrogate=SurrogateModel(own, mine))
+    outcome = strike(Actor(look), model, pixels, attacker)
     assert np.array_equal(torch.cat([part for part, _ in seen]).numpy(), centers)
     assert all(np.array_equal(found.numpy(), codes) for _, found in seen)
     assert (outcome.forwards, outcome.backwards) == (11, 11)
@@ -127,7 +134,7 @@ def test_a_surrogate_is_seen_with_its_own_codes_counted_and_left_as_it_was(
 
 
 def test_a_ranked_list_is_the_database_by_distance_then_position(
-    model: HashModel, pixels: NDArray[np.uint8], view: AttackerView
+    model: HashModel, pixels: NDArray[np.uint8], known: Known
 ) -> None:
     rng = np.random.default_rng(1)
     database = rng.choice(np.array([-1, 1], dtype=np.int8), (40, model.bits))
@@ -141,19 +148,20 @@ def test_a_ranked_list_is_the_database_by_distance_then_position(
                 forbidden(images)
         return images
 
-    outcome = strike(Ranker(look), model, pixels, replace(view, database_codes=database))
+    attacker = Attacker(known, database_codes=torch.from_numpy(database).float())
+    outcome = strike(Ranker(look), model, pixels, attacker)
     assert outcome.forwards == 2 * len(pixels)
     codes = model.codes(torch.from_numpy(pixels).float() / 255).numpy().astype(int)
     distances = (model.bits - codes @ database.T.astype(int)) // 2
     wanted = np.argsort(distances, axis=1, kind="stable")[:, :15]
     assert np.array_equal(torch.cat(lists).numpy(), wanted)
     with pytest.raises(PluginError, match="asks for ranked lists: there is no database"):
-        strike(Ranker(look), model, pixels, view)
+        strike(Ranker(look), model, pixels, known)
 
 
 @pytest.mark.parametrize("caught", [False, True])
 def test_an_attack_that_never_returns_is_stopped(
-    caught: bool, model: HashModel, pixels: NDArray[np.uint8], view: AttackerView
+    caught: bool, model: HashModel, pixels: NDArray[np.uint8], known: Known
 ) -> None:
     def forever(target: AttackedModel, images: Tensor, _: Goal) -> Tensor:
         while True:
@@ -165,11 +173,11 @@ def test_an_attack_that_never_returns_is_stopped(
 
     rule = r"attack 'actor' must return within 1,000 passes per query, but asked for more"
     with pytest.raises(PluginError, match=rule):
-        strike(Actor(forever), model, pixels, view, limit=1000)
+        strike(Actor(forever), model, pixels, known, limit=1000)
 
 
 def test_the_limit_itself_is_allowed_and_holds_for_each_batch(
-    model: HashModel, pixels: NDArray[np.uint8], view: AttackerView
+    model: HashModel, pixels: NDArray[np.uint8], known: Known
 ) -> None:
     def ask(times: int) -> Act:
         def look(target: AttackedModel, images: Tensor, _: Goal) -> Tensor:
@@ -179,9 +187,9 @@ def test_the_limit_itself_is_allowed_and_holds_for_each_batch(
 
         return look
 
-    assert strike(Actor(ask(5)), model, pixels, view, limit=5).forwards == 5 * len(pixels)
+    assert strike(Actor(ask(5)), model, pixels, known, limit=5).forwards == 5 * len(pixels)
     with pytest.raises(PluginError, match="within 5 passes"):
-        strike(Actor(ask(6)), model, pixels, view, limit=5)
+        strike(Actor(ask(6)), model, pixels, known, limit=5)
 
 
 class Noisy(HashModel):
@@ -247,9 +255,9 @@ class Learner(TrainedAttack):
 
 
 def test_a_trained_attack_learns_from_the_frozen_model(
-    model: HashModel, pixels: NDArray[np.uint8], view: AttackerView
+    model: HashModel, pixels: NDArray[np.uint8], known: Known
 ) -> None:
-    train = ImageSet(pixels, view.query_labels)
+    train = ImageSet(pixels, known.labels.numpy().astype(np.uint8))
     codes = model.codes(torch.from_numpy(pixels).float() / 255)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model.train()
@@ -269,7 +277,7 @@ def test_a_trained_attack_learns_from_the_frozen_model(
     assert all(parameter.grad is None for parameter in model.parameters())
     assert float(network.get_parameter("delta").detach().abs().max()) == pytest.approx(8 / 255)
     model.eval()
-    outcome = strike(Learner(), model, pixels, replace(view, network=network))
+    outcome = strike(Learner(), model, pixels, Attacker(known, network=network))
     assert outcome.linf == pytest.approx(8 / 255, abs=1e-6)
     assert (outcome.codes != codes.numpy()).any()
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hashbench import plugins
-from hashbench.attacking import AttackerView, Eps, SignDescent, Threat, run_attack
+from hashbench.attacking import Attacker, Eps, Known, SignDescent, Threat, run_attack
 from hashbench.attacking.step_rules import StepSchedule
 from hashbench.hashing import BackboneNet, HashModel
 
@@ -48,10 +48,10 @@ class LinearBit:
 
     def flipped(self, attack: SignDescent, radius: float, batch: int) -> NDArray[np.bool_]:
         labels = np.eye(len(self.pixels), dtype=np.uint8)
-        view = AttackerView(labels, self.codes, self.codes, labels)
+        attacker = Attacker(Known.of(labels, self.codes, self.codes, labels))
         threat = Threat(Eps.parse(radius))
         seeds = range(len(self.pixels))
-        outcome = run_attack(attack, self.model, self.pixels, view, threat, seeds, batch=batch)
+        outcome = run_attack(attack, self.model, self.pixels, attacker, threat, seeds, batch=batch)
         found: NDArray[np.bool_] = (outcome.codes != self.codes)[:, 0]
         return found
 

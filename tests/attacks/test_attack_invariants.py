@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from hashbench import plugins
-from hashbench.attacking import AttackerView, AttackOutcome, Eps, Threat, run_attack
+from hashbench.attacking import Attacker, AttackOutcome, Eps, Threat, run_attack
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.plugins import Attack, Backbone
 from hashbench.retrieval import center_codes
+from support.knowing import known_of
 from support.recorded import Recorded
 
 Build = Callable[..., Attack]
@@ -47,8 +48,7 @@ class Scene:
         query_labels[0] = 0  # relevant to nothing: its center code is all zero
         train_labels = labels[np.arange(30) % 4]
         codes = encode(model, train).codes
-        centers = center_codes(query_labels, codes, train_labels)
-        self.view = AttackerView(query_labels, centers, codes, train_labels)
+        self.known = known_of(query_labels, codes, train_labels)
         self.seeds = [7000 + query for query in range(queries)]
 
     @property
@@ -59,7 +59,8 @@ class Scene:
         seeds = changed.get("seeds", self.seeds)
         batch = changed.get("batch", len(self.pixels))
         threat = Threat(Eps.parse(eps))
-        return run_attack(attack, self.model, self.pixels, self.view, threat, seeds, batch=batch)
+        told = Attacker(self.known)
+        return run_attack(attack, self.model, self.pixels, told, threat, seeds, batch=batch)
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +291,7 @@ def test_pgd_lowers_every_querys_agreement_with_its_center(
 ) -> None:
     attack = Recorded(attack_named("pgd-hamming", steps=20))
     network.run(attack, "32/255")
-    centers = torch.from_numpy(network.view.center_codes).float()
+    centers = network.known.center_codes
     with torch.no_grad():
         before = (network.model(network.clean) * centers).mean(dim=1)
         after = (network.model(attack.images) * centers).mean(dim=1)
@@ -301,8 +302,8 @@ def test_pgd_lowers_every_querys_agreement_with_its_center(
 def test_mainstay_lowers_every_querys_agreement_with_its_mainstay_code(
     name: str, network: Scene, attack_named: Build
 ) -> None:
-    view = network.view
-    codes = center_codes(view.query_labels, view.train_codes, view.train_labels, weighting="cosine")
+    known = network.known
+    codes = center_codes(known.labels, known.train_codes, known.train_labels, weighting="cosine")
     # Query 0, relevant to nothing, is led to where the others are: it has a code, but no center.
     assert codes[0].any()
     attack = Recorded(attack_named(name, steps=20))
@@ -318,7 +319,7 @@ def test_mainstay_lowers_every_querys_agreement_with_its_mainstay_code(
 def test_a_query_that_is_relevant_to_nothing_is_no_error(
     name: str, network: Scene, attack_named: Build
 ) -> None:
-    assert not network.view.center_codes[0].any()
+    assert not network.known.center_codes[0].any()
     attack = Recorded(attack_named(name, steps=20))
     outcome = network.run(attack, "32/255")
     assert outcome.zero_gradients == pytest.approx(1 / 37)
@@ -333,22 +334,22 @@ def test_a_query_that_is_relevant_to_nothing_is_no_error(
 @pytest.mark.parametrize("name", ["hag", "hag@sigir"])
 def test_hag_asks_for_no_label(name: str, network: Scene, attack_named: Build) -> None:
     # With every label and code turned into something else, the label-free attack does the same.
-    view = network.view
+    told = network.known
     other = replace(
-        view,
-        query_labels=1 - view.query_labels,
-        center_codes=-view.center_codes,
-        train_codes=-view.train_codes,
+        told,
+        labels=1 - told.labels,
+        center_codes=-told.center_codes,
+        train_codes=-told.train_codes,
     )
     hag = attack_named(name, steps=8)
     found = []
-    for known in (view, other):
+    for known in (told, other):
         recorded = Recorded(hag)
         run_attack(
             recorded,
             network.model,
             network.pixels,
-            known,
+            Attacker(known),
             Threat(Eps.parse(EPS)),
             network.seeds,
             batch=37,

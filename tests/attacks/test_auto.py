@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hashbench.attacking import (
     AttackedModel,
+    Attacker,
     AttackOutcome,
     Eps,
     Goal,
@@ -22,7 +23,6 @@ from hashbench.attacking import (
     Threat,
     run_attack,
 )
-from hashbench.attacking.goal import Known
 from hashbench.attacking.smooth_precision import KnownRanking
 from hashbench.attacking.worst_case import WorstCase
 from hashbench.hashing import HashModel
@@ -30,8 +30,8 @@ from hashbench.plugins import Attack
 from hashbench.plugins.parameters import field_types
 from hashbench.retrieval import average_precision, center_codes
 from support.exact import FineModel
+from support.knowing import known_of
 from support.recorded import Recorded
-from support.views import view_of
 
 Linear = Callable[..., HashModel]
 Build = Callable[..., Attack]
@@ -51,7 +51,7 @@ class Scene:
         train = torch.from_numpy(draw.random((40, *shape), dtype=np.float32))
         rows = np.eye(4, dtype=np.uint8)
         labels = rows[np.arange(queries) % 4]
-        self.view = view_of(labels, model.codes(train).numpy(), rows[np.arange(40) % 4])
+        self.known = known_of(labels, model.codes(train).numpy(), rows[np.arange(40) % 4])
 
     @property
     def clean(self) -> Tensor:
@@ -62,14 +62,15 @@ class Scene:
     ) -> tuple[AttackOutcome, Tensor]:
         seen = Recorded(attack or AUTO.Auto())
         seeds = [1000 * seed + query for query in range(len(self.pixels))]
+        threat = Threat(Eps.parse(eps))
         outcome = run_attack(
-            seen, self.model, self.pixels, self.view, Threat(Eps.parse(eps)), seeds, batch=batch
+            seen, self.model, self.pixels, Attacker(self.known), threat, seeds, batch=batch
         )
         return outcome, seen.images
 
     def known_precision(self, codes: NDArray[np.int8]) -> NDArray[np.float64]:
-        view = self.view
-        return average_precision(codes, view.train_codes, view.query_labels, view.train_labels)
+        known = self.known
+        return average_precision(codes, known.train_codes, known.labels, known.train_labels)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_passes_are_what_it_says_and_no_more(linear: Callable[..., Scene]) -> No
     scene = linear(14)
     outcome, _ = scene.run()
     limit = AUTO.Auto().passes()
-    centers, clean = scene.view.center_codes, scene.model.codes(scene.clean).numpy()
+    centers, clean = scene.known.center_codes.numpy(), scene.model.codes(scene.clean).numpy()
     floors = scene.known_precision(-np.where(centers == 0, clean, centers).astype(np.int8))
     open_ = scene.known_precision(outcome.codes) > floors
     assert outcome.forwards <= limit * 14
@@ -133,9 +134,9 @@ def test_what_it_returns_scores_no_more_than_any_candidate(
 def test_a_query_is_attacked_alike_in_any_batch(batch: int, linear: Callable[..., Scene]) -> None:
     scene = linear(5)
     # One query is relevant to nothing, so finished at once; others reach their floor midway.
-    labels = scene.view.query_labels.copy()
+    labels = scene.known.labels.clone()
     labels[2] = 0
-    scene.view = view_of(labels, scene.view.train_codes, scene.view.train_labels)
+    scene.known = known_of(labels, scene.known.train_codes, scene.known.train_labels)
     together, apart = scene.run(batch=5), scene.run(batch=batch)
     assert torch.equal(together[1], apart[1])
     assert together[0].forwards == apart[0].forwards
@@ -288,14 +289,14 @@ def _spy(tried: list[tuple[Tensor, Tensor, Tensor]]) -> type[WorstCase]:
 
 def test_queries_at_their_floor_are_left_alone(linear: Callable[..., Scene]) -> None:
     scene = linear(6)
-    nothing = np.zeros_like(scene.view.query_labels)
-    scene.view = view_of(nothing, scene.view.train_codes, scene.view.train_labels)
+    nothing = torch.zeros_like(scene.known.labels)
+    scene.known = known_of(nothing, scene.known.train_codes, scene.known.train_labels)
     outcome, images = scene.run()
     assert (outcome.forwards, outcome.backwards) == (6, 0)
     assert torch.equal(images, scene.clean)
-    everything = np.ones_like(nothing)
-    rows = np.ones_like(scene.view.train_labels)
-    scene.view = view_of(everything, scene.view.train_codes, rows)
+    everything = torch.ones_like(nothing)
+    rows = torch.ones_like(scene.known.train_labels)
+    scene.known = known_of(everything, scene.known.train_codes, rows)
     assert scene.run()[0].backwards == 0, "1 is all that a code can score then"
 
 
@@ -313,11 +314,10 @@ def test_a_model_of_one_value_gives_images_in_the_ball(
         scene.model.hash_layer.weight.fill_(fill)
         scene.model.hash_layer.bias.fill_(fill)
     # Asked directly: the harness refuses a model of NaN, and not for the attack's sake.
-    view = scene.view
     found = AUTO.Auto().perturb(
         AttackedModel(scene.model),
         scene.clean,
-        _goal(view.query_labels, view.train_codes, view.train_labels),
+        Goal("auto", scene.known, with_labels=True, with_training=True),
         Threat(Eps.parse(EPS)),
         QueryRandom(range(3)),
     )
@@ -326,8 +326,8 @@ def test_a_model_of_one_value_gives_images_in_the_ball(
 
 def test_one_known_image_and_one_bit_are_enough(linear: Callable[..., Scene]) -> None:
     scene = linear(4, bits=1)
-    view = scene.view
-    scene.view = view_of(view.query_labels, view.train_codes[:1], view.train_labels[:1])
+    known = scene.known
+    scene.known = known_of(known.labels, known.train_codes[:1], known.train_labels[:1])
     outcome, images = scene.run()
     assert set(np.unique(outcome.codes)) <= {-1, 1}
     assert images.isfinite().all()
@@ -347,9 +347,9 @@ def test_one_bit_flips_just_above_its_threshold_and_never_below(
         model = linear_hash(weight, torch.tensor([bias]))
         code = np.array([[1 if lead > 0 else -1]], dtype=np.int8)
         rows = np.eye(2, dtype=np.uint8)
-        view = view_of(rows[:1], np.concatenate([code, -code]), rows)
+        attacker = Attacker(known_of(rows[:1], np.concatenate([code, -code]), rows))
         threat = Threat(Eps.parse(side * abs(lead)))
-        found = run_attack(AUTO.Auto(), model, pixels, view, threat, [0], batch=1)
+        found = run_attack(AUTO.Auto(), model, pixels, attacker, threat, [0], batch=1)
         assert (found.codes != code).all() == (side > 1)
 
 
@@ -405,6 +405,4 @@ def _cost(logits: NDArray[np.float32], center: NDArray[np.int8]) -> float:
 
 
 def _goal(labels: NDArray[np.uint8], codes: NDArray[np.int8], rows: NDArray[np.uint8]) -> Goal:
-    centers = center_codes(labels, codes, rows)
-    known = Known(*(torch.from_numpy(each).float() for each in (labels, centers, codes, rows)))
-    return Goal("auto", known, with_labels=True, with_training=True)
+    return Goal("auto", known_of(labels, codes, rows), with_labels=True, with_training=True)

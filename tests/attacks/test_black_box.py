@@ -16,12 +16,21 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hashbench import plugins
-from hashbench.attacking import AttackerView, AttackOutcome, Eps, QueryRandom, Threat, run_attack
+from hashbench.attacking import (
+    Attacker,
+    AttackOutcome,
+    Eps,
+    Known,
+    QueryRandom,
+    Threat,
+    run_attack,
+)
 from hashbench.attacking.square_search import patch_side, square_search
 from hashbench.errors import PluginError, UsageError
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.plugins import Access, Attack, Backbone
-from hashbench.retrieval import average_precision, center_codes
+from hashbench.retrieval import average_precision
+from support.knowing import known_of
 
 Linear = Callable[..., HashModel]
 
@@ -194,10 +203,10 @@ def one_bit_case(
 
 
 def run(
-    attack: Attack, model: HashModel, pixels: Any, view: AttackerView, eps: float, batch: int = 64
+    attack: Attack, model: HashModel, pixels: Any, attacker: Attacker, eps: float, batch: int = 64
 ) -> AttackOutcome:
     seeds = [500 + query for query in range(len(pixels))]
-    return run_attack(attack, model, pixels, view, Threat(Eps.parse(eps)), seeds, batch=batch)
+    return run_attack(attack, model, pixels, attacker, Threat(Eps.parse(eps)), seeds, batch=batch)
 
 
 @pytest.mark.parametrize("name", ["random-search", "ranked-search"])
@@ -210,8 +219,8 @@ def test_a_bit_flips_at_1_3_times_its_threshold_and_never_below(
     codes = encode(model, pixels).codes
     labels = np.stack([codes[:, 0] > 0, codes[:, 0] < 0], axis=1).astype(np.uint8)
     ends = np.array([[1], [-1]] * 10, dtype=np.int8)
-    view = AttackerView(labels, codes, ends, np.eye(2, dtype=np.uint8)[[0, 1] * 10])
-    view = replace(view, database_codes=ends)
+    known = Known.of(labels, codes, ends, np.eye(2, dtype=np.uint8)[[0, 1] * 10])
+    attacker = Attacker(known, database_codes=known.train_codes)
     attack = (
         RandomSearch(queries=400)
         if name == "random-search"
@@ -221,9 +230,9 @@ def test_a_bit_flips_at_1_3_times_its_threshold_and_never_below(
     assert len(tried) == 8
     for threshold in tried:
         query = int(np.flatnonzero(thresholds == threshold)[0])
-        above = run(attack, model, pixels, view, 1.3 * threshold).codes
+        above = run(attack, model, pixels, attacker, 1.3 * threshold).codes
         assert above[query] == -codes[query]
-        below = run(attack, model, pixels, view, 0.985 * threshold).codes
+        below = run(attack, model, pixels, attacker, 0.985 * threshold).codes
         assert np.array_equal(below[thresholds >= threshold], codes[thresholds >= threshold])
 
 
@@ -247,12 +256,9 @@ class Scene:
         labels = np.eye(3, dtype=np.uint8)
         self.labels, train_labels = labels[np.arange(queries) % 3], labels[np.arange(30) % 3]
         codes = encode(self.model, train).codes
-        self.view = AttackerView(
-            self.labels,
-            center_codes(self.labels, codes, train_labels),
-            codes,
-            train_labels,
-            database_codes=encode(self.model, database).codes,
+        self.attacker = Attacker(
+            known_of(self.labels, codes, train_labels),
+            database_codes=torch.from_numpy(encode(self.model, database).codes).float(),
         )
 
     def run(self, attack: Attack, eps: str = "40/255", batch: int = 64) -> AttackOutcome:
@@ -261,19 +267,20 @@ class Scene:
             attack,
             self.model,
             self.pixels,
-            self.view,
+            self.attacker,
             Threat(Eps.parse(eps)),
             seeds,
             batch=batch,
         )
 
     def known_precision(self, codes: Any) -> Any:
-        view = self.view
-        return average_precision(codes, view.train_codes, self.labels, view.train_labels)
+        known = self.attacker.known
+        return average_precision(codes, known.train_codes, self.labels, known.train_labels)
 
     def lists(self, codes: Any, length: int) -> Tensor:
         """The ranked lists of some codes, ties in the database's order, by a stable sort."""
-        distances = 12 - codes.astype(int) @ self.view.database_codes.astype(int).T  # type: ignore[union-attr]
+        assert self.attacker.database_codes is not None
+        distances = 12 - codes.astype(int) @ self.attacker.database_codes.numpy().astype(int).T
         return torch.from_numpy(np.argsort(distances, axis=1, kind="stable")[:, :length])
 
 
@@ -327,12 +334,13 @@ def test_ranked_search_knows_no_label_and_no_training_code(scene: Scene) -> None
     plugin = RankedSearch(queries=30, length=20)
     found = scene.run(plugin).codes
     other = Scene(queries=21)
-    view = other.view
-    other.view = replace(
-        view,
-        query_labels=1 - view.query_labels,
-        center_codes=-view.center_codes,
-        train_codes=-view.train_codes,
+    other.attacker = other.attacker.knowing(
+        lambda known: replace(
+            known,
+            labels=1 - known.labels,
+            center_codes=-known.center_codes,
+            train_codes=-known.train_codes,
+        )
     )
     assert np.array_equal(other.run(plugin).codes, found)
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from hashbench.attacking import AttackerView, AttackOutcome, Eps, Threat, run_attack
+from hashbench.attacking import Attacker, AttackOutcome, Eps, Known, Threat, run_attack
 from hashbench.hashing import HashModel
 from hashbench.plugins import Attack
 from hashbench.retrieval import center_codes
@@ -81,7 +81,7 @@ class LinearCase:
     def clean_codes(self) -> NDArray[np.int8]:
         return np.where(self.logits >= 0, 1, -1).astype(np.int8)
 
-    def view(self) -> AttackerView:
+    def attacker(self) -> Attacker:
         """Every query is a class of its own; what is relevant to it has its own clean code.
 
         A last class holds the opposites of all codes. So the others' mean is the opposite of the
@@ -93,7 +93,7 @@ class LinearCase:
         train_codes, train_labels = np.concatenate([codes, -codes]), np.concatenate([classes, last])
         mainstay = center_codes(classes, train_codes, train_labels, weighting="cosine")
         assert np.array_equal(mainstay, codes)
-        return AttackerView(classes, codes, train_codes, train_labels)
+        return Attacker(Known.of(classes, codes, train_codes, train_labels))
 
 
 def linear_case(shape: tuple[int, ...], queries: int, bits: int, seed: int) -> LinearCase:
@@ -124,7 +124,7 @@ def attacked(
     assert 0 < radius < ROOM, "the box would bind"
     seeds = [1000 * seed + query for query in range(len(case.pixels))]
     threat = Threat(Eps.parse(radius))
-    return run_attack(attack, model, case.pixels, case.view(), threat, seeds, batch=batch)
+    return run_attack(attack, model, case.pixels, case.attacker(), threat, seeds, batch=batch)
 
 
 def flips(outcome: AttackOutcome, case: LinearCase) -> NDArray[np.bool_]:
@@ -254,7 +254,7 @@ def test_pgd_leaves_an_undecided_bit_of_the_center_alone(
         attack,
         model,
         case.pixels,
-        AttackerView(classes, centers, codes, classes),
+        Attacker(Known.of(classes, centers, codes, classes)),
         Threat(Eps.parse("0.2")),
         range(3),
         batch=3,

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from hashbench.attacking import (
     AttackedModel,
+    Attacker,
     AttackerSetup,
-    AttackerView,
     AttackOutcome,
     Eps,
     NetworkSizes,
@@ -28,9 +28,10 @@ from hashbench.errors import UsageError
 from hashbench.hashing import encode, load_checkpoint
 from hashbench.hashing.checkpoint import WEIGHTS, weight_bytes
 from hashbench.plugins import Attack, TrainedAttack
-from hashbench.retrieval import center_codes, mean_average_precision
+from hashbench.retrieval import mean_average_precision
 from support.blobs import blobs, taught
 from support.draws import process_seeded
+from support.knowing import known_of
 
 Build = Callable[..., Attack]
 
@@ -70,17 +71,11 @@ class Scene:
     def run(
         self, attack: Attack, network: nn.Module, eps: str = "40/255", batch: int = 21
     ) -> AttackOutcome:
-        view = AttackerView(
-            self.query.labels,
-            center_codes(self.query.labels, self.codes, self.train.labels),
-            self.codes,
-            self.train.labels,
-            target_labels=self.targets,
-            network=network,
-        )
+        known = known_of(self.query.labels, self.codes, self.train.labels, self.targets)
+        attacker = Attacker(known, network=network)
         threat = Threat(Eps.parse(eps))
         pixels = self.query.images
-        return run_attack(attack, self.model, pixels, view, threat, range(21), batch=batch)
+        return run_attack(attack, self.model, pixels, attacker, threat, range(21), batch=batch)
 
     def t_map(self, codes: Any) -> float:
         return mean_average_precision(codes, self.codes, self.targets, self.train.labels)

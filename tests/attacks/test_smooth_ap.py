@@ -17,22 +17,22 @@ from torch import Tensor
 
 from hashbench.attacking import (
     AttackedModel,
-    AttackerView,
+    Attacker,
     Eps,
     Goal,
+    Known,
     QueryRandom,
     Threat,
     run_attack,
 )
 from hashbench.attacking.annealed_descent import AnnealedDescent, logit_scale
-from hashbench.attacking.goal import Known
 from hashbench.attacking.smooth_precision import KnownRanking, SmoothPrecision, smoothing_kernel
 from hashbench.errors import UsageError
 from hashbench.hashing import HashModel
 from hashbench.plugins import Attack
 from hashbench.retrieval import average_precision
+from support.knowing import known_of
 from support.recorded import Recorded
-from support.views import view_of
 
 Linear = Callable[..., HashModel]
 
@@ -222,7 +222,7 @@ class Scene:
         train = torch.from_numpy(draw.random((40, 1, 5, 5), dtype=np.float32))
         rows = np.eye(4, dtype=np.uint8)
         labels = rows[np.arange(queries) % 4]
-        self.view = view_of(labels, self.model.codes(train).numpy(), rows[np.arange(40) % 4])
+        self.known = known_of(labels, self.model.codes(train).numpy(), rows[np.arange(40) % 4])
 
     def codes(self, attack: Attack, batch: int = 7) -> NDArray[np.int8]:
         return self.run(attack, batch)[0]
@@ -230,12 +230,13 @@ class Scene:
     def run(self, attack: Attack, batch: int = 7) -> tuple[NDArray[np.int8], Tensor, Any]:
         seen = Recorded(attack)
         threat, seeds = Threat(Eps.parse("24/255")), range(len(self.pixels))
-        outcome = run_attack(seen, self.model, self.pixels, self.view, threat, seeds, batch=batch)
+        told = Attacker(self.known)
+        outcome = run_attack(seen, self.model, self.pixels, told, threat, seeds, batch=batch)
         return outcome.codes, seen.images, outcome
 
     def known_precision(self, codes: NDArray[np.int8]) -> NDArray[np.float64]:
-        view = self.view
-        return average_precision(codes, view.train_codes, view.query_labels, view.train_labels)
+        known = self.known
+        return average_precision(codes, known.train_codes, known.labels, known.train_labels)
 
 
 def test_it_lowers_the_average_precision_against_the_known_codes(linear_hash: Linear) -> None:
@@ -305,14 +306,15 @@ def test_one_bit_flips_just_above_its_threshold_and_never_below(
         bias = lead * length - 128 / 255 * float(weight.sum())
         model = linear_hash(weight, torch.tensor([bias]))
         code = np.array([[1 if lead > 0 else -1]], dtype=np.int8)
-        view = view_of(
+        known = known_of(
             np.array([[1, 0]], dtype=np.uint8),
             np.concatenate([code, -code]),
             np.eye(2, dtype=np.uint8),
         )
         threat = Threat(Eps.parse(side * abs(lead)))
         for seed in range(3):
-            found = run_attack(SmoothAP(steps=25), model, pixels, view, threat, [seed], batch=1)
+            told = Attacker(known)
+            found = run_attack(SmoothAP(steps=25), model, pixels, told, threat, [seed], batch=1)
             assert (found.codes != code).all() == (side > 1)
 
 
@@ -330,7 +332,7 @@ def test_a_model_without_a_usable_gradient_gives_an_image_in_the_ball(
     found = SmoothAP(steps=5, momentum=momentum).perturb(
         AttackedModel(scene.model),
         images,
-        _goal(scene.view),
+        _goal(scene.known),
         Threat(Eps.parse("24/255")),
         QueryRandom([0, 1, 2]),
     )
@@ -339,9 +341,9 @@ def test_a_model_without_a_usable_gradient_gives_an_image_in_the_ball(
 
 def test_labels_that_rank_nothing_leave_the_attack_at_its_start(linear_hash: Linear) -> None:
     scene = Scene(linear_hash, queries=6)
-    labels = scene.view.query_labels.copy()
+    labels = scene.known.labels.clone()
     labels[:3] = 0
-    scene.view = view_of(labels, scene.view.train_codes, scene.view.train_labels)
+    scene.known = known_of(labels, scene.known.train_codes, scene.known.train_labels)
     _, images, _ = scene.run(SmoothAP(random_start=False))
     moved = (images - torch.from_numpy(scene.pixels) / 255).abs().amax(dim=(1, 2, 3)) > 1e-6
     assert moved.tolist() == [False] * 3 + [True] * 3
@@ -349,8 +351,8 @@ def test_labels_that_rank_nothing_leave_the_attack_at_its_start(linear_hash: Lin
 
 def test_one_known_image_and_one_bit_are_enough(linear_hash: Linear) -> None:
     scene = Scene(linear_hash, queries=4, bits=1)
-    view = scene.view
-    scene.view = view_of(view.query_labels, view.train_codes[:1], view.train_labels[:1])
+    known = scene.known
+    scene.known = known_of(known.labels, known.train_codes[:1], known.train_labels[:1])
     codes, images, _ = scene.run(SmoothAP(steps=5))
     assert set(np.unique(codes)) <= {-1, 1}
     assert images.isfinite().all()
@@ -384,9 +386,8 @@ def test_an_impossible_setting_is_refused_by_name(wrong: dict[str, float]) -> No
         SmoothAP(**wrong)
 
 
-def _goal(view: AttackerView) -> Goal:
-    told = (view.query_labels, view.center_codes, view.train_codes, view.train_labels)
-    return Goal("smooth-ap", Known(*map(_float, told)), with_labels=True, with_training=True)
+def _goal(known: Known) -> Goal:
+    return Goal("smooth-ap", known, with_labels=True, with_training=True)
 
 
 def _float(values: Any) -> Tensor:

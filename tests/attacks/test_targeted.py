@@ -7,7 +7,7 @@ differ from the target's, exactly those with a threshold below the radius can be
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hashbench.attacking import (
-    AttackerView,
+    Attacker,
     AttackOutcome,
     Eps,
     Goal,
@@ -37,6 +37,7 @@ from hashbench.plugins import Aim, Attack, Knowledge, TrainedAttack
 from hashbench.retrieval import center_codes, mean_average_precision
 from support.blobs import blobs, taught
 from support.draws import process_seeded
+from support.knowing import known_of
 
 Build = Callable[..., Attack]
 Linear = Callable[..., HashModel]
@@ -86,30 +87,27 @@ class Scene:
     thresholds: NDArray[np.float64]
     wanted: NDArray[np.int8]
 
-    def view(self, targets: NDArray[np.uint8] | None = None) -> AttackerView:
+    def attacker(self, targets: NDArray[np.uint8] | None = None) -> Attacker:
         count = len(self.pixels)
         own, target, last = np.split(np.eye(2 * count + 1, dtype=np.uint8), [count, 2 * count])
         codes = np.concatenate([self.clean, self.wanted.repeat(3, axis=0)])
         labels = np.concatenate([own, target.repeat(3, axis=0)])
         train_codes = np.concatenate([codes, -codes])
         train_labels = np.concatenate([labels, last.repeat(len(codes), axis=0)])
-        return AttackerView(
-            own,
-            self.clean,
-            train_codes,
-            train_labels,
-            target_labels=target if targets is None else targets,
+        wanted = target if targets is None else targets
+        return Attacker(
+            Known.of(own, self.clean, train_codes, train_labels, wanted),
             network=Told(np.concatenate([self.clean, self.wanted, 0 * self.clean[:1]])),
         )
 
     def run(
-        self, attack: Attack, radius: float, view: AttackerView | None = None, batch: int = 99
+        self, attack: Attack, radius: float, attacker: Attacker | None = None, batch: int = 99
     ) -> AttackOutcome:
         assert radius < ROOM, "the box would bind"
         seeds = [50 + query for query in range(len(self.pixels))]
         threat = Threat(Eps.parse(radius))
-        view = view or self.view()
-        return run_attack(attack, self.model, self.pixels, view, threat, seeds, batch=batch)
+        attacker = attacker or self.attacker()
+        return run_attack(attack, self.model, self.pixels, attacker, threat, seeds, batch=batch)
 
 
 def scene(linear_hash: Linear, *, queries: int, bits: int, seed: int = 0) -> Scene:
@@ -168,15 +166,16 @@ def test_a_querys_result_does_not_depend_on_its_batch(
 ) -> None:
     case = scene(linear_hash, queries=7, bits=5, seed=3)
     # Codes of one target differ, so that anchors are a matter of what is drawn.
-    view = case.view()
-    noisy = np.random.default_rng(1).choice([-1, 1], view.train_codes.shape).astype(np.int8)
-    view = AttackerView(
-        **{**vars(view), "train_codes": noisy, "network": Told(noisy[: len(view.train_labels[0])])}
+    known = case.attacker().known
+    noisy = np.random.default_rng(1).choice([-1, 1], known.train_codes.shape).astype(np.int8)
+    attacker = Attacker(
+        replace(known, train_codes=torch.from_numpy(noisy).float()),
+        network=Told(noisy[: known.train_labels.shape[1]]),
     )
     attack = attack_named(name, steps=7)
-    whole = case.run(attack, 0.1, view)
+    whole = case.run(attack, 0.1, attacker)
     for batch in (1, 3):
-        part = case.run(attack, 0.1, view, batch=batch)
+        part = case.run(attack, 0.1, attacker, batch=batch)
         assert np.array_equal(part.codes, whole.codes)
         # Signs of the gradient are equal to the bit; Adam's steps carry the order of its sums.
         np.testing.assert_allclose(
@@ -190,16 +189,16 @@ def test_a_query_without_a_target_is_left_alone(
     name: str, attack_named: Build, linear_hash: Linear
 ) -> None:
     case = scene(linear_hash, queries=4, bits=6, seed=1)
-    targets = case.view().target_labels
-    assert targets is not None
-    targets = targets.copy()
+    given = case.attacker().known.target_labels
+    assert given is not None
+    targets = given.numpy().astype(np.uint8)
     targets[[1, 2]] = 0
-    outcome = case.run(attack_named(name, **DESCENTS[name]), 0.2, case.view(targets))
+    outcome = case.run(attack_named(name, **DESCENTS[name]), 0.2, case.attacker(targets))
     idle = np.array([False, True, True, False])
     if name == "sdha@targeted":  # held at its own code
         assert np.array_equal(outcome.codes[idle], case.clean[idle])
     elif name == "mainstay@targeted":  # left at its random start
-        start = case.run(attack_named(name, steps=0), 0.2, case.view(targets))
+        start = case.run(attack_named(name, steps=0), 0.2, case.attacker(targets))
         assert np.array_equal(outcome.l2[idle], start.l2[idle])
     else:
         assert not outcome.linf[idle].any()
@@ -362,15 +361,9 @@ class Trained:
     codes: NDArray[np.int8]
     targets: NDArray[np.uint8]
 
-    def view(self, network: nn.Module | None = None) -> AttackerView:
-        return AttackerView(
-            self.query.labels,
-            center_codes(self.query.labels, self.codes, self.train.labels),
-            self.codes,
-            self.train.labels,
-            target_labels=self.targets,
-            network=network,
-        )
+    def attacker(self, network: nn.Module | None = None) -> Attacker:
+        known = known_of(self.query.labels, self.codes, self.train.labels, self.targets)
+        return Attacker(known, network=network)
 
     def t_map(self, codes: NDArray[np.int8]) -> float:
         return mean_average_precision(codes, self.codes, self.targets, self.train.labels)
@@ -394,7 +387,7 @@ class Trained:
             attack,
             self.model,
             self.query.images,
-            self.view(network),
+            self.attacker(network),
             Threat(Eps.parse(eps)),
             range(count),
             batch=count,
@@ -432,9 +425,9 @@ def test_target_map_rises(name: str, trained: Trained, attack_named: Build) -> N
 
 def test_an_untargeted_attack_may_not_read_targets(trained: Trained, attack_named: Build) -> None:
     attack = attack_named("mainstay")
-    view = trained.view()
-    goal = Goal("mainstay", Known(*(torch.zeros(1, 1),) * 4), True, True, aim=attack.aim())
-    assert view.target_labels is not None
+    known = trained.attacker().known
+    assert known.target_labels is not None
+    goal = Goal("mainstay", known, True, True, aim=attack.aim())
     with pytest.raises(PluginError, match="untargeted"):
         _ = goal.target_labels
 

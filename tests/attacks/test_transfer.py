@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench import plugins
 from hashbench.attacking import (
     AttackedModel,
-    AttackerView,
+    Attacker,
     AttackOutcome,
     Eps,
     Goal,
@@ -24,7 +23,7 @@ from hashbench.attacking import (
     OwnModel,
     QueryRandom,
     StepRule,
-    SurrogateView,
+    SurrogateModel,
     Threat,
     anchor_codes,
     run_attack,
@@ -33,6 +32,7 @@ from hashbench.errors import UsageError
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.plugins import Access, Aim, Attack, Backbone, Surrogate
 from hashbench.retrieval import center_codes
+from support.knowing import known_of
 from support.recorded import Recorded
 
 Build = Callable[..., Attack]
@@ -72,29 +72,25 @@ class Scene:
         self.victim = victim
         self.seeds = [300 + query for query in range(queries)]
 
-        def seen(model: HashModel) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        def seen(model: HashModel) -> Known:
             codes = encode(model, self.train).codes
-            return center_codes(self.labels, codes, train_labels), codes
+            targets = classes[(np.arange(queries) + 1) % 4]
+            return known_of(self.labels, codes, train_labels, targets)
 
-        self.view = AttackerView(
-            self.labels,
-            *seen(victim),
-            train_labels,
-            target_labels=classes[(np.arange(queries) + 1) % 4],
-            surrogate=SurrogateView(surrogate, *seen(surrogate)),
-        )
+        self.own = SurrogateModel(surrogate, seen(surrogate))
+        self.attacker = Attacker(seen(victim), surrogate=self.own)
 
     def run(self, attack: Attack, eps: str = EPS, **changed: Any) -> tuple[Tensor, AttackOutcome]:
         """The attack's own answers, and what the harness makes of them."""
         recorded = Recorded(attack)
-        view = changed.get("view", self.view)
+        attacker = changed.get("attacker", self.attacker)
         if attack.surrogate() is None:
-            view = replace(view, surrogate=None)
+            attacker = replace(attacker, surrogate=None)
         outcome = run_attack(
             recorded,
             self.victim,
             self.pixels,
-            view,
+            attacker,
             Threat(Eps.parse(eps)),
             self.seeds,
             batch=changed.get("batch", 64),
@@ -135,7 +131,7 @@ def test_it_is_stronger_against_its_own_model_than_against_another(
 ) -> None:
     # Both victims are the same; only whose gradients are followed differs.
     def agreement(found: AttackOutcome) -> float:
-        return float((found.codes * scene.view.center_codes).mean())
+        return float((found.codes * scene.attacker.known.center_codes.numpy()).mean())
 
     own, other = (agreement(place.run(Transfer(steps=30))[1]) for place in (mirror, scene))
     assert own < other - 0.2
@@ -146,15 +142,16 @@ def test_nothing_of_the_victim_is_looked_at(attack: Any, scene: Scene) -> None:
     assert attack.card.access is Access.NONE
     plugin = attack(steps=3)
     images, outcome = scene.run(plugin)
-    view = replace(
-        scene.view,
-        center_codes=-scene.view.center_codes,
-        train_codes=np.ones_like(scene.view.train_codes),
+    known = scene.attacker.known
+    turned = replace(
+        known,
+        center_codes=-known.center_codes,
+        train_codes=torch.ones_like(known.train_codes),
     )
-    blinded, _ = scene.run(plugin, view=view)
+    blinded, _ = scene.run(plugin, attacker=replace(scene.attacker, known=turned))
     assert torch.equal(images, blinded)
     # Another victim altogether gets the same images.
-    other = Scene(network(7, bits=5), scene.view.surrogate.model)  # type: ignore[union-attr]
+    other = Scene(network(7, bits=5), scene.own.model)
     assert torch.equal(images, other.run(plugin)[0])
     assert outcome.forwards == outcome.backwards == plugin.passes() * 13
     assert not torch.equal(images, scene.clean)
@@ -308,16 +305,10 @@ def test_a_query_stops_at_the_first_point_that_is_near_enough(scene: Scene) -> N
     settings: dict[str, Any] = {"step_size": 2 / 255, "rule": StepRule.MI}
     path = [scene.run(NAG(steps=count, **settings))[0] for count in range(steps + 1)]
     stopped, outcome = scene.run(NAG(steps=steps, stop_distance=near, **settings))
-    surrogate = scene.view.surrogate
-    assert surrogate is not None
+    surrogate = scene.own
     goal = Goal(
         "nag",
-        Known(
-            *(torch.zeros(13, 4),) * 2,
-            torch.from_numpy(surrogate.train_codes).float(),
-            torch.from_numpy(scene.view.train_labels).float(),
-            torch.from_numpy(scene.view.target_labels).float(),
-        ),
+        surrogate.known,
         with_labels=False,
         with_training=True,
         aim=Aim.TARGETED,
@@ -346,23 +337,25 @@ def test_a_query_stops_at_the_first_point_that_is_near_enough(scene: Scene) -> N
 
 
 def test_a_query_without_a_target_is_left_alone(scene: Scene) -> None:
-    assert scene.view.target_labels is not None
-    targets = scene.view.target_labels.copy()
+    targets = scene.own.known.target_labels
+    assert targets is not None
+    targets = targets.clone()
     targets[[0, 4]] = 0
-    targets[7] = [1, 1, 0, 0]  # no training image has just these
+    targets[7] = torch.tensor([1, 1, 0, 0])  # no training image has just these
+    attacker = scene.attacker.knowing(lambda known: replace(known, target_labels=targets))
     for rule in (StepRule.BIM, StepRule.MI, StepRule.DI):
         attack = NAG(steps=5, rule=rule)
-        images, _ = scene.run(attack, view=replace(scene.view, target_labels=targets))
+        images, _ = scene.run(attack, attacker=attacker)
         moved = (images != scene.clean).flatten(1).any(dim=1)
         assert moved.tolist() == [query not in (0, 4, 7) for query in range(13)]
 
 
 def test_nag_leads_the_surrogates_codes_to_the_target(scene: Scene) -> None:
-    surrogate = scene.view.surrogate
-    assert surrogate is not None
+    surrogate = scene.own
     images, _ = scene.run(NAG(), eps="32/255")
-    labels, codes = scene.view.train_labels, surrogate.train_codes
-    centers = center_codes(scene.view.target_labels, codes, labels)
+    known = surrogate.known
+    assert known.target_labels is not None
+    centers = center_codes(known.target_labels, known.train_codes, known.train_labels)
     before = (encode(surrogate.model, scene.pixels).codes * centers).mean()
     after = (encode(surrogate.model, images.numpy()).codes * centers).mean()
     assert after > before + 0.2

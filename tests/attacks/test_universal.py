@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from hashbench import plugins
 from hashbench.attacking import (
     AttackedModel,
+    Attacker,
     AttackerSetup,
-    AttackerView,
     AttackOutcome,
     Eps,
     Threat,
@@ -27,6 +27,7 @@ from hashbench.errors import UsageError
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.plugins import Backbone, Dataset
 from hashbench.retrieval import center_codes
+from support.knowing import known_of
 
 Linear = Callable[..., HashModel]
 
@@ -55,13 +56,7 @@ def attacked(
     model: HashModel, queries: ImageSet, train: ImageSet, network: nn.Module, eps: str, batch: int
 ) -> tuple[Tensor, AttackOutcome]:
     codes = encode(model, train.images).codes
-    view = AttackerView(
-        queries.labels,
-        center_codes(queries.labels, codes, train.labels),
-        codes,
-        train.labels,
-        network=network,
-    )
+    attacker = Attacker(known_of(queries.labels, codes, train.labels), network=network)
     seen: list[Tensor] = []
 
     class Recorded(Universal):  # type: ignore[misc]
@@ -75,7 +70,7 @@ def attacked(
         Recorded(),
         model,
         queries.images,
-        view,
+        attacker,
         Threat(Eps.parse(eps)),
         range(len(queries)),
         batch=batch,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +11,17 @@ import torch
 from torch import Tensor
 
 from hashbench import plugins
-from hashbench.attacking import AttackedModel, AttackerSetup, Eps, Goal, QueryRandom, Threat
-from hashbench.attacking.goal import Known, OwnModel
+from hashbench.attacking import AttackedModel, AttackerSetup, Eps, QueryRandom, Threat
+from hashbench.attacking.attacker import Attacker, SurrogateModel
+from hashbench.attacking.goal import Known
 from hashbench.attacking.setup import sizes_of
 from hashbench.data.images import ImageSet
 from hashbench.data.targets import draw_targets
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.hashing.model import codes_of
-from hashbench.plugins import Attack, Backbone, TrainedAttack
+from hashbench.plugins import Attack, Backbone, Knowledge, TrainedAttack
 from hashbench.plugins.parameters import field_types
-from hashbench.retrieval import center_codes
+from support.knowing import known_of
 
 Build = Callable[..., Attack]
 
@@ -92,19 +92,18 @@ class Scene:
 
     def attack(self, attack: Attack, kind: type[AttackedModel]) -> tuple[Tensor, list[int]]:
         """The answer, and the passes forward and back."""
-        knowns = [self._known(model) for model in self.models]
-        goal = Goal(
-            attack=attack.card.name,
-            known=knowns[0],
-            with_labels=True,
-            with_training=True,
-            aim=attack.aim(),
-        )
+        known, seen = (self._known(model) for model in self.models)
         own = kind(self.models[1])
-        goal = replace(goal, own_model=OwnModel(own, replace(goal, known=knowns[1])))
+        trained: torch.nn.Module | None = None
         if isinstance(attack, TrainedAttack):
-            goal = replace(goal, network=self._trained(attack, kind, knowns[0]))
-        target = kind(self.models[0], database_codes=knowns[0].train_codes)
+            trained = self._trained(attack, kind, known)
+        attacker = Attacker(
+            known,
+            surrogate=SurrogateModel(self.models[1], seen),
+            network=trained,
+        )
+        goal = attacker.goal(attack, own, frozenset(Knowledge))
+        target = kind(self.models[0], database_codes=known.train_codes)
         rng = QueryRandom(range(len(self.images)))
         answer = attack.perturb(target, self.images.clone(), goal, self.threat, rng)
         counts = [target.forwards, target.backwards, own.forwards, own.backwards]
@@ -129,10 +128,8 @@ class Scene:
 
     def _known(self, model: HashModel) -> Known:
         codes = encode(model, self.train.images).codes
-        centers = center_codes(self.labels, codes, self.train.labels)
         targets = draw_targets(self.labels, self.train.labels)
-        parts = (self.labels, centers, codes, self.train.labels, targets)
-        return Known(*(torch.from_numpy(part).float() for part in parts))
+        return known_of(self.labels, codes, self.train.labels, targets)
 
 
 @pytest.fixture(scope="module")

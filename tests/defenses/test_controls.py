@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench import plugins
-from hashbench.attacking.harness import AttackerView, AttackOutcome, run_attack
+from hashbench.attacking.attacker import Attacker
+from hashbench.attacking.goal import Known
+from hashbench.attacking.harness import AttackOutcome, run_attack
 from hashbench.attacking.threat import Threat
 from hashbench.data import ImageSet, RetrievalData
 from hashbench.eps import Eps
@@ -52,9 +54,9 @@ def attacked(
     assert isinstance(plugin, Attack)
     codes = encode(model, pixels).codes
     centers = np.tile(np.array([1, -1, 1, -1, 1, -1], dtype=np.int8), (len(pixels), 1))
-    view = AttackerView(labels, centers, train_codes=codes, train_labels=labels)
+    attacker = Attacker(Known.of(labels, centers, codes, labels))
     threat, seeds = Threat(Eps.parse("24/255")), range(len(pixels))
-    return run_attack(plugin, model, pixels, view, threat, seeds, batch=7)
+    return run_attack(plugin, model, pixels, attacker, threat, seeds, batch=7)
 
 
 @pytest.mark.parametrize("name", CONTROLS)

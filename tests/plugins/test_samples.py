@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hashbench import UsageError, plugins
-from hashbench.attacking import AttackerView, AttackOutcome, Eps, Threat, run_attack
+from hashbench.attacking import Attacker, AttackOutcome, Eps, Known, Threat, run_attack
 from hashbench.defending import Budget, DefenseSetup
 from hashbench.hashing import BackboneNet, Batch, BoundLoss, HashModel
 from hashbench.plugins import Attack, Spec, TrainedDefense
@@ -41,14 +41,10 @@ def strike(attack: Attack, model: HashModel, pixels: np.ndarray, eps: Fraction) 
     """Attack one-bit queries whose center code is their own code."""
     images = torch.from_numpy(pixels).float() / 255
     codes = model.codes(images).numpy()
-    view = AttackerView(
-        query_labels=np.ones((len(pixels), 1), np.uint8),
-        center_codes=codes,
-        train_codes=codes,
-        train_labels=np.ones((len(pixels), 1), np.uint8),
-    )
+    labels = np.ones((len(pixels), 1), np.uint8)
+    attacker = Attacker(Known.of(labels, codes, codes, labels))
     threat = Threat(Eps.parse(str(eps)))
-    return run_attack(attack, model, pixels, view, threat, list(range(len(pixels))), batch=3)
+    return run_attack(attack, model, pixels, attacker, threat, list(range(len(pixels))), batch=3)
 
 
 @pytest.mark.parametrize("preset", ["", "@unsaturated"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hashbench.hashing import BackboneNet, HashModel, encode
-from hashbench.runner.probe import probe
+from hashbench.runner.probe import UNBOUNDED_STEPS, probe
 
 QUERIES, BITS = 12, 6
 
@@ -62,6 +63,60 @@ def answers(model: HashModel) -> tuple[float, float, float]:
     outcome = probe(model, pixels, codes)
     assert outcome.unbounded.shape == codes.shape
     return outcome.unstable, outcome.moved, float((outcome.unbounded == codes).mean())
+
+
+class Hungry(Linear):
+    """Runs out of memory above some images where activations are kept."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.sizes: list[int] = []
+
+    def logits(self, images: Tensor) -> Tensor:
+        if images.requires_grad:
+            self.sizes.append(len(images))
+            if len(images) > self.most:
+                raise torch.OutOfMemoryError("the device is full")
+        return super().logits(images)
+
+
+def test_fewer_queries_go_together_where_memory_runs_out() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (7, 3, 3, 3), dtype=np.uint8)
+    codes = encode(Linear().eval(), pixels).codes
+    tight = Hungry(1)
+    found = probe(tight.eval(), pixels, codes)
+    # 5 and 100 at first, halved as often as it takes; then one pass for each of the steps.
+    assert tight.sizes[:2] == [5, 2]
+    assert tight.sizes[2:9] == [1] * 7
+    assert tight.sizes[9:15] == [7, 7, 7, 7, 6, 3]
+    assert tight.sizes[15:] == [1] * 7 * UNBOUNDED_STEPS
+    assert found.moved == 0
+    ample = probe(Hungry(1000).eval(), pixels, codes)
+    assert np.array_equal(found.unbounded, ample.unbounded)
+    with pytest.raises(torch.OutOfMemoryError):
+        probe(Hungry(0).eval(), pixels, codes)
+
+
+def test_the_codes_after_a_step_of_radius_0_are_made_in_the_blocks_of_the_clean_ones() -> None:
+    """Of the same tensors, so that no sum differs: 0 is exact at a model that does not draw."""
+    shown: list[Tensor] = []
+
+    class Noted(Linear):
+        def logits(self, images: Tensor) -> Tensor:
+            if not images.requires_grad:
+                shown.append(images.clone())
+            return super().logits(images)
+
+    pixels = np.random.default_rng(1).integers(0, 256, (1203, 3, 3, 3), dtype=np.uint8)
+    model = Noted().eval()
+    outcome = probe(model, pixels, encode(Linear().eval(), pixels).codes)
+    assert (outcome.unstable, outcome.moved) == (0, 0)
+    # Twice the clean codes, those of radius 0, and those of the first 100 without a bound.
+    assert [len(images) for images in shown] == [500, 500, 203] * 3 + [100]
+    for first, again, still in zip(shown[:3], shown[3:6], shown[6:9], strict=True):
+        assert torch.equal(first, again)
+        assert torch.equal(first, still)
 
 
 def test_an_honest_model_is_stable_and_yields_without_a_bound() -> None:
