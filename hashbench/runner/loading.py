@@ -21,7 +21,7 @@ from hashbench.hashing.model import HashModel
 from hashbench.results.store import Store
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import DefendedModel, GivenModel, Step, TrainedAttacker
-from hashbench.runner.suite import MIXED
+from hashbench.runner.suite_tables import MIXED
 from hashbench.seeds import seed_of
 
 
