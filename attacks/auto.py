@@ -20,6 +20,7 @@ from hashbench.attacking import (
     logit_scale,
     square_search,
 )
+from hashbench.hashing import relevant
 from hashbench.plugins import Attack, attack
 from hashbench.retrieval import center_codes
 
@@ -234,7 +235,7 @@ def nearest_wrong_codes(logits: Tensor, goal: Goal, otherwise: Tensor, count: in
     codes = torch.from_numpy(centers).to(logits)
     codes, rows = codes[codes.any(dim=1)], rows[codes.any(dim=1)]
     cost = (logits.abs() @ codes.abs().T - logits @ codes.T) / 2
-    cost = torch.where(goal.labels @ rows.T > 0, torch.inf, cost)
+    cost = torch.where(relevant(goal.labels, rows).bool(), torch.inf, cost)
     spare = torch.full((len(cost), count), torch.inf, device=cost.device)
     values, order = torch.cat([cost, spare], dim=1).sort(dim=1, stable=True)
     padded = torch.cat([codes, codes.new_zeros(count, codes.shape[1])])

@@ -19,6 +19,7 @@ from hashbench.attacking import (
     check_descent,
     descend,
 )
+from hashbench.hashing import relevant
 from hashbench.plugins import Aim, Attack, PixelSize, attack
 
 
@@ -114,9 +115,9 @@ class SDHA(Attack):
 
     def _distance(self, own: Tensor, goal: Goal) -> OutputLoss:
         labels = goal.target_labels if self.targeted else goal.labels
-        relevant = (labels @ goal.train_labels.T > 0).float()
+        near = relevant(labels, goal.train_labels)
         return Surrogate(
-            goal.train_codes, relevant, own, self.slope, self.nearness, targeted=self.targeted
+            goal.train_codes, near, own, self.slope, self.nearness, targeted=self.targeted
         ).loss
 
     def _total(self, change: Tensor, distance: Tensor, goal: Goal) -> Tensor:

@@ -82,9 +82,9 @@ def test_of_a_union_a_value_is_one_already() -> None:
     inner = Inner("x")
     for author in Author:
         assert read(Either, {"one": inner, "number": "a"}, "", author) == Either(inner, "a")
-    with pytest.raises(UsageError, match="^one is {}, expected something else$"):
+    with pytest.raises(UsageError, match=r"^one is {}, expected something else$"):
         read(Either, {"one": {}}, "")
-    with pytest.raises(UsageError, match="^number is True"):  # no number to anybody but Python
+    with pytest.raises(UsageError, match=r"^number is True"):  # no number to anybody but Python
         read(Either, {"one": inner, "number": True}, "")
 
 
