@@ -7,6 +7,7 @@ from typing import Final
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import (
     AnnealedDescent,
@@ -92,6 +93,7 @@ class Auto(Attack):
     is returned; the search by squares judges by the mean average precision over the draws.
     """
 
+    @override
     def perturb(
         self,
         model: AttackedModel,
@@ -100,7 +102,6 @@ class Auto(Attack):
         threat: Threat,
         rng: QueryRandom,
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         search = _Search(model, images, goal, threat)
         for run in search.runs:
             # Drawn for all queries, whoever is finished: a draw must not depend on the others.
@@ -109,6 +110,7 @@ class Auto(Attack):
         search.by_squares(rng)
         return search.worst.images
 
+    @override
     def passes(self) -> int:
         """All runs to their ends, and a look at the clean image."""
         return 1 + max(sum(run.passes for run in runs) for runs in (RUNS, DRAWN_RUNS))

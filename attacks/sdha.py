@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import (
     AdamStep,
@@ -68,8 +69,8 @@ class SDHA(Attack):
     def __post_init__(self) -> None:
         check_descent(self.steps, learning_rate=self.learning_rate)
 
+    @override
     def aim(self) -> Aim:
-        """As its parameter says."""
         return Aim.TARGETED if self.targeted else Aim.UNTARGETED
 
     def loss(self, images: Tensor, own: Tensor, goal: Goal) -> Callable[[Tensor, Tensor], Tensor]:
@@ -86,15 +87,15 @@ class SDHA(Attack):
         distance = self._distance(own, goal)
         return lambda point, outputs: self._total(point - images, distance(outputs), goal)
 
+    @override
     def perturb(
         self,
         model: AttackedModel,
         images: Tensor,
         goal: Goal,
         threat: Threat,
-        rng: QueryRandom,  # noqa: ARG002 - deterministic
+        rng: QueryRandom,  # deterministic
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         distance = self._distance(model.codes(images).float(), goal)
 
         def objective(point: Tensor, step: int) -> Tensor:
@@ -109,6 +110,7 @@ class SDHA(Attack):
             update=AdamStep(self.learning_rate),
         )
 
+    @override
     def passes(self) -> int:
         """The steps, and a look at the clean image."""
         return self.steps + 1

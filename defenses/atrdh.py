@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+from typing_extensions import override
 
 from hashbench.attacking import prototype_loss, prototype_network
 from hashbench.defending import AdversarialTraining, Budget, DefenseSetup, InnerAttack
@@ -81,6 +82,7 @@ class ATRDH(AdversarialTraining):
     square_mask: bool = True
     empty_memory: bool = True
 
+    @override
     def recipe(self, budget: Budget) -> Recipe:
         """The chosen optimiser, its rate decayed at half and three quarters of the steps."""
         adam = self.optimizer is OptimizerName.ADAM
@@ -93,8 +95,8 @@ class ATRDH(AdversarialTraining):
             augment=self.augment,
         )
 
+    @override
     def objective(self, setup: DefenseSetup) -> Objective:
-        """Build the prototype network and the memories."""
         inner = self.inner_attack(setup.model, setup.budget, setup.generator)
         return PrototypeGuided(self, setup, inner, PrototypeTraining(self, setup).step)
 
@@ -121,6 +123,7 @@ class PrototypeGuided(Objective):
             self._outputs.zero_()
         self._hashing_loss.remember(self._outputs)
 
+    @override
     def loss(self, batch: Batch) -> Tensor:
         """The clean hashing loss plus the adversarial similarity error."""
         outputs = self._model.outputs(batch.images)
@@ -132,6 +135,7 @@ class PrototypeGuided(Objective):
         clean: Tensor = self._hashing_loss(outputs, batch.labels, batch.index)
         return clean + self._terms.weight * (similarity - wanted).square().mean()
 
+    @override
     def parameters(self) -> Iterable[Parameter]:
         """The hashing loss's own layers, where it has some."""
         return self._hashing_loss.parameters()

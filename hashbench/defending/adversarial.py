@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking.descent import SignStep, descend
 from hashbench.attacking.threat import Threat
@@ -78,6 +79,7 @@ class AdversarialTraining(TrainedDefense):
             generator=generator,
         )
 
+    @override
     def passes(self, budget: Budget) -> int:
         """Inner steps, the adversarial and the clean pass."""
         return self.granted(budget).inner_steps + 2
