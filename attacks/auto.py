@@ -133,7 +133,7 @@ class _Search:
             (logits / self._scale).nan_to_num(0.0), goal, away, TARGETS
         )
         self.worst = WorstCase(self._ranking, images, away)
-        if model.draws == 1:  # else luck would keep some, as it would keep any weak candidate
+        if model.draws == 1:  # else some would be kept by luck alone, as any weak candidate would
             everyone = torch.arange(len(images), device=images.device)
             self.worst.consider(everyone, images, clean)
         self._stuck = torch.zeros(len(images), dtype=torch.bool, device=images.device)

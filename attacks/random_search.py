@@ -1,4 +1,4 @@
-"""Random search: a black-box attack that sees nothing of the model but codes."""
+"""Random search: a black-box attack that sees only codes of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random search of an attacker who sees ranked lists alone, and knows no label."""
+"""Random search by an attacker who sees only ranked lists, and knows no label."""
 
 from __future__ import annotations
 

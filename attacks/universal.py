@@ -121,7 +121,7 @@ def _agreement(codes: Tensor) -> OutputLoss:
 
 
 def perturbation_of(network: nn.Module) -> Perturbation:
-    """The network as what it is."""
+    """The network, as the perturbation that it is."""
     if not isinstance(network, Perturbation):
         raise UsageError(f"expected a Perturbation, found {type(network).__name__}")
     return network

@@ -69,7 +69,7 @@ class ATRDH(AdversarialTraining):
         learning_rate: of the model's optimiser.
         prototype_rate: of the prototype network's Adam.
         square_mask: drop the lower left triangle of the batch x train set similarities from the
-            circle loss, as both scripts do (it looks like a rest of a square-batch loss).
+            circle loss, as both scripts do (it looks like a leftover of a square-batch loss).
         empty_memory: U, and the hashing loss's own memory, start at zero and fill as batches come,
             as in both scripts; false starts them with the base model's outputs.
     """

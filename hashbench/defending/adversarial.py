@@ -89,7 +89,7 @@ class AdversarialTraining(TrainedDefense):
 class InnerAttack:
     """Projected gradient descent on `mean_k(u_k * c_k)`, alpha 1, with sign steps.
 
-    Also the place that knows in which mode codes are made while the model is trained.
+    It also decides in which mode codes are made while the model is trained.
     """
 
     model: HashModel

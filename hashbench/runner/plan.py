@@ -272,9 +272,11 @@ def _scores_of(
 
 
 def _surrogate(attack: Attack, setting: Setting, suite: Suite) -> ModelCodes | None:
-    """The codes of the attacker's own model: undefended, of another seed, trained as `[training]`
-    of the suite says, also where the attacked model was given.
-    """  # noqa: D205
+    """The codes of the attacker's own model; `None` where the attack wants none.
+
+    It is undefended, of another seed, and trained as `[training]` of the suite says, also where the
+    attacked model was given.
+    """
     wanted = attack.surrogate()
     if wanted is None:
         return None

@@ -18,7 +18,7 @@ from hashbench.runner.steps import Step
 
 
 class Reporter:
-    """Hears of everything that happens in a run; this one keeps it to itself."""
+    """Told of everything that happens in a run; this one reports nothing."""
 
     def begin(self, steps: int, stored: int) -> None:
         """A run starts: so many steps to do, so many already in the store."""
@@ -27,7 +27,7 @@ class Reporter:
         """A step starts."""
 
     def advanced(self, step: Step, done: int, total: int) -> None:
-        """A step came so far, in its own units."""
+        """How far a step has come, in its own units."""
 
     def finished(self, step: Step, seconds: float) -> None:
         """A step is done."""
@@ -70,7 +70,7 @@ class LineReporter(Reporter):
 
 
 class BarReporter(Reporter):
-    """A bar for the run and one for every step at work: for terminals."""
+    """A bar for the run and one for every step that is being made: for terminals."""
 
     def __init__(self, console: Console) -> None:
         """Draw on `console`."""

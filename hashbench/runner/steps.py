@@ -83,7 +83,7 @@ class Step(ABC):
 
     @property
     def hint(self) -> str:
-        """The label without what one key may be written in two ways as: names the folder."""
+        """A readable name for the folder: the label without what has several spellings."""
         return self.label
 
     @property
@@ -196,7 +196,7 @@ class GivenModel(Step):
     @property
     @override
     def label(self) -> str:
-        """As if it had been made here: what draws from a seed draws the same."""
+        """As of a model that is made here: the label seeds what is drawn, so both draw the same."""
         return f"{self.defense} {self.setting.slug}"
 
     @override
@@ -337,7 +337,7 @@ class AdversarialCodes(AttackStep):
 
 @dataclass(frozen=True)
 class Probe(StepOnModel):
-    """Small experiments on one model: what its numbers can be believed by."""
+    """Small experiments on one model: whether its numbers can be believed."""
 
     kind = ArtifactKind.PROBE
 

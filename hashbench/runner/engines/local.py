@@ -61,7 +61,7 @@ def run_in_processes(
         store: where artifacts go.
         reporter: told how it goes.
         workers: how many processes to start.
-        take_part: this process makes steps too, so that one process's memory less is needed.
+        take_part: this process makes steps too, which saves the memory of one more process.
     """
     here: list[Callable[[Tell], Hand]] = [partial(ThisProcess, store)] if take_part else []
     others: list[Callable[[Tell], Hand]] = [partial(WorkerProcess, plan, store)] * workers

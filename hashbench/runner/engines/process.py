@@ -48,7 +48,7 @@ def news_of(line: str) -> Advanced | Ended | None:
 
 
 class WorkerProcess(Hand):
-    """One process; when it dies, the step that it is at is lost and no other."""
+    """One process; when it dies, only the step that it is making is lost."""
 
     def __init__(self, plan: Plan, store: Store, tell: Tell) -> None:
         """Start it; it lays out the plan by itself."""
@@ -78,7 +78,7 @@ class WorkerProcess(Hand):
 
     @override
     def kill(self) -> None:
-        """End the process at once: what it was at is not in the store, and will be made again."""
+        """End the process at once: what it was making is not stored, and is made again later."""
         self._process.kill()
         self._process.wait()
 
