@@ -29,7 +29,8 @@ from hashbench.runner.steps import (
     Scores,
     Step,
 )
-from hashbench.runner.suite import Compute, Suite
+from hashbench.runner.suite import Suite
+from hashbench.runner.suite_tables import Compute
 
 T = TypeVar("T")
 
