@@ -7,6 +7,7 @@ from typing import Final
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import (
     AnnealedDescent,
@@ -20,6 +21,7 @@ from hashbench.attacking import (
     logit_scale,
     square_search,
 )
+from hashbench.hashing import relevant
 from hashbench.plugins import Attack, attack
 from hashbench.retrieval import center_codes
 
@@ -91,6 +93,7 @@ class Auto(Attack):
     is returned; the search by squares judges by the mean average precision over the draws.
     """
 
+    @override
     def perturb(
         self,
         model: AttackedModel,
@@ -99,7 +102,6 @@ class Auto(Attack):
         threat: Threat,
         rng: QueryRandom,
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         search = _Search(model, images, goal, threat)
         for run in search.runs:
             # Drawn for all queries, whoever is finished: a draw must not depend on the others.
@@ -108,6 +110,7 @@ class Auto(Attack):
         search.by_squares(rng)
         return search.worst.images
 
+    @override
     def passes(self) -> int:
         """All runs to their ends, and a look at the clean image."""
         return 1 + max(sum(run.passes for run in runs) for runs in (RUNS, DRAWN_RUNS))
@@ -130,7 +133,7 @@ class _Search:
             (logits / self._scale).nan_to_num(0.0), goal, away, TARGETS
         )
         self.worst = WorstCase(self._ranking, images, away)
-        if model.draws == 1:  # else luck would keep some, as it would keep any weak candidate
+        if model.draws == 1:  # else some would be kept by luck alone, as any weak candidate would
             everyone = torch.arange(len(images), device=images.device)
             self.worst.consider(everyone, images, clean)
         self._stuck = torch.zeros(len(images), dtype=torch.bool, device=images.device)
@@ -234,7 +237,7 @@ def nearest_wrong_codes(logits: Tensor, goal: Goal, otherwise: Tensor, count: in
     codes = torch.from_numpy(centers).to(logits)
     codes, rows = codes[codes.any(dim=1)], rows[codes.any(dim=1)]
     cost = (logits.abs() @ codes.abs().T - logits @ codes.T) / 2
-    cost = torch.where(goal.labels @ rows.T > 0, torch.inf, cost)
+    cost = torch.where(relevant(goal.labels, rows).bool(), torch.inf, cost)
     spare = torch.full((len(cost), count), torch.inf, device=cost.device)
     values, order = torch.cat([cost, spare], dim=1).sort(dim=1, stable=True)
     padded = torch.cat([codes, codes.new_zeros(count, codes.shape[1])])

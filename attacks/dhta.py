@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from hashbench.attacking import (
     AlphaSchedule,
     Goal,
@@ -33,6 +35,7 @@ class P2P(SignDescent):
     random_start: bool = False
     alpha: AlphaSchedule = AlphaSchedule.TENTHS
 
+    @override
     def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:
         """`-mean_k(u_k a_k)`, a the anchor code."""
         anchors = anchor_codes(goal, self.count(), rng)
@@ -73,6 +76,7 @@ class DHTA(P2P):
         if self.anchors < 1:
             raise UsageError(f"anchors must be 1 or more, found {self.anchors}")
 
+    @override
     def count(self) -> int:
         """How many codes an anchor is made of."""
         return self.anchors

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import (
     AlphaSchedule,
@@ -96,15 +97,15 @@ class HAG(Attack):
             outputs, clean, margin=self.margin, balance=self.balance, all_bits=self.all_bits
         )
 
+    @override
     def perturb(
         self,
         model: AttackedModel,
         images: Tensor,
-        goal: Goal,  # noqa: ARG002 - label-free
+        goal: Goal,  # label-free
         threat: Threat,
-        rng: QueryRandom,  # noqa: ARG002 - deterministic
+        rng: QueryRandom,  # deterministic
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         clean = self._sent_on(model.outputs(images)).detach()
         loss = self.loss(clean)
 
@@ -123,6 +124,7 @@ class HAG(Attack):
             update=MomentumStep(self.learning_rate, self.momentum),
         )
 
+    @override
     def passes(self) -> int:
         """The steps, and a look at the clean image."""
         return self.steps + 1

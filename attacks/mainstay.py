@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import AlphaSchedule, Goal, OutputLoss, QueryRandom, SignDescent
 from hashbench.plugins import Aim, attack
@@ -49,11 +50,12 @@ class Mainstay(SignDescent):
     alpha: AlphaSchedule = AlphaSchedule.TENTHS
     targeted: bool = False
 
+    @override
     def aim(self) -> Aim:
-        """As its parameter says."""
         return Aim.TARGETED if self.targeted else Aim.UNTARGETED
 
-    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:  # noqa: ARG002
+    @override
+    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:
         """`mainstay_loss` to the mainstay codes of the queries, or of their targets."""
         codes = mainstay_codes(goal)
         return lambda outputs: mainstay_loss(outputs, codes, targeted=self.targeted)

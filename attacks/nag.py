@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import (
     AttackedModel,
@@ -90,19 +91,19 @@ class NAG(SignDescent):
         if self.stop_distance is not None and self.stop_distance < 0:
             raise UsageError(f"stop_distance must be 0 or more, found {self.stop_distance}")
 
+    @override
     def surrogate(self) -> Surrogate:
-        """The attacker's own model."""
         return Surrogate(self.backbone, self.hashing_loss)
 
+    @override
     def perturb(
         self,
-        model: AttackedModel,  # noqa: ARG002 - never asked
+        model: AttackedModel,  # never asked
         images: Tensor,
         goal: Goal,
         threat: Threat,
         rng: QueryRandom,
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         own = goal.surrogate
         codes = anchor_codes(own.goal, 1, rng)
         distance = distance_to(codes)
@@ -129,10 +130,12 @@ class NAG(SignDescent):
             start=start,
         )
 
+    @override
     def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:
         """`mean_k |u_k - t_k|`, t the drawn code."""
         return distance_to(anchor_codes(goal, 1, rng))
 
+    @override
     def passes(self) -> int:
         """Two of each step's gradients, and a look at the code before all steps but the first."""
         looks = 0 if self.stop_distance is None else max(0, self.steps - 1)

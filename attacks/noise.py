@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import AttackedModel, Goal, QueryRandom, Threat
 from hashbench.plugins import Access, Attack, attack
@@ -16,11 +17,12 @@ from hashbench.plugins import Access, Attack, attack
 class Noise(Attack):
     """Control: every pixel at a random end of the ball; an attack must do better than this."""
 
+    @override
     def perturb(
         self,
-        model: AttackedModel,  # noqa: ARG002 - blind by design
+        model: AttackedModel,  # blind by design
         images: Tensor,
-        goal: Goal,  # noqa: ARG002 - blind by design
+        goal: Goal,  # blind by design
         threat: Threat,
         rng: QueryRandom,
     ) -> Tensor:
@@ -29,6 +31,7 @@ class Noise(Attack):
         ends = images + threat.radius * torch.where(coin < 0.5, -1.0, 1.0)
         return threat.project(ends, images)
 
+    @override
     def passes(self) -> int:
         """It takes no gradient."""
         return 0

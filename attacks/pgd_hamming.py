@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from hashbench.attacking import Goal, OutputLoss, QueryRandom, SignDescent
 from hashbench.plugins import attack
 
@@ -23,7 +25,7 @@ class PGDHamming(SignDescent):
     `inner`), SAAT's evaluation 100 steps of 1/255 with the alpha schedule.
     """
 
-    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:  # noqa: ARG002
-        """The mean agreement with the center code."""
+    @override
+    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:
         centers = goal.center_codes
         return lambda outputs: (outputs * centers).mean(dim=1)

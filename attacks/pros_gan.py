@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
+from typing_extensions import override
 
 from hashbench.attacking import (
     AttackedModel,
@@ -109,10 +110,12 @@ class ProSGAN(TrainedAttack):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} must be 0 or more, found {getattr(self, name)}")
 
+    @override
     def network(self, sizes: NetworkSizes) -> nn.Module:
         """The prototype network and the generator; the discriminator lives in `train` alone."""
         return Painter(sizes, self.width, self.blocks)
 
+    @override
     def train(self, network: nn.Module, setup: AttackerSetup) -> None:
         """Train the prototype network, then the generator; see `TrainedAttack.train`."""
         painter = _painter(network)
@@ -122,24 +125,25 @@ class ProSGAN(TrainedAttack):
         for done in self._generator(painter, setup):
             setup.progress(self.prototype_steps + done, total)
 
+    @override
     def training_passes(self, images: int) -> int:
-        """Every image once per epoch."""
         return self.epochs * images
 
+    @override
     def passes(self) -> int:
         """None: the model is needed in the training alone."""
         return 0
 
     @torch.no_grad()
+    @override
     def perturb(
         self,
-        model: AttackedModel,  # noqa: ARG002 - the generator has learned what it needs
+        model: AttackedModel,  # the generator has learned what it needs
         images: Tensor,
         goal: Goal,
         threat: Threat,
-        rng: QueryRandom,  # noqa: ARG002 - deterministic
+        rng: QueryRandom,  # deterministic
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         painter, targets = _painter(goal.trained), goal.target_labels
         painted = self._paint(painter, threat)(images, painter.prototypes.features(targets))
         aimed = targets.any(dim=1).view(-1, 1, 1, 1)
@@ -220,6 +224,7 @@ class Prototypes(nn.Module):
         self.features, self.code = layers[:3], layers[3:]
         self.classifier = nn.Sequential(nn.Linear(_FEATURES, classes), nn.Sigmoid())
 
+    @override
     def forward(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Label rows (B, classes) -> prototypes (B, K) and the labels that the features tell."""
         features = self.features(labels)
@@ -274,6 +279,7 @@ class Generator(nn.Module):
         )
         self.last = nn.Conv2d(width + channels, channels, 3, padding=1, bias=False)
 
+    @override
     def forward(self, images: Tensor, features: Tensor) -> Tensor:
         """Images in `[-1, 1]`, features (B, 512) -> a tensor like `images`."""
         mixed = torch.cat([self.labels(features), images], dim=1)
@@ -290,6 +296,7 @@ class Residual(nn.Module):
         second, last, _ = _conv(width, width, 3)
         self.body = nn.Sequential(first, norm, relu, second, last)
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
         """(B, width, H, W) -> the same shape."""
         changed: Tensor = images + self.body(images)
@@ -299,6 +306,7 @@ class Residual(nn.Module):
 class InstanceNorm(nn.Module):
     """Each channel of each image to mean 0 and variance 1; a single pixel is left as it is."""
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
         return images if images.shape[2:].numel() == 1 else F.instance_norm(images)

@@ -1,10 +1,11 @@
-"""Random search: a black-box attack that sees nothing of the model but codes."""
+"""Random search: a black-box attack that sees only codes of the model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import (
     AttackedModel,
@@ -39,6 +40,7 @@ class RandomSearch(Attack):
     def __post_init__(self) -> None:
         check_search(self.queries, self.first_share)
 
+    @override
     def perturb(
         self,
         model: AttackedModel,
@@ -47,7 +49,6 @@ class RandomSearch(Attack):
         threat: Threat,
         rng: QueryRandom,
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         if self.queries == 0:
             return images
         ranking = KnownRanking(goal.labels, goal.train_codes, goal.train_labels)
@@ -65,6 +66,7 @@ class RandomSearch(Attack):
             first_share=self.first_share,
         )
 
+    @override
     def passes(self) -> int:
         """The queries; none goes backward."""
         return self.queries

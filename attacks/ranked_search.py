@@ -1,4 +1,4 @@
-"""Random search of an attacker who sees ranked lists alone, and knows no label."""
+"""Random search by an attacker who sees only ranked lists, and knows no label."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import (
     AttackedModel,
@@ -49,15 +50,15 @@ class RankedSearch(Attack):
         if self.length < 1:
             raise UsageError(f"length must be 1 or more, found {self.length}")
 
+    @override
     def perturb(
         self,
         model: AttackedModel,
         images: Tensor,
-        goal: Goal,  # noqa: ARG002 - knows nothing
+        goal: Goal,  # knows nothing
         threat: Threat,
         rng: QueryRandom,
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         if self.queries == 0:
             return images
 
@@ -80,6 +81,7 @@ class RankedSearch(Attack):
             first_share=self.first_share,
         )
 
+    @override
     def passes(self) -> int:
         """The queries; none goes backward."""
         return self.queries

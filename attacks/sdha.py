@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import (
     AdamStep,
@@ -19,6 +20,7 @@ from hashbench.attacking import (
     check_descent,
     descend,
 )
+from hashbench.hashing import relevant
 from hashbench.plugins import Aim, Attack, PixelSize, attack
 
 
@@ -67,8 +69,8 @@ class SDHA(Attack):
     def __post_init__(self) -> None:
         check_descent(self.steps, learning_rate=self.learning_rate)
 
+    @override
     def aim(self) -> Aim:
-        """As its parameter says."""
         return Aim.TARGETED if self.targeted else Aim.UNTARGETED
 
     def loss(self, images: Tensor, own: Tensor, goal: Goal) -> Callable[[Tensor, Tensor], Tensor]:
@@ -85,15 +87,15 @@ class SDHA(Attack):
         distance = self._distance(own, goal)
         return lambda point, outputs: self._total(point - images, distance(outputs), goal)
 
+    @override
     def perturb(
         self,
         model: AttackedModel,
         images: Tensor,
         goal: Goal,
         threat: Threat,
-        rng: QueryRandom,  # noqa: ARG002 - deterministic
+        rng: QueryRandom,  # deterministic
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         distance = self._distance(model.codes(images).float(), goal)
 
         def objective(point: Tensor, step: int) -> Tensor:
@@ -108,15 +110,16 @@ class SDHA(Attack):
             update=AdamStep(self.learning_rate),
         )
 
+    @override
     def passes(self) -> int:
         """The steps, and a look at the clean image."""
         return self.steps + 1
 
     def _distance(self, own: Tensor, goal: Goal) -> OutputLoss:
         labels = goal.target_labels if self.targeted else goal.labels
-        relevant = (labels @ goal.train_labels.T > 0).float()
+        near = relevant(labels, goal.train_labels)
         return Surrogate(
-            goal.train_codes, relevant, own, self.slope, self.nearness, targeted=self.targeted
+            goal.train_codes, near, own, self.slope, self.nearness, targeted=self.targeted
         ).loss
 
     def _total(self, change: Tensor, distance: Tensor, goal: Goal) -> Tensor:

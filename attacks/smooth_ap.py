@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import (
     AnnealedDescent,
@@ -73,6 +74,7 @@ class SmoothAP(Attack):
             )
         smoothing_kernel(1, self.width)
 
+    @override
     def perturb(
         self,
         model: AttackedModel,
@@ -81,7 +83,6 @@ class SmoothAP(Attack):
         threat: Threat,
         rng: QueryRandom,
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         ranking = KnownRanking(goal.labels, goal.train_codes, goal.train_labels)
         scale: Tensor | float = 1.0
         if self.scaled:
@@ -94,6 +95,7 @@ class SmoothAP(Attack):
         descent = self._descent(self.momentum if model.draws == 1 else self.drawn_momentum)
         return descent.run(precision, model, images, threat, scale=scale, start=start)
 
+    @override
     def passes(self) -> int:
         """The steps, and a look at the clean image for its scale."""
         return self.steps + self.scaled

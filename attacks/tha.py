@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from typing_extensions import override
 
 from hashbench.attacking import (
     AttackerSetup,
@@ -66,12 +67,13 @@ class THA(SignDescent, TrainedAttack):
         super().__post_init__()
         check_training(self.training_steps, self.training_batch, self.learning_rate)
 
+    @override
     def network(self, sizes: NetworkSizes) -> nn.Module:
         """The prototype network, label row (B, classes) -> prototype (B, K)."""
         return prototype_network(sizes.classes, sizes.bits)
 
+    @override
     def train(self, network: nn.Module, setup: AttackerSetup) -> None:
-        """Train the prototype network in place; see `TrainedAttack.train`."""
         rows = target_rows(setup.labels)
         optimizer = torch.optim.Adam(
             network.parameters(), lr=self.learning_rate, betas=(0.5, 0.999), fused=True
@@ -94,11 +96,13 @@ class THA(SignDescent, TrainedAttack):
             schedule.step()
             setup.progress(step + 1, self.training_steps)
 
-    def training_passes(self, images: int) -> int:  # noqa: ARG002 - codes are all it trains on
+    @override
+    def training_passes(self, images: int) -> int:  # codes are all it trains on
         """None through the attacked model."""
         return 0
 
-    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:  # noqa: ARG002
+    @override
+    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:
         """`-mean_k(u_k p_k)`, p the prototype code."""
         targets = goal.target_labels
         prototypes = goal.trained(targets).sign() * targets.any(dim=1, keepdim=True)

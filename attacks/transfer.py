@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import (
     AttackedModel,
@@ -38,23 +39,23 @@ class Transfer(SignDescent):
     backbone: str | None = None
     hashing_loss: str | None = None
 
+    @override
     def surrogate(self) -> Surrogate:
-        """The attacker's own model."""
         return Surrogate(self.backbone, self.hashing_loss)
 
+    @override
     def perturb(
         self,
-        model: AttackedModel,  # noqa: ARG002 - never asked
+        model: AttackedModel,  # never asked
         images: Tensor,
         goal: Goal,
         threat: Threat,
         rng: QueryRandom,
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         own = goal.surrogate
         return super().perturb(own.model, images, own.goal, threat, rng)
 
-    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:  # noqa: ARG002
-        """The mean agreement with the center code."""
+    @override
+    def loss(self, goal: Goal, rng: QueryRandom) -> OutputLoss:
         centers = goal.center_codes
         return lambda outputs: (outputs * centers).mean(dim=1)

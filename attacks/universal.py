@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hashbench.attacking import (
     AttackedModel,
@@ -31,6 +32,7 @@ class Perturbation(nn.Module):
         super().__init__()
         self.delta = nn.Parameter(torch.zeros(shape))
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) in `[0, 1]` with the perturbation, cut to that range."""
         return (images + self.delta).clamp(0, 1)
@@ -67,10 +69,12 @@ class Universal(TrainedAttack):
         if self.batch < 1:
             raise UsageError(f"batch must be 1 or more, found {self.batch}")
 
+    @override
     def network(self, sizes: NetworkSizes) -> Perturbation:
         """The perturbation, 0 before the training."""
         return Perturbation(sizes.shape)
 
+    @override
     def train(self, network: nn.Module, setup: AttackerSetup) -> None:
         """Descend on the training images' agreement with their center codes."""
         delta = perturbation_of(network).delta
@@ -91,23 +95,24 @@ class Universal(TrainedAttack):
                     delta.sub_(next(sizes) * gradient.sign()).clamp_(-radius, radius)
             setup.progress(epoch + 1, self.epochs)
 
+    @override
     def perturb(
         self,
-        model: AttackedModel,  # noqa: ARG002 - asked in the training alone
+        model: AttackedModel,  # asked in the training alone
         images: Tensor,
         goal: Goal,
         threat: Threat,
-        rng: QueryRandom,  # noqa: ARG002 - deterministic
+        rng: QueryRandom,  # deterministic
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         return threat.project(perturbation_of(goal.trained)(images), images)
 
+    @override
     def passes(self) -> int:
         """None: the perturbation is there already."""
         return 0
 
+    @override
     def training_passes(self, images: int) -> int:
-        """An epoch each."""
         return self.epochs * images
 
 
@@ -116,7 +121,7 @@ def _agreement(codes: Tensor) -> OutputLoss:
 
 
 def perturbation_of(network: nn.Module) -> Perturbation:
-    """The network as what it is."""
+    """The network, as the perturbation that it is."""
     if not isinstance(network, Perturbation):
         raise UsageError(f"expected a Perturbation, found {type(network).__name__}")
     return network

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+from typing_extensions import override
 
 from hashbench.attacking import prototype_loss, prototype_network
 from hashbench.defending import AdversarialTraining, Budget, DefenseSetup, InnerAttack
@@ -68,7 +69,7 @@ class ATRDH(AdversarialTraining):
         learning_rate: of the model's optimiser.
         prototype_rate: of the prototype network's Adam.
         square_mask: drop the lower left triangle of the batch x train set similarities from the
-            circle loss, as both scripts do (it looks like a rest of a square-batch loss).
+            circle loss, as both scripts do (it looks like a leftover of a square-batch loss).
         empty_memory: U, and the hashing loss's own memory, start at zero and fill as batches come,
             as in both scripts; false starts them with the base model's outputs.
     """
@@ -81,6 +82,7 @@ class ATRDH(AdversarialTraining):
     square_mask: bool = True
     empty_memory: bool = True
 
+    @override
     def recipe(self, budget: Budget) -> Recipe:
         """The chosen optimiser, its rate decayed at half and three quarters of the steps."""
         adam = self.optimizer is OptimizerName.ADAM
@@ -93,8 +95,8 @@ class ATRDH(AdversarialTraining):
             augment=self.augment,
         )
 
+    @override
     def objective(self, setup: DefenseSetup) -> Objective:
-        """Build the prototype network and the memories."""
         inner = self.inner_attack(setup.model, setup.budget, setup.generator)
         return PrototypeGuided(self, setup, inner, PrototypeTraining(self, setup).step)
 
@@ -121,6 +123,7 @@ class PrototypeGuided(Objective):
             self._outputs.zero_()
         self._hashing_loss.remember(self._outputs)
 
+    @override
     def loss(self, batch: Batch) -> Tensor:
         """The clean hashing loss plus the adversarial similarity error."""
         outputs = self._model.outputs(batch.images)
@@ -132,6 +135,7 @@ class PrototypeGuided(Objective):
         clean: Tensor = self._hashing_loss(outputs, batch.labels, batch.index)
         return clean + self._terms.weight * (similarity - wanted).square().mean()
 
+    @override
     def parameters(self) -> Iterable[Parameter]:
         """The hashing loss's own layers, where it has some."""
         return self._hashing_loss.parameters()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.defending import InputTransformation
 from hashbench.errors import UsageError
@@ -33,7 +34,7 @@ class BitDepth(InputTransformation):
         if not 1 <= self.bits <= 8:
             raise UsageError(f"bits must be from 1 to 8, found {self.bits}")
 
+    @override
     def transform(self, images: Tensor) -> Tensor:
-        """Round; see `InputTransformation.transform`."""
         top: int = 2**self.bits - 1
         return (images * top).round() / top

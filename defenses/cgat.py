@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from hashbench.defending import CenterGuidedTraining, CenterTerms, SharedMemory
 from hashbench.hashing import batch_centers
 from hashbench.plugins import defense
@@ -42,8 +44,8 @@ class CgAT(CenterGuidedTraining):
     the steps is no whole number there, on any of its three data sets.
     """
 
+    @override
     def terms(self) -> CenterTerms:
-        """In what it differs from the others of its family."""
         return CenterTerms(
             centers=batch_centers,
             weight=self.weight,

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench import plugins
 from hashbench.defending import InputTransformation, WrappedModel
@@ -30,8 +31,8 @@ class ControlScaled(WrappingDefense):
         if not self.scale > 0:
             raise UsageError(f"scale must be above 0, found {self.scale}")
 
+    @override
     def wrap(self, model: HashModel) -> HashModel:
-        """The model with larger logits."""
         return _Affine(model, self.scale, 0.0)
 
 
@@ -52,8 +53,8 @@ class ControlRandom(InputTransformation):
         if not self.deviation >= 0:
             raise UsageError(f"deviation must be 0 or more, found {self.deviation}")
 
+    @override
     def transform(self, images: Tensor) -> Tensor:
-        """Add noise."""
         return images + self.deviation * torch.randn(images.shape).to(images)
 
 
@@ -75,8 +76,8 @@ class ControlQuantised(InputTransformation):
         if self.levels < 2:
             raise UsageError(f"levels must be 2 or more, found {self.levels}")
 
+    @override
     def transform(self, images: Tensor) -> Tensor:
-        """Round."""
         return (images * (self.levels - 1)).round() / (self.levels - 1)
 
 
@@ -95,8 +96,8 @@ class ControlCollapsed(WrappingDefense):
 
     share: float = 0.2
 
+    @override
     def wrap(self, model: HashModel) -> HashModel:
-        """The model with nearly constant logits."""
         return _Affine(model, self.share, 1.0)
 
 
@@ -116,6 +117,7 @@ class ControlOrder(WrappingDefense):
 
     dataset: str = "fashion"
 
+    @override
     def wrap(self, model: HashModel) -> HashModel:
         """A model that knows the labels.
 
@@ -141,6 +143,7 @@ class _Affine(WrappedModel):
         signs = 1.0 - 2.0 * (torch.arange(base.bits) % 2)
         self.register_buffer("pattern", shift * signs.to(next(base.parameters()).device))
 
+    @override
     def logits(self, images: Tensor) -> Tensor:
         return self.scale * self.base.logits(images) + self.pattern
 
@@ -158,6 +161,7 @@ class _InOrder(WrappedModel):
         self.register_buffer("answers", answers.to(next(base.parameters()).device))
         self.asked = 0
 
+    @override
     def logits(self, images: Tensor) -> Tensor:
         places = torch.arange(self.asked, self.asked + len(images), device=self.answers.device)
         self.asked += len(images)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.defending import InputTransformation
 from hashbench.errors import UsageError
@@ -40,6 +41,7 @@ class JPEG(InputTransformation):
         if not 1 <= self.quality <= 100:
             raise UsageError(f"quality must be from 1 to 100, found {self.quality}")
 
+    @override
     def transform(self, images: Tensor) -> Tensor:
         """Encode and decode; see `InputTransformation.transform`.
 

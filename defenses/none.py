@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from hashbench.hashing import HashModel
 from hashbench.plugins import WrappingDefense, defense
 
@@ -13,6 +15,6 @@ from hashbench.plugins import WrappingDefense, defense
 class Undefended(WrappingDefense):
     """No defense: the base model as it was trained."""
 
+    @override
     def wrap(self, model: HashModel) -> HashModel:
-        """Return the base model itself."""
         return model

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.defending import InputTransformation
 from hashbench.errors import UsageError
@@ -41,8 +42,8 @@ class ResizePad(InputTransformation):
         if self.draws < 1:
             raise UsageError(f"draws must be 1 or more, found {self.draws}")
 
+    @override
     def transform(self, images: Tensor) -> Tensor:
-        """Resize and pad; see `InputTransformation.transform`."""
         count, _, height, width = images.shape
         # On the CPU, so that every device sees the same draws.
         size, top, left = torch.rand(3, count)

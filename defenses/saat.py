@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from hashbench.defending import CenterGuidedTraining, CenterTerms, SharedMemory, mainstay_centers
 from hashbench.plugins import defense
 
@@ -55,8 +57,8 @@ class SAAT(CenterGuidedTraining):
 
     quantization: float = 1e-4
 
+    @override
     def terms(self) -> CenterTerms:
-        """In what it differs from the others of its family."""
         return CenterTerms(
             centers=mainstay_centers,
             weight=self.weight,

@@ -50,7 +50,7 @@ def read(cls: type[T], data: Any, where: str, author: Author = Author.PROGRAM) -
 
     A field may be a text, number, boolean, path, enum (by its value), `Mapping` or `dict`, tuple,
     `Any`, another dataclass, a class with a `parse` method, each of them or `None`. What is an
-    instance of its type already stays.
+    instance of its type already stays; of a union it has to be one.
 
     Args:
         cls: the dataclass; `identity: ClassVar[bool] = True` refuses what a newer version adds.
@@ -160,7 +160,8 @@ def _value(value: Any, kind: Any, path: str, author: Author) -> Any:
         if value is None or (author is Author.PERSON and value == "none"):
             return None
         return _value(value, next(part for part in parts if part is not type(None)), path, author)
-    if kind is Any or (isinstance(kind, type) and not origin and _is(value, kind)):
+    kinds = parts if origin in (types.UnionType, typing.Union) else (kind,)
+    if kind is Any or any(_is(value, one) for one in kinds if _is_class(one)):
         return value
     if origin is tuple and parts[1:] == (Ellipsis,) and isinstance(value, list | tuple):
         return tuple(_value(item, parts[0], path, author) for item in value)
@@ -187,6 +188,10 @@ def _value(value: Any, kind: Any, path: str, author: Author) -> Any:
 def _is(value: Any, kind: type) -> bool:
     # True is an int to Python, and no number to anybody else.
     return type(value) is kind if kind in _WORDS else isinstance(value, kind)
+
+
+def _is_class(kind: Any) -> bool:
+    return isinstance(kind, type) and not typing.get_origin(kind)
 
 
 def _is_enum(kind: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from hashbench.plugins import Format, format  # noqa: A004 - the field's word
 from hashbench.reports.text.sentences import one_line
 from hashbench.results.results import Results
@@ -23,8 +25,8 @@ class CommaSeparated(Format):
 
     suffix: ClassVar[str] = ".csv"
 
-    def render(self, results: Results, *, width: int | None = None) -> str:  # noqa: ARG002
-        """Return the whole report as text; see `Format.render`."""
+    @override
+    def render(self, results: Results, *, width: int | None = None) -> str:
         frame = results.to_frame()
         frame["reason"] = [one_line(str(reason)) for reason in frame["reason"]]
         text: str = frame.to_csv(index=False, float_format=DIGITS, lineterminator="\n")

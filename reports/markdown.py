@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from typing_extensions import override
+
 from hashbench.plugins import Format, format  # noqa: A004 - the field's word
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.papers.section import TITLE, Section, section
@@ -32,7 +34,8 @@ class Markdown(Format):
 
     published: tuple[str, ...] = ()
 
-    def render(self, results: Results, *, width: int | None = None) -> str:  # noqa: ARG002
+    @override
+    def render(self, results: Results, *, width: int | None = None) -> str:
         """Return the whole report as text; see `Format.render`.
 
         Raises:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from hashbench.plugins import Format, format  # noqa: A004 - the field's word
 from hashbench.results.results import Results
 
@@ -14,8 +16,8 @@ from hashbench.results.results import Results
 class Plots(Format):
     """Bars of mAP, precision-recall curves, and mAP against eps, as PNG and SVG files."""
 
-    def files(self, results: Results, *, width: int | None = None) -> Mapping[str, bytes]:  # noqa: ARG002
-        """Return every picture twice, `.png` and `.svg`; see `Format.files`."""
+    @override
+    def files(self, results: Results, *, width: int | None = None) -> Mapping[str, bytes]:
         # Here, since every format is imported when one is looked for, and matplotlib takes long.
         from hashbench.reports.plots.files import plot_files
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 
 from hashbench.plugins import Format, format  # noqa: A004 - the field's word
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
@@ -69,6 +70,7 @@ class Terminal(Format):
     color: Color = Color.AUTO
     published: tuple[str, ...] = ()
 
+    @override
     def render(self, results: Results, *, width: int | None = None) -> str:
         """Return the whole report as text; see `Format.render`.
 

@@ -77,7 +77,7 @@ def print_plugin(console: Console, name: str) -> None:
     """
     entry = _find(name)
     card, plugin = entry.plugin.card, entry.plugin
-    say = _Speaker(console)
+    say = _PlainText(console)
     say(f"{card.kind} {card.name}", style="bold")
     say(_reflowed(prose(plugin)))
     facts = {
@@ -123,7 +123,7 @@ def _reflowed(text: str) -> str:
     return "\n\n".join(part if "\n " in part else " ".join(part.split("\n")) for part in paragraphs)
 
 
-class _Speaker:
+class _PlainText:
     """Prints foreign text as it is: no markup, no highlighting."""
 
     def __init__(self, console: Console) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking.descent import SignStep, descend
 from hashbench.attacking.threat import Threat
@@ -78,6 +79,7 @@ class AdversarialTraining(TrainedDefense):
             generator=generator,
         )
 
+    @override
     def passes(self, budget: Budget) -> int:
         """Inner steps, the adversarial and the clean pass."""
         return self.granted(budget).inner_steps + 2
@@ -87,7 +89,7 @@ class AdversarialTraining(TrainedDefense):
 class InnerAttack:
     """Projected gradient descent on `mean_k(u_k * c_k)`, alpha 1, with sign steps.
 
-    Also the place that knows in which mode codes are made while the model is trained.
+    It also decides in which mode codes are made while the model is trained.
     """
 
     model: HashModel

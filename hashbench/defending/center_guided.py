@@ -15,6 +15,7 @@ from typing import Final
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+from typing_extensions import override
 
 from hashbench.defending.adversarial import AdversarialTraining, InnerAttack
 from hashbench.defending.setup import Budget, DefenseSetup
@@ -88,6 +89,7 @@ class CenterGuidedTraining(AdversarialTraining):
     soft_memory: bool = False
     float_milestones: bool = False
 
+    @override
     def recipe(self, budget: Budget) -> Recipe:
         """SGD with the rate decayed at half and three quarters of the steps."""
         return Recipe(
@@ -104,6 +106,7 @@ class CenterGuidedTraining(AdversarialTraining):
     def terms(self) -> CenterTerms:
         """In what it differs from the others of its family."""
 
+    @override
     def objective(self, setup: DefenseSetup) -> Objective:
         """Fill both memories with the base model's codes."""
         inner = self.inner_attack(setup.model, setup.budget, setup.generator)
@@ -126,6 +129,7 @@ class CenterGuided(Objective):
         if self._memory is SharedMemory.LOSS and not _keeps_outputs(setup.loss):
             self._memory = SharedMemory.NO
 
+    @override
     def loss(self, batch: Batch) -> Tensor:
         """The clean hashing loss, the adversarial term, and the quantisation term if any."""
         centers = self._centers(batch)
@@ -140,6 +144,7 @@ class CenterGuided(Objective):
             total = total + self._terms.quantization * gap.square().mean()
         return total
 
+    @override
     def parameters(self) -> Iterable[Parameter]:
         """The hashing loss's own layers, where it has some."""
         return self._hashing_loss.parameters()

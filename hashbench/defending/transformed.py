@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hashbench.defending.contract import WrappingDefense
 from hashbench.errors import PluginError
@@ -40,8 +41,8 @@ class WrappedModel(HashModel):
     def __getattr__(self, name: str) -> Any:
         return getattr(self.base, name) if name in _OF_THE_BASE else super().__getattr__(name)
 
+    @override
     def logits(self, images: Tensor) -> Tensor:
-        """The base model's logits; see `HashModel.logits`."""
         return self.base.logits(images)
 
 
@@ -63,8 +64,8 @@ class TransformedModel(WrappedModel):
         self.transform = transform
         self.draws = max(draws, base.draws)
 
+    @override
     def logits(self, images: Tensor) -> Tensor:
-        """The base model's logits of the transformed images."""
         return self.base.logits(self.transform(images))
 
 
@@ -92,8 +93,8 @@ class InputTransformation(WrappingDefense):
         """What is differentiated in the place of `transform`: of the same shape as its result."""
         return images
 
+    @override
     def wrap(self, model: HashModel) -> HashModel:
-        """The model behind this transformation."""
         return TransformedModel(model, self.attackable, draws=self.draws)
 
     def attackable(self, images: Tensor) -> Tensor:

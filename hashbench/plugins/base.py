@@ -81,52 +81,45 @@ def attack(
     )
 
 
-def defense(
-    name: str,
-    *,
-    cite: str = "",
-    version: str = "1",
-    presets: Mapping[str, Mapping[str, object]] | None = None,
-    api: int = 1,
-) -> Decorator:
-    """Declare a dataclass to be the defense `name`; the arguments are those of `attack`."""
-    return _carded(Kind.DEFENSE, name, cite, version, presets, api)
+class Declaration(Protocol):
+    """What declares a plugin of one kind; the arguments are those of `attack`."""
+
+    def __call__(
+        self,
+        name: str,
+        *,
+        cite: str = "",
+        version: str = "1",
+        presets: Mapping[str, Mapping[str, object]] | None = None,
+        api: int = 1,
+    ) -> Decorator:
+        """Return a decorator for the class of the plugin `name`."""
 
 
-def loss(
-    name: str,
-    *,
-    cite: str = "",
-    version: str = "1",
-    presets: Mapping[str, Mapping[str, object]] | None = None,
-    api: int = 1,
-) -> Decorator:
-    """Declare a dataclass to be the hashing loss `name`; the arguments are those of `attack`."""
-    return _carded(Kind.LOSS, name, cite, version, presets, api)
+def _declaration(kind: Kind) -> Declaration:
+    """The decorator of a kind that says no more of a plugin than its name and parameters."""
+
+    def declare(
+        name: str,
+        *,
+        cite: str = "",
+        version: str = "1",
+        presets: Mapping[str, Mapping[str, object]] | None = None,
+        api: int = 1,
+    ) -> Decorator:
+        return _carded(kind, name, cite, version, presets, api)
+
+    declare.__name__ = declare.__qualname__ = kind.value
+    declare.__doc__ = (
+        f"Declare a dataclass to be the {kind} `name`; the arguments are those of `attack`."
+    )
+    return declare
 
 
-def backbone(
-    name: str,
-    *,
-    cite: str = "",
-    version: str = "1",
-    presets: Mapping[str, Mapping[str, object]] | None = None,
-    api: int = 1,
-) -> Decorator:
-    """Declare a dataclass to be the backbone `name`; the arguments are those of `attack`."""
-    return _carded(Kind.BACKBONE, name, cite, version, presets, api)
-
-
-def dataset(
-    name: str,
-    *,
-    cite: str = "",
-    version: str = "1",
-    presets: Mapping[str, Mapping[str, object]] | None = None,
-    api: int = 1,
-) -> Decorator:
-    """Declare a dataclass to be the data set `name`; the arguments are those of `attack`."""
-    return _carded(Kind.DATASET, name, cite, version, presets, api)
+defense = _declaration(Kind.DEFENSE)
+loss = _declaration(Kind.LOSS)
+backbone = _declaration(Kind.BACKBONE)
+dataset = _declaration(Kind.DATASET)
 
 
 def format(name: str, *, version: str = "1", api: int = 1) -> Decorator:  # noqa: A001 - its word

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard
 
+from typing_extensions import override
+
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.card import API
@@ -105,6 +107,7 @@ def _is_plugin(member: Any) -> TypeGuard[type[Plugin]]:
 class _FreshLoader(SourceFileLoader):
     """Reads the source itself and keeps no bytecode, which would go by modification time."""
 
+    @override
     def path_stats(self, path: str) -> Any:
         raise OSError(f"{path}: no bytecode is kept")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from typing_extensions import override
+
 
 class Kind(StrEnum):
     """What a plugin is: its singular name, as in `hashbench.plugins.get("attack", "hag")`."""
@@ -26,6 +28,7 @@ class Kind(StrEnum):
         return f"hashbench.{self.plural}"
 
     @classmethod
+    @override
     def _missing_(cls, value: object) -> Kind | None:
         # The plural is what the entry-point groups and suite files say: accept it everywhere.
         return next((kind for kind in cls if kind.plural == value), None)

@@ -115,7 +115,9 @@ def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = 
         return plugin(**checked)
     except (TypeError, ValueError) as error:  # an author need not know UsageError
         raise UsageError(f"{where}: {error}") from None
-    except Exception as error:  # its own mistake, which must not end others' runs in a traceback
+    except (
+        Exception
+    ) as error:  # a bug of the plugin, which must not end others' runs in a traceback
         raise UsageError(f"{where} cannot be built: {type(error).__name__}: {error}") from error
 
 

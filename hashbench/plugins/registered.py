@@ -61,7 +61,7 @@ class Broken:
 
 @dataclass
 class Registry:
-    """Plugins by kind and name, so far as kinds were looked for."""
+    """Plugins by kind and name, of the kinds that were looked for."""
 
     entries: dict[tuple[Kind, str], list[Entry]] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)

@@ -31,7 +31,7 @@ class Cell:
             is text: a radius in two spellings is two cells, and cells are sorted by it as text.
         protocol: hash of the protocol.
         training: hash of how models were trained and of what they were computed with: cells of two
-            trainings do not belong into one table.
+            trainings do not belong in one table.
     """
 
     dataset: str
@@ -107,8 +107,8 @@ class CellResult:
         recall, precision: the precision-recall curve.
         per_query: expected average precision of each query, float64 (Q,); empty unless done.
         attack: of what kind the attack is; `None` for clean queries.
-        seconds: that the attack took for one query, on the machine and beside the load that it ran
-            with, so not the same twice; `None` where it is not known.
+        seconds: what the attack took per query. They depend on the machine and its load, so they
+            are not the same twice; `None` where they are not known.
     """
 
     cell: Cell

@@ -25,10 +25,10 @@ class Format(Plugin):
     suffix: ClassVar[str] = ".txt"
 
     def __init_subclass__(cls, **given: Any) -> None:
-        """Refuse a class that defines neither.
+        """Refuse a class that defines neither `render` nor `files`.
 
         Raises:
-            UsageError: it does.
+            UsageError: it defines neither.
         """
         super().__init_subclass__(**given)
         if cls.render is Format.render and cls.files is Format.files:

@@ -70,7 +70,7 @@ class Probed:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one model (one seed) at one radius is judged by; `None` is not known and raises nothing.
+    """What one model (one seed) at one radius is judged by; `None`, not known, raises no flag.
 
     Attributes:
         classes, bits: of the data and of the codes.

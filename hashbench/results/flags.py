@@ -62,7 +62,7 @@ FALLEN_SHARE = 0.5
 
 
 class Code(StrEnum):
-    """The flags. A place with room for one of them names the first that is up."""
+    """The flags. Where there is room for one of them, the first that is up is named."""
 
     CLEAN_AT_CHANCE = "clean-at-chance"
     COLLAPSED_CODES = "collapsed-codes"
@@ -180,7 +180,7 @@ def _stochastic_codes(evidence: Evidence) -> Iterator[Flag]:
 
 def _eps_0_changes_codes(evidence: Evidence) -> Iterator[Flag]:
     if evidence.unstable:
-        return  # told already, and the reason
+        return  # told already, and the cause of this one too
     if evidence.moved:
         yield Flag(
             Code.EPS_0_CHANGES_CODES,

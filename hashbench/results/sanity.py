@@ -74,7 +74,7 @@ class Column:
         )
 
     def _untargeted(self, cells: Sequence[CellResult]) -> tuple[Attacked, ...]:
-        """Those with a result; a plan that does not tell of what kind its attacks are has none."""
+        """Those with a result; none where the plan does not say of what kind its attacks are."""
         return tuple(
             Attacked(
                 name=r.cell.attack,

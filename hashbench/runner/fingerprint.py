@@ -54,7 +54,7 @@ def source_hash(plugin: type[Plugin]) -> str:
 
     A built-in plugin is its own file (`rooms_hash` covers what it shares), a `--plugin` file is
     that file, and a plugin of another package is all Python files of the package, helpers included.
-    The contract of its kind says what a plugin has to answer, and computes nothing: it counts not.
+    The contract of its kind computes nothing, so it is left out.
     """
     digest = hashlib.sha256()
     for cls in plugin.__mro__:

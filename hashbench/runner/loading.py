@@ -21,7 +21,7 @@ from hashbench.hashing.model import HashModel
 from hashbench.results.store import Store
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import DefendedModel, GivenModel, Step, TrainedAttacker
-from hashbench.runner.suite import MIXED
+from hashbench.runner.suite_tables import MIXED
 from hashbench.seeds import seed_of
 
 
@@ -37,9 +37,11 @@ def data_of(setting: Setting) -> RetrievalData:
 
 
 def cell_seed(setting: Setting, *purpose: object) -> int:
-    """A stream of this cell. Named without bits, radius or parameters, so that settings are paired:
-    the same query starts from the same random point in each.
-    """  # noqa: D205
+    """The seed of one of a cell's random streams.
+
+    It does not depend on bits, radius or parameters, so that settings are paired: the same query
+    starts from the same random point in each.
+    """
     return seed_of(setting.source.protocol.dataset, setting.seed, *purpose)
 
 

@@ -41,7 +41,7 @@ from hashbench.runner.steps import (
     Scores,
     Step,
 )
-from hashbench.runner.suite import Suite
+from hashbench.runner.suite import GivenModels, Grid, Suite
 
 SURROGATE_SEED = 1000
 """What is added to a cell's seed for an attacker's own model: it is not the attacked one's base."""
@@ -119,59 +119,23 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
     suite = replace(suite, plugin=plugins.files())
     load_data.cache_clear()  # a folder may have changed since the last plan of this process
     check_device(suite.compute.device)
-    if suite.checkpoint is not None:
-        _check_base(suite)
-    losses = [resolve(Kind.LOSS, Loss, spec) for spec in suite.loss]
-    backbones = [resolve(Kind.BACKBONE, Backbone, spec) for spec in suite.backbone]
-    defenses = [resolve(Kind.DEFENSE, Defense, spec) for spec in suite.defense]
     # 'none' asks for the clean cells, which every model gets anyway.
     attacks = [
         _asked(resolve(Kind.ATTACK, Attack, spec)) for spec in suite.attack if str(spec) != CLEAN
     ]
+    if isinstance(suite.models, Grid):
+        models = _models_of_grid(suite, suite.models, progress)
+    else:
+        models = _given_models(suite, suite.models, progress)
     cells: dict[Cell, Scores] = {}
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, dict[str, Any]] = {}
-    for folder in suite.model:
-        given = given_model(folder, suite.root, suite.compute, progress)
-        source = given.step.setting.source
+    for model in models:
+        source = model.step.setting.source
         protocols[source.protocol.hash] = source.protocol
-        trainings[given.cell.training] = given.training
-        radii = suite.eps or (type(source.dataset).eps,)
-        recipe = _recipe(suite)
-        for attack, eps, scores in _scores_of(given.step, attacks, radii, suite, recipe):
-            cells[replace(given.cell, attack=attack, eps=eps)] = scores
-    # The models' cards take the place of the grid.
-    for spec in () if suite.model else suite.dataset:
-        dataset = resolve(Kind.DATASET, Dataset, spec)
-        radii = suite.eps or (type(dataset).eps,)
-        budget = _budget(suite, radii)
-        if _crops(suite, defenses, budget):
-            dataset = dataset.widened()
-        source = read_source(dataset, suite.root, progress)
-        protocols[source.protocol.hash] = source.protocol
-        training = _training(suite, budget)
-        trainings[sha256_of(training)] = training
-        for loss, backbone, bits, seed in itertools.product(
-            losses, backbones, suite.bits, suite.seed
-        ):
-            setting = Setting(source, loss, backbone, bits, seed, suite.compute)
-            base = _base(setting, suite)
-            for defense in defenses:
-                model = DefendedModel(base, defense, budget)
-                for attack, eps, scores in _scores_of(model, attacks, radii, suite, base.recipe):
-                    cell = Cell(
-                        dataset=source.protocol.dataset,
-                        loss=canonical(loss),
-                        backbone=canonical(backbone),
-                        bits=bits,
-                        defense=canonical(defense),
-                        attack=attack,
-                        eps=eps,
-                        seed=seed,
-                        protocol=source.protocol.hash,
-                        training=sha256_of(training),
-                    )
-                    cells[cell] = scores
+        trainings[model.clean.training] = model.training
+        for attack, eps, scores in _scores_of(model.step, attacks, suite):
+            cells[replace(model.clean, attack=attack, eps=eps)] = scores
     steps: dict[str, Step] = {}
     for scores in cells.values():
         for step in ancestors(scores):
@@ -183,6 +147,60 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
         protocols=protocols,
         trainings=trainings,
     )
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model of the suite.
+
+    Attributes:
+        step: makes it, or takes it over.
+        clean: the cell of its clean queries.
+        training: what reports say of how it was trained; the cell holds its hash.
+    """
+
+    step: DefendedModel | GivenModel
+    clean: Cell
+    training: dict[str, Any]
+
+
+def _given_models(suite: Suite, given: GivenModels, progress: Progress) -> Iterator[_Model]:
+    for folder in given.model:
+        found = given_model(folder, suite.root, suite.compute, progress)
+        yield _Model(found.step, found.cell, found.training)
+
+
+def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[_Model]:
+    _check_base(grid)
+    losses = [resolve(Kind.LOSS, Loss, spec) for spec in grid.loss]
+    backbones = [resolve(Kind.BACKBONE, Backbone, spec) for spec in grid.backbone]
+    defenses = [resolve(Kind.DEFENSE, Defense, spec) for spec in grid.defense]
+    for spec in grid.dataset:
+        dataset = resolve(Kind.DATASET, Dataset, spec)
+        budget = _budget(suite, _radii(suite, dataset))
+        if _crops(suite, defenses, budget):
+            dataset = dataset.widened()
+        source = read_source(dataset, suite.root, progress)
+        training = _training(suite, budget)
+        for loss, backbone, bits, seed in itertools.product(
+            losses, backbones, grid.bits, grid.seed
+        ):
+            setting = Setting(source, loss, backbone, bits, seed, suite.compute)
+            base = _base(setting, suite)
+            for defense in defenses:
+                cell = Cell(
+                    dataset=source.protocol.dataset,
+                    loss=canonical(loss),
+                    backbone=canonical(backbone),
+                    bits=bits,
+                    defense=canonical(defense),
+                    attack=CLEAN,
+                    eps="0",
+                    seed=seed,
+                    protocol=source.protocol.hash,
+                    training=sha256_of(training),
+                )
+                yield _Model(DefendedModel(base, defense, budget), cell, training)
 
 
 def _asked(attack: Attack) -> Attack:
@@ -238,29 +256,27 @@ def ancestors(step: Step) -> Iterator[Step]:
 
 
 def _scores_of(
-    model: DefendedModel | GivenModel,
-    attacks: list[Attack],
-    radii: tuple[Eps, ...],
-    suite: Suite,
-    recipe: Recipe,
+    model: DefendedModel | GivenModel, attacks: list[Attack], suite: Suite
 ) -> Iterator[tuple[str, str, Scores]]:
     codes = ModelCodes(model)
     yield CLEAN, "0", Scores(codes, None)
-    for attack, eps in itertools.product(attacks, radii):
+    for attack, eps in itertools.product(attacks, _radii(suite, model.setting.source.dataset)):
         adversarial = AdversarialCodes(
             codes,
             attack,
             eps,
-            surrogate=_surrogate(attack, model.setting, recipe, suite),
+            surrogate=_surrogate(attack, model.setting, suite),
             limit=suite.limits.passes,
         )
         yield canonical(attack), str(eps), Scores(codes, adversarial)
 
 
-def _surrogate(attack: Attack, setting: Setting, recipe: Recipe, suite: Suite) -> ModelCodes | None:
-    """The codes of the attacker's own model: undefended, of another seed, trained as `[training]`
-    of the suite says, also where the attacked model was given.
-    """  # noqa: D205
+def _surrogate(attack: Attack, setting: Setting, suite: Suite) -> ModelCodes | None:
+    """The codes of the attacker's own model; `None` where the attack wants none.
+
+    It is undefended, of another seed, and trained as `[training]` of the suite says, also where the
+    attacked model was given.
+    """
     wanted = attack.surrogate()
     if wanted is None:
         return None
@@ -271,7 +287,7 @@ def _surrogate(attack: Attack, setting: Setting, recipe: Recipe, suite: Suite) -
     if wanted.loss is not None:
         changes["loss"] = resolve(Kind.LOSS, Loss, Spec.parse(wanted.loss))
     undefended = resolve(Kind.DEFENSE, Defense, Spec("none"))
-    base = BaseModel(replace(setting, **changes), recipe)
+    base = BaseModel(replace(setting, **changes), _recipe(suite))
     return ModelCodes(
         DefendedModel(base, undefended, _budget(suite, (type(setting.source.dataset).eps,)))
     )
@@ -286,6 +302,10 @@ def _crops(suite: Suite, defenses: list[Defense], budget: Budget) -> bool:
             if isinstance(defense, TrainedDefense):
                 kinds.append(defense.recipe(budget).augment)
     return Augment.CROP_FLIP in kinds
+
+
+def _radii(suite: Suite, dataset: Dataset) -> tuple[Eps, ...]:
+    return suite.eps or (type(dataset).eps,)
 
 
 def _budget(suite: Suite, radii: tuple[Eps, ...]) -> Budget:
@@ -342,18 +362,18 @@ def _base(setting: Setting, suite: Suite) -> BaseModel:
     )
 
 
-def _check_base(suite: Suite) -> None:
-    """Refuse a checkpoint that cannot stand for the base models of a suite."""
-    if suite.checkpoint is None:
+def _check_base(grid: Grid) -> None:
+    """Refuse a checkpoint that cannot stand for the base models of a grid."""
+    if grid.checkpoint is None:
         return
-    card = read_card(suite.checkpoint)
+    card = read_card(grid.checkpoint)
     if card.defense != "none":
         raise UsageError(
-            f"checkpoint {suite.checkpoint} is a model defended by {card.defense}, but a base "
+            f"checkpoint {grid.checkpoint} is a model defended by {card.defense}, but a base "
             "model is needed: what stands in a table as undefended has to be"
         )
-    if len(suite.seed) > 1:
+    if len(grid.seed) > 1:
         raise UsageError(
-            f"checkpoint {suite.checkpoint} is one model, but the run asks for {len(suite.seed)} "
+            f"checkpoint {grid.checkpoint} is one model, but the run asks for {len(grid.seed)} "
             "seeds of it: name one --seed"
         )

@@ -12,12 +12,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column
+from typing_extensions import override
 
 from hashbench.runner.steps import Step
 
 
 class Reporter:
-    """Hears of everything that happens in a run; this one keeps it to itself."""
+    """Told of everything that happens in a run; this one reports nothing."""
 
     def begin(self, steps: int, stored: int) -> None:
         """A run starts: so many steps to do, so many already in the store."""
@@ -26,7 +27,7 @@ class Reporter:
         """A step starts."""
 
     def advanced(self, step: Step, done: int, total: int) -> None:
-        """A step came so far, in its own units."""
+        """How far a step has come, in its own units."""
 
     def finished(self, step: Step, seconds: float) -> None:
         """A step is done."""
@@ -47,18 +48,18 @@ class LineReporter(Reporter):
         self._steps = 0
         self._count = 0
 
+    @override
     def begin(self, steps: int, stored: int) -> None:
-        """Say how much there is to do."""
         self._steps = steps
         self._say(f"{steps} steps to do, {stored} in the store")
 
+    @override
     def finished(self, step: Step, seconds: float) -> None:
-        """Say which step is done, and how long it took."""
         self._count += 1
         self._say(f"[{self._count}/{self._steps}] {step.label} ({seconds:.1f} s)")
 
+    @override
     def failed(self, step: Step, reason: str, dropped: int) -> None:
-        """Say which step failed and why."""
         self._count += 1 + dropped
         what = "1 step that needs it is" if dropped == 1 else f"{dropped} steps that need it are"
         more = f"; {what} dropped" if dropped else ""
@@ -69,7 +70,7 @@ class LineReporter(Reporter):
 
 
 class BarReporter(Reporter):
-    """A bar for the run and one for every step at work: for terminals."""
+    """A bar for the run and one for every step that is being made: for terminals."""
 
     def __init__(self, console: Console) -> None:
         """Draw on `console`."""
@@ -91,32 +92,32 @@ class BarReporter(Reporter):
         self._tasks: dict[str, TaskID] = {}
         self._run: TaskID | None = None
 
+    @override
     def begin(self, steps: int, stored: int) -> None:
-        """Show the run's bar."""
         if not steps:
             return
         self._bars.start()
         self._run = self._bars.add_task(f"{steps} steps ({stored} in the store)", total=steps)
 
+    @override
     def started(self, step: Step) -> None:
-        """Show the step's bar."""
         self._tasks[step.key] = self._bars.add_task(step.label, total=None)
 
+    @override
     def advanced(self, step: Step, done: int, total: int) -> None:
-        """Move the step's bar."""
         self._bars.update(self._tasks[step.key], completed=done, total=total)
 
-    def finished(self, step: Step, seconds: float) -> None:  # noqa: ARG002 - the bar shows it
-        """Take the step's bar away and move the run's."""
+    @override
+    def finished(self, step: Step, seconds: float) -> None:  # the bar shows it
         self._close(step, 1)
 
+    @override
     def failed(self, step: Step, reason: str, dropped: int) -> None:
-        """Leave a line that stays."""
         self._console.print(f"FAILED {step.label}: {reason}", markup=False, style="red")
         self._close(step, 1 + dropped)
 
+    @override
     def end(self) -> None:
-        """Take all bars away."""
         self._bars.stop()
 
     def _close(self, step: Step, count: int) -> None:

@@ -12,7 +12,7 @@ from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.plugins.parameters import canonical
 from hashbench.runner.fingerprint import describe
-from hashbench.runner.suite import Compute
+from hashbench.runner.suite_tables import Compute
 
 
 @dataclass(frozen=True)

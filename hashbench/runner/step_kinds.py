@@ -98,7 +98,7 @@ def _attacked_queries(step: AdversarialCodes) -> Work:
 
 
 def _draws(step: TrainedAttacker | AdversarialCodes) -> int:
-    """How often an attack asks a model at each look; known of transformations that say so."""
+    """How often a model is asked at each look: the draws of a transformation, else once."""
     model = step.codes.model
     defense = model.defense if isinstance(model, DefendedModel) else model.wrapper
     return defense.draws if isinstance(defense, InputTransformation) else 1

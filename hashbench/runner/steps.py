@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from hashbench.attacking.contract import Attack, TrainedAttack
 from hashbench.defending.contract import Defense, WrappingDefense
 from hashbench.defending.setup import Budget
@@ -81,7 +83,7 @@ class Step(ABC):
 
     @property
     def hint(self) -> str:
-        """The label without what one key may be written in two ways as: names the folder."""
+        """A readable name for the folder: the label without what has several spellings."""
         return self.label
 
     @property
@@ -106,17 +108,17 @@ class BaseModel(Step):
     kind = ArtifactKind.MODEL
 
     @property
+    @override
     def upstream(self) -> tuple[Step, ...]:
-        """Nothing."""
         return ()
 
     @property
+    @override
     def label(self) -> str:
-        """Names the setting."""
         return f"{'load' if self.checkpoint else 'train'} {self.setting.slug}"
 
+    @override
     def described(self) -> dict[str, Any]:
-        """Setting, recipe and training code, or the loaded weights."""
         made = asdict(self.recipe) if self.checkpoint is None else {"weights": self.weights}
         return {
             **self.setting.described(),
@@ -135,20 +137,21 @@ class DefendedModel(Step):
     kind = ArtifactKind.MODEL
 
     @property
+    @override
     def setting(self) -> Setting:
-        """The base model's setting."""
         return self.base.setting
 
     @property
+    @override
     def upstream(self) -> tuple[Step, ...]:
-        """The base model."""
         return (self.base,)
 
     @property
+    @override
     def label(self) -> str:
-        """Names defense and setting."""
         return f"{canonical(self.defense)} {self.setting.slug}"
 
+    @override
     def described(self) -> dict[str, Any]:
         """Defense and training code; and the budget, where something is trained."""
         budget = {
@@ -186,15 +189,17 @@ class GivenModel(Step):
     kind = ArtifactKind.MODEL
 
     @property
+    @override
     def upstream(self) -> tuple[Step, ...]:
-        """Nothing."""
         return ()
 
     @property
+    @override
     def label(self) -> str:
-        """As if it had been made here: what draws from a seed draws the same."""
+        """As of a model that is made here: the label seeds what is drawn, so both draw the same."""
         return f"{self.defense} {self.setting.slug}"
 
+    @override
     def described(self) -> dict[str, Any]:
         """The card's setting, the weights, and the code that runs them."""
         return {
@@ -214,22 +219,22 @@ class ModelCodes(Step):
     kind = ArtifactKind.CODES
 
     @property
+    @override
     def setting(self) -> Setting:
-        """The model's setting."""
         return self.model.setting
 
     @property
+    @override
     def upstream(self) -> tuple[Step, ...]:
-        """The model."""
         return (self.model,)
 
     @property
+    @override
     def label(self) -> str:
-        """Names the model."""
         return f"codes {self.model.label}"
 
+    @override
     def described(self) -> dict[str, Any]:
-        """The encoding code."""
         return {"code": _code("hashing", files=_CODES_FILES)}
 
 
@@ -240,13 +245,13 @@ class StepOnModel(Step):
     codes: ModelCodes
 
     @property
+    @override
     def setting(self) -> Setting:
-        """The model's setting."""
         return self.codes.setting
 
     @property
+    @override
     def upstream(self) -> tuple[Step, ...]:
-        """The model, and its codes."""
         return (self.codes.model, self.codes)
 
 
@@ -264,17 +269,18 @@ class AttackStep(StepOnModel):
     verb = ""
 
     @property
+    @override
     def label(self) -> str:
-        """Names attack, radius and model."""
         return f"{self.verb}{canonical(self.attack)} eps {self.eps} on {self.codes.model.label}"
 
     @property
+    @override
     def hint(self) -> str:
         """Names attack and model: a radius has several spellings."""
         return f"{self.verb}{canonical(self.attack)} on {self.codes.model.label}"
 
+    @override
     def described(self) -> dict[str, Any]:
-        """Attack, radius and attack code."""
         return {
             "attack": describe(self.attack),
             "eps": self.eps.canonical,
@@ -317,30 +323,31 @@ class AdversarialCodes(AttackStep):
         return TrainedAttacker(self.codes, self.attack, self.eps, self.limit)
 
     @property
+    @override
     def upstream(self) -> tuple[Step, ...]:
         """What the attacker brings along; the model, and its codes."""
         own = () if self.surrogate is None else (self.surrogate.model, self.surrogate)
         attacker = () if self.attacker is None else (self.attacker,)
         return (*own, *attacker, *super().upstream)
 
+    @override
     def described(self) -> dict[str, Any]:
-        """Attack, radius, batch and attack code."""
         return {**super().described(), "batch": self.setting.compute.attack_batch}
 
 
 @dataclass(frozen=True)
 class Probe(StepOnModel):
-    """Small experiments on one model: what its numbers can be believed by."""
+    """Small experiments on one model: whether its numbers can be believed."""
 
     kind = ArtifactKind.PROBE
 
     @property
+    @override
     def label(self) -> str:
-        """Names the model."""
         return f"probe {self.codes.model.label}"
 
+    @override
     def described(self) -> dict[str, Any]:
-        """The code of the experiments."""
         files = ("runner/attacks.py", "runner/probe.py", "runner/scoring.py", _METRICS)
         return {"code": _code(*_ATTACK_ROOMS, files=files)}
 
@@ -358,21 +365,23 @@ class Scores(StepOnModel):
         return Probe(self.codes) if self.adversarial is None else None
 
     @property
+    @override
     def upstream(self) -> tuple[Step, ...]:
         """The codes to compare; the probe, for clean queries."""
         also = self.adversarial or self.probe
         return (self.codes,) if also is None else (self.codes, also)
 
     @property
+    @override
     def label(self) -> str:
-        """Names what is scored."""
         return f"score {(self.adversarial or self.codes).label}"
 
     @property
+    @override
     def hint(self) -> str:
-        """Names what is scored, without the radius."""
         return f"score {(self.adversarial or self.codes).hint}"
 
+    @override
     def described(self) -> dict[str, Any]:
         """The metrics' code, and the choice of what is measured."""
         return {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,111 +13,30 @@ from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.plugins.parameters import Spec
 from hashbench.records import Author, plain, read
+from hashbench.runner.suite_tables import BudgetPlan, Compute, Limits, Training
 from hashbench.suggestions import did_you_mean
 
 QUICK = "quick"
-MIXED = "mixed"
-PRECISIONS = ("float32", MIXED)
-
-_SPECS = ("dataset", "loss", "backbone", "defense", "attack")
-_TABLES = ("training", "budget", "compute", "limits")
 
 
 @dataclass(frozen=True)
-class Training:
-    """How base models are trained; see `hashbench.hashing.Recipe` for the fields."""
-
-    epochs: int
-    batch: int = 32
-    optimizer: str = "sgd"
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    milestones: tuple[float, ...] = (0.5, 0.75)
-    gamma: float = 0.1
-    augment: str = "none"
-
-
-@dataclass(frozen=True)
-class BudgetPlan:
-    """What every trained defense gets alike.
+class Grid:
+    """Models to be made: one for every combination of the lists.
 
     Attributes:
-        epochs, inner_steps: as in `hashbench.defending.Budget`.
-        eps: radius of the inner attack; `None` takes the largest radius of the run, so that a
-            defense is trained for the strongest threat that it will meet.
-    """
-
-    epochs: int
-    inner_steps: int
-    eps: Eps | None = None
-
-
-@dataclass(frozen=True)
-class Compute:
-    """What float results depend on besides the seed, and is therefore part of every key.
-
-    Attributes:
-        threads: of torch, per cell.
-        attack_batch: queries that are attacked together.
-        device: `cpu` or `cuda`.
-        precision: `float32`, or `mixed`: the network under the hash layer runs in bfloat16, in
-            training, attacks and codes alike.
-    """
-
-    threads: int = 1
-    attack_batch: int = 500
-    device: str = "cpu"
-    precision: str = "float32"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where a plugin is stopped: no part of any key, since a cell that is stopped has no result.
-
-    Attributes:
-        passes: forward passes that an attack may take per query.
-    """
-
-    passes: int = 20_000
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A grid: every combination of the lists below is a cell.
-
-    Attributes:
-        name: what reports call it.
-        dataset, loss, backbone, defense, attack: plugins with their parameters; `attack` may be
-            empty or `none`, for clean queries alone.
+        dataset, loss, backbone, defense: plugins with their parameters.
         bits: code lengths, at least 1.
-        eps: radii; empty takes each data set's own.
         seed: seeds of training and attacks.
-        training, budget, compute, limits: see their classes.
-        root: the folder of data sets that need one.
         checkpoint: a folder to take the base model from, instead of training it.
-        model: folders of defended models to evaluate as they are; their cards say what the lists
-            of data sets, losses, backbones, bits, defenses and seeds would.
-        plugin: Python files with further plugins.
     """
 
-    name: str
     dataset: tuple[Spec, ...]
     loss: tuple[Spec, ...]
     backbone: tuple[Spec, ...]
     bits: tuple[int, ...]
     defense: tuple[Spec, ...]
-    attack: tuple[Spec, ...]
-    eps: tuple[Eps, ...]
     seed: tuple[int, ...]
-    training: Training
-    budget: BudgetPlan
-    compute: Compute
-    limits: Limits = Limits()
-    root: Path | None = None
     checkpoint: Path | None = None
-    model: tuple[Path, ...] = ()
-    plugin: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("dataset", "loss", "backbone", "bits", "defense", "seed"):
@@ -127,30 +45,111 @@ class Suite:
         for bits in self.bits:
             if bits < 1:
                 raise UsageError(f"bits is {bits}, but a code has at least 1 bit")
-        for where, value, least in (
-            ("training.epochs", self.training.epochs, 0),
-            ("training.batch", self.training.batch, 1),
-            ("budget.epochs", self.budget.epochs, 0),
-            ("budget.inner_steps", self.budget.inner_steps, 0),
-            ("compute.threads", self.compute.threads, 1),
-            ("compute.attack_batch", self.compute.attack_batch, 1),
-            ("limits.passes", self.limits.passes, 1),
-        ):
-            if value < least:
-                raise UsageError(f"{where} is {value}, but must be {least} or more")
-        if self.compute.precision not in PRECISIONS:
-            raise UsageError(
-                f"compute.precision is '{self.compute.precision}', expected float32 or mixed"
-            )
-        if self.training.learning_rate <= 0:
-            raise UsageError(
-                f"training.learning_rate is {self.training.learning_rate}, but must be above 0"
-            )
+
+
+@dataclass(frozen=True)
+class GivenModels:
+    """Models that were made before; their cards say what a grid would.
+
+    Attributes:
+        model: their folders, as `hashbench model export` writes them; at least one.
+    """
+
+    model: tuple[Path, ...]
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise UsageError("model is an empty list")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What to run: every attack at every radius against every model.
+
+    Attributes:
+        name: what reports call it.
+        models: those to be made, or those that are given.
+        attack: attacks with their parameters; empty or `none` for clean queries alone.
+        eps: radii; empty takes each data set's own.
+        training: of base models, and of an attacker's own model beside a given one.
+        budget, compute, limits: see their classes.
+        root: the folder of data sets that need one.
+        plugin: Python files with further plugins.
+    """
+
+    name: str
+    models: Grid | GivenModels
+    attack: tuple[Spec, ...]
+    eps: tuple[Eps, ...]
+    training: Training
+    budget: BudgetPlan
+    compute: Compute
+    limits: Limits = field(default_factory=Limits)
+    root: Path | None = None
+    plugin: tuple[Path, ...] = ()
+
+    @property
+    def dataset(self) -> tuple[Spec, ...]:
+        """The grid's data sets; empty where the models are given, as the other lists of it."""
+        return self.models.dataset if isinstance(self.models, Grid) else ()
+
+    @property
+    def loss(self) -> tuple[Spec, ...]:
+        """The grid's losses."""
+        return self.models.loss if isinstance(self.models, Grid) else ()
+
+    @property
+    def backbone(self) -> tuple[Spec, ...]:
+        """The grid's backbones."""
+        return self.models.backbone if isinstance(self.models, Grid) else ()
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """The grid's code lengths."""
+        return self.models.bits if isinstance(self.models, Grid) else ()
+
+    @property
+    def defense(self) -> tuple[Spec, ...]:
+        """The grid's defenses."""
+        return self.models.defense if isinstance(self.models, Grid) else ()
+
+    @property
+    def seed(self) -> tuple[int, ...]:
+        """The grid's seeds."""
+        return self.models.seed if isinstance(self.models, Grid) else ()
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Where the grid's base model is taken from; `None` where it is trained."""
+        return self.models.checkpoint if isinstance(self.models, Grid) else None
+
+    @property
+    def model(self) -> tuple[Path, ...]:
+        """The folders of the given models; empty for a grid."""
+        return self.models.model if isinstance(self.models, GivenModels) else ()
 
     def to_plain(self) -> dict[str, Any]:
-        """The suite as JSON data that `from_plain` reads back."""
-        found: dict[str, Any] = plain(self)
-        return found
+        """The suite as JSON data that `from_plain` reads back: the keys of a suite file."""
+        said = plain(self)
+        said.update(plain(self.models), model=plain(self.model))
+        return {key: said[key] for key in KEYS if key in said}
+
+
+_SHARED = tuple(one.name for one in fields(Suite) if one.name != "models")
+_GRID = tuple(one.name for one in fields(Grid))
+_SPECS = ("dataset", "loss", "backbone", "defense", "attack")
+_LISTS = (*_SPECS, "bits", "seed", "eps", "model", "plugin")
+_TABLES = ("training", "budget", "compute", "limits")
+KEYS = (*_SHARED, *_GRID, "model")
+"""The keys of a suite file."""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What one place says of a suite, as plain data; `where` opens the errors about it."""
+
+    said: Mapping[str, Any]
+    where: str
 
 
 def from_plain(given: Mapping[str, Any], where: str) -> Suite:
@@ -158,19 +157,19 @@ def from_plain(given: Mapping[str, Any], where: str) -> Suite:
 
     Args:
         given: one key per field; a single value stands for a list of one. What is left out is taken
-            from the quick suite, and eps from the data set.
+            from the quick suite, and eps from the data set. Beside a model, what a grid would need
+            is passed over.
         where: opens every error message.
 
     Raises:
         UsageError: an unknown key, a wrong type, an impossible value.
     """
-    return override(quick(), given, where)
+    return _built(_quick(), _Layer(given, where))
 
 
 def quick() -> Suite:
     """The quick suite, as it ships with hashbench."""
-    text = (files("hashbench.benchmarks") / "suites" / f"{QUICK}.toml").read_text()
-    return _build({}, tomllib.loads(text), "the quick suite")
+    return _built(_quick())
 
 
 def shipped() -> tuple[str, ...]:
@@ -197,29 +196,41 @@ def compose(source: str | Path | None, options: Mapping[str, Any]) -> Suite:
         source: as for `load`.
         options: as the changes of `override`; plugin files are added to the suite's own, and the
             radii that a suite file names hold for a new data set too.
+
+    Raises:
+        UsageError: as for `load`; or a model beside a key that its card answers.
     """
-    if options.get("model"):
-        _refuse_beside_model(options)
-    if source is None or str(source) == QUICK:
-        return override(quick(), options)
-    given = _read(source)
-    if given.get("model") or options.get("model"):
-        _refuse_beside_model(given)
-    suite = from_plain(given, f"suite {source}")
-    changes = dict(options)
-    if "eps" in given:
-        changes.setdefault("eps", given["eps"])
-    if "plugin" in changes:
-        changes["plugin"] = [*suite.plugin, *_many(changes["plugin"])]
-    return override(suite, changes)
+    said = {} if source is None or str(source) == QUICK else _read(source)
+    file = _Layer(said, f"suite {source}")
+    asked = {**file.said, **options}
+    if asked.get("model"):
+        for name in _GRID:
+            if name in asked:
+                raise UsageError(
+                    f"{name} beside a model: the model's card names its {name} already; "
+                    "leave it out"
+                )
+    if "plugin" in options:
+        both = [*_many(file.said.get("plugin")), *_many(options["plugin"])]
+        options = {**options, "plugin": both}
+    return _built(_quick(), file, _Layer(options, "the options"))
 
 
-def _refuse_beside_model(asked: Mapping[str, Any]) -> None:
-    for name in ("dataset", "loss", "backbone", "bits", "defense", "seed", "checkpoint"):
-        if name in asked:
-            raise UsageError(
-                f"{name} beside a model: the model's card names its {name} already; leave it out"
-            )
+def override(suite: Suite, changes: Mapping[str, Any], where: str = "the options") -> Suite:
+    """A suite with some fields replaced.
+
+    Args:
+        suite: the one to start from.
+        changes: as for `from_plain`. Tables are merged key by key; a new `dataset` or `model`
+            without a new `eps` takes its data set's own radius.
+        where: opens every error message.
+    """
+    return _built(_Layer(suite.to_plain(), "the suite"), _Layer(changes, where))
+
+
+def _quick() -> _Layer:
+    text = (files("hashbench.benchmarks") / "suites" / f"{QUICK}.toml").read_text()
+    return _Layer(tomllib.loads(text), "the quick suite")
 
 
 def _read(source: str | Path) -> dict[str, Any]:
@@ -258,65 +269,88 @@ def _from(folder: Path, value: Any) -> Any:
     return str(folder / Path(value).expanduser()) if isinstance(value, str) else value
 
 
-def override(suite: Suite, changes: Mapping[str, Any], where: str = "the options") -> Suite:
-    """A suite with some fields replaced.
+def _built(*layers: _Layer) -> Suite:
+    """The suite that the layers say, the later one over the earlier one.
 
-    Args:
-        suite: the one to start from.
-        changes: as for `from_plain`. Tables are merged key by key; a new `dataset` or `model`
-            without a new `eps` takes its data set's own radius.
-        where: opens every error message.
+    Raises:
+        UsageError: that is no suite; the first layer with which it is none is named.
     """
-    before = suite.to_plain()
-    if ("dataset" in changes or changes.get("model")) and "eps" not in changes:
-        before["eps"] = []
-    if changes.get("model"):
-        # Computed as it was where the model was made, unless something else is asked for.
-        before["compute"] = {**before["compute"], **_compute_of(_many(changes["model"]))}
-    return _build(before, changes, where)
+    layers = _with_compute_of_model(layers)
+    try:
+        return _suite(_merged(layers))
+    except UsageError:
+        for count, layer in enumerate(layers, start=1):
+            try:
+                _suite(_merged(layers[:count]))
+            except UsageError as error:
+                raise UsageError(f"{layer.where}: {error}") from None
+        raise
 
 
-def _compute_of(models: list[Any]) -> dict[str, Any]:
-    """What the first model's card was computed with; nothing where the card does not say.
+def _with_compute_of_model(layers: tuple[_Layer, ...]) -> tuple[_Layer, ...]:
+    """With a layer of how the first given model was computed, under what else is asked for.
 
     Whatever is wrong with the card is said where the model is loaded.
     """
+    named = [layer.said["model"] for layer in layers[1:] if layer.said.get("model")]
+    if not named:
+        return layers
     from hashbench.hashing.checkpoint import read_card  # needs torch, as the model does
 
-    names = {field.name for field in dataclasses.fields(Compute)}
+    folder = _many(named[-1])[0]
     try:
-        recorded = read_card(Path(models[0]), "model").training.get("compute", {})
+        recorded = read_card(Path(folder), "model").training.get("compute", {})
     except (UsageError, TypeError):
-        return {}
-    return {name: value for name, value in recorded.items() if name in names}
+        return layers
+    known = {one.name for one in fields(Compute)}
+    compute = {name: value for name, value in recorded.items() if name in known}
+    return (layers[0], _Layer({"compute": compute}, f"model {folder}"), *layers[1:])
 
 
-def _build(before: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> Suite:
-    merged: dict[str, Any] = {"name": "unnamed", **before, **changes}
-    for name in _TABLES:
-        if isinstance(before.get(name), Mapping) and isinstance(changes.get(name), Mapping):
-            merged[name] = {**before[name], **changes[name]}
-    try:
-        for name in _SPECS:
-            merged[name] = _specs(merged, name)
-        merged["eps"] = _distinct(Eps.parse(value) for value in _many(merged.get("eps")))
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from None
-    for name in ("bits", "seed", "model", "plugin"):
-        merged[name] = _many(merged.get(name))
-    return read(Suite, merged, where, Author.PERSON)
+def _merged(layers: tuple[_Layer, ...]) -> dict[str, Any]:
+    first, *later = (layer.said for layer in layers)
+    merged = {"name": "unnamed", **first}
+    if any("dataset" in said or said.get("model") for said in later):
+        merged["eps"] = []  # the first layer's radii were meant for its own data
+    for said in later:
+        for key, value in said.items():
+            below = merged.get(key)
+            if key not in _TABLES or below is None or not isinstance(value, Mapping):
+                merged[key] = value
+            elif isinstance(below, Mapping):
+                merged[key] = {**below, **value}
+            # Else what lies below should have been a table: it stays, and is refused.
+    return merged
 
 
-def _specs(merged: Mapping[str, Any], key: str) -> tuple[Spec, ...]:
-    specs = []
-    for value in _many(merged.get(key)):
-        if isinstance(value, str):
-            specs.append(Spec.parse(value))
-        elif isinstance(value, Mapping):
-            specs.append(Spec.from_table(value))
-        else:
-            raise UsageError(f"{key} holds {value!r}, expected a name or a table")
-    return _distinct(specs)
+def _suite(said: Mapping[str, Any]) -> Suite:
+    for key in said:
+        if key not in KEYS:
+            raise UsageError(f"there is no key '{key}'{did_you_mean(str(key), KEYS)}")
+    given = bool(_many(said.get("model")))
+    data = {key: value for key, value in said.items() if not (given and key in _GRID)}
+    for key in _LISTS:
+        if key in data:
+            data[key] = _many(data[key])
+    for key in _SPECS:
+        if key in data:
+            data[key] = _distinct(_spec(value, key) for value in data[key])
+    data["eps"] = _distinct(Eps.parse(value) for value in data["eps"])
+    models = ("model",) if given else _GRID
+    kind = GivenModels if given else Grid
+    data["models"] = read(
+        kind, {key: data[key] for key in models if key in data}, "", Author.PERSON
+    )
+    shared = {key: data[key] for key in (*_SHARED, "models") if key in data}
+    return read(Suite, shared, "", Author.PERSON)
+
+
+def _spec(value: Any, key: str) -> Spec:
+    if isinstance(value, str):
+        return Spec.parse(value)
+    if isinstance(value, Mapping):
+        return Spec.from_table(value)
+    raise UsageError(f"{key} holds {value!r}, expected a name or a table")
 
 
 def _many(value: Any) -> list[Any]:

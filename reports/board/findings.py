@@ -35,7 +35,7 @@ def at_or_below(value: float, chance: float) -> bool:
 def incomplete(entries: Sequence[tuple[str, Entry]]) -> Iterator[Finding]:
     """What has no number, and why; gaps of one reason together.
 
-    A model that could not be trained is told once, not per attack.
+    A model that could not be trained is named once, not per attack.
 
     Args:
         entries: what is named, and its number over the seeds.

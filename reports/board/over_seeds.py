@@ -61,7 +61,7 @@ class Entry:
 
     @property
     def status(self) -> Status:
-        """The worst that happened to a seed: failed, then not run, then done."""
+        """The worst status of any seed: failed before not run before done."""
         found = {gap.status for gap in self.gaps}
         for status in (Status.FAILED, Status.MISSING):
             if status in found:

@@ -102,7 +102,9 @@ def _part(table: Comparison) -> Part:
         )
         for pair in table.pairs
     )
-    what = f"{_spoken(table.metric)} in percent; difference: measured minus published, in points"
+    what = (
+        f"{_metric_words(table.metric)} in percent; difference: measured minus published, in points"
+    )
     return Part(
         title=_title(table),
         sheet=Sheet(what, _HEADER, rows, names=3, whole_heads=True),
@@ -128,7 +130,7 @@ def _title(table: Comparison) -> str:
     return ", ".join(one_line(part) for part in parts)
 
 
-def _spoken(metric: str) -> str:
+def _metric_words(metric: str) -> str:
     targeted = is_toward_targets(metric)
     _, at, length = metric.partition("@")
     words = f"mAP@{length}" if at else "mAP over the whole ranking"

@@ -324,7 +324,7 @@ def _weaker(row: Row, place: int, noise: float) -> bool:
 
 
 def _lost_targets(board: Leaderboard) -> Iterator[str]:
-    """Targeted attacks without a number: they cost no row its rank, and are told all the same."""
+    """Targeted attacks without a number: they cost no row its rank, but are named."""
     for row in board.rows:
         # Where the model itself has none, that was told once.
         known = {gap for score in (row.clean, *row.attacked) for gap in score.expected.gaps}

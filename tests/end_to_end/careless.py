@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hashbench.attacking import AttackedModel, Goal, QueryRandom, Threat
 from hashbench.hashing import BackboneNet, InputSpec
@@ -19,13 +20,14 @@ from hashbench.plugins import Access, Attack, Backbone, attack, backbone
 class Careless(Attack):
     """Noise from three generators that are not the query's own."""
 
+    @override
     def perturb(
         self,
-        model: AttackedModel,  # noqa: ARG002
+        model: AttackedModel,
         images: Tensor,
-        goal: Goal,  # noqa: ARG002
+        goal: Goal,
         threat: Threat,
-        rng: QueryRandom,  # noqa: ARG002
+        rng: QueryRandom,
     ) -> Tensor:
         drawn = torch.rand_like(images) + random.random() + float(np.random.rand())  # noqa: NPY002
         return images + threat.radius * (2 * drawn.remainder(1) - 1)

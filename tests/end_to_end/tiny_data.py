@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from hashbench import plugins
 from hashbench.data import ImageSet, RetrievalData
@@ -21,7 +22,8 @@ class Tiny(Dataset):
 
     eps: ClassVar[Eps] = Eps.parse("24/255")
 
-    def load(self, root: Path | None) -> RetrievalData:  # noqa: ARG002 - needs no folder
+    @override
+    def load(self, root: Path | None) -> RetrievalData:  # needs no folder
         whole = plugins.get("dataset", "fashion")
         assert isinstance(whole, Dataset)
         data = whole.load(None)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from hashbench import Eps, UsageError, plugins
 from hashbench.coercion import coerce
@@ -60,7 +61,8 @@ class Probe(Attack):
         if self.size > 100:
             raise ValueError("size is far too large")
 
-    def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:  # noqa: ARG002
+    @override
+    def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:
         return images
 
 
@@ -177,7 +179,8 @@ def test_a_missing_parameter_is_told() -> None:
     class Needy(Attack):
         steps: int
 
-        def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:  # noqa: ARG002
+        @override
+        def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:
             return images
 
     with pytest.raises(UsageError, match=r"attack 'needy': .*'steps'"):
@@ -203,7 +206,8 @@ def test_a_type_that_text_cannot_hold_is_refused_by_name() -> None:
     class Listed(Attack):
         milestones: tuple[float, ...] = (0.5, 0.75)
 
-        def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:  # noqa: ARG002
+        @override
+        def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:
             return images
 
     assert canonical(build(Listed, {})) == "listed"

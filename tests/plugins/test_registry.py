@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from hashbench import UsageError, plugins
 from hashbench.plugins import Attack, Kind, Plugin, attack
@@ -21,7 +22,8 @@ def probe(name: str = "probe") -> type[Plugin]:
     class Probe(Attack):
         """Does nothing."""
 
-        def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:  # noqa: ARG002
+        @override
+        def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:
             return images
 
     return attack(name)(Probe)

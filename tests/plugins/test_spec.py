@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from hashbench import UsageError, plugins
 from hashbench.plugins import Attack, Spec, attack
@@ -224,7 +225,8 @@ def test_a_text_that_could_not_be_written_is_refused(text: str) -> None:
     class Probe(Attack):
         rule: str = "x"
 
-        def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:  # noqa: ARG002
+        @override
+        def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:
             return images
 
     with pytest.raises(UsageError, match="attack 'probe', parameter 'rule'"):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +79,7 @@ def enums() -> Iterator[type[enum.Enum]]:
                 yield kind
 
 
+@pytest.mark.filterwarnings("ignore:hashbench.* the old name goes with:DeprecationWarning")
 def test_what_is_stored_of_an_enum_is_a_short_code() -> None:
     found = list(enums())
     names = {kind.__name__ for kind in found}

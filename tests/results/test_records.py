@@ -72,6 +72,22 @@ def test_what_is_written_is_read_back(record: Record) -> None:
     assert read(Record, stored, "file") == record
 
 
+@dataclass(frozen=True)
+class Either:
+    one: Inner | Record
+    number: int | str = 0
+
+
+def test_of_a_union_a_value_is_one_already() -> None:
+    inner = Inner("x")
+    for author in Author:
+        assert read(Either, {"one": inner, "number": "a"}, "", author) == Either(inner, "a")
+    with pytest.raises(UsageError, match=r"^one is {}, expected something else$"):
+        read(Either, {"one": {}}, "")
+    with pytest.raises(UsageError, match=r"^number is True"):  # no number to anybody but Python
+        read(Either, {"one": inner, "number": True}, "")
+
+
 def test_what_is_left_out_takes_its_default() -> None:
     assert read(Record, LEAST, "file") == Record(3, Inner("x"))
 

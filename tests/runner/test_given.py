@@ -19,7 +19,8 @@ from hashbench.hashing.checkpoint import CARD, WEIGHTS, read_card
 from hashbench.results.cell import Status
 from hashbench.results.results import Results
 from hashbench.runner.run import run
-from hashbench.runner.suite import Compute, Suite, compose
+from hashbench.runner.suite import GivenModels, Suite, compose
+from hashbench.runner.suite_tables import Compute
 from hashbench.zoo.models import check_model, export_model
 
 Build = Callable[..., Suite]
@@ -73,7 +74,7 @@ def test_an_exported_model_gives_the_same_rows_in_an_empty_store(
     suite = tiny_suite(defense=["none", defense], attack=attack, plugin=[wrapper])
     made = run(suite, out=tmp_path / "made")
     card = export_model(tmp_path / "made", tmp_path / "model", {"defense": defense})
-    given = replace(suite, model=(tmp_path / "model",))
+    given = replace(suite, models=GivenModels((tmp_path / "model",)))
     shutil.rmtree(tmp_path / "made")  # what the first store holds is not needed
     found = run(given, out=tmp_path / "found")
     assert rows(found, defense) == rows(made, defense)
@@ -88,7 +89,7 @@ def exported(tiny_suite: Build, tmp_path: Path) -> Suite:
     suite = tiny_suite()
     run(suite, out=tmp_path / "made")
     export_model(tmp_path / "made", tmp_path / "model", {}, licence="CC0-1.0")
-    return replace(suite, model=(tmp_path / "model",))
+    return replace(suite, models=GivenModels((tmp_path / "model",)))
 
 
 @pytest.mark.parametrize(

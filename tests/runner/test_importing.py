@@ -15,7 +15,7 @@ from hashbench.errors import ModelError, UsageError
 from hashbench.hashing.checkpoint import read_card
 from hashbench.results.cell import CLEAN
 from hashbench.runner.run import run
-from hashbench.runner.suite import Suite
+from hashbench.runner.suite import GivenModels, Suite
 from hashbench.zoo.importing import Origin, import_model
 
 TINY = Path(__file__).resolve().parents[1] / "plugins" / "tiny_data.py"
@@ -41,7 +41,9 @@ def test_an_imported_model_is_run_as_any_other(
     card = import_model(state, tmp_path / "model", ORIGIN, None)
     assert card == read_card(tmp_path / "model")
     assert (card.bits, card.defense, card.seed, card.licence) == (12, "their-defense", 3, "MIT")
-    suite = replace(tiny_suite(attack="pgd-hamming:steps=2"), model=(tmp_path / "model",))
+    suite = replace(
+        tiny_suite(attack="pgd-hamming:steps=2"), models=GivenModels((tmp_path / "model",))
+    )
     results = run(suite, out=tmp_path / "out")
     assert not results.failed
     [clean] = [result for result in results.cells if result.cell.attack == CLEAN]

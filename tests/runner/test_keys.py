@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from typing_extensions import override
 
 from hashbench import Eps, plugins
 from hashbench.data import Protocol
@@ -28,7 +29,8 @@ from hashbench.runner.steps import (
     Scores,
     Step,
 )
-from hashbench.runner.suite import Compute, Suite
+from hashbench.runner.suite import Suite
+from hashbench.runner.suite_tables import Compute
 
 T = TypeVar("T")
 
@@ -276,7 +278,8 @@ def test_version_and_source_of_a_plugin_count(tmp_path: Path) -> None:
 def test_the_version_counts_though_the_source_is_the_same() -> None:
     def keys(version: str) -> dict[str, str]:
         class Probe(Attack):
-            def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:  # noqa: ARG002
+            @override
+            def perturb(self, model: Any, images: Any, goal: Any, threat: Any, rng: Any) -> Any:
                 return images
 
         return replace(ASKED, attack=attack("probe", version=version)(Probe)()).keys()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from hashbench.results.store import Store
 from hashbench.runner.engines.local import run_in_processes
@@ -181,7 +182,8 @@ def test_no_process_outlives_the_run(team: Team, grid: list[Step]) -> None:
 
 def test_an_interrupted_run_takes_its_processes_with_it(team: Team, grid: list[Step]) -> None:
     class Impatient(Reporter):
-        def finished(self, step: Step, seconds: float) -> None:  # noqa: ARG002
+        @override
+        def finished(self, step: Step, seconds: float) -> None:
             raise KeyboardInterrupt
 
     (team.folder / "behaviour.json").write_text("{}")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 import hashbench
 from hashbench import UsageError
@@ -198,7 +199,8 @@ def test_an_old_failure_does_not_speak_for_a_run_that_did_not_come_so_far(
     plan: Plan, tmp_path: Path
 ) -> None:
     class Impatient(Reporter):
-        def started(self, step: Step) -> None:  # noqa: ARG002
+        @override
+        def started(self, step: Step) -> None:
             raise KeyboardInterrupt
 
     last = plan.cells[-1]
@@ -215,7 +217,8 @@ def test_two_runs_on_one_folder_the_second_is_refused(plan: Plan, tmp_path: Path
     class Second(Reporter):
         refused = ""
 
-        def begin(self, steps: int, stored: int) -> None:  # noqa: ARG002 - while the first runs
+        @override
+        def begin(self, steps: int, stored: int) -> None:  # while the first runs
             with pytest.raises(UsageError) as raised:
                 run_plan(plan, out=tmp_path, workers=1, reporter=other)
             Second.refused = str(raised.value)
@@ -256,7 +259,8 @@ def test_another_process_is_noticed_and_its_death_frees_the_folder(
 
 def test_the_lock_is_released_when_a_run_is_interrupted(plan: Plan, tmp_path: Path) -> None:
     class Impatient(Counter):
-        def finished(self, step: Step, seconds: float) -> None:  # noqa: ARG002
+        @override
+        def finished(self, step: Step, seconds: float) -> None:
             raise KeyboardInterrupt
 
     counter = Impatient()

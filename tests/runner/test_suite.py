@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from hashbench import Eps, UsageError, plugins
 from hashbench.plugins import Spec
 from hashbench.runner.suite import (
-    BudgetPlan,
-    Compute,
+    GivenModels,
+    Grid,
     Suite,
-    Training,
+    compose,
     from_plain,
     load,
     override,
     quick,
     shipped,
 )
+from hashbench.runner.suite_tables import BudgetPlan, Compute, Training
 
 
 def names(specs: tuple[Spec, ...]) -> tuple[str, ...]:
@@ -167,6 +168,62 @@ def test_paths_are_kept_as_they_are_named() -> None:
     assert suite.plugin == (Path("a.py"), Path("b.py"))
 
 
+def test_options_lie_over_the_file_and_the_file_over_the_quick_suite(
+    write: Callable[[str], Path],
+) -> None:
+    path = write(
+        'defense = "cgat"\neps = "1/255"\nplugin = "a.py"\n'
+        "[compute]\nthreads = 3\nattack_batch = 7\n"
+    )
+    suite = compose(
+        path, {"dataset": ["outfits"], "plugin": [Path("b.py")], "compute": {"threads": "2"}}
+    )
+    assert (names(suite.dataset), names(suite.defense)) == (("outfits",), ("cgat",))
+    assert suite.eps == (Eps.parse("1/255"),)  # the file's own hold for another data set too
+    assert suite.plugin == (path.parent / "a.py", Path("b.py"))
+    assert suite.compute == Compute(threads=2, attack_batch=7)
+    assert suite.training == quick().training
+
+
+def test_every_text_is_parsed_once(
+    write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    parse = Spec.parse
+
+    def noted(text: str) -> Spec:
+        parsed.append(text)
+        return parse(text)
+
+    monkeypatch.setattr(Spec, "parse", noted)
+    suite = compose(
+        write('defense = "cgat"\n'), {"attack": ["hag:steps=2", "noise"], "loss": "dph"}
+    )
+    assert parsed == ["fashion", "dph", "small-cnn", "cgat", "hag:steps=2", "noise"]
+    assert names(suite.attack) == ("hag:steps=2", "noise")
+
+
+def test_given_models_take_the_place_of_the_grid(write: Callable[[str], Path]) -> None:
+    path = write('model = ["one", "two"]\nattack = "hag"\n[training]\nepochs = 3\n')
+    suite = load(path)
+    assert suite.models == GivenModels((path.parent / "one", path.parent / "two"))
+    assert suite.model == suite.models.model
+    assert (suite.dataset, suite.loss, suite.backbone, suite.bits) == ((), (), (), ())
+    assert (suite.defense, suite.seed, suite.checkpoint) == ((), (), None)
+    assert suite.eps == ()  # each data set's own
+    assert suite.training.epochs == 3  # of an attacker's own model
+    assert not {"dataset", "bits", "seed", "checkpoint"} & suite.to_plain().keys()
+
+
+def test_plain_data_of_older_plans_hold_the_quick_grid_beside_a_model() -> None:
+    older = {**quick().to_plain(), "model": ["one"], "eps": ["8/255"]}
+    suite = from_plain(older, "here")
+    assert suite.models == GivenModels((Path("one"),))
+    assert suite.attack == quick().attack
+    assert suite.eps == (Eps.parse("8/255"),)
+    assert from_plain(suite.to_plain(), "here") == suite
+
+
 # A suite goes to the workers and into the store as plain data.
 
 WORDS = st.from_regex(r"[a-z]{1,6}(-[a-z0-9]{1,4})?", fullmatch=True)
@@ -190,17 +247,22 @@ def several(values: st.SearchStrategy[Any], least: int = 1) -> st.SearchStrategy
     return st.lists(values, min_size=least, max_size=3, unique=True).map(tuple)
 
 
-SUITES = st.builds(
-    Suite,
-    name=st.text(max_size=12) | st.just("quick"),
+GRIDS = st.builds(
+    Grid,
     dataset=several(SPECS),
     loss=several(SPECS),
     backbone=several(SPECS),
     bits=several(st.integers(1, 4096)),
     defense=several(SPECS),
+    seed=several(st.integers(-(2**40), 2**40)),
+    checkpoint=st.none() | PATHS,
+)
+SUITES = st.builds(
+    Suite,
+    name=st.text(max_size=12) | st.just("quick"),
+    models=GRIDS | st.builds(GivenModels, several(PATHS)),
     attack=several(SPECS, least=0),
     eps=several(RADII, least=0),
-    seed=several(st.integers(-(2**40), 2**40)),
     training=st.builds(
         Training,
         epochs=st.integers(0, 1000),
@@ -223,7 +285,6 @@ SUITES = st.builds(
         device=st.sampled_from(["cpu", "cuda"]),
     ),
     root=st.none() | PATHS,
-    checkpoint=st.none() | PATHS,
     plugin=several(PATHS, least=0),
 )
 
@@ -241,8 +302,10 @@ def test_plain_data_is_the_whole_suite(suite: Suite) -> None:
 @settings(deadline=None, max_examples=20)
 @given(SUITES, SUITES)
 def test_a_full_override_is_the_other_suite(one: Suite, other: Suite) -> None:
-    complete = {"root": Path("r"), "checkpoint": Path("c")}  # what is absent cannot replace
-    other = override(other, {**complete, "budget": {"eps": "1/255"}})
+    complete: dict[str, Any] = {"root": Path("r"), "budget": {"eps": "1/255"}}
+    if isinstance(other.models, Grid):
+        complete["checkpoint"] = Path("c")  # what is absent cannot replace
+    other = override(other, complete)
     assert override(one, other.to_plain()) == other
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hashbench import UsageError
-from hashbench.runner.suite import from_plain, load, override, quick
+from hashbench.runner.suite import compose, from_plain, load, override, quick
 
 Problem = Callable[[str], str]
 
@@ -190,6 +190,49 @@ def test_errors_of_options_say_so() -> None:
         with pytest.raises(UsageError) as raised:
             override(quick(), changes)
         assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("bits = 0", {"seed": 1}, "suite PATH: bits is 0"),
+        ("bits = 8", {"seed": "x"}, "the options: seed: expected a whole number"),
+        ("bits = 8", {"bits": "0"}, "the options: bits is 0"),
+        ("compute = []", {"compute": {}}, "suite PATH: compute must be a table, [compute]"),
+        (
+            "[compute]\nthreads = 2",
+            {"compute": {"threads": 0}},
+            "the options: compute.threads is 0",
+        ),
+    ],
+)
+def test_the_layer_that_is_wrong_is_named(
+    tmp_path: Path, text: str, options: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as raised:
+        compose(path, options)
+    assert str(raised.value).replace(str(path), "PATH").startswith(message)
+
+
+@pytest.mark.parametrize("name", ["dataset", "loss", "backbone", "bits", "defense", "seed"])
+@pytest.mark.parametrize("where", ["file and option", "option and file", "file", "options"])
+def test_a_grid_beside_a_model_is_refused(tmp_path: Path, name: str, where: str) -> None:
+    grid = f"{name} = 8\n" if name in ("bits", "seed") else f'{name} = "x"\n'
+    path = tmp_path / "mine.toml"
+    text = {"file and option": grid, "option and file": 'model = "m"\n'}.get(where, "")
+    path.write_text(f'name = "x"\n{text}' + (f'{grid}model = "m"\n' if where == "file" else ""))
+    options: dict[str, Any] = {
+        "file and option": {"model": ["m"]},
+        "option and file": {name: ["8"]},
+        "file": {},
+        "options": {"model": ["m"], name: ["8"]},
+    }[where]
+    message = f"{name} beside a model: the model's card names its {name} already; leave it out"
+    with pytest.raises(UsageError) as raised:
+        compose(path, options)
+    assert str(raised.value) == message
 
 
 def test_the_place_opens_the_sentence_of_plain_data() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking import AttackedModel, Goal, QueryRandom, Threat
 from hashbench.plugins import Attack, attack
@@ -20,12 +21,13 @@ class Actor(Attack):
 
     act: Act
 
+    @override
     def perturb(
         self,
         model: AttackedModel,
         images: Tensor,
         goal: Goal,
-        threat: Threat,  # noqa: ARG002
-        rng: QueryRandom,  # noqa: ARG002
+        threat: Threat,
+        rng: QueryRandom,
     ) -> Tensor:
         return self.act(model, images, goal)

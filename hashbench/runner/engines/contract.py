@@ -28,7 +28,7 @@ class Engine(ABC):
         """Make all steps; one that fails drops what needs it, and the rest goes on.
 
         Args:
-            plan: what the steps come from, for those who lay it out anew.
+            plan: what the steps come from, for an engine whose processes lay it out themselves.
             schedule: its steps, some done; finished at the end.
             store: where artifacts go.
             reporter: told how it goes.
@@ -38,7 +38,7 @@ class Engine(ABC):
 
 @dataclass(frozen=True)
 class Advanced:
-    """The step came so far, in its own units."""
+    """How far a step has come, in its own units."""
 
     done: int
     total: int
@@ -53,7 +53,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Died:
-    """The hand is no more; a step that it was at is lost."""
+    """The hand has ended; a step that it was making is lost."""
 
 
 News: TypeAlias = Advanced | Ended | Died
@@ -62,20 +62,20 @@ News: TypeAlias = Advanced | Ended | Died
 class Hand(ABC):
     """Makes one step at a time: a thread, a process of this machine or of another.
 
-    It tells its news to the function that it was made with, from whatever thread: any number of
+    It sends its news to the function that it was made with, from any thread: any number of
     `Advanced` and one `Ended` for every step that was started, `Died` once if it ends unasked. A
     hand that computes on a card of its own is shown that card alone (`CUDA_VISIBLE_DEVICES`): the
     step goes on to say `cuda`, and no key changes.
 
     Attributes:
-        step: what it is at; the one who started it sets it back to `None` when it has ended.
+        step: what it is making; whoever started it sets it back to `None` when it has ended.
     """
 
     step: Step | None = None
 
     @abstractmethod
     def start(self, step: Step) -> None:
-        """Begin a step, which comes from the plan; only while it is at none. Returns at once."""
+        """Begin a step of the plan, and return at once; only while it is making none."""
 
     @abstractmethod
     def kill(self) -> None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from typing_extensions import override
+
 from hashbench.results.store import Store
 from hashbench.runner.engines.contract import Engine, Hand, Tell
 from hashbench.runner.engines.process import WorkerProcess
@@ -19,10 +21,10 @@ from hashbench.runner.reporter import Reporter
 class LocalEngine(Engine):
     """This machine: this process, and worker processes beside it."""
 
+    @override
     def make(
         self, plan: Plan, schedule: Schedule, store: Store, reporter: Reporter, workers: int
     ) -> None:
-        """Make all steps; see `Engine.make`."""
         if workers == 1 or schedule.waiting < 2:
             run_here(schedule, store, reporter)
         else:
@@ -59,7 +61,7 @@ def run_in_processes(
         store: where artifacts go.
         reporter: told how it goes.
         workers: how many processes to start.
-        take_part: this process makes steps too, so that one process's memory less is needed.
+        take_part: this process makes steps too, which saves the memory of one more process.
     """
     here: list[Callable[[Tell], Hand]] = [partial(ThisProcess, store)] if take_part else []
     others: list[Callable[[Tell], Hand]] = [partial(WorkerProcess, plan, store)] * workers

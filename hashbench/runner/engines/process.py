@@ -10,6 +10,8 @@ import threading
 from dataclasses import asdict
 from typing import IO, Any
 
+from typing_extensions import override
+
 from hashbench.results.store import Failure, Store
 from hashbench.runner.engines.contract import Advanced, Died, Ended, Hand, Tell
 from hashbench.runner.plan import Plan
@@ -46,7 +48,7 @@ def news_of(line: str) -> Advanced | Ended | None:
 
 
 class WorkerProcess(Hand):
-    """One process; when it dies, the step that it is at is lost and no other."""
+    """One process; when it dies, only the step that it is making is lost."""
 
     def __init__(self, plan: Plan, store: Store, tell: Tell) -> None:
         """Start it; it lays out the plan by itself."""
@@ -69,18 +71,19 @@ class WorkerProcess(Hand):
         self._say(json.dumps(plan.suite.to_plain()))
         threading.Thread(target=self._listen, daemon=True).start()
 
+    @override
     def start(self, step: Step) -> None:
-        """Begin a step."""
         self.step = step
         self._say(step.key)
 
+    @override
     def kill(self) -> None:
-        """End the process at once: what it was at is not in the store, and will be made again."""
+        """End the process at once: what it was making is not stored, and is made again later."""
         self._process.kill()
         self._process.wait()
 
+    @override
     def exit_reason(self) -> str:
-        """The signal or the exit code."""
         code = self._process.wait()
         return f"signal {-code}: out of memory?" if code < 0 else f"exit code {code}"
 

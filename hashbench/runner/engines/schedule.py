@@ -1,4 +1,4 @@
-"""Which step may start next: a pure bookkeeping of one run. Starts nothing itself."""
+"""Which step may start next: the bookkeeping of one run. Starts nothing itself."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def run_by_hands(
 ) -> None:
     """Make all steps, as many at a time as there are seats.
 
-    A hand that dies (killed for memory, say) fails the step it was at; another takes its seat.
+    A hand that dies (killed for memory, say) fails the step it was making; another takes its seat.
 
     Args:
         schedule: the steps, some done.
@@ -30,12 +30,12 @@ def run_by_hands(
         reporter: told how it goes.
         seats: each makes the hand that works there, once there is a step for it.
     """
-    heard: queue.Queue[tuple[Hand, News]] = queue.Queue()
+    news_queue: queue.Queue[tuple[Hand, News]] = queue.Queue()
     team: list[Hand | None] = [None for _ in seats]
     began: dict[str, float] = {}
 
     def tell(hand: Hand, news: News) -> None:
-        heard.put((hand, news))
+        news_queue.put((hand, news))
 
     try:
         while not schedule.finished:
@@ -45,7 +45,7 @@ def run_by_hands(
                 hand.start(step)
                 began[step.key] = time.monotonic()
                 reporter.started(step)
-            hand, news = heard.get()
+            hand, news = news_queue.get()
             at = hand.step
             match news:
                 case Advanced(done, total) if at is not None:
@@ -79,7 +79,7 @@ def note_failure(
 
 
 def _free(team: Sequence[Hand | None]) -> int | None:
-    """The seat of a hand that is at nothing, or else an empty one: a new hand costs a start."""
+    """The seat of an idle hand, or else an empty one: a new hand takes time to start."""
     idle = [seat for seat, hand in enumerate(team) if hand is not None and hand.step is None]
     empty = [seat for seat, hand in enumerate(team) if hand is None]
     return next(iter(idle + empty), None)

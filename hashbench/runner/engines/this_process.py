@@ -9,6 +9,8 @@ import time
 import traceback
 from collections.abc import Callable
 
+from typing_extensions import override
+
 from hashbench.errors import HashbenchError
 from hashbench.results.store import Failure, Store
 from hashbench.runner.engines.contract import Advanced, Ended, Hand, News, Tell
@@ -42,7 +44,8 @@ class Relay(Reporter):
         self._tell = tell
         self._last = 0.0
 
-    def advanced(self, step: Step, done: int, total: int) -> None:  # noqa: ARG002 - there is one
+    @override
+    def advanced(self, step: Step, done: int, total: int) -> None:  # there is one
         """Pass it on, unless the last news is too fresh."""
         now = time.monotonic()
         if now - self._last >= _SECONDS_BETWEEN_NEWS:
@@ -66,16 +69,18 @@ class ThisProcess(Hand):
         # No daemon: torch aborts a process that shuts down over a thread at work.
         threading.Thread(target=self._work).start()
 
+    @override
     def start(self, step: Step) -> None:
-        """Begin a step."""
         self.step = step
         self._tasks.put(step)
 
+    @override
     def kill(self) -> None:
         """Drop the step at its next sign of progress."""
         self._over = True
         self._tasks.put(None)
 
+    @override
     def exit_reason(self) -> str:
         """Never asked for: this process cannot outlive itself."""
         return "this process"

@@ -26,7 +26,7 @@ from hashbench.runner.suite import from_plain
 
 
 def main() -> None:
-    """Work until the one who asked is gone."""
+    """Make steps until the parent process has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     output = reserve_stdout()
 
