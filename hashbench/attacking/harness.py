@@ -99,8 +99,8 @@ def run_attack(
     # The code of the image that is returned, after the last update, computed in the same blocks as
     # the clean codes, so that eps 0 gives these back bit for bit.
     codes = BlockEncoder(model, len(pixels))
-    # Filled in, not gathered: small tensors that outlive large ones keep the C library from giving
-    # those back, which made a process grow by 1.6 MB with every query of 3 x 224 x 224.
+    # Filled in, not gathered: small tensors of a batch that outlive its large ones keep the C
+    # library from using their memory again, and the process grows with every batch.
     linf, l2 = np.zeros(len(pixels)), np.zeros(len(pixels))
     done = silent = 0
 
