@@ -302,6 +302,8 @@ def _with_compute_of_model(layers: tuple[_Layer, ...]) -> tuple[_Layer, ...]:
         recorded = read_card(Path(folder), "model").training.get("compute", {})
     except (UsageError, TypeError):
         return layers
+    if not isinstance(recorded, Mapping):
+        return layers
     known = {one.name for one in fields(Compute)}
     compute = {name: value for name, value in recorded.items() if name in known}
     return (layers[0], _Layer({"compute": compute}, f"model {folder}"), *layers[1:])

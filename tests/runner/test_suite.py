@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashbench import Eps, UsageError, plugins
+from hashbench.hashing import checkpoint
 from hashbench.plugins import Spec
 from hashbench.runner.suite import (
     GivenModels,
@@ -213,6 +215,28 @@ def test_given_models_take_the_place_of_the_grid(write: Callable[[str], Path]) -
     assert suite.eps == ()  # each data set's own
     assert suite.training.epochs == 3  # of an attacker's own model
     assert not {"dataset", "bits", "seed", "checkpoint"} & suite.to_plain().keys()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "expected"),
+    [
+        ({"compute": {"threads": 3, "attack_batch": 9, "later": 1}}, Compute(2, 9)),
+        ({"compute": "fast"}, Compute(2)),  # told where the model is loaded
+        ({}, Compute(2)),
+    ],
+)
+def test_a_given_model_is_computed_as_its_card_says_unless_asked_otherwise(
+    write: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    recorded: dict[str, Any],
+    expected: Compute,
+) -> None:
+    card = SimpleNamespace(training=recorded)
+    monkeypatch.setattr(checkpoint, "read_card", lambda *_: card)
+    path = write('attack = "hag"\n[compute]\nthreads = 2\n')
+    assert compose(path, {"model": ["one"]}).compute == expected
+    by_options = {"model": ["one"], "compute": {"threads": "2"}}
+    assert compose(None, by_options).compute == expected
 
 
 def test_plain_data_of_older_plans_hold_the_quick_grid_beside_a_model() -> None:
