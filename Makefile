@@ -29,7 +29,8 @@ lint: $(STAMP) wheel ## ruff, lint and format; the law of imports
 	cd build/wheel && ../../$(BIN)/lint-imports ../../pyproject.toml
 
 types: $(STAMP) wheel ## mypy strict against the installed wheel, and on the tests
-	cd build && MYPYPATH=wheel ../$(BIN)/mypy --config-file ../pyproject.toml -p hashbench
+	cd build && MYPYPATH=wheel ../$(BIN)/mypy --config-file ../pyproject.toml \
+		--enable-error-code explicit-override -p hashbench
 	cd build && MYPYPATH=wheel:..:../tests ../$(BIN)/mypy --config-file ../pyproject.toml \
 		--explicit-package-bases ../tests ../benchmarks/speed ../benchmarks/strength
 

@@ -71,6 +71,7 @@ class DHTA(P2P):
 
     anchors: int = 9
 
+    @override
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.anchors < 1:

@@ -83,6 +83,7 @@ class NAG(SignDescent):
     backbone: str | None = None
     hashing_loss: str | None = None
 
+    @override
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("weight", "noise"):

@@ -118,7 +118,7 @@ class SDHA(Attack):
     def _distance(self, own: Tensor, goal: Goal) -> OutputLoss:
         labels = goal.target_labels if self.targeted else goal.labels
         near = relevant(labels, goal.train_labels)
-        return Surrogate(
+        return SurrogateLoss(
             goal.train_codes, near, own, self.slope, self.nearness, targeted=self.targeted
         ).loss
 
@@ -127,7 +127,7 @@ class SDHA(Attack):
         return size + self.scale / goal.train_codes.shape[1] * distance
 
 
-class Surrogate:
+class SurrogateLoss:
     """The surrogate of a batch: how far its outputs are from their relevant training codes.
 
     Untargeted the distance is to grow, and near codes weigh most. Targeted, "relevant" is what

@@ -63,6 +63,7 @@ class THA(SignDescent, TrainedAttack):
     softplus: bool = True
     square_mask: bool = True
 
+    @override
     def __post_init__(self) -> None:
         super().__post_init__()
         check_training(self.training_steps, self.training_batch, self.learning_rate)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from typing_extensions import override
+
 from hashbench.errors import UsageError
 
 
@@ -63,5 +65,6 @@ class Eps:
     def __float__(self) -> float:
         return float(self.fraction)
 
+    @override
     def __str__(self) -> str:
         return self.text

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.errors import PluginError
 
@@ -77,11 +78,13 @@ class _Gathered(torch.autograd.Function):
     """Values per query whose gradient by the images is known already."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, values: Tensor, gradient: Tensor) -> Tensor:  # noqa: ARG004
+    @override
+    def forward(ctx: Any, images: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
         ctx.save_for_backward(gradient)
         return values.clone()
 
     @staticmethod
+    @override
     def backward(ctx: Any, *above: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         return above[0].view(-1, 1, 1, 1) * gradient, None, None

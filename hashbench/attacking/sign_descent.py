@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.attacking.alpha_schedule import AlphaSchedule
 from hashbench.attacking.attacked_model import AttackedModel
@@ -110,6 +111,7 @@ class SignDescent(Attack):
             rng: for what the loss draws once for each query, before the random start.
         """
 
+    @override
     def perturb(
         self,
         model: AttackedModel,
@@ -118,7 +120,6 @@ class SignDescent(Attack):
         threat: Threat,
         rng: QueryRandom,
     ) -> Tensor:
-        """Return perturbed images; see `Attack.perturb`."""
         loss = self.loss(goal, rng)
         start = images
         if self.random_start:
@@ -134,6 +135,7 @@ class SignDescent(Attack):
             start=start,
         )
 
+    @override
     def passes(self) -> int:
         """The steps, each as many times as its rule asks for a gradient."""
         each = 1

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.retrieval import Normalize, Tally, Ties
@@ -174,12 +175,14 @@ class _Value(torch.autograd.Function):
     """Carries the closed-form gradient into torch's graph."""
 
     @staticmethod
+    @override
     def forward(ctx: Any, outputs: Tensor, precision: SmoothPrecision) -> Tensor:
         value, gradient = precision.value_and_gradient(outputs)
         ctx.save_for_backward(gradient)
         return value
 
     @staticmethod
+    @override
     def backward(ctx: Any, *above: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
         return above[0].unsqueeze(1) * gradient, None

@@ -38,6 +38,7 @@ class WrappedModel(HashModel):
         self.draws = base.draws
         self.training = base.training
 
+    @override
     def __getattr__(self, name: str) -> Any:
         return getattr(self.base, name) if name in _OF_THE_BASE else super().__getattr__(name)
 

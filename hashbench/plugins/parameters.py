@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 from hashbench.coercion import coerce
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
@@ -64,6 +66,7 @@ class Spec:
         _refuse_repeats(table["name"], [key for key, _ in head.given + rest])
         return cls(head.name, head.preset, head.given + rest)
 
+    @override
     def __str__(self) -> str:
         head = f"{self.name}@{self.preset}" if self.preset else self.name
         return head + (

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from typing_extensions import override
+
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.kinds import Kind
@@ -28,6 +30,7 @@ class Origin:
     version: str
     target: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.source} {self.version}".strip() + f" ({self.target})"
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.results.results import Results
@@ -24,6 +26,7 @@ class Format(Plugin):
 
     suffix: ClassVar[str] = ".txt"
 
+    @override
     def __init_subclass__(cls, **given: Any) -> None:
         """Refuse a class that defines neither `render` nor `files`.
 

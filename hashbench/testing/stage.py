@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hashbench.attacking.attacked_model import AttackedModel
 from hashbench.attacking.attacker import SurrogateModel
@@ -38,18 +39,18 @@ class WatchedRandom(QueryRandom):
         super().__init__(seeds, device)
         self.drawn = False
 
+    @override
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0) -> Tensor:
-        """See `QueryRandom`."""
         self.drawn = True
         return super().uniform(shape, low, high)
 
+    @override
     def normal(self, shape: Sequence[int]) -> Tensor:
-        """See `QueryRandom`."""
         self.drawn = True
         return super().normal(shape)
 
+    @override
     def integers(self, shape: Sequence[int], high: int) -> Tensor:
-        """See `QueryRandom`."""
         self.drawn = True
         return super().integers(shape, high)
 
@@ -349,6 +350,7 @@ class _Failing(HashModel):
         self.bits = base.bits
         self.left = at
 
+    @override
     def logits(self, images: Tensor) -> Tensor:
         self.left -= 1
         if self.left <= 0:

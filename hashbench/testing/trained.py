@@ -9,6 +9,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from hashbench.data.images import ImageSet
 from hashbench.defending.contract import TrainedDefense
@@ -30,8 +31,8 @@ BATCH = 16
 class PairLoss(BoundLoss):
     """A hashing loss without a memory: the outputs' similarities against relevance."""
 
-    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:  # noqa: ARG002
-        """See `BoundLoss`."""
+    @override
+    def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         similarity = outputs @ outputs.T / outputs.shape[1]
         return (similarity - 2 * relevant(labels, labels) + 1).square().mean()
 
@@ -41,8 +42,8 @@ class CountingModel(HashModel):
 
     forwards = 0
 
+    @override
     def logits(self, images: Tensor) -> Tensor:
-        """See `HashModel.logits`."""
         self.forwards += len(images)
         return super().logits(images)
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from hashbench.data.images import ImageSet
 from hashbench.hashing.backbone import BackboneNet
@@ -52,8 +53,8 @@ class World:
 class FinelyComputed(HashModel):
     """Computes in float64, so that batches of other sizes differ by float32 rounding at most."""
 
+    @override
     def logits(self, images: Tensor) -> Tensor:
-        """See `HashModel.logits`."""
         normalised = (images.double() - self.mean) / self.std
         logits: Tensor = self.hash_layer(self.backbone(normalised))
         return logits.float()
@@ -155,6 +156,7 @@ class Variant(HashModel):
         self.draws = base.draws
         self.change = change
 
+    @override
     def logits(self, images: Tensor) -> Tensor:
         """The changed ones."""
         return self.change(self.base.logits(images), images)
@@ -173,6 +175,7 @@ class Drawing(Variant):
         super().__init__(base, lambda logits, _: logits)
         self.draws = type(self).draws
 
+    @override
     def logits(self, images: Tensor) -> Tensor:
         """Those of the noisy images."""
         return self.base.logits(images + 0.02 * torch.randn(images.shape).to(images))

@@ -12,6 +12,8 @@ from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 
+from typing_extensions import override
+
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.plugins.parameters import Spec
@@ -70,6 +72,7 @@ class Stated:
         """Whether there is anything to compare with."""
         return bool(self.text)
 
+    @override
     def __str__(self) -> str:
         return f"{self.text}{PRESUMED * self.presumed}" if self.known else UNKNOWN
 

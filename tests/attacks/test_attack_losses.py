@@ -185,7 +185,7 @@ def test_sdha_is_its_formula_whatever_is_grouped(
     relevant = torch.randint(0, 2, (queries, train), generator=rng).float()
     own = torch.randint(0, 2, (queries, bits), generator=rng) * 2.0 - 1
     point, exact = u.clone().requires_grad_(True), u.double().requires_grad_(True)
-    surrogate = SDHA.Surrogate(codes, relevant, own, slope, nearness, targeted=targeted)
+    surrogate = SDHA.SurrogateLoss(codes, relevant, own, slope, nearness, targeted=targeted)
     found = surrogate.loss(point)
     chosen = [
         codes[row > 0] if row.any() else own[query, None] for query, row in enumerate(relevant)

@@ -99,7 +99,7 @@ def test_hag_loss_of_sigir(vectors: Vectors) -> None:
 def sdha_surrogate(given: Arrays, targeted: bool) -> Callable[[Tensor], Tensor]:
     """Row 0 of the untargeted similarity is empty: that query runs from its own code."""
     assert not given["c0_sim"][0].any()
-    surrogate = SDHA.Surrogate(
+    surrogate = SDHA.SurrogateLoss(
         torch.from_numpy(given["c0_train_out"]).sign(),
         torch.from_numpy(given["c0_sim_targeted" if targeted else "c0_sim"]),
         torch.from_numpy(given["c0_h"]).sign(),

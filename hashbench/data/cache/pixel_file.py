@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from hashbench.errors import StoreError
 from hashbench.progress import Progress, no_progress
@@ -79,6 +80,7 @@ class IndexedPixels:
         """The images of a slice, or of an array of positions, in its order; a copy."""
         return self._opened()[self.index[index]]
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "index": self.index, "_file": None}
 

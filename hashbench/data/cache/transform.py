@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from typing_extensions import override
 
 from hashbench.errors import UsageError
 
@@ -44,6 +45,7 @@ class Transform:
             resize = PAPER_RESIZE if crop == PAPER_CROP else crop
         return cls(resize, crop)
 
+    @override
     def __str__(self) -> str:
         return f"short side {self.resize} bilinear, center crop {self.crop}"
 

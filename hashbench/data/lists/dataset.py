@@ -40,6 +40,7 @@ class ListSizes:
     database: int
     classes: int
 
+    @override
     def __str__(self) -> str:
         return (
             f"{self.query:,} queries, {self.train:,} train, {self.database:,} database, "

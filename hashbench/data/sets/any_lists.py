@@ -33,6 +33,7 @@ class Lists(ListedDataset):
 
     k: int | None = None
 
+    @override
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.k is not None and self.k < 1:
