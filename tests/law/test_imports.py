@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,18 +11,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-TOP = ("attacks", "defenses", "benchmarks", "reports")
-"""Folders that are installed as sub-packages of hashbench."""
-
-
-def installed(folder: Path) -> Path:
-    """The package as a wheel lays it out, in a folder of its own."""
-    sources = shutil.ignore_patterns("__pycache__", "*.xz", "*.npz")
-    shutil.copytree(REPOSITORY / "hashbench", folder / "hashbench", ignore=sources)
-    for name in TOP:
-        shutil.copytree(REPOSITORY / name, folder / "hashbench" / name, ignore=sources)
-    return folder
+from support.package import REPOSITORY, TOP, laid_out
 
 
 def linted(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -45,7 +33,8 @@ def linted(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_law_holds(tmp_path: Path) -> None:
-    done = linted(installed(tmp_path))
+    laid_out(tmp_path)
+    done = linted(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -101,7 +90,7 @@ def test_the_law_holds(tmp_path: Path) -> None:
     ],
 )
 def test_a_forbidden_import_is_found(tmp_path: Path, file: str, line: str, contract: str) -> None:
-    planted = installed(tmp_path) / "hashbench" / file
+    planted = laid_out(tmp_path) / file
     planted.write_text(planted.read_text() + f"\n{line}\n")
     done = linted(tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -143,14 +132,14 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 
 def test_no_circle_of_imports_late_and_type_only_ones_included(tmp_path: Path) -> None:
-    graph = imports_of(installed(tmp_path) / "hashbench")
+    graph = imports_of(laid_out(tmp_path))
     assert len(graph) > 250
     assert "hashbench.attacking.contract" in graph["hashbench.plugins"]  # for type checkers alone
     assert circle(graph) == []
 
 
 def test_a_planted_circle_is_found(tmp_path: Path) -> None:
-    package = installed(tmp_path) / "hashbench"
+    package = laid_out(tmp_path)
     planted = package / "plugins/base.py"
     planted.write_text(
         planted.read_text()
@@ -160,3 +149,17 @@ def test_a_planted_circle_is_found(tmp_path: Path) -> None:
     assert {"hashbench.plugins.base", "hashbench.attacking.contract"} <= set(
         circle(imports_of(package))
     )
+
+
+def test_contributing_shows_every_room() -> None:
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    table = page[page.index("| room |") : page.index("`attacking/` is the toolbox")]
+    [files, *rooms] = [row.split("`")[1] for row in table.splitlines()[2:] if "hashbench/" in row]
+    root = REPOSITORY / "hashbench"
+    shown = set(files.removeprefix("hashbench/").split())
+    moved = {"evaluation"}  # the former name of a room: it only says where that is now
+    assert shown | moved == {path.stem for path in root.glob("*.py")} - {"__init__", "__main__"}
+    assert {room.removeprefix("hashbench/") for room in rooms} == {
+        path.parent.name for path in root.glob("*/__init__.py")
+    }
+    assert all(f"`{name}`" in table for name in TOP)

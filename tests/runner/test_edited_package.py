@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from support.package import laid_out
+
 PROGRAM = """
 import json
 from hashbench.runner.plan import make_plan
@@ -31,10 +31,7 @@ Keys = Callable[[str, str, str], set[str]]
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as a wheel lays it out, and what names its plugins."""
     site = tmp_path_factory.mktemp("site")
-    unwanted = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(REPOSITORY / "hashbench", site / "hashbench", ignore=unwanted)
-    for name in ("attacks", "defenses", "benchmarks", "reports"):
-        shutil.copytree(REPOSITORY / name, site / "hashbench" / name, ignore=unwanted)
+    laid_out(site)
     return site
 
 
