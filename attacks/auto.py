@@ -22,7 +22,7 @@ from hashbench.attacking import (
     square_search,
 )
 from hashbench.hashing import relevant
-from hashbench.plugins import Attack, attack
+from hashbench.plugins import Attack, Draws, attack
 from hashbench.retrieval import center_codes
 
 
@@ -75,7 +75,7 @@ SEARCH_ALPHA: Final = 2.0
 """Of its score, which is smoother than the average precision itself, and so ties less."""
 
 
-@attack("auto")
+@attack("auto", draws=Draws.EXPECTED_LOSS)
 @dataclass(frozen=True)
 class Auto(Attack):
     """Ensemble without parameters; each query's worst case, by what the attacker knows.

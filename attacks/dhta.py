@@ -15,7 +15,7 @@ from hashbench.attacking import (
     anchor_codes,
 )
 from hashbench.errors import UsageError
-from hashbench.plugins import Aim, Knowledge, attack
+from hashbench.plugins import Aim, Draws, Knowledge, attack
 
 _CITE = "Bai et al., Targeted Attack for Deep Hashing based Retrieval, ECCV 2020"
 _PRESETS: dict[str, dict[str, object]] = {
@@ -24,7 +24,14 @@ _PRESETS: dict[str, dict[str, object]] = {
 }
 
 
-@attack("p2p", cite=_CITE, presets=_PRESETS, knowledge=(Knowledge.TRAINING,), aim=Aim.TARGETED)
+@attack(
+    "p2p",
+    cite=_CITE,
+    presets=_PRESETS,
+    knowledge=(Knowledge.TRAINING,),
+    aim=Aim.TARGETED,
+    draws=Draws.EXPECTED_LOSS,
+)
 @dataclass(frozen=True)
 class P2P(SignDescent):
     """Pull the query's code to the code of one training image that has the target's labels.
@@ -46,7 +53,14 @@ class P2P(SignDescent):
         return 1
 
 
-@attack("dhta", cite=_CITE, presets=_PRESETS, knowledge=(Knowledge.TRAINING,), aim=Aim.TARGETED)
+@attack(
+    "dhta",
+    cite=_CITE,
+    presets=_PRESETS,
+    knowledge=(Knowledge.TRAINING,),
+    aim=Aim.TARGETED,
+    draws=Draws.EXPECTED_LOSS,
+)
 @dataclass(frozen=True)
 class DHTA(P2P):
     """Pull the query's code to the anchor code of training images that have the target's labels.

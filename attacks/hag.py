@@ -19,7 +19,7 @@ from hashbench.attacking import (
     check_descent,
     descend,
 )
-from hashbench.plugins import Attack, attack
+from hashbench.plugins import Attack, Draws, attack
 
 
 @attack(
@@ -38,6 +38,7 @@ from hashbench.plugins import Attack, attack
         },
     },
     knowledge=(),
+    draws=Draws.EXPECTED_LOSS,
 )
 @dataclass(frozen=True)
 class HAG(Attack):

@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from hashbench.attacking import AlphaSchedule, Goal, OutputLoss, QueryRandom, SignDescent
-from hashbench.plugins import Aim, attack
+from hashbench.plugins import Aim, Draws, attack
 from hashbench.retrieval import Weighting, center_codes
 
 
@@ -17,6 +17,7 @@ from hashbench.retrieval import Weighting, center_codes
     "mainstay",
     cite="Yuan et al., SAAT, IEEE TIFS 2023",
     presets={"bim": {"random_start": False}, "targeted": {"targeted": True}},
+    draws=Draws.EXPECTED_LOSS,
 )
 @dataclass(frozen=True)
 class Mainstay(SignDescent):

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from hashbench.attacking import Goal, OutputLoss, QueryRandom, SignDescent
-from hashbench.plugins import attack
+from hashbench.plugins import Draws, attack
 
 
 @attack(
     "pgd-hamming",
     cite="Wang et al., CgAT, WWW 2023",
     presets={"inner": {"steps": 7, "step_size": 2 / 255}},
+    draws=Draws.EXPECTED_LOSS,
 )
 @dataclass(frozen=True)
 class PGDHamming(SignDescent):

@@ -16,11 +16,14 @@ from hashbench.attacking import (
     check_search,
     square_search,
 )
-from hashbench.plugins import Access, Attack, attack
+from hashbench.plugins import Access, Attack, Draws, attack
 
 
 @attack(
-    "random-search", cite="Andriushchenko et al., Square Attack, ECCV 2020", access=Access.CODES
+    "random-search",
+    cite="Andriushchenko et al., Square Attack, ECCV 2020",
+    access=Access.CODES,
+    draws=Draws.MEAN_SCORE,
 )
 @dataclass(frozen=True)
 class RandomSearch(Attack):

@@ -17,7 +17,7 @@ from hashbench.attacking import (
     square_search,
 )
 from hashbench.errors import UsageError
-from hashbench.plugins import Access, Attack, attack
+from hashbench.plugins import Access, Attack, Draws, attack
 
 
 @attack(
@@ -25,6 +25,7 @@ from hashbench.plugins import Access, Attack, attack
     cite="Li et al., QAIR, CVPR 2021; Andriushchenko et al., Square Attack, ECCV 2020",
     access=Access.RANKING,
     knowledge=(),
+    draws=Draws.MEAN_SCORE,
 )
 @dataclass(frozen=True)
 class RankedSearch(Attack):

@@ -21,7 +21,7 @@ from hashbench.attacking import (
     descend,
 )
 from hashbench.hashing import relevant
-from hashbench.plugins import Aim, Attack, PixelSize, attack
+from hashbench.plugins import Aim, Attack, Draws, PixelSize, attack
 
 
 @attack(
@@ -31,6 +31,7 @@ from hashbench.plugins import Aim, Attack, PixelSize, attack
         "published": {"steps": 1500},
         "targeted": {"targeted": True, "slope": 10.0, "nearness": -0.3},
     },
+    draws=Draws.EXPECTED_LOSS,
 )
 @dataclass(frozen=True)
 class SDHA(Attack):

@@ -20,12 +20,13 @@ from hashbench.attacking import (
     smoothing_kernel,
 )
 from hashbench.errors import UsageError
-from hashbench.plugins import Attack, attack
+from hashbench.plugins import Attack, Draws, attack
 
 
 @attack(
     "smooth-ap",
     cite="ours, after Zhao et al., PTA, ACM MM 2023, and Cakir et al., FastAP, CVPR 2019",
+    draws=Draws.EXPECTED_LOSS,
 )
 @dataclass(frozen=True)
 class SmoothAP(Attack):

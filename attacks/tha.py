@@ -21,7 +21,7 @@ from hashbench.attacking import (
 )
 from hashbench.errors import UsageError
 from hashbench.hashing import relevant
-from hashbench.plugins import Aim, Knowledge, TrainedAttack, attack
+from hashbench.plugins import Aim, Draws, Knowledge, TrainedAttack, attack
 
 
 @attack(
@@ -33,6 +33,7 @@ from hashbench.plugins import Aim, Knowledge, TrainedAttack, attack
     },
     knowledge=(Knowledge.TRAINING,),
     aim=Aim.TARGETED,
+    draws=Draws.EXPECTED_LOSS,
 )
 @dataclass(frozen=True)
 class THA(SignDescent, TrainedAttack):

@@ -20,7 +20,7 @@ from hashbench.attacking import (
     check_descent,
 )
 from hashbench.errors import UsageError
-from hashbench.plugins import Knowledge, TrainedAttack, attack
+from hashbench.plugins import Draws, Knowledge, TrainedAttack, attack
 from hashbench.retrieval import center_codes
 
 
@@ -42,6 +42,7 @@ class Perturbation(nn.Module):
     "universal",
     cite="Moosavi-Dezfooli et al., CVPR 2017; Li et al., ICCV 2019; Shafahi et al., AAAI 2020",
     knowledge=(Knowledge.TRAINING,),
+    draws=Draws.EXPECTED_LOSS,
 )
 @dataclass(frozen=True)
 class Universal(TrainedAttack):

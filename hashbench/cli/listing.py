@@ -14,7 +14,7 @@ from rich.text import Text
 from hashbench import plugins
 from hashbench.errors import UsageError
 from hashbench.plugins import TrainedAttack
-from hashbench.plugins.card import Access, Aim, Card, Knowledge
+from hashbench.plugins.card import Access, Aim, Card, Draws, Knowledge
 from hashbench.plugins.described import parameter_words, prose
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import field_types, field_units, plain
@@ -27,6 +27,12 @@ _ACCESS = {
     Access.RANKING: "ranked lists only",
     Access.CODES: "codes only",
     Access.GRADIENT: "gradient",
+}
+_DRAWS = {
+    Draws.EXPECTED_LOSS: "lowers the mean of its loss over the draws",
+    Draws.MEAN_OUTPUT: "takes the mean output of the draws",
+    Draws.MEAN_SCORE: "judges by the mean over the draws",
+    Draws.SINGLE: "takes one draw at each look",
 }
 _KNOWLEDGE = {Knowledge.LABELS: "labels", Knowledge.TRAINING: "training codes"}
 
@@ -84,6 +90,7 @@ def print_plugin(console: Console, name: str) -> None:
         "source": card.cite,
         "looks at": "" if card.access is None else _ACCESS[card.access],
         "is told": ", ".join(_told(card)) or ("nothing" if card.access else ""),
+        "if drawn": "" if card.draws is None else _DRAWS[card.draws],
         "leads": "to targets" if card.aim is Aim.TARGETED else "",
         "learns": "a network beforehand" if issubclass(plugin, TrainedAttack) else "",
         "version": card.version,

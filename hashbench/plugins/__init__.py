@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hashbench.plugins.card import Access as Access
     from hashbench.plugins.card import Aim as Aim
     from hashbench.plugins.card import Card as Card
+    from hashbench.plugins.card import Draws as Draws
     from hashbench.plugins.card import Knowledge as Knowledge
     from hashbench.plugins.kinds import Kind as Kind
     from hashbench.plugins.lookup import files as files
@@ -59,7 +60,7 @@ _NAMES = {
         "format",
         "loss",
     ),
-    "hashbench.plugins.card": ("Access", "Aim", "Card", "Knowledge"),
+    "hashbench.plugins.card": ("Access", "Aim", "Card", "Draws", "Knowledge"),
     "hashbench.plugins.kinds": ("Kind",),
     "hashbench.plugins.lookup": ("files", "get", "names", "registry", "use_file"),
     "hashbench.plugins.parameters": ("Spec",),
@@ -77,6 +78,7 @@ __all__ = [
     "Card",
     "Dataset",
     "Defense",
+    "Draws",
     "Format",
     "Kind",
     "Knowledge",

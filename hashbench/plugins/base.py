@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from abc import ABC
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 from hashbench.errors import UsageError
-from hashbench.plugins.card import Access, Aim, Card, Knowledge
+from hashbench.plugins.card import Access, Aim, Card, Draws, Knowledge
 from hashbench.plugins.kinds import Kind
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -42,6 +43,14 @@ class Decorator(Protocol):
         """Return `cls`, now with a card."""
 
 
+_DRAWS_OF = {
+    Access.GRADIENT: Draws.MEAN_OUTPUT,
+    Access.CODES: Draws.SINGLE,
+    Access.RANKING: Draws.SINGLE,
+}
+"""What an attack that says nothing of draws gets, by how it looks at the model."""
+
+
 def attack(
     name: str,
     *,
@@ -51,6 +60,7 @@ def attack(
     access: Access = Access.GRADIENT,
     knowledge: Iterable[Knowledge] = (Knowledge.LABELS, Knowledge.TRAINING),
     aim: Aim = Aim.UNTARGETED,
+    draws: Draws | None = None,
     api: int = 1,
 ) -> Decorator:
     """Declare a dataclass to be the attack `name`.
@@ -63,6 +73,8 @@ def attack(
         access: how the attack looks at the model.
         knowledge: what it is told besides the image; `()` for a label-free attack.
         aim: where it leads the query; a targeted attack is told the labels to lead it to.
+        draws: what it does at a model that draws at random. By default what `AttackedModel` gives
+            by itself: the mean output to an attack by gradients, else a single draw.
         api: the version of the plugin interface that it was written for. An older hashbench, which
             does not know it, lists the plugin as broken and says what to do.
 
@@ -70,14 +82,27 @@ def attack(
         UsageError: an argument is not what it should be.
     """
     told = frozenset(knowledge)
-    for value, kind in ((access, Access), (aim, Aim), *((one, Knowledge) for one in told)):
+    draws = _DRAWS_OF.get(access) if draws is None else draws
+    members: list[tuple[object, type[StrEnum]]] = [(access, Access), (aim, Aim)]
+    members += [(one, Knowledge) for one in told]
+    members += [] if draws is None else [(draws, Draws)]
+    for value, kind in members:
         if not isinstance(value, kind):
             raise UsageError(
                 f"attack '{name}': expected a member of hashbench.plugins.{kind.__name__}, such as "
                 f"{kind.__name__}.{next(iter(kind)).name}, found {value!r}"
             )
     return _carded(
-        Kind.ATTACK, name, cite, version, presets, api, access=access, knowledge=told, aim=aim
+        Kind.ATTACK,
+        name,
+        cite,
+        version,
+        presets,
+        api,
+        access=access,
+        knowledge=told,
+        aim=aim,
+        draws=draws,
     )
 
 
@@ -137,6 +162,7 @@ def _carded(
     access: Access | None = None,
     knowledge: frozenset[Knowledge] = frozenset(),
     aim: Aim | None = None,
+    draws: Draws | None = None,
 ) -> Decorator:
     if not NAME.fullmatch(name):
         raise UsageError(
@@ -159,6 +185,7 @@ def _carded(
             access=access,
             knowledge=knowledge,
             aim=aim,
+            draws=draws,
             api=api,
         )
         return cls

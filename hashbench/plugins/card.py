@@ -37,6 +37,15 @@ class Knowledge(StrEnum):
     TRAINING = "training"  # codes and labels of the training set, hence center codes
 
 
+class Draws(StrEnum):
+    """What an attack does at a model that draws at random in each pass, such as `resize-pad`."""
+
+    EXPECTED_LOSS = "expected-loss"  # lowers the mean of its loss over the draws (EOT)
+    MEAN_OUTPUT = "mean-output"  # takes the mean of the draws' outputs for the output
+    MEAN_SCORE = "mean-score"  # judges what it tries by the mean over the draws
+    SINGLE = "single"  # takes the answer of each draw as it comes
+
+
 @dataclass(frozen=True)
 class Card:
     """What is known of a plugin before it is built.
@@ -53,6 +62,7 @@ class Card:
         knowledge: for an attack, what it is told; empty for a label-free one.
         aim: for an attack, where it leads unless its parameters say otherwise; `None` for other
             kinds.
+        draws: for an attack that asks the attacked model, what it does where that draws.
         api: the version of the plugin interface that it was written for.
     """
 
@@ -65,4 +75,5 @@ class Card:
     access: Access | None = None
     knowledge: frozenset[Knowledge] = frozenset()
     aim: Aim | None = None
+    draws: Draws | None = None
     api: int = 1

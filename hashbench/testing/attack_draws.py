@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 
 from hashbench.attacking.harness import ROUNDING
+from hashbench.plugins.card import Draws
 from hashbench.testing.attack_answers import USABLE
 from hashbench.testing.case import of_model, ordinary
 from hashbench.testing.checking import Check, check, require, skip_unless
@@ -38,4 +39,32 @@ def drawing_model(stage: AttackStage) -> None:
         )
 
 
-DRAWS: tuple[Check[AttackStage], ...] = (drawing_model,)
+@check(
+    "draws-as-declared",
+    "at a model that draws it does what its card says: an expected loss, means of scores, or none",
+    needs=[*USABLE, "drawing-model"],
+)
+def draws_as_declared(stage: AttackStage) -> None:
+    skip_unless(not stage.is_trained, "trained: knows its own model alone")
+    declared = stage.attack.card.draws
+    skip_unless(declared is not None, "its card says that it never asks the model")
+    looks = stage.call(of_model(Drawing(ordinary().model))).looks
+    if declared in (Draws.EXPECTED_LOSS, Draws.MEAN_SCORE):
+        how = {
+            Draws.EXPECTED_LOSS: "expected_loss",
+            Draws.MEAN_SCORE: "drawn_codes, drawn_logits, or ranked lists of several draws",
+        }
+        require(
+            declared in looks,
+            f"its card says {declared.name}, but it asked for no {how[declared]}",
+        )
+    else:
+        found = next(iter(sorted(looks)), None)
+        require(
+            found is None,
+            f"its card says {declared.name if declared else None}, but it does more: declare "
+            f"draws=Draws.{found.name if found else None}",
+        )
+
+
+DRAWS: tuple[Check[AttackStage], ...] = (drawing_model, draws_as_declared)

@@ -22,9 +22,10 @@ from hashbench.attacking.threat import Threat
 from hashbench.eps import Eps
 from hashbench.hashing.encode import device_of, evaluating, frozen
 from hashbench.hashing.model import HashModel, codes_of
-from hashbench.plugins.card import Access, Aim, Knowledge
+from hashbench.plugins.card import Access, Aim, Draws, Knowledge
 from hashbench.testing.case import Case, ordinary
 from hashbench.testing.surroundings import Switches, own_random_state
+from hashbench.testing.watched_model import WatchedModel
 from hashbench.testing.world import Variant
 
 USUAL = Eps.parse("8/255")
@@ -73,6 +74,7 @@ class Trial:
         drawn: whether `rng` was drawn from.
         asked: the sum of all pixels of every pass, in order: which images the models were shown.
         forwards, backwards: passes, through a surrogate as well.
+        looks: what was asked of the model over its draws.
     """
 
     answer: Any
@@ -89,6 +91,7 @@ class Trial:
     asked: tuple[float, ...]
     forwards: int
     backwards: int
+    looks: frozenset[Draws]
 
     @property
     def images(self) -> Tensor:
@@ -199,7 +202,7 @@ class AttackStage:
         if "knowledge" in as_declared:
             knowledge = attack.card.knowledge
         attacker = case.attacker.each(torch.clone)
-        target = AttackedModel(
+        target = WatchedModel(
             model, attack.card.name, access, database_codes=attacker.database_codes
         )
         target.allow(LIMIT * len(case.images) * model.draws)
@@ -255,6 +258,7 @@ class AttackStage:
                 asked=tuple(asked),
                 forwards=target.forwards + (own.forwards if own else 0),
                 backwards=target.backwards + (own.backwards if own else 0),
+                looks=frozenset(target.looks),
             )
         return replace(found, touched=tuple(touched.generators))
 

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from hashbench.cli.listing import _ACCESS, _KNOWLEDGE, print_plugin
-from hashbench.plugins.card import Access, Knowledge
+from hashbench.cli.listing import _ACCESS, _DRAWS, _KNOWLEDGE, print_plugin
+from hashbench.plugins.card import Access, Draws, Knowledge
 
 
 def shown(name: str) -> str:
@@ -20,6 +20,7 @@ def shown(name: str) -> str:
 def test_every_code_has_words() -> None:
     assert _ACCESS.keys() == set(Access)
     assert _KNOWLEDGE.keys() == set(Knowledge)
+    assert _DRAWS.keys() == set(Draws)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,20 @@ def test_show_says_what_an_attack_sees(attack: str, looks_at: str, is_told: str)
     lines = shown(attack).splitlines()
     assert f"looks at: {looks_at}" in lines
     assert f"is told:  {is_told}" in lines
+
+
+@pytest.mark.parametrize(
+    ("attack", "if_drawn"),
+    [
+        ("auto", "lowers the mean of its loss over the draws"),
+        ("pros-gan", "takes the mean output of the draws"),
+        ("random-search", "judges by the mean over the draws"),
+    ],
+)
+def test_show_says_what_an_attack_does_at_a_model_that_draws(attack: str, if_drawn: str) -> None:
+    assert f"if drawn: {if_drawn}" in shown(attack).splitlines()
+
+
+@pytest.mark.parametrize("attack", ["noise", "transfer", "nag"])
+def test_an_attack_that_never_asks_the_model_says_nothing_of_draws(attack: str) -> None:
+    assert "if drawn" not in shown(attack)

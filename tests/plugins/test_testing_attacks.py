@@ -26,6 +26,7 @@ from hashbench.plugins import (
     Access,
     Aim,
     Attack,
+    Draws,
     Knowledge,
     Surrogate,
     TrainedAttack,
@@ -570,6 +571,12 @@ class AveragesTwice(OneStep):
         return torch.stack(parts).mean(dim=0)
 
 
+@attack("draws-as-declared", draws=Draws.EXPECTED_LOSS)
+@dataclass(frozen=True)
+class PromisesExpectedLoss(OneStep):
+    """Breaks one rule: it takes the mean output."""
+
+
 @attack("nothing-relevant")
 @dataclass(frozen=True)
 class NeedsRelevant(OneStep):
@@ -783,6 +790,7 @@ WRONG: tuple[type[Attack], ...] = (
     DividesByCurvature,
     PassesNaNOn,
     AveragesTwice,
+    PromisesExpectedLoss,
     NeedsRelevant,
     NeedsOthers,
     NeedsTarget,
@@ -840,3 +848,22 @@ def test_no_sound_attack_leaves_a_check_untried() -> None:
         if outcome.verdict is Verdict.PASSED
     }
     assert tried == {one.name for one in ATTACK_CHECKS}
+
+
+@attack("quiet")
+@dataclass(frozen=True)
+class QuietlyExpected(OneStep):
+    """Follows an expected loss, of which its card says nothing."""
+
+    def gradient(self, model: AttackedModel, images: Tensor, goal: Goal) -> Tensor:
+        point = images.clone().requires_grad_(True)
+        agreement = model.expected_loss(lambda u: (u * self.codes(goal)).mean(dim=1), point)
+        (found,) = torch.autograd.grad(agreement.sum(), point)
+        return found
+
+
+def test_an_expected_loss_that_no_card_declares_is_told() -> None:
+    report = check_attack(QuietlyExpected())
+    [failed] = [outcome for outcome in report.outcomes if outcome.verdict is Verdict.FAILED]
+    assert failed.check == "draws-as-declared"
+    assert "declare draws=Draws.EXPECTED_LOSS" in failed.sentence
