@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Callable
 from enum import Enum
 from fractions import Fraction
 from typing import Any
 
+from hashbench.characters import shortened
 from hashbench.errors import UsageError
+from hashbench.exact import exact
 from hashbench.suggestions import did_you_mean
 
 
@@ -29,20 +32,22 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
             return coerce(value, rest[0], where)
     if kind is bool:
         if not isinstance(value, bool) and value not in ("true", "false"):
-            raise UsageError(f"{where}: expected true or false, found '{value}'")
+            raise UsageError(f"{where}: expected true or false, found '{shortened(_text(value))}'")
         return value in (True, "true")
     if kind in (int, float):
         return _number(value, kind, where)
     if kind is str:
         if not isinstance(value, str):
-            raise UsageError(f"{where}: expected a text, found {value!r}")
+            raise UsageError(f"{where}: expected a text, found {shortened(_text(value, repr))}")
         return value
     if isinstance(kind, type) and issubclass(kind, Enum):
         # By text, so that a choice that is a number can be typed as well.
         members = {str(member.value): member for member in kind}
-        text = str(value.value if isinstance(value, Enum) else value)
+        text = _text(value.value if isinstance(value, Enum) else value)
         if text not in members:
-            raise UsageError(f"{where}: '{value}' is no choice{did_you_mean(text, members)}")
+            raise UsageError(
+                f"{where}: '{shortened(text)}' is no choice{did_you_mean(text, members)}"
+            )
         return members[text]
     if hasattr(kind, "parse"):
         try:
@@ -60,12 +65,20 @@ def _number(value: Any, kind: type[int] | type[float], where: str) -> int | floa
     if isinstance(value, bool):
         raise UsageError(f"{where}: expected {wanted}, found {value}")
     try:
-        exact = Fraction(value.replace(" ", "") if isinstance(value, str) else value)
-        nearest = float(exact)
+        found = exact(value) if isinstance(value, str) else Fraction(value)
+        nearest = float(found)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
-        raise UsageError(f"{where}: expected {wanted}, found '{value}'") from None
+        raise UsageError(f"{where}: expected {wanted}, found '{shortened(_text(value))}'") from None
     if kind is float:
         return nearest
-    if exact.denominator != 1:
-        raise UsageError(f"{where}: expected {wanted}, found '{value}'")
-    return int(exact)
+    if found.denominator != 1:
+        raise UsageError(f"{where}: expected {wanted}, found '{shortened(_text(value))}'")
+    return int(found)
+
+
+def _text(value: Any, how: Callable[[Any], str] = str) -> str:
+    """A value as an error message quotes it; Python writes no whole number of 5,000 digits."""
+    try:
+        return how(value)
+    except ValueError:
+        return "a number of thousands of digits"

@@ -8,7 +8,9 @@ from typing import Any
 
 from typing_extensions import override
 
+from hashbench.characters import shortened
 from hashbench.errors import UsageError
+from hashbench.exact import exact
 
 
 @dataclass(frozen=True, order=True)
@@ -34,14 +36,15 @@ class Eps:
             return written
         text = str(written).replace(" ", "")
         try:
-            fraction = Fraction(text)
+            fraction = exact(text)
         except (ValueError, ZeroDivisionError):
             raise UsageError(
-                f"eps is '{written}', but must be a fraction such as 8/255 or a number from 0 to 1"
+                f"eps is '{shortened(str(written))}', but must be a fraction such as 8/255 "
+                "or a number from 0 to 1"
             ) from None
         if not 0 <= fraction <= 1:
             raise UsageError(
-                f"eps is {text}, but must lie from 0 to 1: pixels are in [0, 1], "
+                f"eps is {shortened(text)}, but must lie from 0 to 1: pixels are in [0, 1], "
                 "so the literature's 8 is written 8/255"
             )
         return cls(fraction=fraction, text=text)

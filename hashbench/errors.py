@@ -14,6 +14,10 @@ class UsageError(HashbenchError, ValueError):
     """
 
 
+class FileError(HashbenchError, ValueError):
+    """A file cannot be taken for what it should be; the message does not name it, a caller does."""
+
+
 class PluginError(HashbenchError):
     """A plugin broke a rule of its contract: its cell fails, the others go on."""
 

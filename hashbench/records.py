@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hashbench.characters import shortened
 from hashbench.coercion import coerce
 from hashbench.errors import UsageError
 from hashbench.suggestions import did_you_mean
@@ -199,9 +200,7 @@ def _is_enum(kind: Any) -> bool:
 
 
 def _expected(path: str, value: Any, wanted: str) -> str:
-    text = repr(value)
-    shown = text if len(text) <= 60 else f"{text[:60]}..."
-    return f"{path or 'it'} is {shown}, expected {wanted or 'something else'}"
+    return f"{path or 'it'} is {shortened(repr(value))}, expected {wanted or 'something else'}"
 
 
 def _inside(path: str, key: object) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
+
+MAX_COMPARED: Final = 100
+"""How much of a wrong name is compared: the time grows with the square of it."""
 
 
 def did_you_mean(wrong: str, right: Iterable[str]) -> str:
@@ -20,6 +24,7 @@ def did_you_mean(wrong: str, right: Iterable[str]) -> str:
     known = sorted(right)
     if not known:
         return ""
+    wrong = wrong[:MAX_COMPARED]
     typed = wrong.lower()
     # The same letters in another order come first: 'hga' is 'hag', though 'tha' shares as many.
     near = [name for name in known if sorted(name.lower()) == sorted(typed)]

@@ -1,0 +1,43 @@
+"""Somebody else's text made fit to be looked at: no terminal, page or table takes it for more."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+MAX_QUOTED: Final = 60
+"""How much of a value an error message quotes."""
+
+_UNSEEN: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+"""Categories of Unicode whose characters steer what shows text, or are not seen at all: controls,
+among them escape sequences; formats, among them those that turn the direction of writing; halves of
+surrogate pairs; and separators of lines and paragraphs."""
+
+
+def shown(text: str, *, keep: str = "") -> str:
+    r"""The text with every character that steers a terminal, or is not seen, as its number.
+
+    An escape becomes `\x1b`, the character that turns the direction of writing `\u202e`.
+
+    Args:
+        text: of any origin.
+        keep: characters that stay, such as the line feed of a text of several lines.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        _number(one) if unicodedata.category(one) in _UNSEEN and one not in keep else one
+        for one in text
+    )
+
+
+def shortened(text: str, length: int = MAX_QUOTED) -> str:
+    """At most so many characters of a text, and a sign where some were left out."""
+    return text if len(text) <= length else f"{text[:length]}..."
+
+
+def _number(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

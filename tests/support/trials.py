@@ -1,0 +1,187 @@
+"""Runs `hashbench` commands on files that were made to break them, and measures what each costs.
+
+A command line of its own for each of thousands of files would take hours to import. So one process
+imports everything once, and forks for each command: what a fork uses, it uses for that file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+PATIENCE = 20
+"""Wall-clock seconds after which a command counts as hung: a stranger's file may cost one."""
+
+ROOM = 2 * 2**30
+"""Bytes that a command may ask for on top of its imports before the system refuses: a guard for the
+machine; what is held against the limit is what was used."""
+
+TRACEBACK = 70
+"""The exit code of a command that ended in an exception that is not ours."""
+
+IMPORTED = (
+    "hashbench.cli.app",
+    "hashbench.runner.run",
+    "hashbench.runner.estimate",
+    "hashbench.zoo.importing",
+    "hashbench.results.load",
+    "pandas",
+)
+"""What the commands import before they look at a file; all plugins are as well."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one command did.
+
+    Attributes:
+        code: its exit code; negative: the signal that ended it.
+        out, err: what it printed.
+        seconds: processor time.
+        megabytes: memory beyond what the imports hold, at the highest.
+        hung: it was ended after `PATIENCE` seconds.
+    """
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+    megabytes: float
+    hung: bool
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended in a traceback or by a signal."""
+        return self.code == TRACEBACK or self.code < 0 or "Traceback (most recent" in self.err
+
+
+class Trials:
+    """A process that has everything imported; a context manager."""
+
+    def __init__(self, modules: Sequence[str] = IMPORTED) -> None:
+        """Import these modules in it."""
+        self._server = subprocess.Popen(
+            [sys.executable, "-P", __file__, *modules],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+
+    def __enter__(self) -> Trials:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if self._server.stdin is not None:
+            self._server.stdin.close()
+        self._server.wait(PATIENCE)
+
+    def run(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Trial:
+        """Run `hashbench` with these arguments in a folder; `env` is added to the environment."""
+        job = {"arguments": arguments, "cwd": str(cwd), "env": dict(env or {})}
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(job) + "\n")
+        self._server.stdin.flush()
+        return Trial(**json.loads(self._server.stdout.readline()))
+
+
+def _serve(modules: Sequence[str]) -> None:
+    for module in modules:
+        __import__(module)
+    from hashbench import plugins
+
+    plugins.registry()
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(asdict(_forked(json.loads(line)))) + "\n")
+        sys.stdout.flush()
+
+
+def _forked(job: Mapping[str, object]) -> Trial:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        child = os.fork()
+        if child == 0:
+            _command(job, out.fileno(), err.fileno())
+        ended, hung = _waited(child)
+        code = os.waitstatus_to_exitcode(ended[0])
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode(errors="surrogateescape").encode("utf-8", "replace"))
+        return Trial(
+            code=code,
+            out=texts[0].decode(),
+            err=texts[1].decode(),
+            seconds=ended[1].ru_utime + ended[1].ru_stime,
+            megabytes=max(0, ended[1].ru_maxrss - before) / 1024,
+            hung=hung,
+        )
+
+
+def _waited(child: int) -> tuple[tuple[int, resource.struct_rusage], bool]:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        found, status, usage = os.wait4(child, os.WNOHANG)
+        if found:
+            return (status, usage), False
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    _, status, usage = os.wait4(child, 0)
+    return (status, usage), True
+
+
+def _command(job: Mapping[str, object], out: int, err: int) -> None:
+    """In the fork: never returns."""
+    code = TRACEBACK
+    try:
+        arguments, env = job["arguments"], job["env"]
+        assert isinstance(arguments, list)
+        assert isinstance(env, dict)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        os.chdir(str(job["cwd"]))
+        os.environ.update(env)
+        used = _virtual_bytes()
+        resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
+        sys.argv = ["hashbench", *arguments]
+        from hashbench.cli.app import main
+
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # the fork must never go on as the server
+        sys.excepthook(*sys.exc_info())
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except OSError:
+                code = code or TRACEBACK
+        os._exit(code)
+
+
+def _virtual_bytes() -> int:
+    pages = Path("/proc/self/statm").read_text().split()[0]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1:])
