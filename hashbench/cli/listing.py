@@ -34,6 +34,7 @@ _DRAWS = {
     Draws.MEAN_SCORE: "judges by the mean over the draws",
     Draws.SINGLE: "takes one draw at each look",
 }
+_NO_WORDS = "no description"
 _KNOWLEDGE = {Knowledge.LABELS: "labels", Knowledge.TRAINING: "training codes"}
 
 
@@ -56,7 +57,7 @@ def print_plugins(console: TextConsole, *, verbose: bool) -> None:
                     str(kind),
                     name,
                     Text(entry.origin.source),
-                    Text(entry.plugin.card.summary.rstrip(".")),
+                    Text(entry.plugin.card.summary.rstrip(".") or _NO_WORDS),
                 )
     console.print(table)
     for broken in registry.broken:
@@ -85,7 +86,7 @@ def print_plugin(console: TextConsole, name: str) -> None:
     card, plugin = entry.plugin.card, entry.plugin
     say = _PlainText(console)
     say(f"{card.kind} {card.name}", style="bold")
-    say(_reflowed(prose(plugin)))
+    say(_reflowed(prose(plugin)) or _NO_WORDS)
     facts = {
         "source": card.cite,
         "looks at": "" if card.access is None else _ACCESS[card.access],

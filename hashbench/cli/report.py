@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from hashbench.cli.named import make_folder, refuse_file, refuse_folder, write_file
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
 from hashbench.cli.screen import for_answers, for_notes
 from hashbench.errors import UsageError
@@ -57,13 +58,15 @@ def report(
             f"format '{format}' gives several files: name a folder for them, as in "
             "'--output FOLDER'"
         )
-    if output is not None and writer.is_text and output.is_dir():
-        raise UsageError(f"cannot write {output}: it is a folder; name a file in it")
     pictures = None if plots is None else _format(PLOTS, {})
+    if output is not None:
+        (refuse_file if writer.is_text else refuse_folder)(output)
+    if plots is not None:
+        refuse_folder(plots)
     results = load_results(*(folders or [Path("results")]))
     if output is not None:
         if writer.is_text:
-            _write(output.parent, {output.name: writer.render(results).encode()})
+            write_file(output, writer.render(results).encode())
         else:
             _write_all(output, writer.files(results), format)
     if plots is not None and pictures is not None:
@@ -99,17 +102,9 @@ def _write_all(folder: Path, files: Mapping[str, bytes], format: str) -> None:  
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts or not place.parts:
             raise UsageError(f"format '{format}' names a file '{name}' outside of its folder")
-    _write(folder, files)
-    notes = for_notes()
-    notes.say(f"{len(files)} files of format '{format}' in {folder}")
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    from hashbench.atomic import write_file
-
     for name, content in files.items():
         path = folder / name
-        try:
-            write_file(path, content)
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
+        make_folder(path.parent)
+        write_file(path, content)
+    notes = for_notes()
+    notes.say(f"{len(files)} files of format '{format}' in {folder}")
