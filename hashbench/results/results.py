@@ -107,22 +107,13 @@ class Results:
                 columns.setdefault(replace(result.cell, attack=WORST_CASE), []).append(result)
         return columns
 
-    @property
-    def _uneven(self) -> set[Cell]:
-        """The groups whose worst cases are not all over the same untargeted attacks."""
-        sets: dict[Cell, set[frozenset[str]]] = {}
-        for cell in self.worst_cases:
-            attacks = frozenset(result.cell.attack for result in self._columns[cell])
-            sets.setdefault(_without_defense(cell), set()).add(attacks)
-        return {group for group, found in sets.items() if len(found) > 1}
-
     def to_frame(self) -> pd.DataFrame:
         """One row per cell and metric; a cell without a result has one row that says why.
 
         Rows with attack `worst-case` hold the mean over the queries of `worst_cases`; they are no
-        cells, and say so where an attack is missing. Where the models of a table were not attacked
-        alike, their reason names the attacks: such minima are not to be compared. A flag is a row
-        of metric `flag(CODE)` and value 1 there, whose reason is the flag's sentence.
+        cells, and say so where an attack is missing. Each is over all untargeted attacks of its own
+        model: compare two where these are the same. A flag is a row of metric `flag(CODE)` and
+        value 1 there, whose reason is the flag's sentence.
         """
         import pandas as pd
 
@@ -133,12 +124,9 @@ class Results:
                 _row(result.cell, name, value, result.status, result.reason)
                 for name, value in metrics.items()
             ]
-        uneven = self._uneven
-        for cell, column in self._columns.items():
+        for cell in self._columns:
             if cell in self.worst_cases:
-                value, status = float(self.worst_cases[cell].mean()), Status.DONE
-                names = ", ".join(sorted(result.cell.attack for result in column))
-                reason = f"over {names} alone" if _without_defense(cell) in uneven else ""
+                value, status, reason = float(self.worst_cases[cell].mean()), Status.DONE, ""
             else:
                 value, status = float("nan"), Status.FAILED
                 reason = "an attack of this row failed or was not run"
@@ -166,10 +154,6 @@ def part(results: Results, cells: Iterable[Cell]) -> Results:
     shown = tuple(result for result in results.cells if result.cell in wanted)
     others = (r for r in results.cells if r.cell not in wanted and r.status is Status.DONE)
     return replace(results, cells=shown, aside=(*results.aside, *others))
-
-
-def _without_defense(cell: Cell) -> Cell:
-    return replace(cell, defense="", seed=0)
 
 
 def _row(cell: Cell, metric: str, value: float, status: Status, reason: str) -> tuple[Any, ...]:
