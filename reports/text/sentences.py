@@ -120,6 +120,17 @@ def notes(board: Leaderboard) -> tuple[str, ...]:
     )
 
 
+def in_brief(board: Leaderboard) -> tuple[str, ...]:
+    """What the ranking rests on, where no caption says it; nothing where nothing is ranked."""
+    if not board.can_rank:
+        return ()
+    words = (
+        f"Worst case: per query the lowest AP over {_counted(board)}, then the mean; it ranks the "
+        "models. Chance: a random order. Floor: the opposite of the center codes."
+    )
+    return (words,)
+
+
 def marked(entry: Entry, board: Leaderboard) -> bool:
     """Whether a value stands at or below chance."""
     mean = entry.mean

@@ -56,6 +56,7 @@ class Sheet:
             this project's own.
         whole_heads: whether the header holds this project's own words alone, none of them long, so
             that none has to be broken.
+        narrow: the same told in fewer columns, for where a row of this one does not fit.
     """
 
     title: str
@@ -63,6 +64,7 @@ class Sheet:
     rows: tuple[tuple[Field, ...], ...]
     names: int
     whole_heads: bool = False
+    narrow: Sheet | None = None
 
 
 def sheets(board: Leaderboard) -> tuple[Sheet, ...]:
@@ -165,7 +167,25 @@ def ties(board: Leaderboard) -> Sheet:
     ]
     header = ("defense", "clean", *(one_line(attack) for attack in board.attacks))
     what = f"Ties: {metric(board)}, expected [worst, best order of ties], in percent"
-    return Sheet(what, header, tuple(rows), names=1)
+    return Sheet(what, header, tuple(rows), names=1, narrow=_ties_by_line(board))
+
+
+def _ties_by_line(board: Leaderboard) -> Sheet:
+    """The ties with one line per model and attack."""
+    rows = []
+    for row in board.rows:
+        for name, score in zip(("clean", *board.attacks), (row.clean, *row.attacked), strict=True):
+            if not not_asked(score.expected):
+                rows.append(
+                    (
+                        Field((one_line(row.defense),), Tone.NAME),
+                        Field((one_line(name),)),
+                        _field(score.expected, _percent, spread=False),
+                        Field(_orders(score) or (NOT_KNOWN,)),
+                    )
+                )
+    what = f"Ties: {metric(board)}, expected [worst, best order of ties], in percent"
+    return Sheet(what, ("defense", "attack", "mAP", "ties"), tuple(rows), names=2)
 
 
 def codes(board: Leaderboard) -> Sheet:
