@@ -26,7 +26,7 @@ def shown(text: str, *, keep: str = "") -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        _number(one) if unicodedata.category(one) in _UNSEEN and one not in keep else one
+        numbered(one) if unicodedata.category(one) in _UNSEEN and one not in keep else one
         for one in text
     )
 
@@ -36,7 +36,8 @@ def shortened(text: str, length: int = MAX_QUOTED) -> str:
     return text if len(text) <= length else f"{text[:length]}..."
 
 
-def _number(character: str) -> str:
+def numbered(character: str) -> str:
+    r"""A character as its number, in the way of Python: `\x1b`, `\u202e`, `\U0001f600`."""
     code = ord(character)
     if code < 0x100:
         return f"\\x{code:02x}"

@@ -11,12 +11,12 @@ from itertools import accumulate
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
+from hashbench.console import TextConsole
 from hashbench.plugins import Format, format  # noqa: A004 - the field's word
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.papers.section import TITLE, Section, section
@@ -99,7 +99,7 @@ class Terminal(Format):
 
     def _colored(self, width: int | None) -> bool:
         if self.color is Color.AUTO:
-            screen = Console()  # on standard output: knows NO_COLOR, FORCE_COLOR and the like
+            screen = TextConsole()  # on standard output: knows NO_COLOR, FORCE_COLOR and the like
             return width is not None and screen.is_terminal and not screen.no_color
         return self.color is Color.ALWAYS
 
@@ -111,16 +111,8 @@ class _Paper:
         self.table_width = None if width is None else max(width, LEAST_WIDTH)
         self.text_width = self.table_width or FILE_WIDTH
         self._file = io.StringIO()
-        self._console = Console(
-            file=self._file,
-            width=self.table_width or 1_000_000,
-            force_terminal=color,
-            color_system="standard" if color else None,
-            markup=False,
-            emoji=False,
-            highlight=False,
-            legacy_windows=False,
-            _environ={},
+        self._console = TextConsole(
+            file=self._file, width=self.table_width or 1_000_000, color=color
         )
 
     @property

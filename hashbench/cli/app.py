@@ -6,21 +6,27 @@ for torch.
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
+from typer import rich_utils
 
+from hashbench import standard_streams
+from hashbench.characters import shortened, shown
 from hashbench.cli.check import check
 from hashbench.cli.data import app as data_app
+from hashbench.cli.ended import Listener
 from hashbench.cli.model import app as model_app
 from hashbench.cli.new import new
-from hashbench.cli.options import EXIT_FAILED, EXIT_USAGE
+from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from hashbench.cli.report import report
 from hashbench.cli.run import run
+from hashbench.cli.screen import for_notes
 from hashbench.cli.show import plugins, show
 from hashbench.errors import ModelError, StoreError, UsageError
 
@@ -39,26 +45,56 @@ for command in (run, report, plugins, show, check, new):
     app.command()(command)
 
 
+LONGEST_PATH: Final = 200
+"""Characters of a path that an error shows."""
+
+_TYPED: Final = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+"""Errors of a path that no file can have: what was typed is wrong. A full disk is nobody's word."""
+
+_ParserError: Final[type[Exception]] = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+"""What typer raises of words that it cannot read; it has no public name there."""
+
+
 def main() -> None:
     """Entry point of the `hashbench` command: turns errors into one sentence and an exit code."""
-    with errors_as_exit_codes():
-        app()
+    standard_streams.use_patient_streams()
+    ended = Listener()
+    try:
+        with errors_as_exit_codes():
+            code = app(standalone_mode=False) or 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else EXIT_FAILED
+    if code == EXIT_INTERRUPTED and ended.heard is not None:
+        for_notes().say(f"Ended by {signal.Signals(ended.heard).name}.")
+        code = 128 + ended.heard
+    if (trouble := standard_streams.trouble_of_output()) is not None:
+        for_notes().say(f"Error: standard output: {trouble.strerror}", style="red")
+        code = code or EXIT_FAILED
+    sys.exit(code)
 
 
 @contextmanager
 def errors_as_exit_codes() -> Iterator[None]:
     """Print an error that a person can mend as one sentence, and exit with its code."""
-    errors = Console(stderr=True)
     try:
         yield
+    except _ParserError as error:
+        error.message = shown(error.message, keep="\n")  # type: ignore[attr-defined]
+        rich_utils.rich_format_error(error)  # type: ignore[arg-type]
+        sys.exit(EXIT_USAGE)
     except (UsageError, StoreError, ModelError) as error:
-        errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _say_error(str(error))
         sys.exit(EXIT_USAGE)
     except OSError as error:
-        # A full disk, a folder that may not be written to: not what was typed, so not code 2.
-        where = f"{error.filename}: " if error.filename else ""
-        errors.print(f"Error: {where}{error.strerror or error}", style="red", markup=False)
-        sys.exit(EXIT_FAILED)
+        where = f"{shortened(str(error.filename), LONGEST_PATH)}: " if error.filename else ""
+        _say_error(f"{where}{error.strerror or error}")
+        sys.exit(EXIT_USAGE if error.errno in _TYPED else EXIT_FAILED)
+
+
+def _say_error(sentence: str) -> None:
+    for_notes().say(f"Error: {' '.join(sentence.splitlines())}", style="red")
 
 
 @app.callback(invoke_without_command=True)

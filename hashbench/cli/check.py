@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
+from hashbench.cli.screen import for_answers
+from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 from hashbench.plugins.card import API
 from hashbench.plugins.kinds import Kind
@@ -44,10 +44,10 @@ def check(
     failed = False
     for found in _of_file(Path(target)) if target.endswith(".py") else [_named(target)]:
         report = check_plugin(found)
-        _print(Console(), report, verbose=verbose)
+        _print(for_answers(), report, verbose=verbose)
         failed = failed or not report.ok
     with_what = f"Checked with hashbench {version('hashbench')}, plugin interface {API}."
-    Console().print(with_what, style="dim", markup=False, highlight=False)
+    for_answers().print(with_what, style="dim")
     if failed:
         raise typer.Exit(EXIT_FAILED)
 
@@ -110,10 +110,10 @@ def _named(text: str) -> Plugin:
     raise UsageError(f"there is no plugin '{name}'{did_you_mean(name, everyone)}")
 
 
-def _print(console: Console, report: CheckReport, *, verbose: bool) -> None:
+def _print(console: TextConsole, report: CheckReport, *, verbose: bool) -> None:
     from hashbench.testing import Verdict
 
-    console.print(f"{report.kind} {report.subject}", style="bold", markup=False, highlight=False)
+    console.print(f"{report.kind} {report.subject}", style="bold")
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -124,8 +124,8 @@ def _print(console: Console, report: CheckReport, *, verbose: bool) -> None:
         table.add_row(
             outcome.check,
             str(outcome.verdict),
-            Text("" if quiet else outcome.sentence),
+            "" if quiet else outcome.sentence,
             style=styles.get(outcome.verdict),
         )
     console.print(table)
-    console.print(report.counts + "\n", markup=False, highlight=False)
+    console.print(report.counts + "\n")

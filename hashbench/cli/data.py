@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, PluginFiles, use_files
+from hashbench.cli.screen import for_answers, for_notes, image_bar
 from hashbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def check(
     code is 0 when all is well, 1 when an image is broken or a query is in the database.
     """
     from hashbench import plugins
-    from hashbench.cli.screen import image_bar
     from hashbench.data.check import NAMED, check_dataset
     from hashbench.data.plugin_errors import plugin_errors
     from hashbench.plugins import Dataset
@@ -64,16 +63,16 @@ def check(
     dataset = plugins.get("dataset", name)
     if not isinstance(dataset, Dataset):
         raise UsageError(f"dataset '{name}' is no subclass of hashbench.plugins.Dataset")
-    notes, where = Console(stderr=True), dataset.home(root)
+    notes, where = for_notes(), dataset.home(root)
     try:
         with image_bar(notes) as progress, plugin_errors(dataset):
             found = check_dataset(dataset, where, progress, named=None if every else NAMED)
     except KeyboardInterrupt:
         notes.print("Interrupted: nothing of the decoding is kept.")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    screen = Console(highlight=False, markup=False)
+    screen = for_answers()
     for line in report(found):
-        screen.print(line, soft_wrap=True)
+        screen.say(line)
     if not found.clean:
         raise typer.Exit(EXIT_FAILED)
 

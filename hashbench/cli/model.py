@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
+from hashbench.cli.screen import for_answers, for_notes, image_bar
 
 if TYPE_CHECKING:
     from hashbench.hashing.checkpoint import ModelCard
@@ -68,12 +68,11 @@ def import_(
     plugin: PluginFiles = None,
 ) -> None:
     """Turn a state dict of the CgAT or SAAT repository into a folder for 'run --model'."""
-    from hashbench.cli.screen import image_bar
     from hashbench.zoo.importing import Origin, import_model
 
     use_files(plugin)
     origin = Origin(dataset, loss, backbone, defense, seed, clean_map, licence)
-    with image_bar(Console(stderr=True)) as progress:
+    with image_bar(for_notes()) as progress:
         card = import_model(weights, to, origin, root, device=device, progress=progress)
     _announce(to, card)
 
@@ -90,19 +89,15 @@ def check(
     plugin: PluginFiles = None,
 ) -> None:
     """Say whether a model still gives the clean mAP that its card claims. Exit code 1 if not."""
-    from hashbench.cli.screen import image_bar
     from hashbench.zoo.models import check_model
 
     use_files(plugin)
-    with image_bar(Console(stderr=True)) as progress:
+    with image_bar(for_notes()) as progress:
         claim = check_model(model, root, device, progress)
     verdict = "it still does" if claim.holds else "it does NOT"
-    Console().print(
+    for_answers().say(
         f"{model}: the card claims a clean {claim.metric} of {100 * claim.claimed:.2f} %, here it "
         f"gives {100 * claim.measured:.2f} %: {verdict}.",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
     )
     if not claim.holds:
         raise typer.Exit(EXIT_FAILED)
@@ -110,10 +105,7 @@ def check(
 
 def _announce(folder: Path, card: ModelCard) -> None:
     [(metric, value)] = card.clean.items()
-    Console(stderr=True).print(
+    for_notes().say(
         f"{folder}: {card.defense} on {card.dataset}, {card.bits} bits, seed {card.seed}, "
         f"clean {metric} {100 * value:.2f} %, licence {card.licence}.",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from hashbench.cli.check import CHECKED
+from hashbench.cli.screen import for_answers
 from hashbench.errors import UsageError
 from hashbench.plugins.kinds import Kind
 
@@ -30,12 +30,9 @@ def new(
     if name in plugins.names(wanted):
         raise UsageError(f"the {kind} '{name}' exists already: choose another name")
     files = write_package(wanted, name, folder)
-    say = Console()
+    screen = for_answers()
     for path in files:
-        say.print(str(path), markup=False, highlight=False, soft_wrap=True)
-    say.print(
-        f"\nInstall it with: pip install --editable {folder}\nThen: hashbench check {name}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+        screen.say(str(path))
+    screen.print()
+    screen.say(f"Install it with: pip install --editable {folder}")
+    screen.say(f"Then: hashbench check {name}")

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
 
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
+from hashbench.cli.screen import for_answers, for_notes
 from hashbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def report(
     if plots is not None and pictures is not None:
         _write_all(plots, pictures.files(results), PLOTS)
     if output is None:
-        text = writer.render(results, width=Console().width)
+        text = writer.render(results, width=for_answers().width)
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
     if results.failed:
         raise typer.Exit(EXIT_FAILED)
@@ -100,9 +100,8 @@ def _write_all(folder: Path, files: Mapping[str, bytes], format: str) -> None:  
         if place.is_absolute() or ".." in place.parts or not place.parts:
             raise UsageError(f"format '{format}' names a file '{name}' outside of its folder")
     _write(folder, files)
-    notes = Console(stderr=True)
-    said = f"{len(files)} files of format '{format}' in {folder}"
-    notes.print(said, markup=False, highlight=False, soft_wrap=True)
+    notes = for_notes()
+    notes.say(f"{len(files)} files of format '{format}' in {folder}")
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

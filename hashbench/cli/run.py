@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
-from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, PluginFiles
-from hashbench.cli.screen import duration, image_bar, warn_of_broken
+from hashbench.cli.ended import word_and_code
+from hashbench.cli.options import EXIT_FAILED, PluginFiles
+from hashbench.cli.screen import duration, for_answers, for_notes, image_bar, warn_of_broken
+from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,15 +118,14 @@ def run(
     from hashbench.runner.suite import compose
 
     chosen = compose(suite, changes)
-    notes = Console(stderr=True)
+    notes = for_notes()
     try:
         with image_bar(notes) as progress:
             plan = make_plan(chosen, progress)
-    except KeyboardInterrupt:
-        notes.print(
-            "Interrupted before anything was run; images that were being read are not kept."
-        )
-        os._exit(EXIT_INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        word, code = word_and_code(interrupt)
+        notes.say(f"{word} before anything was run; images that were being read are not kept.")
+        os._exit(code)
     warn_of_broken(notes)
     missing = missing_steps(plan, Store(out))
     if missing or dry_run:
@@ -145,30 +145,27 @@ def run(
             results = run_plan(
                 plan, out=out, workers=workers, engine=engine, reporter=_reporter(notes)
             )
-    except KeyboardInterrupt:
-        notes.print("Interrupted. What is done is kept: the same command goes on from there.")
+    except KeyboardInterrupt as interrupt:
+        word, code = word_and_code(interrupt)
+        notes.say(f"{word}. What is done is kept: the same command goes on from there.")
         # At once: a step that is being made in this process would go on to its next sign of
         # progress. Nothing is lost, since what is not finished is not in the store.
-        os._exit(EXIT_INTERRUPTED)
+        os._exit(code)
     failed = results.failed
-    notes.print(
+    notes.say(
         f"{len(results.cells) - len(failed)} of {len(results.cells)} cells done. "
-        f"Read them with: hashbench report {out}",
-        highlight=False,
-        soft_wrap=True,
+        f"Read them with: hashbench report {out}"
     )
     if failed:
         for result in failed:
             cell = result.cell
-            notes.print(
+            notes.say(
                 f"FAILED {cell.defense} / {cell.attack} (eps {cell.eps}, {cell.dataset}, "
                 f"{cell.loss}, {cell.backbone}, {cell.bits} bits, seed {cell.seed}): "
                 f"{result.reason}",
                 style="red",
-                markup=False,
-                soft_wrap=True,
             )
-        notes.print(f"Tracebacks are in {out / 'failures'}.", highlight=False, soft_wrap=True)
+        notes.say(f"Tracebacks are in {out / 'failures'}.")
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -192,14 +189,14 @@ def repeat_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_IGN if heard else before)
 
 
-def _reporter(notes: Console) -> Reporter:
+def _reporter(notes: TextConsole) -> Reporter:
     from hashbench.runner.reporter import BarReporter, LineReporter
 
     return BarReporter(notes) if notes.is_terminal else LineReporter(notes)
 
 
 def _print_plan(steps: Any, missing: set[str]) -> None:
-    screen = Console()
+    screen = for_answers()
     for step in steps:
         state = "to do " if step.key in missing else "stored"
-        screen.print(f"{state}  {step.label}", markup=False, highlight=False, soft_wrap=True)
+        screen.say(f"{state}  {step.label}")

@@ -1,19 +1,26 @@
-"""What commands show beside their answer: a bar for images, warnings, durations."""
+"""What commands print with, and what they show beside their answer: bars, warnings, durations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+from hashbench.console import TextConsole
 from hashbench.progress import Progress
 
-if TYPE_CHECKING:
-    from rich.console import Console
+
+def for_answers() -> TextConsole:
+    """The console on standard output, for what a command was asked for."""
+    return TextConsole()
+
+
+def for_notes() -> TextConsole:
+    """The console on standard error, for what goes to people beside the answer."""
+    return TextConsole(stderr=True)
 
 
 @contextmanager
-def image_bar(screen: Console, what: str = "reading images") -> Iterator[Progress]:
+def image_bar(screen: TextConsole, what: str = "reading images") -> Iterator[Progress]:
     """A function that is told (done, total) and moves a bar on the screen.
 
     Where the screen is no terminal nothing is shown.
@@ -21,7 +28,7 @@ def image_bar(screen: Console, what: str = "reading images") -> Iterator[Progres
     from rich import progress
 
     columns = (
-        "{task.description}",
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
@@ -44,17 +51,15 @@ def image_bar(screen: Console, what: str = "reading images") -> Iterator[Progres
         bar.stop()
 
 
-def warn_of_broken(notes: Console) -> None:
+def warn_of_broken(notes: TextConsole) -> None:
     """Say which plugins are broken and therefore left out."""
     from hashbench import plugins as room
 
     for broken in room.registry().broken:
-        notes.print(
+        notes.say(
             f"Warning: plugin '{broken.name}' of {broken.origin} is broken and left out: "
             f"{broken.reason}",
             style="yellow",
-            markup=False,
-            soft_wrap=True,
         )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from hashbench.cli.options import PluginFiles, use_files
+from hashbench.cli.screen import for_answers
 
 
 def plugins(
@@ -20,7 +20,7 @@ def plugins(
     from hashbench.cli.listing import print_plugins
 
     use_files(plugin)
-    print_plugins(Console(), verbose=verbose)
+    print_plugins(for_answers(), verbose=verbose)
 
 
 def show(
@@ -33,4 +33,4 @@ def show(
     from hashbench.cli.listing import print_plugin
 
     use_files(plugin)
-    print_plugin(Console(), name)
+    print_plugin(for_answers(), name)

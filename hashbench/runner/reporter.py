@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
@@ -14,6 +13,7 @@ from rich.progress import (
 from rich.table import Column
 from typing_extensions import override
 
+from hashbench.console import TextConsole
 from hashbench.runner.steps import Step
 
 
@@ -42,7 +42,7 @@ class Reporter:
 class LineReporter(Reporter):
     """One line when a step ends: for log files."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: TextConsole) -> None:
         """Write to `console`."""
         self._console = console
         self._steps = 0
@@ -66,13 +66,13 @@ class LineReporter(Reporter):
         self._say(f"[{self._count}/{self._steps}] FAILED {step.label}: {reason}{more}")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.say(line)
 
 
 class BarReporter(Reporter):
     """A bar for the run and one for every step that is being made: for terminals."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: TextConsole) -> None:
         """Draw on `console`."""
         self._console = console
         self._bars = Progress(
@@ -113,7 +113,7 @@ class BarReporter(Reporter):
 
     @override
     def failed(self, step: Step, reason: str, dropped: int) -> None:
-        self._console.print(f"FAILED {step.label}: {reason}", markup=False, style="red")
+        self._console.say(f"FAILED {step.label}: {reason}", style="red")
         self._close(step, 1 + dropped)
 
     @override

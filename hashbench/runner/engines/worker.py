@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import IO
 
+from hashbench import standard_streams
 from hashbench.errors import HashbenchError
 from hashbench.results.store import Failure, Store
 from hashbench.runner.engines.contract import Advanced, Ended
@@ -28,6 +29,7 @@ from hashbench.runner.suite import from_plain
 def main() -> None:
     """Make steps until the parent process has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
+    standard_streams.use_patient_streams()
     output = reserve_stdout()
 
     def tell(news: Advanced | Ended) -> None:

@@ -1,0 +1,61 @@
+"""Signals that ask the process to end: told in a word, and as the exit code that shells know."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Final
+
+PATIENCE: Final = 3.0
+"""Seconds until a process that was asked to end does so, whatever it is at."""
+
+_ASKED: Final = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+class Ended(KeyboardInterrupt):
+    """Somebody, or a system that shuts down, asked the process to end.
+
+    As Ctrl-C it unwinds what is under way: bars are taken away, workers end, nothing is half
+    written.
+    """
+
+    def __init__(self, number: int) -> None:
+        """Asked by the signal of that number."""
+        super().__init__(number)
+        self.number = number
+
+
+class Listener:
+    """Raises `Ended` where a signal asks for the end, once.
+
+    Attributes:
+        heard: the signal; `None` as long as there was none.
+    """
+
+    def __init__(self) -> None:
+        """Listen from now on; a signal that the caller ignores, as `nohup` does, stays ignored."""
+        self.heard: int | None = None
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in _ASKED:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, self._hear)
+
+    def _hear(self, number: int, _frame: object) -> None:
+        self.heard = number
+        signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+        # Python drops an exception that falls into a finaliser.
+        last = threading.Timer(PATIENCE, os._exit, (128 + number,))
+        last.daemon = True
+        last.start()
+        raise Ended(number)
+
+
+def word_and_code(interrupt: KeyboardInterrupt) -> tuple[str, int]:
+    """How people are told of the end, `Interrupted` or `Ended by SIGTERM`, and the exit code."""
+    if isinstance(interrupt, Ended):
+        return f"Ended by {signal.Signals(interrupt.number).name}", 128 + interrupt.number
+    return "Interrupted", 128 + signal.SIGINT
