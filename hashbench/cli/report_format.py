@@ -38,8 +38,8 @@ def chosen(given: str | None, output: Path | None) -> str:
         name = Spec.parse(given).name
         if names and name not in names:
             raise UsageError(
-                f"--format {given} and --output {output} contradict each other: a file *{suffix} is "
-                f"of format {' or '.join(names)}; leave out --format, or give the file another name"
+                f"--format {given} and --output {output} contradict each other: a file *{suffix} "
+                f"is of format {' or '.join(names)}; leave out --format, or name the file otherwise"
             )
         return given
     if DEFAULT in names:
@@ -48,8 +48,8 @@ def chosen(given: str | None, output: Path | None) -> str:
         return names[0]
     if names:
         raise UsageError(
-            f"--output {output}: formats {' and '.join(names)} write *{suffix}; say which one, as in "
-            f"--format {names[0]}"
+            f"--output {output}: formats {' and '.join(names)} write *{suffix}; say which one, as "
+            f"in --format {names[0]}"
         )
     if suffix in _PICTURES:
         raise UsageError(
