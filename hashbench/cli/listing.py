@@ -182,7 +182,7 @@ def _written(value: Any, unit: Unit | None) -> str:
         return str(value).lower()
     pixels = unit is Unit.PIXELS and isinstance(value, float)
     steps = round(value * 255) if pixels else 0
-    if steps and value == steps / 255 and value != 1:
+    if 0 < abs(steps) < 255 and value == steps / 255:  # what is no part of a pixel's range is none
         return f"{steps}/255"
     return "none" if value is None else str(plain(value))
 

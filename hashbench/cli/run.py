@@ -190,7 +190,7 @@ def run(
 
       hashbench run
       hashbench run --defense cgat --attack auto --out mine
-      hashbench run --dataset outfits --bits 16 --bits 32 --eps 8/255 --out outfits
+      hashbench run --dataset outfits --bits 16 --bits 32 --out outfits
       hashbench run zoo --workers 2 --out zoo --dry-run
     """
     changes: dict[str, Any] = {
