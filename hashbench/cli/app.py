@@ -28,7 +28,7 @@ from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from hashbench.cli.report import report
 from hashbench.cli.run import run
 from hashbench.cli.screen import for_notes
-from hashbench.cli.show import plugins, show
+from hashbench.cli.show import plugins, show, suites
 from hashbench.errors import ModelError, StoreError, UsageError
 
 app = typer.Typer(
@@ -43,7 +43,7 @@ app = typer.Typer(
 
 app.add_typer(model_app, name="model", cls=HelpedGroup)
 app.add_typer(data_app, name="data", cls=HelpedGroup)
-for command in (run, report, plugins, show, check, new):
+for command in (run, report, suites, plugins, show, check, new):
     app.command()(command)
 use_helped_commands(app, model_app, data_app)
 

@@ -76,6 +76,12 @@ def names(kind: Kind | str) -> tuple[str, ...]:
     return registry(wanted).names(wanted)
 
 
+def known_names(kind: Kind) -> tuple[str, ...]:
+    """The same, without importing hashbench's own plugins for it: those of others are imported."""
+    own = {listed.name for listed in own_plugins(kind)}
+    return tuple(sorted(own | set(registry_with("", kind).names(kind))))
+
+
 def get(kind: Kind | str, name: str, **parameters: Any) -> Plugin:
     """Build a plugin by name.
 
