@@ -30,14 +30,21 @@ FILE_WIDTH = 100
 LEAST_WIDTH = 40
 """Narrower than this no table is readable: it is drawn for this width."""
 
+WHOLE = (1_000, 14)
+"""Columns that the name of a row, and the head of a column, may take before they are broken: on a
+terminal that is wide enough ..."""
+
 ROOMY = (24, 14)
-"""Columns that the name of a row, and the head of a column, may take before they are broken."""
+"""... in a file, and where a table would not fit otherwise ..."""
 
 SCARCE = (15, 9)
-"""... where the table would not fit otherwise."""
+"""... and where it would still not fit."""
 
 CUT = (24, 20)
 """... and where it is cut into several tables, so that there is room again."""
+
+WIDEST_NAME = 16
+"""The widest part of a column's head, such as a plugin's name, that is kept whole in any layout."""
 
 _GAP = 2
 _STYLES = {
@@ -65,10 +72,13 @@ class Terminal(Format):
     Attributes:
         color: when the text carries ANSI colours; `auto` is on a terminal, unless NO_COLOR is set.
         published: files of published numbers, besides those that ship.
+        full: every table; false for the ranking and its notes alone. `hashbench report` prints that
+            where it is not told --full, and writes every table to a file.
     """
 
     color: Color = Color.AUTO
     published: tuple[str, ...] = ()
+    full: bool = True
 
     @override
     def render(self, results: Results, *, width: int | None = None) -> str:
@@ -77,14 +87,14 @@ class Terminal(Format):
         Raises:
             UsageError: a file of published numbers is missing or malformed.
         """
-        beside = section(results, self.published)
+        # Whoever names a file of published numbers wants to see them.
+        beside = section(results, self.published) if self.full or self.published else None
         paper = _Paper(width, self._colored(width))
-        for place, board in enumerate(leaderboards(results)):
-            if place:
-                paper.blank()
-            _write(board, paper)
-        if beside is not None:
-            _write_section(beside, paper)
+        boards = leaderboards(results)
+        if self.full and width is None:
+            _write_page(boards, beside, paper)
+        else:
+            _write_screen(boards, beside, paper, full=self.full)
         return paper.text
 
     def _colored(self, width: int | None) -> bool:
@@ -124,30 +134,66 @@ class _Paper:
         self._console.print(table)
 
 
-def _write(board: Leaderboard, paper: _Paper) -> None:
+def _write_page(boards: Sequence[Leaderboard], beside: Section | None, paper: _Paper) -> None:
+    """Everything of one board after the other, as a page is read: from its top."""
+    for place, board in enumerate(boards):
+        if place:
+            paper.blank()
+        _write_ranking(board, paper)
+        _write_details(board, paper)
+    if beside is not None:
+        paper.blank()
+        _write_section(beside, paper)
+
+
+def _write_screen(
+    boards: Sequence[Leaderboard], beside: Section | None, paper: _Paper, *, full: bool
+) -> None:
+    """The rankings last: that is what a screen still shows when everything has gone by."""
+    if full:
+        for board in boards:
+            paper.say(sentences.title(board), style="bold")
+            _write_details(board, paper)
+            paper.blank()
+    if beside is not None:
+        _write_section(beside, paper)
+        paper.blank()
+    for place, board in enumerate(boards):
+        if place:
+            paper.blank()
+        _write_ranking(board, paper, () if full else sentences.in_brief(board))
+
+
+def _write_ranking(board: Leaderboard, paper: _Paper, brief: Sequence[str] = ()) -> None:
     paper.say(sentences.title(board), style="bold")
     for line in sentences.verdicts(board):
         paper.say(line, style="bold red")
-    ranking, *others = sheets(board)
+    ranking = sheets(board)[0]
     paper.say(ranking.title)
     paper.blank()
     _draw(ranking, paper)
-    if notes := sentences.notes(board):
+    notes = sentences.notes(board)
+    if notes or brief:
         paper.blank()
     for note in notes:
         paper.say(note, indent="  ")
-    for sheet in others:
+    for line in brief:
+        paper.say(line, style="dim", indent="  ")
+
+
+def _write_details(board: Leaderboard, paper: _Paper) -> None:
+    for sheet in sheets(board)[1:]:
         paper.blank()
-        paper.say(sheet.title)
+        fitting = sheet if sheet.narrow is None or _fits(sheet, paper) else sheet.narrow
+        paper.say(fitting.title)
         paper.blank()
-        _draw(sheet, paper)
+        _draw(fitting, paper)
     paper.blank()
     for line in sentences.caption(board):
         paper.say(line, style="dim", indent="  ")
 
 
 def _write_section(beside: Section, paper: _Paper) -> None:
-    paper.blank()
     paper.say(TITLE, style="bold")
     for part in beside.parts:
         paper.blank()
@@ -165,16 +211,28 @@ def _write_section(beside: Section, paper: _Paper) -> None:
         paper.say(line, style="dim", indent="  ")
 
 
+def _layouts(sheet: Sheet, *, stacked: bool) -> list[list[_Column]]:
+    return [
+        _columns(sheet, stacked=stacked, name_width=name_width, head_width=head_width)
+        for name_width, head_width in (WHOLE, ROOMY, SCARCE)
+    ]
+
+
+def _fits(sheet: Sheet, paper: _Paper) -> bool:
+    """Whether a sheet can be drawn in one table, with every row of it on one line."""
+    layouts = _layouts(sheet, stacked=False)
+    return paper.table_width is None or any(
+        _width(columns) <= paper.table_width and not _is_tall(columns) for columns in layouts
+    )
+
+
 def _draw(sheet: Sheet, paper: _Paper) -> None:
     """Draw a sheet in the first layout that fits; what none holds goes into several tables."""
-    layouts = [
-        _columns(sheet, stacked=stacked, name_width=name_width, head_width=head_width)
-        for stacked in (False, True)
-        for name_width, head_width in (ROOMY, SCARCE)
-    ]
     if paper.table_width is None:
-        return paper.draw(_table(layouts[0]))
-    for columns in layouts:
+        names, heads = ROOMY
+        whole = _columns(sheet, stacked=False, name_width=names, head_width=heads)
+        return paper.draw(_table(whole))
+    for columns in (*_layouts(sheet, stacked=False), *_layouts(sheet, stacked=True)):
         if _width(columns) <= paper.table_width:
             return paper.draw(_table(columns))
     # Half of the width for the names at most: the other half holds a column whatever comes. The
@@ -215,7 +273,7 @@ def _columns(sheet: Sheet, *, stacked: bool, name_width: int, head_width: int) -
         fields = [row[place] for row in sheet.rows]
         columns.append(
             _Column(
-                head=(title,) if sheet.whole_heads else tuple(broken(title, head_width)),
+                head=(title,) if sheet.whole_heads else _head(title, head_width),
                 fields=tuple((lines(field, is_name), field.tone) for field in fields),
                 right=not is_name,
             )
@@ -223,15 +281,21 @@ def _columns(sheet: Sheet, *, stacked: bool, name_width: int, head_width: int) -
     return columns
 
 
+def _head(title: str, width: int) -> tuple[str, ...]:
+    """A title in lines of a width; somewhat wider, rather than broken within a plugin's name."""
+    longest = max(map(cell_len, _pieces(title)))
+    return tuple(broken(title, max(width, min(longest, WIDEST_NAME))))
+
+
 def broken(text: str, width: int) -> Iterator[str]:
-    """Break a name into lines: behind `:`, `,`, `-` or a blank; within a word if it must.
+    """Break a name into lines: behind `:`, `,` or a blank; within a word if it must.
 
     Args:
         text: on one line.
         width: columns that a line may take, at least 1.
     """
     line = ""
-    for piece in re.findall(r"[^:,\s-]*[:,\s-]|[^:,\s-]+", text) or [""]:
+    for piece in _pieces(text):
         rest = piece
         if cell_len((line + piece).rstrip()) > width and line:
             yield line.rstrip()
@@ -244,11 +308,15 @@ def broken(text: str, width: int) -> Iterator[str]:
     yield line.rstrip()
 
 
+def _pieces(text: str) -> list[str]:
+    return re.findall(r"[^:,\s]*[:,\s]|[^:,\s]+", text) or [""]
+
+
 def _fitting(text: str, width: int) -> int:
-    """How many characters of a word fit: if possible up to a `=`, `_` or `.`, and at least one."""
+    """How many characters of a word fit: if possible up to one of `=_.-`, and at least one."""
     lengths = accumulate(cell_len(character) for character in text)
     most = max(1, sum(length <= width for length in lengths))
-    return max(text.rfind(mark, 0, most) for mark in "=_.") + 1 or most
+    return max(text.rfind(mark, 0, most) for mark in "=_.-") + 1 or most
 
 
 def _width(columns: Sequence[_Column]) -> int:
@@ -267,14 +335,23 @@ def _chunks(columns: list[_Column], names: int, width: int) -> Iterator[list[_Co
     yield [*head, *chunk]
 
 
+def _is_tall(columns: Sequence[_Column]) -> bool:
+    """Whether a row takes several lines."""
+    return any(len(lines) > 1 for column in columns for lines, _ in column.fields)
+
+
+def _is_stacked(columns: Sequence[_Column]) -> bool:
+    """Whether numbers stand under each other in a row, so that a blank line has to part rows."""
+    return _is_tall([column for column in columns if column.right])
+
+
 def _table(columns: Sequence[_Column]) -> Table:
-    tall = any(len(lines) > 1 for column in columns for lines, _ in column.fields)
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
         padding=(0, _GAP - 1, 0, 0),  # the box puts one blank between columns
-        leading=1 if tall else 0,
+        leading=1 if _is_stacked(columns) else 0,
         header_style="bold",
     )
     for column in columns:

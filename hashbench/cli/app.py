@@ -21,17 +21,19 @@ from hashbench.characters import shortened, shown
 from hashbench.cli.check import check
 from hashbench.cli.data import app as data_app
 from hashbench.cli.ended import Listener
+from hashbench.cli.helped import HelpedGroup, use_helped_commands
 from hashbench.cli.model import app as model_app
 from hashbench.cli.new import new
 from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from hashbench.cli.report import report
 from hashbench.cli.run import run
 from hashbench.cli.screen import for_notes
-from hashbench.cli.show import plugins, show
+from hashbench.cli.show import plugins, show, suites
 from hashbench.errors import ModelError, StoreError, UsageError
 
 app = typer.Typer(
-    add_completion=False,
+    cls=HelpedGroup,
+    add_completion=True,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -39,10 +41,11 @@ app = typer.Typer(
     epilog="Start with [bold]hashbench run[/bold], then [bold]hashbench report[/bold].",
 )
 
-app.add_typer(model_app, name="model")
-app.add_typer(data_app, name="data")
-for command in (run, report, plugins, show, check, new):
+app.add_typer(model_app, name="model", cls=HelpedGroup)
+app.add_typer(data_app, name="data", cls=HelpedGroup)
+for command in (run, report, suites, plugins, show, check, new):
     app.command()(command)
+use_helped_commands(app, model_app, data_app)
 
 
 LONGEST_PATH: Final = 200

@@ -1,4 +1,4 @@
-"""What `hashbench plugins` and `hashbench show` print."""
+"""What `hashbench show` prints of a plugin."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from hashbench import plugins
+from hashbench.cli.plugin_list import NO_WORDS
 from hashbench.console import TextConsole
 from hashbench.errors import UsageError
-from hashbench.plugins import TrainedAttack
 from hashbench.plugins.card import Access, Aim, Card, Draws, Knowledge
 from hashbench.plugins.described import parameter_words, prose
 from hashbench.plugins.kinds import Kind
+from hashbench.plugins.lookup import known_names, registry_with
 from hashbench.plugins.parameters import field_types, field_units, plain
-from hashbench.plugins.registered import Entry
+from hashbench.plugins.registered import Entry, Registry
 from hashbench.plugins.units import Unit
+from hashbench.runner.suite import shipped
 from hashbench.suggestions import did_you_mean
 
 _ACCESS = {
@@ -34,42 +35,7 @@ _DRAWS = {
     Draws.MEAN_SCORE: "judges by the mean over the draws",
     Draws.SINGLE: "takes one draw at each look",
 }
-_NO_WORDS = "no description"
 _KNOWLEDGE = {Knowledge.LABELS: "labels", Knowledge.TRAINING: "training codes"}
-
-
-def print_plugins(console: TextConsole, *, verbose: bool) -> None:
-    """A table of all plugins, then the broken ones with their reason (and traceback).
-
-    Args:
-        console: where to.
-        verbose: show tracebacks.
-    """
-    registry = plugins.registry()
-    table = Table(box=None, pad_edge=False)
-    for heading in ("kind", "name", "from"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("what it is", overflow="fold")
-    for kind in Kind:
-        for name in registry.names(kind):
-            for entry in registry.entries[kind, name]:
-                table.add_row(
-                    str(kind),
-                    name,
-                    Text(entry.origin.source),
-                    Text(entry.plugin.card.summary.rstrip(".") or _NO_WORDS),
-                )
-    console.print(table)
-    for broken in registry.broken:
-        console.print(
-            f"\nbroken: {broken.kind or 'plugin'} '{broken.name}' of {broken.origin}\n"
-            f"  {broken.reason}",
-            style="red",
-            markup=False,
-            highlight=False,
-        )
-        if verbose and broken.traceback:
-            console.print(broken.traceback, markup=False, highlight=False)
 
 
 def print_plugin(console: TextConsole, name: str) -> None:
@@ -86,14 +52,14 @@ def print_plugin(console: TextConsole, name: str) -> None:
     card, plugin = entry.plugin.card, entry.plugin
     say = _PlainText(console)
     say(f"{card.kind} {card.name}", style="bold")
-    say(_reflowed(prose(plugin)) or _NO_WORDS)
+    say(_reflowed(prose(plugin)) or NO_WORDS)
     facts = {
         "source": card.cite,
         "looks at": "" if card.access is None else _ACCESS[card.access],
         "is told": ", ".join(_told(card)) or ("nothing" if card.access else ""),
         "if drawn": "" if card.draws is None else _DRAWS[card.draws],
         "leads": "to targets" if card.aim is Aim.TARGETED else "",
-        "learns": "a network beforehand" if issubclass(plugin, TrainedAttack) else "",
+        "learns": "a network beforehand" if _learns(card, plugin) else "",
         "version": card.version,
         "api": str(card.api),
         "from": str(entry.origin),
@@ -120,6 +86,14 @@ def print_plugin(console: TextConsole, name: str) -> None:
         say(f"\npreset {card.name}@{preset}: {said}")
 
 
+def _learns(card: Card, plugin: type[Any]) -> bool:
+    if card.kind is not Kind.ATTACK:
+        return False
+    from hashbench.plugins import TrainedAttack  # needs torch, as every attack does
+
+    return issubclass(plugin, TrainedAttack)
+
+
 def _told(card: Card) -> list[str]:
     targets = ["targets"] if card.aim is Aim.TARGETED else []
     return [*targets, *sorted(_KNOWLEDGE[known] for known in card.knowledge)]
@@ -142,12 +116,13 @@ class _PlainText:
 
 
 def _find(name: str) -> Entry:
-    registry = plugins.registry()
     kind, slash, bare = name.partition("/")
     if slash:
         if kind not in {k.value for k in Kind} | {k.plural for k in Kind}:
             raise UsageError(f"no kind of plugin '{kind}'{did_you_mean(kind, list(Kind))}")
-        return registry.find(Kind(kind), bare)
+        wanted = Kind(kind)
+        return _one(registry_with(bare, wanted), wanted, bare)
+    registry = registry_with(name)
     kinds = [kind for kind, known in registry.entries if known == name]
     if len(kinds) > 1:
         choices = " or ".join(f"{kind}/{name}" for kind in kinds)
@@ -156,9 +131,20 @@ def _find(name: str) -> Entry:
         for broken in registry.broken:
             if broken.name == name:
                 raise UsageError(f"plugin '{name}' of {broken.origin} is broken: {broken.reason}")
-        everyone = {known for _, known in registry.entries}
-        raise UsageError(f"there is no plugin '{name}'{did_you_mean(name, everyone)}")
+        everyone = {known for kind in Kind for known in known_names(kind)} | set(shipped())
+        raise UsageError(f"there is no plugin or suite '{name}'{did_you_mean(name, everyone)}")
     return registry.find(kinds[0], name)
+
+
+def _one(registry: Registry, kind: Kind, name: str) -> Entry:
+    """The plugin of this kind and name.
+
+    Raises:
+        UsageError: there is none; the nearest of all is named, imported or not.
+    """
+    if (kind, name) not in registry.entries and not any(b.name == name for b in registry.broken):
+        raise UsageError(f"there is no {kind} '{name}'{did_you_mean(name, known_names(kind))}")
+    return registry.find(kind, name)
 
 
 def _parameters(plugin: type[Any]) -> list[tuple[str, str, str, str]]:
@@ -183,7 +169,7 @@ def _written(value: Any, unit: Unit | None) -> str:
         return str(value).lower()
     pixels = unit is Unit.PIXELS and isinstance(value, float)
     steps = round(value * 255) if pixels else 0
-    if steps and value == steps / 255 and value != 1:
+    if 0 < abs(steps) < 255 and value == steps / 255:  # what is no part of a pixel's range is none
         return f"{steps}/255"
     return "none" if value is None else str(plain(value))
 

@@ -5,91 +5,174 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
+from hashbench.cli.helped import defaulting
 from hashbench.cli.named import make_folder, refuse_file, refuse_folder, write_file
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
+from hashbench.cli.report_format import built, chosen
+from hashbench.cli.report_view import said_below
 from hashbench.cli.screen import for_answers, for_notes
 from hashbench.errors import UsageError
-
-if TYPE_CHECKING:
-    from hashbench.plugins import Format
-
-DEFAULT: Final = "terminal"
-"""The format that is written where none is named."""
 
 PLOTS: Final = "plots"
 """The format that `--plots FOLDER` is short for, beside the one that is asked for."""
 
 
+_PART: Final = "Which part"
+_WHERE: Final = "In which form"
+
+
 def report(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="Folders of results; 'results' by default.")
+        list[Path] | None,
+        typer.Argument(metavar="FOLDER", help=defaulting("Folders of results.", "results")),
     ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Data sets.", rich_help_panel=_PART),
+    ] = None,
+    loss: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Losses.", rich_help_panel=_PART)
+    ] = None,
+    backbone: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Backbones.", rich_help_panel=_PART)
+    ] = None,
+    bits: Annotated[
+        list[str] | None, typer.Option(metavar="K", help="Code lengths.", rich_help_panel=_PART)
+    ] = None,
+    defense: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Defenses: cgat with any parameters, cgat:weight=2 with these.",
+            rich_help_panel=_PART,
+        ),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Attacks; none for clean queries.", rich_help_panel=_PART
+        ),
+    ] = None,
+    eps: Annotated[
+        list[str] | None, typer.Option(metavar="RADIUS", help="Radii.", rich_help_panel=_PART)
+    ] = None,
+    seed: Annotated[
+        list[str] | None, typer.Option(metavar="N", help="Seeds.", rich_help_panel=_PART)
+    ] = None,
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="What runs of this suite asked for.", rich_help_panel=_PART
+        ),
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Print every table, of all runs: not the ranking of the last run alone.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = False,
     format: Annotated[  # noqa: A002 - the option's name
-        str, typer.Option("--format", help="terminal, markdown, csv, plots, ...")
-    ] = DEFAULT,
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help=defaulting(
+                "terminal, markdown, csv, plots, or a plugin's.",
+                "by the suffix of --output, else terminal",
+            ),
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Write to this file; a format of several files, to this folder."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write everything to this file: r.md, r.csv, r.txt; plots, to this folder.",
+            rich_help_panel=_WHERE,
         ),
     ] = None,
     plots: Annotated[
         Path | None,
-        typer.Option(help="Write the format 'plots', pictures as PNG and SVG, to this folder too."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Write pictures, as PNG and SVG, to this folder too.",
+            rich_help_panel=_WHERE,
+        ),
     ] = None,
     published: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE.csv", help="Further published numbers to put beside these."),
+        typer.Option(
+            metavar="FILE.csv",
+            help="Further published numbers to put beside these.",
+            rich_help_panel=_WHERE,
+        ),
     ] = None,
     plugin: PluginFiles = None,
 ) -> None:
-    """Print tables of results, or write them and the plots to files."""
+    """Print the ranking of the last run, or write tables and plots of everything to files.
+
+    A part of the results: every option under "Which part" may be repeated, and takes a name or the
+    text that a table shows. All formats take the part. Without one a file holds everything that
+    the folders hold, and the terminal shows what the last run asked for.
+
+    Exit code 1 tells that a cell of that part, or of the last run, failed or was not run.
+    """
+    from hashbench.eps import Eps
     from hashbench.results.load import load_results
+    from hashbench.results.selection import Selection, last_asked, selected
 
     use_files(plugin)
+    asked = Selection(
+        dataset=tuple(dataset or ()),
+        loss=tuple(loss or ()),
+        backbone=tuple(backbone or ()),
+        defense=tuple(defense or ()),
+        attack=tuple(attack or ()),
+        eps=tuple(map(Eps.parse, eps or ())),
+        bits=tuple(bits or ()),
+        seed=tuple(seed or ()),
+        suite=tuple(suite or ()),
+    )
     given = {"published": tuple(str(path) for path in published)} if published else {}
-    writer = _format(format, given)
+    name = chosen(format, output)
+    writer = built(name, given, full=full or output is not None)
     if output is None and not writer.is_text:
         raise UsageError(
-            f"format '{format}' gives several files: name a folder for them, as in "
-            "'--output FOLDER'"
+            f"format '{name}' gives several files: name a folder for them, as in '--output FOLDER'"
         )
-    pictures = None if plots is None else _format(PLOTS, {})
+    pictures = None if plots is None else built(PLOTS, {}, full=True)
     if output is not None:
         (refuse_file if writer.is_text else refuse_folder)(output)
     if plots is not None:
         refuse_folder(plots)
-    results = load_results(*(folders or [Path("results")]))
+    places = folders or [Path("results")]
+    whole = load_results(*places)
+    part = selected(whole, asked) if asked.asks else whole
     if output is not None:
         if writer.is_text:
-            write_file(output, writer.render(results).encode())
+            write_file(output, writer.render(part).encode())
         else:
-            _write_all(output, writer.files(results), format)
+            _write_all(output, writer.files(part), name)
     if plots is not None and pictures is not None:
-        _write_all(plots, pictures.files(results), PLOTS)
+        _write_all(plots, pictures.files(part), PLOTS)
+    last = part if asked.asks else last_asked(whole)
     if output is None:
-        text = writer.render(results, width=for_answers().width)
+        width = for_answers().width
+        brief = not getattr(writer, "full", True)
+        text = writer.render(last if brief else part, width=width)
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    if results.failed:
+        if brief:
+            sys.stdout.write(f"\n{said_below(whole, last, asked, places, width)}\n")
+    if last.failed:
         raise typer.Exit(EXIT_FAILED)
-
-
-def _format(text: str, given: Mapping[str, object]) -> Format:
-    """A format by its name.
-
-    Raises:
-        UsageError: there is none, or it has no such parameter.
-    """
-    from hashbench import plugins
-
-    found = plugins.get("format", text, **given)
-    if not isinstance(found, plugins.Format):
-        raise UsageError(f"format '{text}' is no subclass of hashbench.plugins.Format")
-    return found
 
 
 def _write_all(folder: Path, files: Mapping[str, bytes], format: str) -> None:  # noqa: A002

@@ -9,11 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from hashbench.cli.ended import word_and_code
+from hashbench.cli.helped import defaulting
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
 from hashbench.cli.screen import duration, for_answers, for_notes, image_bar, warn_of_broken
 from hashbench.console import TextConsole
@@ -23,58 +24,174 @@ if TYPE_CHECKING:
     from hashbench.runner.reporter import Reporter
 
 
+_ASKED: Final = "What to run"
+_MODELS: Final = "Where models and data come from"
+_COMPUTE: Final = "How it is computed"
+
+
 def run(
     suite: Annotated[
         str | None,
-        typer.Argument(help="A suite file (.toml), or the name of one that ships: quick, ..."),
+        typer.Argument(
+            help=defaulting(
+                "A suite file (.toml), or the name of one that ships: quick, zoo, controls, "
+                "eps-sweep, ... ('hashbench suites' lists them).",
+                "quick",
+            ),
+        ),
     ] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option(help="fashion, outfits, flickr25k, lists, ...")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=defaulting("fashion, outfits, flickr25k, lists, ...", "fashion"),
+            rich_help_panel=_ASKED,
+        ),
     ] = None,
-    loss: Annotated[list[str] | None, typer.Option(help="csq, dph, hashnet, ...")] = None,
-    backbone: Annotated[list[str] | None, typer.Option(help="small-cnn, resnet18, ...")] = None,
-    bits: Annotated[list[str] | None, typer.Option(metavar="K", help="Code length.")] = None,
-    defense: Annotated[list[str] | None, typer.Option(help="none, atrdh, cgat, saat, ...")] = None,
+    loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=defaulting("csq, dph, hashnet, ...", "csq"),
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
+    backbone: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=defaulting("small-cnn, resnet18, ...", "small-cnn"),
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
+    bits: Annotated[
+        list[str] | None,
+        typer.Option(metavar="K", help=defaulting("Code length.", "32"), rich_help_panel=_ASKED),
+    ] = None,
+    defense: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=defaulting("none, atrdh, cgat, saat, ...", "none, atrdh, cgat"),
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     attack: Annotated[
         list[str] | None,
-        typer.Option(help="noise, hag, sdha, pgd-hamming, ...; none for clean queries alone."),
+        typer.Option(
+            metavar="NAME",
+            help=defaulting(
+                "noise, hag, sdha, pgd-hamming, ...; none for clean queries alone.",
+                "noise, hag, sdha, pgd-hamming, smooth-ap, auto",
+            ),
+            rich_help_panel=_ASKED,
+        ),
     ] = None,
     eps: Annotated[
-        list[str] | None, typer.Option(help="Radius in [0, 1] pixels, such as 8/255.")
+        list[str] | None,
+        typer.Option(
+            metavar="RADIUS",
+            help=defaulting(
+                "Radius in [0, 1] pixels, such as 8/255.".replace("[", "\\["),
+                "24/255; with another data set or a model, the data set's own",
+            ),
+            rich_help_panel=_ASKED,
+        ),
     ] = None,
-    seed: Annotated[list[str] | None, typer.Option(help="Seed of training and attacks.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
-    engine: Annotated[
-        str, typer.Option(help="Where cells run: local, in processes of this machine.")
-    ] = "local",
-    workers: Annotated[int, typer.Option(help="Processes on this machine.")] = 1,
-    attack_batch: Annotated[
-        int | None, typer.Option(help="Queries that are attacked together.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(help="Torch threads of one cell.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder of a data set that does not ship.")
-    ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Folder to load the base model from, instead of training.")
-    ] = None,
-    model: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of a defended model to evaluate; its card says the rest."),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="float32, or mixed: bfloat16 in the backbone.")
+    seed: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="N",
+            help=defaulting("Seed of training and attacks.", "0"),
+            rich_help_panel=_ASKED,
+        ),
     ] = None,
     plugin: PluginFiles = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the results.")] = Path(
+        "results"
+    ),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and an estimate; run nothing.")
     ] = False,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Of a data set that does not ship.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="To load the base model from, instead of training it.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Of a defended model to evaluate; its card says the rest.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(metavar="N", help="Processes on this machine.", rich_help_panel=_COMPUTE),
+    ] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=defaulting("Torch threads of one cell.", "1"),
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = None,
+    attack_batch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=defaulting("Queries that are attacked together.", "500"),
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help=defaulting("cpu or cuda.", "cpu"), rich_help_panel=_COMPUTE
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=defaulting("float32, or mixed: bfloat16 in the backbone.", "float32"),
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Where cells run: local, in processes of this machine.",
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = "local",
 ) -> None:
     """Run attacks against defenses; what the folder already holds is not run again.
 
-    Options that name a choice may be repeated, and then make a grid. What no option and no suite
-    file says is taken from the quick suite. A plugin takes parameters: --attack hag:steps=2000
+    Options under "What to run" may be repeated, and then make a grid. What neither they nor a suite
+    file say is taken from the quick suite: these are the defaults below. A plugin takes parameters,
+    as in --attack hag:steps=2000, and presets, as in hag@published.
+
+    As in
+
+      hashbench run
+      hashbench run --defense cgat --attack auto --out mine
+      hashbench run --dataset outfits --bits 16 --bits 32 --out outfits
+      hashbench run zoo --workers 2 --out zoo --dry-run
     """
     changes: dict[str, Any] = {
         name: value

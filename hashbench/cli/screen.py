@@ -68,3 +68,8 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def counted(number: int, what: str) -> str:
+    """How many there are, as people say it: `1 cell`, `2,000 cells`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

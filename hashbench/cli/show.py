@@ -1,7 +1,8 @@
-"""The commands `hashbench plugins` and `hashbench show`: what there is, and one of it in full."""
+"""The commands `plugins`, `suites` and `show`: what there is, and one of it in full."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -11,26 +12,61 @@ from hashbench.cli.screen import for_answers
 
 
 def plugins(
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND", help="attack, defense, loss, backbone, dataset or format alone."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, with the module of each plugin.")
+    ] = False,
     plugin: PluginFiles = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show where a broken plugin broke.")
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Import hashbench's own plugins too, and show where a broken plugin broke.",
+        ),
     ] = False,
 ) -> None:
-    """List every plugin, where it comes from, and those that are broken."""
-    from hashbench.cli.listing import print_plugins
+    """List the plugins, attacks last, and those that are broken.
+
+    An attack's access is how it looks at the model, its aim where it leads a query unless its
+    parameters say otherwise.
+    """
+    from hashbench.cli.plugin_list import kind_of, print_plugins
 
     use_files(plugin)
-    print_plugins(for_answers(), verbose=verbose)
+    kinds = tuple(dict.fromkeys(map(kind_of, kind or ())))
+    print_plugins(for_answers(), kinds, verbose=verbose, as_json=as_json)
+
+
+def suites() -> None:
+    """List the suites that ship: what 'hashbench run NAME' runs."""
+    from hashbench.cli.suite_list import print_suites
+
+    print_suites(for_answers())
 
 
 def show(
     name: Annotated[
-        str, typer.Argument(help="A plugin's name; KIND/NAME where two kinds share it.")
+        str,
+        typer.Argument(
+            help="A plugin's name, KIND/NAME where two kinds share it; or a suite's, whose file is "
+            "printed: hashbench show quick > my-suite.toml"
+        ),
     ],
     plugin: PluginFiles = None,
 ) -> None:
-    """Show one plugin: what it does, its parameters, its source."""
-    from hashbench.cli.listing import print_plugin
+    """Show one plugin: what it does, its parameters, its source; or the file of a suite."""
+    from hashbench.cli.suite_list import file_of
 
     use_files(plugin)
+    if (text := file_of(name)) is not None:
+        sys.stdout.write(text)
+        return
+    from hashbench.cli.listing import print_plugin
+
     print_plugin(for_answers(), name)

@@ -20,7 +20,7 @@ from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.card import API
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.registered import Broken, Origin, Registry
+from hashbench.plugins.registered import Broken, Origin, Registry, origin_of
 
 
 def add_installed(registry: Registry, kind: Kind) -> None:
@@ -32,7 +32,7 @@ def add_installed(registry: Registry, kind: Kind) -> None:
         return
     registry.looked_for.add(kind)
     for point in sorted(entry_points(group=kind.group), key=lambda point: point.name):
-        _add_entry_point(registry, kind, point)
+        add_point(registry, kind, point)
 
 
 def add_file(registry: Registry, path: Path) -> None:
@@ -59,12 +59,13 @@ def add_file(registry: Registry, path: Path) -> None:
         registry.broken.append(_broken(None, path.stem, origin, error))
 
 
-def _add_entry_point(registry: Registry, kind: Kind, point: EntryPoint) -> None:
-    origin = Origin(
-        source=point.dist.name if point.dist else "unknown distribution",
-        version=point.dist.version if point.dist else "",
-        target=point.value,
-    )
+def add_point(registry: Registry, kind: Kind, point: EntryPoint) -> None:
+    """Add the plugins of one entry point, once; what fails to load is listed as broken."""
+    place = (kind, point.name, point.value)
+    if place in registry.imported:
+        return
+    registry.imported.add(place)
+    origin = origin_of(point)
     try:
         plugins = _plugins_in(point.load())
         _add_all(registry, [plugin for plugin in plugins if plugin.card.kind is kind], origin)

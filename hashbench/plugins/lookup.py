@@ -8,7 +8,8 @@ from typing import Any
 
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
-from hashbench.plugins.discovery import add_file, add_installed
+from hashbench.plugins.catalog import own_plugins, unread
+from hashbench.plugins.discovery import add_file, add_installed, add_point
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, build
 from hashbench.plugins.registered import Registry
@@ -24,6 +25,25 @@ def registry(*kinds: Kind) -> Registry:
     found = _registry()
     for kind in kinds or Kind:
         add_installed(found, kind)
+    return found
+
+
+def registry_with(name: str, *kinds: Kind) -> Registry:
+    """The plugins of others, and those of hashbench's own modules that declare this name.
+
+    So that to look at one plugin imports no more than it must: see `hashbench.plugins.catalog`.
+
+    Args:
+        name: of the plugins that have to be in it.
+        kinds: what has to be in it; everything by default.
+    """
+    found = _registry()
+    for kind in kinds or Kind:
+        for point in unread(kind):
+            add_point(found, kind, point)
+        for listed in own_plugins(kind):
+            if listed.name == name:
+                add_point(found, kind, listed.point)
     return found
 
 
@@ -54,6 +74,12 @@ def names(kind: Kind | str) -> tuple[str, ...]:
     """
     wanted = _kind(kind)
     return registry(wanted).names(wanted)
+
+
+def known_names(kind: Kind) -> tuple[str, ...]:
+    """The same, without importing hashbench's own plugins for it: those of others are imported."""
+    own = {listed.name for listed in own_plugins(kind)}
+    return tuple(sorted(own | set(registry_with("", kind).names(kind))))
 
 
 def get(kind: Kind | str, name: str, **parameters: Any) -> Plugin:

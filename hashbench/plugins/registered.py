@@ -6,6 +6,7 @@ A plain object without import side effects; `discovery` fills one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from typing_extensions import override
@@ -33,6 +34,15 @@ class Origin:
     @override
     def __str__(self) -> str:
         return f"{self.source} {self.version}".strip() + f" ({self.target})"
+
+
+def origin_of(point: EntryPoint) -> Origin:
+    """Where the plugins of an entry point come from."""
+    return Origin(
+        source=point.dist.name if point.dist else "unknown distribution",
+        version=point.dist.version if point.dist else "",
+        target=point.value,
+    )
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ class Registry:
     entries: dict[tuple[Kind, str], list[Entry]] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
     looked_for: set[Kind] = field(default_factory=set)
+    imported: set[tuple[Kind, str, str]] = field(default_factory=set)
     files: list[Path] = field(default_factory=list)
 
     def add(self, plugin: type[Plugin], origin: Origin) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 from hashbench.data.protocol import Protocol
 from hashbench.errors import UsageError
 from hashbench.results.artifacts import PER_QUERY, ArtifactKind
+from hashbench.results.asked import Asked
 from hashbench.results.cell import CLEAN, Cell, CellResult, Status
-from hashbench.results.planned import StoredCell, stored_plans, stored_scores
+from hashbench.results.planned import StoredCell, StoredPlan, stored_plans, stored_scores
 from hashbench.results.results import Results
 from hashbench.results.store import Store
 from hashbench.retrieval import Ties
@@ -45,13 +46,15 @@ def load_results(*folders: str | Path) -> Results:
         if not store.folder.is_dir():
             what = "is a file" if store.folder.exists() else "no such folder"
             raise UsageError(f"folder {store.folder}: {what}; 'hashbench run' makes one")
-    asked = [plan for store in stores for plan in stored_plans(store)]
+    asked = [(store, plan) for store in stores for plan in stored_plans(store)]
     if not asked:
         raise UsageError(
             f"folder {stores[0].folder}: no results in it; 'hashbench run --out "
             f"{stores[0].folder}' puts some there"
         )
-    for plan in sorted(asked, key=lambda plan: plan.asked):
+    runs: list[Asked] = []
+    for store, plan in sorted(asked, key=lambda pair: pair[1].asked):
+        runs.append(_asked(store, plan))
         protocols |= plan.protocols
         trainings |= plan.trainings
         for planned in plan.cells:
@@ -72,7 +75,13 @@ def load_results(*folders: str | Path) -> Results:
         cells=tuple(found[cell] for cell in sorted(found)),
         protocols=protocols,
         trainings=trainings,
+        asked=tuple(runs),
     )
+
+
+def _asked(store: Store, plan: StoredPlan) -> Asked:
+    cells = frozenset(planned.cell for planned in plan.cells)
+    return Asked(str(store.folder), str(plan.suite.get("name", "")), cells)
 
 
 def _row_of(cell: Cell) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.data.protocol import Protocol
+from hashbench.results.asked import Asked
 from hashbench.results.cell import CLEAN, WORST_CASE, Cell, CellResult, Status
 from hashbench.results.flags import Flag
 from hashbench.results.metrics import of_flag
@@ -45,11 +46,17 @@ class Results:
         cells: sorted, each once.
         protocols: the protocol cards by hash.
         trainings: by hash, how the models were trained.
+        asked: what the runs were asked for, the last one last.
+        aside: further cells of these models that are done, where `cells` is a part of a folder.
+            They stand in no table, and speak for the flags alone: a model whose numbers cannot be
+            believed is not believable in a part of them.
     """
 
     cells: tuple[CellResult, ...]
     protocols: Mapping[str, Protocol]
     trainings: Mapping[str, Mapping[str, Any]]
+    asked: tuple[Asked, ...] = field(default=(), compare=False)
+    aside: tuple[CellResult, ...] = ()
 
     @property
     def failed(self) -> tuple[CellResult, ...]:
@@ -79,7 +86,17 @@ class Results:
 
         Keyed as `worst_cases`; a model that nobody attacked has its clean cell.
         """
-        return flags_of(self.cells, self.worst_cases, self.protocols)
+        own = flags_of(self.cells, self.worst_cases, self.protocols)
+        if not self.aside:
+            return own
+        whole = replace(self, cells=(*self.cells, *self.aside), aside=()).flags
+        attacked = [result.cell for result in self.cells if result.cell.attack != CLEAN]
+        found = {(key := replace(cell, attack=WORST_CASE)): whole.get(key, ()) for cell in attacked}
+        models = {replace(cell, attack=CLEAN, eps="0") for cell in attacked}
+        for result in self.cells:
+            if result.cell.attack == CLEAN and result.cell not in models:
+                found[result.cell] = whole.get(result.cell, own.get(result.cell, ()))
+        return {key: flags for key, flags in found.items() if flags}
 
     @cached_property
     def _columns(self) -> dict[Cell, list[CellResult]]:
@@ -94,7 +111,8 @@ class Results:
         """One row per cell and metric; a cell without a result has one row that says why.
 
         Rows with attack `worst-case` hold the mean over the queries of `worst_cases`; they are no
-        cells, and say so where an attack is missing. A flag is a row of metric `flag(CODE)` and
+        cells, and say so where an attack is missing. Each is over all untargeted attacks of its own
+        model: compare two where these are the same. A flag is a row of metric `flag(CODE)` and
         value 1 there, whose reason is the flag's sentence.
         """
         import pandas as pd
@@ -128,6 +146,14 @@ def only(results: Results, cells: Iterable[Cell]) -> Results:
         protocols=results.protocols,
         trainings=results.trainings,
     )
+
+
+def part(results: Results, cells: Iterable[Cell]) -> Results:
+    """These cells to be looked at; what else is done stays aside, as evidence for the flags."""
+    wanted = set(cells)
+    shown = tuple(result for result in results.cells if result.cell in wanted)
+    others = (r for r in results.cells if r.cell not in wanted and r.status is Status.DONE)
+    return replace(results, cells=shown, aside=(*results.aside, *others))
 
 
 def _row(cell: Cell, metric: str, value: float, status: Status, reason: str) -> tuple[Any, ...]:

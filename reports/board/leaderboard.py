@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hashbench.data.protocol import Protocol
 from hashbench.eps import Eps
-from hashbench.reports.board.findings import at_or_below, printed
+from hashbench.reports.board.counting import Counts, is_control, what_counts
+from hashbench.reports.board.findings import Finding, at_or_below, printed
 from hashbench.reports.board.row import Row, RowReader
 from hashbench.results.cell import CLEAN, Cell, CellResult
 from hashbench.results.flags import least_useful
 from hashbench.results.results import Results
-
-CONTROL = "noise"
-"""The attack that stands first: what does less than random noise is no attack."""
 
 NO_RADIUS = "0"
 """The eps of a leaderboard of clean cells alone."""
@@ -49,6 +47,8 @@ class Leaderboard:
         training: how models were trained and what they were computed with; empty if not recorded.
         attacks: canonical names of the untargeted ones, the control first, then by name.
         targeted: those of the targeted attacks, by name.
+        shared: the untargeted attacks that count: those that every ranked row has. A worst case is
+            the minimum over these; the others stand in the table and rank nothing.
         rows: the ranked ones, best first, then the others by name.
         chance: mAP of a random order; `None` where no clean cell is done.
     """
@@ -58,6 +58,7 @@ class Leaderboard:
     training: Mapping[str, Any]
     attacks: tuple[str, ...]
     targeted: tuple[str, ...]
+    shared: tuple[str, ...]
     rows: tuple[Row, ...]
     chance: float | None
 
@@ -108,20 +109,22 @@ def leaderboards(results: Results) -> tuple[Leaderboard, ...]:
     A clean cell counts for every eps of its group. Where nothing was attacked at all there is one
     leaderboard with eps `0` and no attack.
     """
-    families: dict[Group, list[CellResult]] = {}
+    families: dict[Group, dict[str, list[CellResult]]] = {}
     for result in sorted(results.cells, key=lambda result: result.cell):
-        families.setdefault(_group(result.cell), []).append(result)
+        radius = CLEAN if result.cell.attack == CLEAN else result.cell.eps
+        family = families.setdefault(_group(result.cell), {})
+        family.setdefault(radius, []).append(result)
     boards = []
-    for family, members in families.items():
-        radii = dict.fromkeys(r.cell.eps for r in members if r.cell.attack != CLEAN)
-        for eps in radii or (NO_RADIUS,):
-            boards.append(_leaderboard(replace(family, eps=eps), members, results))
+    for group, at in families.items():
+        clean = at.pop(CLEAN, [])
+        # A defense that was attacked at other radii only has no place in a table; one that was
+        # never attacked would otherwise show up nowhere.
+        anywhere = {r.cell.defense for attacked in at.values() for r in attacked}
+        unattacked = {r.cell.defense for r in clean} - anywhere
+        for eps, attacked in (at or {NO_RADIUS: []}).items():
+            members = (clean, attacked)
+            boards.append(_leaderboard(replace(group, eps=eps), *members, unattacked, results))
     return tuple(sorted(boards, key=lambda board: _order(board.group)))
-
-
-def is_control(attack: str) -> bool:
-    """Whether this canonical name is the control's, with or without parameters."""
-    return attack.partition(":")[0] == CONTROL
 
 
 def _group(cell: Cell) -> Group:
@@ -141,9 +144,22 @@ def _order(group: Group) -> tuple[Any, ...]:
     return (*names, group.radius.fraction, group.eps, group.protocol, group.training)
 
 
-def _leaderboard(group: Group, members: Sequence[CellResult], results: Results) -> Leaderboard:
-    attacked = [r for r in members if r.cell.attack != CLEAN and r.cell.eps == group.eps]
-    clean = [r for r in members if r.cell.attack == CLEAN]
+def _leaderboard(
+    group: Group,
+    clean: Sequence[CellResult],
+    attacked: Sequence[CellResult],
+    unattacked: Collection[str],
+    results: Results,
+) -> Leaderboard:
+    """One table.
+
+    Args:
+        group: what its numbers share.
+        clean: the clean cells of the group, of all radii.
+        attacked: the attacked cells at its radius.
+        unattacked: the defenses that nobody attacked at any radius.
+        results: where they come from.
+    """
     led = {r.cell.attack for r in attacked if r.targeted}
     attacks = tuple(
         sorted(
@@ -151,22 +167,24 @@ def _leaderboard(group: Group, members: Sequence[CellResult], results: Results) 
         )
     )
     targeted = tuple(sorted(led))
-    # A defense that was attacked at other radii only has no place in this table; one that was
-    # never attacked would otherwise show up nowhere.
-    anywhere = {r.cell.defense for r in members if r.cell.attack != CLEAN}
-    shown = {r.cell.defense for r in attacked} | {r.cell.defense for r in clean} - anywhere
+    shown = {r.cell.defense for r in attacked} | set(unattacked)
     protocol = results.protocols[group.protocol]
-    rows = [
+    by_defense: dict[str, list[CellResult]] = {}
+    for result in (*clean, *attacked):
+        by_defense.setdefault(result.cell.defense, []).append(result)
+    readers = [
         RowReader(
             defense=defense,
             attacks=attacks,
             targeted=targeted,
-            cells=[r for r in (*clean, *attacked) if r.cell.defense == defense],
+            cells=by_defense[defense],
             results=results,
             metric=protocol.metric,
-        ).read()
+        )
         for defense in sorted(shown)
     ]
+    counts = what_counts(readers, attacks)
+    rows = [_with_reason(reader.read(counts.shared), counts) for reader in readers]
     # Chance belongs to the protocol: one model's clean cell speaks for a row that has none.
     chance = next((mean for row in rows if (mean := row.chance.mean) is not None), None)
     board = Leaderboard(
@@ -175,6 +193,7 @@ def _leaderboard(group: Group, members: Sequence[CellResult], results: Results) 
         training=results.trainings.get(group.training, {}),
         attacks=attacks,
         targeted=targeted,
+        shared=counts.shared,
         rows=tuple(rows),
         chance=chance,
     )
@@ -192,6 +211,17 @@ def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
 
     good = [row for row in rows if not row.findings and row.worst_case.complete]
     good.sort(key=lambda row: (-worst_case(row), -clean(row), row.defense))
-    values = [worst_case(row) for row in good]
-    ranked = [replace(row, rank=1 + values.index(worst_case(row))) for row in good]
-    return (*ranked, *(row for row in rows if not any(row is other for other in good)))
+    first: dict[float, int] = {}
+    for place, row in enumerate(good, start=1):
+        first.setdefault(worst_case(row), place)
+    ranked = [replace(row, rank=first[worst_case(row)]) for row in good]
+    names = {row.defense for row in good}
+    return (*ranked, *(row for row in rows if row.defense not in names))
+
+
+def _with_reason(row: Row, counts: Counts) -> Row:
+    """A row that has no place in the ranking, with the reason."""
+    if row.defense not in counts.left_out:
+        return row
+    finding = Finding(None, counts.left_out[row.defense])
+    return replace(row, findings=(*row.findings, finding))

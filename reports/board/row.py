@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
 
 from hashbench.reports.board.findings import Finding, flagged, incomplete
 from hashbench.reports.board.over_seeds import Entry, Gap, collect
@@ -96,11 +99,12 @@ class Row:
         attacked: mAP under each untargeted attack, in the leaderboard's order.
         targeted: the same of the targeted attacks.
         costs: of the untargeted attacks, then of the targeted ones.
-        worst_case: mean over the queries of the lowest AP over all untargeted attacks. A seed in
-            which one of them failed or is missing has none.
+        worst_case: mean over the queries of the lowest AP over the attacks that count in this
+            table (`Leaderboard.shared`). A seed in which one of them failed or is missing has none.
         chance, floor: mAP of a random order, and of the opposite of the center codes.
         quality: of its codes.
         findings: why it is not ranked, a cell that has no result first; empty where it may be.
+        asides: what else went wrong: attacks without a result that do not count here.
         rank: 1 is the most robust; `None` where it is not ranked.
         curves: by untargeted attack, `none` included: one per seed that is done.
     """
@@ -116,6 +120,7 @@ class Row:
     floor: Entry
     quality: Quality
     findings: tuple[Finding, ...] = ()
+    asides: tuple[Finding, ...] = ()
     rank: int | None = None
     curves: Mapping[str, tuple[Curve, ...]] = field(default_factory=dict)
 
@@ -123,6 +128,16 @@ class Row:
     def codes(self) -> tuple[Code, ...]:
         """The flags that are up."""
         return tuple(finding.code for finding in self.findings if finding.code is not None)
+
+
+def not_asked(entry: Entry) -> bool:
+    """Whether there is no number since nobody asked for one, in any seed."""
+    return not entry.values and all(gap.reason == NOT_ASKED for gap in entry.gaps)
+
+
+def _asked_for(entry: Entry) -> Entry:
+    """A number over the seeds that it was asked for in."""
+    return replace(entry, gaps=tuple(gap for gap in entry.gaps if gap.reason != NOT_ASKED))
 
 
 @dataclass(frozen=True)
@@ -145,15 +160,22 @@ class RowReader:
     results: Results
     metric: str
 
-    def read(self) -> Row:
-        """The row, not yet ranked."""
+    def read(self, shared: Collection[str]) -> Row:
+        """The row, not yet ranked.
+
+        Args:
+            shared: the attacks that count here, of `attacks`.
+        """
         clean = self._clean
         unattacked = self._score(CLEAN, self.metric)
         attacked = tuple(self._score(attack, self.metric) for attack in self.attacks)
         numbers = [
-            ("clean", unattacked.expected),
-            *zip(self.attacks, (score.expected for score in attacked), strict=True),
+            (name, score.expected) for name, score in zip(self.attacks, attacked, strict=True)
         ]
+        # What nobody asked for is no reason: see `what_counts`.
+        tried = [(name, _asked_for(entry)) for name, entry in numbers]
+        counted = [("clean", unattacked.expected), *(n for n in tried if n[0] in shared)]
+        others = [n for n in tried if n[0] not in shared]
         return Row(
             defense=self.defense,
             seeds=self._seeds,
@@ -161,7 +183,7 @@ class RowReader:
             attacked=attacked,
             targeted=tuple(self._targeted(attack) for attack in self.targeted),
             costs=tuple(self._cost(attack) for attack in (*self.attacks, *self.targeted)),
-            worst_case=self._entry(self._worst_case),
+            worst_case=self._entry(lambda seed: self._worst_case(seed, shared)),
             chance=clean(Metric.CHANCE),
             floor=clean(Metric.FLOOR),
             quality=Quality(
@@ -173,25 +195,51 @@ class RowReader:
                 tied=clean(Metric.TIED),
             ),
             findings=(
-                *incomplete(numbers),
-                *flagged({seed: self._flags(seed) for seed in self._seeds}),
+                *incomplete(counted),
+                *flagged(self.flags),
             ),
+            asides=tuple(incomplete(others)),
             curves={attack: self._curves(attack) for attack in (CLEAN, *self.attacks)},
         )
 
-    @property
+    def asked(self) -> frozenset[str]:
+        """The untargeted attacks that were asked for in every seed of the row."""
+        cells = self._cells
+        seeds = self._seeds
+        return frozenset(
+            attack for attack in self.attacks if all((attack, seed) in cells for seed in seeds)
+        )
+
+    def done(self, attack: str) -> bool:
+        """Whether an attack, or `none` for the clean queries, has its number in every seed."""
+        return self._attacked(attack, self.metric).complete
+
+    @cached_property
+    def flags(self) -> dict[int, tuple[Flag, ...]]:
+        """The flags that are up, by seed."""
+        return {seed: self._flags(seed) for seed in self._seeds}
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, int], CellResult]:
+        """The cells by attack and seed; the first of a place speaks for it."""
+        found: dict[tuple[str, int], CellResult] = {}
+        for result in self.cells:
+            found.setdefault((result.cell.attack, result.cell.seed), result)
+        return found
+
+    @cached_property
     def _seeds(self) -> tuple[int, ...]:
         # A clean cell may serve other radii with more seeds than this one was asked for.
         attacked = {r.cell.seed for r in self.cells if r.cell.attack != CLEAN}
         return tuple(sorted(attacked or {r.cell.seed for r in self.cells}))
 
     def _find(self, attack: str, seed: int) -> CellResult | Gap:
-        for result in self.cells:
-            if (result.cell.attack, result.cell.seed) == (attack, seed):
-                if result.status is Status.DONE:
-                    return result
-                return Gap(seed, result.status, " ".join(result.reason.split()))
-        return Gap(seed, Status.MISSING, NOT_ASKED)
+        result = self._cells.get((attack, seed))
+        if result is None:
+            return Gap(seed, Status.MISSING, NOT_ASKED)
+        if result.status is Status.DONE:
+            return result
+        return Gap(seed, result.status, " ".join(result.reason.split()))
 
     def _entry(self, read: Callable[[int], float | Gap]) -> Entry:
         return collect({seed: read(seed) for seed in self._seeds})
@@ -242,21 +290,28 @@ class RowReader:
 
     def _flags(self, seed: int) -> tuple[Flag, ...]:
         """Of the model of that seed at this radius; of its clean cell if nobody attacked it."""
-        cells = [result.cell for result in self.cells if result.cell.seed == seed]
-        attacked = [replace(cell, attack=WORST_CASE) for cell in cells if cell.attack != CLEAN]
-        key = next(iter(attacked or cells), None)
-        return () if key is None else self.results.flags.get(key, ())
+        names = (*self.attacks, *self.targeted, CLEAN)
+        found = (self._cells.get((name, seed)) for name in names)
+        cell = next((result.cell for result in found if result is not None), None)
+        if cell is None:
+            return ()
+        key = cell if cell.attack == CLEAN else replace(cell, attack=WORST_CASE)
+        return self.results.flags.get(key, ())
 
-    def _worst_case(self, seed: int) -> float | Gap:
+    def _worst_case(self, seed: int, shared: Collection[str]) -> float | Gap:
+        scores = []
         for attack in self.attacks:
+            if attack not in shared:
+                continue
             found = self._find(attack, seed)
             if isinstance(found, Gap):
                 # A minimum over fewer attacks would flatter.
-                return replace(found, reason=f"{attack}: {found.reason}")
-            scores = self.results.worst_cases.get(replace(found.cell, attack=WORST_CASE))
-        if not self.attacks or scores is None or not scores.size:
+                said = found.reason if found.reason == NOT_ASKED else f"{attack}: {found.reason}"
+                return replace(found, reason=said)
+            scores.append(found.per_query)
+        if not scores or not scores[0].size:
             return Gap(seed, Status.MISSING, "no attack was run")
-        return float(scores.mean())
+        return float(np.minimum.reduce(scores).mean())
 
     def _zero_gradients(self, seed: int) -> float | Gap:
         attacks = (*self.attacks, *self.targeted)

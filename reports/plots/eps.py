@@ -1,4 +1,4 @@
-"""Lines: mAP against the radius, one panel per attack and one for the worst case."""
+"""Lines: mAP against the radius, a panel per attack, and one for the worst case where it can be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hashbench.reports.board.leaderboard import Leaderboard, is_control
+from hashbench.reports.board.counting import is_control
+from hashbench.reports.board.leaderboard import Leaderboard
 from hashbench.reports.board.over_seeds import Entry
 from hashbench.reports.board.row import Row
 from hashbench.reports.plots.style import (
@@ -76,7 +77,8 @@ def _panels(boards: Sequence[Leaderboard]) -> list[tuple[str, Read]]:
         key=lambda name: (not is_control(name), name),
     )
     panels = [(attack, _reader(attack)) for attack in attacks]
-    if any(board.can_rank for board in boards):
+    # Worst cases over different attacks do not belong on one line.
+    if any(board.can_rank for board in boards) and len({board.shared for board in boards}) == 1:
         panels.append(("worst case", lambda _, row: row.worst_case))
     return panels
 

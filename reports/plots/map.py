@@ -105,7 +105,8 @@ def _series(board: Leaderboard) -> list[_Series]:
         series.append(_Series(one_line(attack), style[attack], entries))
     if board.can_rank:
         worst = tuple(row.worst_case for row in board.rows)
-        series.append(_Series("worst case", WORST_LOOK, worst))
+        name = "worst case" if board.shared == board.attacks else "worst case of shared attacks"
+        series.append(_Series(name, WORST_LOOK, worst))
     return series
 
 

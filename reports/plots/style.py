@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
-from hashbench.reports.board.leaderboard import is_control
+from hashbench.reports.board.counting import is_control
 from hashbench.reports.text.sentences import one_line
 
 Dash = tuple[float, tuple[float, ...]]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from hashbench.characters import shown
+from hashbench.reports.board.counting import is_control
 from hashbench.reports.board.findings import at_or_below, incomplete, printed
-from hashbench.reports.board.leaderboard import NO_RADIUS, Leaderboard, is_control
+from hashbench.reports.board.leaderboard import NO_RADIUS, Leaderboard
 from hashbench.reports.board.over_seeds import Entry
-from hashbench.reports.board.row import Row
+from hashbench.reports.board.row import Row, not_asked
 from hashbench.results.cell import Status
 
 BELOW_CHANCE = "†"
@@ -107,6 +108,7 @@ def notes(board: Leaderboard) -> tuple[str, ...]:
     """What explains the table: marks, rows that are not ranked and why, and what looks odd."""
     return (
         *_marks(board),
+        *_shared(board),
         *_incomplete(board),
         *_flags(board),
         *_few_codes(board),
@@ -114,6 +116,17 @@ def notes(board: Leaderboard) -> tuple[str, ...]:
         *_weak_attacks(board),
         *_lost_targets(board),
     )
+
+
+def in_brief(board: Leaderboard) -> tuple[str, ...]:
+    """What the ranking rests on, where no caption says it; nothing where nothing is ranked."""
+    if not board.can_rank:
+        return ()
+    words = (
+        f"Worst case: per query the lowest AP over {_counted(board)}, then the mean; it ranks the "
+        "models. Chance: a random order. Floor: the opposite of the center codes."
+    )
+    return (words,)
 
 
 def marked(entry: Entry, board: Leaderboard) -> bool:
@@ -161,8 +174,8 @@ def _score(board: Leaderboard) -> str:
     ties = _TIES.get(card.ties, "")
     normalizer = _NORMALIZERS.get(card.normalize, "")
     worst = (
-        " Worst case: per query the lowest AP over all untargeted attacks, then the mean; it ranks "
-        "the models."
+        f" Worst case: per query the lowest AP over {_counted(board)}, then the mean; it ranks the "
+        "models."
         if board.can_rank
         else ""
     )
@@ -257,12 +270,40 @@ def _marks(board: Leaderboard) -> Iterator[str]:
         )
 
 
+def _counted(board: Leaderboard) -> str:
+    if board.shared == board.attacks:
+        return "all untargeted attacks"
+    return "the untargeted attacks that all ranked rows share"
+
+
+def _shared(board: Leaderboard) -> Iterator[str]:
+    """Which attacks count, where some of the table's do not; and what was not asked for."""
+    others = [attack for attack in board.attacks if attack not in board.shared]
+    if board.can_rank and others:
+        yield (
+            "Ranks and worst cases are over the attacks that all ranked rows share: "
+            f"{_enumerated(board.shared)}. Shown, but not counted: {_enumerated(others)}."
+        )
+    entries = [score.expected for row in board.rows for score in row.attacked]
+    entries += [found.own for row in board.rows for found in row.targeted]
+    if any(map(not_asked, entries)):
+        yield "- in place of a number: this attack was not asked for on this model."
+
+
+def _enumerated(names: Sequence[str]) -> str:
+    return one_line(", ".join(names))
+
+
 def _incomplete(board: Leaderboard) -> Iterator[str]:
     for row in board.rows:
         gaps = [finding.words for finding in row.findings if finding.code is None]
         if gaps:
             words = "; ".join(shortened(words).rstrip(".") for words in gaps)
             yield f"{'Not ranked: ' if board.can_rank else ''}{one_line(row.defense)}: {words}."
+    for row in board.rows:
+        if row.asides:
+            words = "; ".join(shortened(found.words).rstrip(".") for found in row.asides)
+            yield f"Not counted, and without a result: {one_line(row.defense)}: {words}."
 
 
 def _flags(board: Leaderboard) -> Iterator[str]:

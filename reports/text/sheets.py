@@ -10,7 +10,7 @@ from enum import StrEnum
 from hashbench.reports.board.findings import printed
 from hashbench.reports.board.leaderboard import Leaderboard
 from hashbench.reports.board.over_seeds import Entry
-from hashbench.reports.board.row import Row, Score
+from hashbench.reports.board.row import Row, Score, not_asked
 from hashbench.reports.text.sentences import BELOW_CHANCE, FLAGGED, marked, metric, one_line
 
 NOT_RANKED = "-"
@@ -18,7 +18,7 @@ NOT_RANKED = "-"
 
 
 NOT_KNOWN = "-"
-"""Stands where nobody measured."""
+"""Stands where nobody measured, or asked for it."""
 
 
 class Tone(StrEnum):
@@ -56,6 +56,7 @@ class Sheet:
             this project's own.
         whole_heads: whether the header holds this project's own words alone, none of them long, so
             that none has to be broken.
+        narrow: the same told in fewer columns, for where a row of this one does not fit.
     """
 
     title: str
@@ -63,6 +64,7 @@ class Sheet:
     rows: tuple[tuple[Field, ...], ...]
     names: int
     whole_heads: bool = False
+    narrow: Sheet | None = None
 
 
 def sheets(board: Leaderboard) -> tuple[Sheet, ...]:
@@ -103,7 +105,7 @@ def ranking(board: Leaderboard) -> Sheet:
 
 
 def targeted(board: Leaderboard) -> Sheet:
-    """What the targeted attacks reached; one line per model and attack."""
+    """What the targeted attacks reached; one line per model and attack that was asked for."""
     rows = [
         (
             Field((one_line(row.defense),), Tone.NAME),
@@ -116,6 +118,7 @@ def targeted(board: Leaderboard) -> Sheet:
         )
         for row in board.rows
         for attack, found in zip(board.targeted, row.targeted, strict=True)
+        if not not_asked(found.own)
     ]
     header = ("defense", "attack", "clean", "t-mAP", "ties", "mAP", "no target")
     what = (
@@ -127,12 +130,14 @@ def targeted(board: Leaderboard) -> Sheet:
 
 
 def cost(board: Leaderboard) -> Sheet:
-    """What every attack takes, beside what it leaves; one line per model and attack."""
+    """What every attack takes, beside what it leaves; a line per model and attack asked for."""
     rows = []
     for row in board.rows:
         left = [*(s.expected for s in row.attacked), *(t.own for t in row.targeted)]
         names = (*board.attacks, *board.targeted)
         for attack, value, found in zip(names, left, row.costs, strict=True):
+            if not_asked(value):
+                continue
             rows.append(
                 (
                     Field((one_line(row.defense),), Tone.NAME),
@@ -162,7 +167,25 @@ def ties(board: Leaderboard) -> Sheet:
     ]
     header = ("defense", "clean", *(one_line(attack) for attack in board.attacks))
     what = f"Ties: {metric(board)}, expected [worst, best order of ties], in percent"
-    return Sheet(what, header, tuple(rows), names=1)
+    return Sheet(what, header, tuple(rows), names=1, narrow=_ties_by_line(board))
+
+
+def _ties_by_line(board: Leaderboard) -> Sheet:
+    """The ties with one line per model and attack."""
+    rows = []
+    for row in board.rows:
+        for name, score in zip(("clean", *board.attacks), (row.clean, *row.attacked), strict=True):
+            if not not_asked(score.expected):
+                rows.append(
+                    (
+                        Field((one_line(row.defense),), Tone.NAME),
+                        Field((one_line(name),)),
+                        _field(score.expected, _percent, spread=False),
+                        Field(_orders(score) or (NOT_KNOWN,)),
+                    )
+                )
+    what = f"Ties: {metric(board)}, expected [worst, best order of ties], in percent"
+    return Sheet(what, ("defense", "attack", "mAP", "ties"), tuple(rows), names=2)
 
 
 def codes(board: Leaderboard) -> Sheet:
@@ -235,6 +258,8 @@ def _field(
 ) -> Field:
     """A mean with its spread, and how many seeds it lacks; or why there is none at all."""
     mean, std = entry.mean, entry.std
+    if not_asked(entry):
+        return Field((NOT_KNOWN,))
     if mean is None:
         return Field((entry.status.words,), Tone.PROBLEM)
     parts = [write(mean) + mark]

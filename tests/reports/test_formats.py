@@ -109,7 +109,7 @@ def test_which_formats_are_texts() -> None:
 @pytest.mark.parametrize("name", ["terminal", "markdown", "csv"])
 def test_a_text_goes_to_standard_output_or_into_a_file(run: Command, quick: Any, name: str) -> None:
     form = format_of(name)
-    shown = run("--format", name)
+    shown = run("--format", name, "--full")
     assert (shown.exit_code, shown.stderr) == (0, "")
     assert shown.stdout == form.render(quick.results(), width=100)
     refused = run("--format", name, "--output", "deep/report")

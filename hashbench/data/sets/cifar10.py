@@ -40,7 +40,14 @@ class Rows:
     database: NDArray[np.int64]
 
 
-@dataset("cifar10", cite="krizhevsky2009cifar; splits of DeepHash-pytorch, utils/tools.py")
+@dataset(
+    "cifar10",
+    cite=(
+        "Krizhevsky, CIFAR-10, 2009, "
+        "https://www.cs.toronto.edu/~kriz/cifar.html; "
+        "splits of DeepHash-pytorch, utils/tools.py"
+    ),
+)
 @dataclass(frozen=True)
 class Cifar10(Dataset):
     """CIFAR-10's 60,000 images of ten classes, in one of three splits; mAP of the whole database.

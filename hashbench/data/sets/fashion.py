@@ -15,7 +15,7 @@ from hashbench.eps import Eps
 from hashbench.plugins import Dataset, dataset
 
 
-@dataset("fashion", cite="xiao2017fashion")
+@dataset("fashion", cite="Xiao et al., Fashion-MNIST, 2017, https://arxiv.org/abs/1708.07747")
 @dataclass(frozen=True)
 class Fashion(Dataset):
     """Fashion-MNIST's garments, one label each: a part that ships with the package.

@@ -18,7 +18,7 @@ from hashbench.errors import UsageError
 from hashbench.plugins import Dataset, dataset
 
 
-@dataset("fashion-mnist", cite="xiao2017fashion")
+@dataset("fashion-mnist", cite="Xiao et al., Fashion-MNIST, 2017, https://arxiv.org/abs/1708.07747")
 @dataclass(frozen=True)
 class FashionMNIST(Dataset):
     """All of Fashion-MNIST, from its four idx files (plain or .gz) in a folder of yours.

@@ -9,7 +9,16 @@ from hashbench.data.lists.dataset import ListSizes, PublishedDataset
 from hashbench.plugins import dataset
 
 
-@dataset("flickr25k", cite="huiskes2008mirflickr; lists of wang2021prosgan, wang2023cgat")
+@dataset(
+    "flickr25k",
+    cite=(
+        "Huiskes and Lew, MIRFLICKR-25000, MIR 2008, "
+        "https://press.liacs.nl/mirflickr/; "
+        "lists of ProS-GAN, "
+        "https://arxiv.org/abs/2105.07553, and CgAT, "
+        "https://arxiv.org/abs/2204.10779"
+    ),
+)
 @dataclass(frozen=True)
 class Flickr25K(PublishedDataset):
     """MIRFLICKR-25K, 38 labels, in the split of ProS-GAN, CgAT and SAAT.

@@ -16,7 +16,15 @@ from hashbench.plugins import dataset
 QUERIES, CLASSES = 5_000, 100
 
 
-@dataset("imagenet100", cite="russakovsky2015imagenet; split of cao2017hashnet")
+@dataset(
+    "imagenet100",
+    cite=(
+        "Russakovsky et al., ImageNet, IJCV 2015, "
+        "https://arxiv.org/abs/1409.0575; "
+        "split of Cao et al., HashNet, ICCV 2017, "
+        "https://arxiv.org/abs/1702.00758"
+    ),
+)
 @dataclass(frozen=True)
 class ImageNet100(ListedDataset):
     """A hundred classes of ImageNet, one label each, as HashNet, DeepHash and DHTA use them.

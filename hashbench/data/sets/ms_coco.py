@@ -15,7 +15,16 @@ from hashbench.data.sets.coco_annotations import FILES, coco_database
 from hashbench.plugins import dataset
 
 
-@dataset("ms-coco", cite="lin2014coco; lists of wang2021prosgan, wang2023cgat")
+@dataset(
+    "ms-coco",
+    cite=(
+        "Lin et al., Microsoft COCO, ECCV 2014, "
+        "https://arxiv.org/abs/1405.0312; "
+        "lists of ProS-GAN, "
+        "https://arxiv.org/abs/2105.07553, and CgAT, "
+        "https://arxiv.org/abs/2204.10779"
+    ),
+)
 @dataclass(frozen=True)
 class MSCoco(RebuiltDataset):
     """MS-COCO 2014, 80 labels, in the split of ProS-GAN, CgAT and SAAT.

@@ -15,7 +15,15 @@ from hashbench.data.sets.nus_concepts import IMAGES, LABELS, nus_wide_database
 from hashbench.plugins import dataset
 
 
-@dataset("nus-wide", cite="chua2009nuswide; lists of wang2021prosgan, wang2023cgat")
+@dataset(
+    "nus-wide",
+    cite=(
+        "Chua et al., NUS-WIDE, CIVR 2009; "
+        "lists of ProS-GAN, "
+        "https://arxiv.org/abs/2105.07553, and CgAT, "
+        "https://arxiv.org/abs/2204.10779"
+    ),
+)
 @dataclass(frozen=True)
 class NusWide(RebuiltDataset):
     """NUS-WIDE, the 21 most frequent concepts, in the split of ProS-GAN, CgAT and SAAT.

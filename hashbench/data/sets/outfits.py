@@ -82,7 +82,7 @@ def compose(layouts: Sequence[Layout], garments: Garments) -> ImageSet:
     return ImageSet(images, labels)
 
 
-@dataset("outfits", cite="xiao2017fashion")
+@dataset("outfits", cite="Xiao et al., Fashion-MNIST, 2017, https://arxiv.org/abs/1708.07747")
 @dataclass(frozen=True)
 class Outfits(Dataset):
     """One to three garments per image, labels their union: multi-label, ships with the package.

@@ -24,7 +24,10 @@ from hashbench.plugins import backbone
 _HEAD = "_fc"
 
 
-@backbone("efficientnet-lite0", cite="tan2019efficientnet")
+@backbone(
+    "efficientnet-lite0",
+    cite="Tan and Le, EfficientNet, ICML 2019, https://arxiv.org/abs/1905.11946",
+)
 @dataclass(frozen=True)
 class EfficientNetLite0(PretrainedBackbone):
     """EfficientNet-Lite0, 1280 features, pretrained on ImageNet without any download.

@@ -21,7 +21,12 @@ from hashbench.hashing.backbones.pretrained import (
 from hashbench.plugins import backbone
 
 
-@backbone("timm", cite="wightman2019timm")
+@backbone(
+    "timm",
+    cite=(
+        "Wightman, PyTorch Image Models, 2019, https://github.com/huggingface/pytorch-image-models"
+    ),
+)
 @dataclass(frozen=True)
 class Timm(PretrainedBackbone):
     """Any image model of timm, without its classifier: timm:model=resnet18.a1_in1k.

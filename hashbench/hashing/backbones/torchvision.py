@@ -28,6 +28,7 @@ from hashbench.plugins import backbone
 
 IMAGENET_V1 = "imagenet-v1"
 HASH_STD = 0.01
+_RESNET = "He et al., ResNet, CVPR 2016, https://arxiv.org/abs/1512.03385"
 
 _V1, _V2 = "IMAGENET1K_V1", "IMAGENET1K_V2"
 
@@ -56,31 +57,71 @@ class Net:
 
 
 def _vgg(title: str) -> Net:
-    return Net(title, "classifier.6", 4096, smallest=32, cite="simonyan2015vgg")
+    return Net(
+        title,
+        "classifier.6",
+        4096,
+        smallest=32,
+        cite="Simonyan and Zisserman, VGG, ICLR 2015, https://arxiv.org/abs/1409.1556",
+    )
 
 
-def _resnet(title: str, features: int, newest: str = _V2, cite: str = "he2016resnet") -> Net:
+def _resnet(title: str, features: int, newest: str = _V2, cite: str = _RESNET) -> Net:
     return Net(title, "fc", features, newest=newest, cite=cite)
 
 
 def _densenet(title: str, features: int) -> Net:
-    return Net(title, "classifier", features, smallest=29, cite="huang2017densenet")
+    return Net(
+        title,
+        "classifier",
+        features,
+        smallest=29,
+        cite="Huang et al., DenseNet, CVPR 2017, https://arxiv.org/abs/1608.06993",
+    )
 
 
 def _convnext(title: str, features: int) -> Net:
-    return Net(title, "classifier.2", features, smallest=32, cite="liu2022convnext")
+    return Net(
+        title,
+        "classifier.2",
+        features,
+        smallest=32,
+        cite="Liu et al., ConvNeXt, CVPR 2022, https://arxiv.org/abs/2201.03545",
+    )
 
 
 def _vit(title: str, features: int, patch: int) -> Net:
-    return Net(title, "heads.head", features, patch, patch=patch, cite="dosovitskiy2021vit")
+    return Net(
+        title,
+        "heads.head",
+        features,
+        patch,
+        patch=patch,
+        cite=(
+            "Dosovitskiy et al., Vision Transformer, ICLR 2021, https://arxiv.org/abs/2010.11929"
+        ),
+    )
 
 
 def _swin(title: str, features: int) -> Net:
-    return Net(title, "head", features, smallest=4, cite="liu2021swin")
+    return Net(
+        title,
+        "head",
+        features,
+        smallest=4,
+        cite="Liu et al., Swin Transformer, ICCV 2021, https://arxiv.org/abs/2103.14030",
+    )
 
 
+# Its keys are read without importing this module: see hashbench.plugins.catalog.
 TABLE: Mapping[str, Net] = {
-    "alexnet": Net("AlexNet", "classifier.6", 4096, smallest=63, cite="krizhevsky2014weird"),
+    "alexnet": Net(
+        "AlexNet",
+        "classifier.6",
+        4096,
+        smallest=63,
+        cite="Krizhevsky, One weird trick, 2014, https://arxiv.org/abs/1404.5997",
+    ),
     "vgg11": _vgg("VGG-11"),
     "vgg11-bn": _vgg("VGG-11 with batch norm"),
     "vgg13": _vgg("VGG-13"),
@@ -94,22 +135,46 @@ TABLE: Mapping[str, Net] = {
     "resnet50": _resnet("ResNet-50", 2048),
     "resnet101": _resnet("ResNet-101", 2048),
     "resnet152": _resnet("ResNet-152", 2048),
-    "resnext50-32x4d": _resnet("ResNeXt-50 32x4d", 2048, cite="xie2017resnext"),
-    "wide-resnet50-2": _resnet("Wide ResNet-50-2", 2048, cite="zagoruyko2016wide"),
+    "resnext50-32x4d": _resnet(
+        "ResNeXt-50 32x4d",
+        2048,
+        cite="Xie et al., ResNeXt, CVPR 2017, https://arxiv.org/abs/1611.05431",
+    ),
+    "wide-resnet50-2": _resnet(
+        "Wide ResNet-50-2",
+        2048,
+        cite="Zagoruyko and Komodakis, Wide ResNet, BMVC 2016, https://arxiv.org/abs/1605.07146",
+    ),
     "densenet121": _densenet("DenseNet-121", 1024),
     "densenet161": _densenet("DenseNet-161", 2208),
     "densenet169": _densenet("DenseNet-169", 1664),
     "densenet201": _densenet("DenseNet-201", 1920),
     "mobilenet-v2": Net(
-        "MobileNetV2", "classifier.1", 1280, newest=_V2, cite="sandler2018mobilenetv2"
+        "MobileNetV2",
+        "classifier.1",
+        1280,
+        newest=_V2,
+        cite="Sandler et al., MobileNetV2, CVPR 2018, https://arxiv.org/abs/1801.04381",
     ),
     "mobilenet-v3-small": Net(
-        "MobileNetV3 small", "classifier.3", 1024, cite="howard2019mobilenetv3"
+        "MobileNetV3 small",
+        "classifier.3",
+        1024,
+        cite="Howard et al., MobileNetV3, ICCV 2019, https://arxiv.org/abs/1905.02244",
     ),
     "mobilenet-v3-large": Net(
-        "MobileNetV3 large", "classifier.3", 1280, newest=_V2, cite="howard2019mobilenetv3"
+        "MobileNetV3 large",
+        "classifier.3",
+        1280,
+        newest=_V2,
+        cite="Howard et al., MobileNetV3, ICCV 2019, https://arxiv.org/abs/1905.02244",
     ),
-    "efficientnet-b0": Net("EfficientNet-B0", "classifier.1", 1280, cite="tan2019efficientnet"),
+    "efficientnet-b0": Net(
+        "EfficientNet-B0",
+        "classifier.1",
+        1280,
+        cite="Tan and Le, EfficientNet, ICML 2019, https://arxiv.org/abs/1905.11946",
+    ),
     "convnext-tiny": _convnext("ConvNeXt tiny", 768),
     "convnext-small": _convnext("ConvNeXt small", 768),
     "convnext-base": _convnext("ConvNeXt base", 1024),

@@ -1,0 +1,210 @@
+"""What `hashbench plugins` prints: a line for every plugin, and the broken ones with the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+from hashbench import plugins
+from hashbench.cli.screen import counted
+from hashbench.console import TextConsole
+from hashbench.errors import UsageError
+from hashbench.plugins.catalog import OWN, Listed, own_plugins
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.lookup import registry_with
+from hashbench.plugins.registered import Broken, Origin, Registry
+from hashbench.suggestions import did_you_mean
+
+WIDEST: Final = 24
+"""Columns of a terminal that a name may take."""
+
+NO_WORDS: Final = "no description"
+"""Of a plugin without a docstring: Python takes them away at `-OO`."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One plugin of the list.
+
+    Attributes:
+        kind: what it is.
+        name: how a user types it.
+        origin: where it comes from.
+        summary: what it says of itself; `None` where its module was not imported for that.
+        access, aim: of an attack; empty of other kinds.
+    """
+
+    kind: Kind
+    name: str
+    origin: Origin
+    summary: str | None
+    access: str = ""
+    aim: str = ""
+
+
+def kind_of(text: str) -> Kind:
+    """A kind as it was typed, in the plural too.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    try:
+        return Kind(text)
+    except ValueError:
+        raise UsageError(f"no kind of plugin '{text}'{did_you_mean(text, Kind)}") from None
+
+
+def print_plugins(
+    console: TextConsole,
+    kinds: Sequence[Kind] = (),
+    *,
+    verbose: bool = False,
+    as_json: bool = False,
+) -> None:
+    """All plugins, then the broken ones with their reason.
+
+    On a terminal a table of each kind, attacks last; elsewhere a line a plugin, for `grep`.
+
+    Args:
+        console: where to.
+        kinds: the kinds to list; by default all, where networks that one module makes share a line.
+        verbose: import hashbench's own plugins too, so that the broken ones are told as well; show
+            tracebacks.
+        as_json: one JSON array in place of the tables, everything in it.
+    """
+    whole = verbose or as_json or Kind.BACKBONE in kinds
+    lines = list(_lines(kinds or tuple(Kind), whole=whole))
+    registry = plugins.registry(*kinds) if verbose else registry_with("", *kinds)
+    if as_json:
+        console.file.write(json.dumps([_plain(line) for line in lines], indent=2) + "\n")
+    elif not console.is_terminal:
+        _print_flat(console, lines)
+    else:
+        # What stands last is what a screen still shows.
+        for place, kind in enumerate(reversed(kinds or tuple(Kind))):
+            if place:
+                console.print()
+            _print_kind(
+                console, kind, [line for line in lines if line.kind is kind], whole=bool(kinds)
+            )
+    for broken in registry.broken if not as_json else ():
+        _print_broken(console, broken, verbose=verbose)
+
+
+def _lines(kinds: Sequence[Kind], *, whole: bool) -> Iterator[Line]:
+    """Every plugin of these kinds, sorted by name.
+
+    Args:
+        kinds: which.
+        whole: import what has to be imported for a summary.
+    """
+    for kind in kinds:
+        own = own_plugins(kind)
+        registry = registry_with("", kind)
+        if whole:
+            for name in {listed.name for listed in own if listed.summary is None}:
+                registry = registry_with(name, kind)
+        found = [_of_source(listed) for listed in own if listed.summary is not None or not whole]
+        read = {(line.name, line.origin) for line in found}
+        found += [
+            line for line in _of_registry(registry, kind) if (line.name, line.origin) not in read
+        ]
+        yield from sorted(found, key=lambda line: (line.name, str(line.origin)))
+
+
+def _of_source(listed: Listed) -> Line:
+    access, aim = str(listed.access or ""), str(listed.aim or "")
+    return Line(listed.kind, listed.name, listed.origin, listed.summary, access, aim)
+
+
+def _of_registry(registry: Registry, kind: Kind) -> Iterator[Line]:
+    for name in registry.names(kind):
+        for entry in registry.entries[kind, name]:
+            card = entry.plugin.card
+            access, aim = str(card.access or ""), str(card.aim or "")
+            yield Line(kind, name, entry.origin, card.summary, access, aim)
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    facts = {"access": line.access, "aim": line.aim} if line.kind is Kind.ATTACK else {}
+    return {
+        "kind": str(line.kind),
+        "name": line.name,
+        "summary": line.summary or "",
+        **facts,
+        "source": line.origin.source,
+        "version": line.origin.version,
+        "module": line.origin.target,
+    }
+
+
+def _print_flat(console: TextConsole, lines: Sequence[Line]) -> None:
+    rows = [("kind", "name", "from", "access", "aim", "what it is")]
+    for line in lines:
+        words = "a network: see --kind backbone" if line.summary is None else line.summary
+        facts = (line.access or "-", line.aim or "-", words.rstrip(".") or NO_WORDS)
+        rows.append((str(line.kind), line.name, line.origin.source, *facts))
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        fields = (
+            f"{text}{' ' * (width - cell_len(text))}"
+            for text, width in zip(row, widths, strict=True)
+        )
+        console.say("  ".join(fields).rstrip())
+
+
+def _print_kind(console: TextConsole, kind: Kind, lines: Sequence[Line], *, whole: bool) -> None:
+    """A table of one kind.
+
+    Args:
+        console: where to.
+        kind: which.
+        lines: its plugins.
+        whole: whether a summary may take several lines.
+    """
+    console.print(f"{kind.plural} ({len(lines)})", style="bold")
+    described = [line for line in lines if line.summary is not None]
+    columns: list[tuple[str, Callable[[Line], str]]] = [("name", lambda line: line.name)]
+    if kind is Kind.ATTACK:
+        columns += [("access", lambda line: line.access), ("aim", lambda line: line.aim)]
+    if any(line.origin.source != OWN for line in described):
+        columns.append(("from", lambda line: line.origin.source))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    room = console.width
+    for heading, read in columns:
+        longest = max(map(cell_len, (heading, *map(read, described))))
+        width = min(longest, WIDEST)
+        room -= width + 2
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=width)
+    table.add_column("what it is", overflow="fold")
+    for line in described:
+        words = Text((line.summary or "").rstrip(".") or NO_WORDS)
+        if not whole:
+            words.truncate(max(room, 1), overflow="ellipsis")
+        table.add_row(*(Text(read(line)) for _, read in columns), words)
+    console.print(table)
+    folded: dict[str, list[str]] = {}
+    for line in lines:
+        if line.summary is None:
+            folded.setdefault(line.origin.target, []).append(line.name)
+    for module, names in folded.items():
+        console.print(
+            f"{counted(len(names), 'network')} of {module.rpartition('.')[2]} "
+            f"('--kind {kind}' describes them): {', '.join(names)}"
+        )
+
+
+def _print_broken(console: TextConsole, broken: Broken, *, verbose: bool) -> None:
+    console.print(
+        f"\nbroken: {broken.kind or 'plugin'} '{broken.name}' of {broken.origin}\n"
+        f"  {broken.reason}",
+        style="red",
+    )
+    if verbose and broken.traceback:
+        console.print(broken.traceback)
