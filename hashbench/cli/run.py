@@ -5,8 +5,9 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,9 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from hashbench.cli.dry_run import download_lines, model_lines, step_lines, total, wrapped
+from hashbench.cli.grid_options import check_repeats, only_suite
 from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, PluginFiles
-from hashbench.cli.screen import duration, image_bar, warn_of_broken
+from hashbench.cli.screen import image_bar, warn_of_broken
 from hashbench.errors import UsageError
+from hashbench.plugins.paths import at_home
 
 if TYPE_CHECKING:
     from hashbench.runner.reporter import Reporter
@@ -24,8 +28,11 @@ if TYPE_CHECKING:
 
 def run(
     suite: Annotated[
-        str | None,
-        typer.Argument(help="A suite file (.toml), or the name of one that ships: quick, ..."),
+        list[str] | None,
+        typer.Argument(
+            metavar="[SUITE]",
+            help="A suite file (.toml), or the name of one that ships: quick, ...",
+        ),
     ] = None,
     dataset: Annotated[
         list[str] | None, typer.Option(help="fashion, outfits, flickr25k, lists, ...")
@@ -69,6 +76,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and an estimate; run nothing.")
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With --dry-run: every step instead of every model.")
+    ] = False,
 ) -> None:
     """Run attacks against defenses; what the folder already holds is not run again.
 
@@ -93,6 +103,8 @@ def run(
         )
         if value
     }
+    check_repeats(changes)
+    named = only_suite(suite, sys.argv[1:])
     changes["compute"] = {
         name: value
         for name, value in (
@@ -108,15 +120,19 @@ def run(
     find_engine(engine)  # a wrong name is told before anything else is done
     if workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more")
+    out = Path(at_home(str(out), "--out"))
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: there is a file of that name, expected a folder")
     from hashbench.results.store import Store
     from hashbench.runner.estimate import estimate
     from hashbench.runner.plan import make_plan
+    from hashbench.runner.resolve import check_device
     from hashbench.runner.run import missing_steps, run_plan
     from hashbench.runner.suite import compose
 
-    chosen = compose(suite, changes)
+    chosen = compose(named, changes)
+    if not dry_run:
+        check_device(chosen.compute.device)
     notes = Console(stderr=True)
     try:
         with image_bar(notes) as progress:
@@ -130,16 +146,13 @@ def run(
     missing = missing_steps(plan, Store(out))
     if missing or dry_run:
         ahead = estimate(missing)
-        notes.print(
-            f"{len(plan.cells)} cells, {len(plan.steps)} steps; {len(missing)} steps to do: "
-            f"at least {duration(ahead.seconds / min(workers, max(1, len(missing))))} with "
-            f"{workers} worker{'s' * (workers > 1)} ({ahead.passes:,} passes)",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if dry_run:
-        _print_plan(plan.steps, {step.key for step in missing})
-        return
+        lines = [*download_lines(ahead), *wrapped(total(plan, len(missing), ahead, workers))]
+        if dry_run:
+            keys = {step.key for step in missing}
+            _print_lines([*(step_lines if full else model_lines)(plan, keys), *lines])
+            return
+        for line in lines:
+            notes.print(line, markup=False, highlight=False, soft_wrap=True)
     try:
         with repeat_interrupts():
             results = run_plan(
@@ -198,8 +211,7 @@ def _reporter(notes: Console) -> Reporter:
     return BarReporter(notes) if notes.is_terminal else LineReporter(notes)
 
 
-def _print_plan(steps: Any, missing: set[str]) -> None:
+def _print_lines(lines: Iterable[str]) -> None:
     screen = Console()
-    for step in steps:
-        state = "to do " if step.key in missing else "stored"
-        screen.print(f"{state}  {step.label}", markup=False, highlight=False, soft_wrap=True)
+    for line in lines:
+        screen.print(line, markup=False, highlight=False, soft_wrap=True)

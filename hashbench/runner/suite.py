@@ -13,6 +13,7 @@ from hashbench.coercion import quoted
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.plugins.parameters import Spec
+from hashbench.plugins.paths import at_home
 from hashbench.records import Author, plain, read
 from hashbench.results.cell import CLEAN
 from hashbench.retrieval.packing import MAX_BITS
@@ -190,6 +191,7 @@ _SHARED = tuple(one.name for one in fields(Suite) if one.name != "models")
 _GRID = tuple(one.name for one in fields(Grid))
 _SPECS = ("dataset", "loss", "backbone", "defense", "attack")
 _LISTS = (*_SPECS, "bits", "seed", "eps", "model", "plugin")
+_PATHS = ("root", "checkpoint", "model", "plugin")
 _TABLES = ("training", "budget", "compute", "limits")
 KEYS = (*_SHARED, *_GRID, "model")
 """The keys of a suite file."""
@@ -364,6 +366,9 @@ def _suite(said: Mapping[str, Any]) -> Suite:
     for key in _LISTS:
         if key in data:
             data[key] = _many(data[key])
+    for key in _PATHS:
+        if key in data:
+            data[key] = _at_home(data[key], key)
     for key in _SPECS:
         if key in data:
             data[key] = _distinct(_spec(value, key) for value in data[key])
@@ -380,6 +385,12 @@ def _without_repeats(models: Grid | GivenModels) -> Grid | GivenModels:
     if isinstance(models, GivenModels):
         return replace(models, model=_distinct(models.model))
     return replace(models, bits=_distinct(models.bits), seed=_distinct(models.seed))
+
+
+def _at_home(value: Any, key: str) -> Any:
+    if isinstance(value, list):
+        return [_at_home(one, key) for one in value]
+    return at_home(str(value), key) if isinstance(value, str | Path) else value
 
 
 def _spec(value: Any, key: str) -> Spec:
