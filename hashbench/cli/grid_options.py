@@ -13,7 +13,10 @@ from hashbench.errors import UsageError
 NUMBERS: Final = ("bits", "eps", "seed")
 PLUGINS: Final = ("dataset", "loss", "backbone", "defense", "attack")
 
-_RANGE: Final = re.compile(r"(\d+)\s*(?:-|\.\.|:)\s*\d+")
+_NAMED: Final = 3
+"""How many values a message writes out."""
+
+_RANGE: Final = re.compile(r"(\d{1,9})\s*(?:-|\.\.|:)\s*(\d{1,9})")
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(@[a-z0-9-]+)?(:.*)?")
 
 
@@ -57,7 +60,8 @@ def only_suite(words: Sequence[str] | None, typed: Sequence[str]) -> str | None:
         if before is not None:
             name, values = before
             raise UsageError(
-                f"'{shortened(shown(stray))}' stands alone, and is no suite: {_repeat(name, values)}"
+                f"'{shortened(shown(stray))}' stands alone, and is no suite: "
+                f"{_repeat(name, values)}"
             )
     if len(words) > 1:
         raise UsageError(
@@ -71,7 +75,7 @@ def _parts(name: str, value: str) -> list[str]:
     if name in NUMBERS:
         found = _RANGE.fullmatch(value.strip())
         parts = re.split(r"[\s,;]+", value.strip(" ,;"))
-        return [found[1], "..."] if found else parts
+        return _counted_up(int(found[1]), int(found[2])) if found else parts
     # A comma also parts the parameters of one plugin, each with a sign of equality.
     parts = [""]
     for part in value.split(","):
@@ -81,6 +85,11 @@ def _parts(name: str, value: str) -> list[str]:
         else:
             parts.append(part.strip())
     return [part for part in parts if part]
+
+
+def _counted_up(first: int, last: int) -> list[str]:
+    """The numbers of a range, as far as a message names them."""
+    return [str(number) for number in range(first, max(first + 1, last) + 1)[: _NAMED + 1]]
 
 
 def _option_before(word: str, typed: Sequence[str]) -> tuple[str, list[str]] | None:
@@ -100,9 +109,5 @@ def _option_before(word: str, typed: Sequence[str]) -> tuple[str, list[str]] | N
 
 
 def _repeat(name: str, values: Sequence[str]) -> str:
-    shown_values = [shortened(shown(value)) for value in values[:3]]
-    words = " ".join(
-        value if value == "..." else f"--{name} {value}" for value in shown_values if value
-    )
-    more = " ..." if len(values) > 3 else ""
-    return f"repeat the option: {words}{more}"
+    named = [f"--{name} {shortened(shown(value))}" for value in values[:_NAMED]]
+    return f"repeat the option: {' '.join(named)}{' ...' if len(values) > _NAMED else ''}"
