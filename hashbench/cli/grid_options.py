@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +70,21 @@ def only_suite(words: Sequence[str] | None, typed: Sequence[str]) -> str | None:
             f"{', '.join(shortened(shown(word)) for word in words)}"
         )
     return words[0]
+
+
+@contextmanager
+def about_suite(named: str | None) -> Iterator[None]:
+    """Inside, errors name the suite file that they come from, where there is one.
+
+    Raises:
+        UsageError: one was raised.
+    """
+    try:
+        yield
+    except UsageError as error:
+        if named is None or not Path(named).is_file():
+            raise
+        raise UsageError(f"suite {named}: {error}") from error
 
 
 def _parts(name: str, value: str) -> list[str]:

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from hashbench.cli.dry_run import download_lines, model_lines, step_lines, total, wrapped
-from hashbench.cli.grid_options import check_repeats, only_suite
+from hashbench.cli.grid_options import about_suite, check_repeats, only_suite
 from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, PluginFiles
 from hashbench.cli.screen import image_bar, warn_of_broken
 from hashbench.errors import UsageError
@@ -135,7 +135,7 @@ def run(
         check_device(chosen.compute.device)
     notes = Console(stderr=True)
     try:
-        with image_bar(notes) as progress:
+        with about_suite(named), image_bar(notes) as progress:
             plan = make_plan(chosen, progress)
     except KeyboardInterrupt:
         notes.print(
@@ -145,7 +145,8 @@ def run(
     warn_of_broken(notes)
     missing = missing_steps(plan, Store(out))
     if missing or dry_run:
-        ahead = estimate(missing)
+        with about_suite(named):
+            ahead = estimate(missing)
         lines = [*download_lines(ahead), *wrapped(total(plan, len(missing), ahead, workers))]
         if dry_run:
             keys = {step.key for step in missing}

@@ -8,9 +8,15 @@ path starts from the file's folder.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
+from hashbench.characters import shortened
 from hashbench.errors import UsageError
+
+MAX_PATH: Final = 4096
+"""Bytes of a path; MAX_NAME of each of its names: what file systems take, the end of it included."""
+
+MAX_NAME: Final = 255
 
 
 class FileOr:
@@ -42,6 +48,12 @@ def at_home(path: str, where: str) -> str:
     """
     if "\0" in path:
         raise UsageError(f"{where}: a path holds a character that no file can have")
+    names = path.encode(errors="surrogateescape").split(b"/")
+    if len(path) >= MAX_PATH or max(map(len, names)) > MAX_NAME:
+        raise UsageError(
+            f"{where}: '{shortened(path)}': no file can have so long a name "
+            f"({len(path):,} characters)"
+        )
     if not path.startswith("~"):
         return path
     try:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from hashbench.attacking.setup import sizes_of
+from hashbench.characters import shortened
 from hashbench.data.contract import Dataset
 from hashbench.defending.contract import Defense, TrainedDefense, WrappingDefense
 from hashbench.errors import HashbenchError, UsageError
@@ -173,7 +174,7 @@ def _train_attacker(step: TrainedAttacker) -> None:
         passes = -(-attack.training_passes(len(train)) // len(train))
         if passes > step.limit:
             raise UsageError(
-                f"attack '{canonical(attack)}' may be trained for {passes:,} passes per training "
+                f"attack '{shortened(canonical(attack))}' may be trained for {passes:,} passes per training "
                 f"image, but a run grants {step.limit:,}; [limits] passes of a suite sets how many"
             )
 
@@ -183,8 +184,8 @@ def _attack(step: AdversarialCodes) -> None:
         passes = step.attack.passes()
         if passes > step.limit:
             raise UsageError(
-                f"attack '{canonical(step.attack)}' may take {passes:,} passes per query, but a "
-                f"run grants {step.limit:,}; [limits] passes of a suite sets how many"
+                f"attack '{shortened(canonical(step.attack))}' may take {passes:,} passes per query, "
+                f"but a run grants {step.limit:,}; [limits] passes of a suite sets how many"
             )
 
 

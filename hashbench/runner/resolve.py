@@ -19,6 +19,7 @@ from hashbench.plugins.base import Plugin
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, build, located
 from hashbench.progress import Progress, no_progress
+from hashbench.results.cell import CLEAN
 from hashbench.retrieval.checks import as_top_k
 from hashbench.retrieval.packing import MAX_CLASSES
 from hashbench.runner.loading import load_data
@@ -74,7 +75,7 @@ def at_working_folder(suite: Suite) -> Suite:
     def of(kind: Kind, specs: tuple[Spec, ...]) -> tuple[Spec, ...]:
         return tuple(
             spec
-            if spec.folder is None
+            if spec.folder is None or str(spec) == CLEAN  # which is no attack
             else located(plugins.registry(kind).find(kind, spec.name).plugin, spec)
             for spec in specs
         )
