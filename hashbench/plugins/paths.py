@@ -14,9 +14,10 @@ from hashbench.characters import shortened
 from hashbench.errors import UsageError
 
 MAX_PATH: Final = 4096
-"""Bytes of a path; MAX_NAME of each of its names: what file systems take, the end of it included."""
+"""Bytes of a path with the one that ends it: what file systems take."""
 
 MAX_NAME: Final = 255
+"""Bytes of each name in it."""
 
 
 class FileOr:
@@ -48,7 +49,7 @@ def at_home(path: str, where: str) -> str:
     """
     if "\0" in path:
         raise UsageError(f"{where}: a path holds a character that no file can have")
-    names = path.encode(errors="surrogateescape").split(b"/")
+    names = path.encode(errors="surrogatepass").split(b"/")
     if len(path) >= MAX_PATH or max(map(len, names)) > MAX_NAME:
         raise UsageError(
             f"{where}: '{shortened(path)}': no file can have so long a name "

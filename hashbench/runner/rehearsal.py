@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from hashbench.attacking.contract import Attack
 from hashbench.attacking.setup import sizes_of
 from hashbench.characters import shortened
 from hashbench.data.contract import Dataset
@@ -172,21 +173,20 @@ def _train_attacker(step: TrainedAttacker) -> None:
         attack.network(sizes_of(train, step.setting.bits))
     with _asking(attack):
         passes = -(-attack.training_passes(len(train)) // len(train))
-        if passes > step.limit:
-            raise UsageError(
-                f"attack '{shortened(canonical(attack))}' may be trained for {passes:,} passes per training "
-                f"image, but a run grants {step.limit:,}; [limits] passes of a suite sets how many"
-            )
+        _check_granted(attack, passes, step.limit, "per training image")
 
 
 def _attack(step: AdversarialCodes) -> None:
     with _asking(step.attack):
-        passes = step.attack.passes()
-        if passes > step.limit:
-            raise UsageError(
-                f"attack '{shortened(canonical(step.attack))}' may take {passes:,} passes per query, "
-                f"but a run grants {step.limit:,}; [limits] passes of a suite sets how many"
-            )
+        _check_granted(step.attack, step.attack.passes(), step.limit, "per query")
+
+
+def _check_granted(attack: Attack, passes: int, limit: float, what: str) -> None:
+    if passes > limit:
+        raise UsageError(
+            f"attack '{shortened(canonical(attack))}' may take {shortened(f'{passes:,}')} passes "
+            f"{what}, but a run grants {limit:,}; [limits] passes of a suite sets how many"
+        )
 
 
 @contextmanager
