@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from hashbench.characters import shown
 from hashbench.cli.screen import duration
-from hashbench.results.cell import CLEAN
 
 if TYPE_CHECKING:
     from hashbench.runner.estimate import Estimate
@@ -45,6 +44,8 @@ def model_lines(plan: Plan, missing: Set[str]) -> Iterator[str]:
 
 
 def _model(cells: list[PlannedCell], missing: Set[str]) -> str:
+    from hashbench.results.cell import CLEAN  # it needs numpy
+
     one = cells[0].cell
     attacked = [planned.cell for planned in cells if planned.cell.attack != CLEAN]
     attacks, radii = ({getattr(cell, name) for cell in attacked} for name in ("attack", "eps"))
