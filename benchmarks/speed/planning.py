@@ -2,8 +2,8 @@
 
     python benchmarks/speed/planning.py [CELLS ...]          (default: 720 7200 10000)
 
-A grid of `fashion` under `none`, `jpeg` and `cgat`, four attacks, two code lengths and as many seeds
-as it takes, into a folder that holds nothing. Each row is a process of its own:
+A grid of `fashion` under `none`, `jpeg` and `cgat`, four attacks, two code lengths and as many
+seeds as it takes, into a folder that holds nothing. Each row is a process of its own:
 
     plan       from the suite to cells, steps and their keys, on top of what is imported
     dry run    `hashbench run GRID --dry-run`, imports, estimate and printing included

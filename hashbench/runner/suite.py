@@ -15,11 +15,16 @@ from hashbench.errors import UsageError
 from hashbench.plugins.parameters import Spec
 from hashbench.plugins.paths import at_home
 from hashbench.records import Author, plain, read
-from hashbench.results.cell import CLEAN
-from hashbench.retrieval.packing import MAX_BITS
 from hashbench.runner.suite_files import QUICK, read_shipped, read_suite
 from hashbench.runner.suite_files import shipped as shipped
-from hashbench.runner.suite_tables import BudgetPlan, Compute, Limits, Training
+from hashbench.runner.suite_tables import (
+    MAX_BITS,
+    NO_ATTACK,
+    BudgetPlan,
+    Compute,
+    Limits,
+    Training,
+)
 from hashbench.suggestions import did_you_mean
 
 MAX_CELLS: Final = 50_000
@@ -132,7 +137,7 @@ class Suite:
         return tuple(len(getattr(self.models, name)) for name in _GRID_LISTS)
 
     def _attacks(self) -> int:
-        return sum(str(spec) != CLEAN for spec in self.attack)
+        return sum(str(spec) != NO_ATTACK for spec in self.attack)
 
     def _lengths(self) -> str:
         lists = ("model",) if isinstance(self.models, GivenModels) else _GRID_LISTS

@@ -14,6 +14,13 @@ from hashbench.errors import UsageError
 MIXED = "mixed"
 PRECISIONS = ("float32", MIXED)
 
+MAX_BITS: Final = 512
+"""The longest code that `hashbench.retrieval` packs; written here too, as a suite is read without
+numpy."""
+
+NO_ATTACK: Final = "none"
+"""`hashbench.results.cell.CLEAN`, likewise."""
+
 MAX_EPOCHS: Final = 1_000_000
 """Epochs of a training, and steps of an attack inside of one."""
 
