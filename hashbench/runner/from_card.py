@@ -22,7 +22,7 @@ from hashbench.runner.loading import new_model
 from hashbench.runner.resolve import check_device_name, read_source, resolve
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import GivenModel
-from hashbench.runner.suite import check_bits
+from hashbench.runner.suite_models import check_bits
 from hashbench.runner.suite_tables import Compute
 
 

@@ -17,8 +17,10 @@ from hashbench.plugins.paths import at_home
 from hashbench.records import Author, plain, read
 from hashbench.runner.suite_files import QUICK, read_shipped, read_suite
 from hashbench.runner.suite_files import shipped as shipped
+from hashbench.runner.suite_models import LISTS as _GRID_LISTS
+from hashbench.runner.suite_models import GivenModels as GivenModels
+from hashbench.runner.suite_models import Grid as Grid
 from hashbench.runner.suite_tables import (
-    MAX_BITS,
     NO_ATTACK,
     BudgetPlan,
     Compute,
@@ -29,64 +31,6 @@ from hashbench.suggestions import did_you_mean
 
 MAX_CELLS: Final = 50_000
 """How many cells a suite may ask for: their plan alone takes some seconds and 100 MB."""
-
-MAX_SEED_DIGITS: Final = 30
-"""A seed is hashed, so any number would do; it stands in names and tables."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Models to be made: one for every combination of the lists.
-
-    Attributes:
-        dataset, loss, backbone, defense: plugins with their parameters.
-        bits: code lengths, 1 to 512, as many as the retrieval core packs.
-        seed: seeds of training and attacks.
-        checkpoint: a folder to take the base model from, instead of training it.
-    """
-
-    dataset: tuple[Spec, ...]
-    loss: tuple[Spec, ...]
-    backbone: tuple[Spec, ...]
-    bits: tuple[int, ...]
-    defense: tuple[Spec, ...]
-    seed: tuple[int, ...]
-    checkpoint: Path | None = None
-
-    def __post_init__(self) -> None:
-        for name in _GRID_LISTS:
-            if not getattr(self, name):
-                raise UsageError(f"{name} is an empty list")
-        for bits in self.bits:
-            check_bits(bits)
-        for seed in self.seed:
-            if abs(seed) >= 10**MAX_SEED_DIGITS:
-                raise UsageError(
-                    f"seed is {quoted(seed, str)}, but may have {MAX_SEED_DIGITS} digits at most"
-                )
-
-
-def check_bits(bits: int) -> None:
-    """UsageError unless the retrieval core can pack codes of this length."""
-    if not 1 <= bits <= MAX_BITS:
-        raise UsageError(
-            f"bits is {quoted(bits, str)}, but a code has at least 1 bit and at most {MAX_BITS}"
-        )
-
-
-@dataclass(frozen=True)
-class GivenModels:
-    """Models that were made before; their cards say what a grid would.
-
-    Attributes:
-        model: their folders, as `hashbench model export` writes them; at least one.
-    """
-
-    model: tuple[Path, ...]
-
-    def __post_init__(self) -> None:
-        if not self.model:
-            raise UsageError("model is an empty list")
 
 
 @dataclass(frozen=True)
@@ -191,7 +135,6 @@ class Suite:
         return {key: said[key] for key in KEYS if key in said}
 
 
-_GRID_LISTS = ("dataset", "loss", "backbone", "bits", "defense", "seed")
 _SHARED = tuple(one.name for one in fields(Suite) if one.name != "models")
 _GRID = tuple(one.name for one in fields(Grid))
 _SPECS = ("dataset", "loss", "backbone", "defense", "attack")
@@ -254,13 +197,16 @@ def compose(source: str | Path | None, options: Mapping[str, Any]) -> Suite:
 
     Args:
         source: as for `load`.
-        options: as the changes of `override`; plugin files are added to the suite's own, and the
-            radii that a suite file names hold for a new data set too.
+        options: as the changes of `override`, with `~` for the home folder; plugin files are added
+            to the suite's own, and the radii that a suite file names hold for a new data set too.
 
     Raises:
         UsageError: as for `load`; or a model beside a key that its card answers.
     """
     said = {} if source is None or str(source) == QUICK else _of_file(source)
+    options = {
+        key: _at_home(value, key) if key in _PATHS else value for key, value in options.items()
+    }
     file = _Layer(said, f"suite {source}")
     asked = {**file.said, **options}
     if asked.get("model"):
@@ -371,9 +317,6 @@ def _suite(said: Mapping[str, Any]) -> Suite:
     for key in _LISTS:
         if key in data:
             data[key] = _many(data[key])
-    for key in _PATHS:
-        if key in data:
-            data[key] = _at_home(data[key], key)
     for key in _SPECS:
         if key in data:
             data[key] = _distinct(_spec(value, key) for value in data[key])
@@ -393,7 +336,7 @@ def _without_repeats(models: Grid | GivenModels) -> Grid | GivenModels:
 
 
 def _at_home(value: Any, key: str) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_at_home(one, key) for one in value]
     return at_home(str(value), key) if isinstance(value, str | Path) else value
 

@@ -27,7 +27,7 @@ MAX_EPOCHS: Final = 1_000_000
 MAX_BATCH: Final = 1_000_000_000
 """Images of a batch; one beyond the data set's size is the whole data set."""
 
-MAX_THREADS: Final = 1024
+MOST_THREADS: Final = 1024
 """Torch threads of a cell: each has a stack of its own, and where there is no room for them the
 process is ended."""
 
@@ -94,7 +94,7 @@ class Compute:
     """What float results depend on besides the seed, and is therefore part of every key.
 
     Attributes:
-        threads: of torch, per cell; at most `MAX_THREADS`.
+        threads: of torch, per cell; at most `MOST_THREADS`.
         attack_batch: queries that are attacked together.
         device: `cpu` or `cuda`.
         precision: `float32`, or `mixed`: the network under the hash layer runs in bfloat16, in
@@ -107,7 +107,7 @@ class Compute:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        _whole("compute.threads", self.threads, 1, MAX_THREADS)
+        _whole("compute.threads", self.threads, 1, MOST_THREADS)
         _whole("compute.attack_batch", self.attack_batch, 1, MAX_BATCH)
         if self.precision not in PRECISIONS:
             raise UsageError(
@@ -130,8 +130,8 @@ class Limits:
 
 
 def _whole(where: str, value: int, least: int, most: int) -> None:
-    found = quoted(value, str)
     if value < least:
-        raise UsageError(f"{where} is {found}, but must be {least} or more")
+        raise UsageError(f"{where} is {quoted(value, str)}, but must be {least} or more")
     if value > most:
-        raise UsageError(f"{where} is {found}, but must be at most {most:,}")
+        found = quoted(value, "{:,}".format)
+        raise UsageError(f"{where} is {found}, but must be from {least} to {most:,}")

@@ -204,17 +204,17 @@ def test_weights_that_do_not_fit_are_refused_with_their_file(
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("compute", {"threads": 99_999}, "compute.threads is 99999, but must be at most 1,024"),
-        ("compute", {"threads": 10**9}, "at most 1,024"),
-        ("training", {"epochs": 10**7}, "at most 1,000,000"),
+        ("compute", {"threads": 99_999}, "compute.threads is 99,999, but must be from 1 to 1,024"),
+        ("compute", {"threads": 10**9}, "from 1 to 1,024"),
+        ("training", {"epochs": 10**7}, "from 0 to 1,000,000"),
         ("training", {"epochs": 10**5_000}, "thousands of digits"),
         ("training", {"learning_rate": float("nan")}, "learning_rate is nan"),
         ("training", {"learning_rate": float("inf")}, "learning_rate is inf"),
         ("training", {"weight_decay": -1.0}, "weight_decay is -1.0"),
         ("training", {"milestones": [2.0]}, "milestones holds 2.0"),
         ("training", {"optimizer": "adam", "momentum": 1.0}, "Adam's first beta"),
-        ("budget", {"inner_steps": 10**7}, "at most 1,000,000"),
-        ("limits", {"passes": 10**13}, "at most"),
+        ("budget", {"inner_steps": 10**7}, "from 0 to 1,000,000"),
+        ("limits", {"passes": 10**13}, "from 1 to"),
         ("seed", [10**30], "seed is 1"),
     ],
 )
