@@ -7,6 +7,7 @@ import typing
 from collections.abc import Callable
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from hashbench.characters import shortened
@@ -40,6 +41,10 @@ def coerce(value: Any, kind: Any, where: str) -> Any:
         if not isinstance(value, str):
             raise UsageError(f"{where}: expected a text, found {shortened(_text(value, repr))}")
         return value
+    if kind is Path:
+        if not isinstance(value, str | Path):
+            raise UsageError(f"{where}: expected a path, found {shortened(_text(value, repr))}")
+        return Path(value)
     if isinstance(kind, type) and issubclass(kind, Enum):
         # By text, so that a choice that is a number can be typed as well.
         members = {str(member.value): member for member in kind}
@@ -76,9 +81,16 @@ def _number(value: Any, kind: type[int] | type[float], where: str) -> int | floa
     return int(found)
 
 
+def quoted(value: Any, how: Callable[[Any], str] = repr) -> str:
+    """A value of any type as an error message quotes it: short, whatever it is."""
+    return shortened(_text(value, how))
+
+
 def _text(value: Any, how: Callable[[Any], str] = str) -> str:
-    """A value as an error message quotes it; Python writes no whole number of 5,000 digits."""
+    """A value as text; Python writes no whole number of 5,000 digits."""
     try:
         return how(value)
     except ValueError:
         return "a number of thousands of digits"
+    except RecursionError:
+        return "lists or tables nested too deep"

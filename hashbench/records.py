@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hashbench.characters import shortened
-from hashbench.coercion import coerce
+from hashbench.coercion import coerce, quoted
 from hashbench.errors import UsageError
 from hashbench.suggestions import did_you_mean
 
@@ -124,7 +124,7 @@ def _record(cls: type[T], data: Any, path: str, author: Author) -> T:
             continue
         if author is Author.PERSON:
             said = f"[{path}] has no key" if path else "there is no key"
-            raise UsageError(f"{said} '{key}'{did_you_mean(str(key), fields)}")
+            raise UsageError(f"{said} '{shortened(str(key))}'{did_you_mean(str(key), fields)}")
         if getattr(cls, "identity", False):
             raise UsageError(
                 f"{_inside(path, key)} is not known: a newer hashbench wrote it; update this one"
@@ -175,7 +175,9 @@ def _value(value: Any, kind: Any, path: str, author: Author) -> Any:
         }
     if kind is Path:
         if not isinstance(value, str):
-            raise UsageError(f"{path}: expected a path, found {value!r}")
+            raise UsageError(f"{path}: expected a path, found {quoted(value)}")
+        if "\0" in value:
+            raise UsageError(f"{path}: a path holds a character that no file can have")
         return Path(value)
     if dataclasses.is_dataclass(kind) and not hasattr(kind, "parse"):
         return _record(kind, value, path, author)  # type: ignore[arg-type]
@@ -200,7 +202,7 @@ def _is_enum(kind: Any) -> bool:
 
 
 def _expected(path: str, value: Any, wanted: str) -> str:
-    return f"{path or 'it'} is {shortened(repr(value))}, expected {wanted or 'something else'}"
+    return f"{path or 'it'} is {quoted(value)}, expected {wanted or 'something else'}"
 
 
 def _inside(path: str, key: object) -> str:

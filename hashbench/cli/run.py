@@ -5,20 +5,24 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from hashbench.cli.dry_run import download_lines, model_lines, step_lines, total, wrapped
 from hashbench.cli.ended import word_and_code
+from hashbench.cli.grid_options import about_suite, check_repeats, only_suite
 from hashbench.cli.helped import defaulting
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
-from hashbench.cli.screen import duration, for_answers, for_notes, image_bar, warn_of_broken
+from hashbench.cli.screen import for_answers, for_notes, image_bar, warn_of_broken
 from hashbench.console import TextConsole
 from hashbench.errors import UsageError
+from hashbench.plugins.paths import at_home
 
 if TYPE_CHECKING:
     from hashbench.runner.reporter import Reporter
@@ -31,8 +35,9 @@ _COMPUTE: Final = "How it is computed"
 
 def run(
     suite: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
+            metavar="[SUITE]",
             help=defaulting(
                 "A suite file (.toml), or the name of one that ships: quick, zoo, controls, "
                 "eps-sweep, ... ('hashbench suites' lists them).",
@@ -112,6 +117,9 @@ def run(
     ),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and an estimate; run nothing.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With --dry-run: every step instead of every model.")
     ] = False,
     root: Annotated[
         Path | None,
@@ -211,6 +219,8 @@ def run(
         )
         if value
     }
+    check_repeats(changes)
+    named = only_suite(suite, sys.argv[1:])
     changes["compute"] = {
         name: value
         for name, value in (
@@ -226,18 +236,22 @@ def run(
     find_engine(engine)  # a wrong name is told before anything else is done
     if workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more")
+    out = Path(at_home(str(out), "--out"))
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: there is a file of that name, expected a folder")
     from hashbench.results.store import Store
     from hashbench.runner.estimate import estimate
     from hashbench.runner.plan import make_plan
+    from hashbench.runner.resolve import check_device
     from hashbench.runner.run import missing_steps, run_plan
     from hashbench.runner.suite import compose
 
-    chosen = compose(suite, changes)
+    chosen = compose(named, changes)
+    if not dry_run:
+        check_device(chosen.compute.device)
     notes = for_notes()
     try:
-        with image_bar(notes) as progress:
+        with about_suite(named), image_bar(notes) as progress:
             plan = make_plan(chosen, progress)
     except KeyboardInterrupt as interrupt:
         word, code = word_and_code(interrupt)
@@ -246,17 +260,15 @@ def run(
     warn_of_broken(notes)
     missing = missing_steps(plan, Store(out))
     if missing or dry_run:
-        ahead = estimate(missing)
-        notes.print(
-            f"{len(plan.cells)} cells, {len(plan.steps)} steps; {len(missing)} steps to do: "
-            f"at least {duration(ahead.seconds / min(workers, max(1, len(missing))))} with "
-            f"{workers} worker{'s' * (workers > 1)} ({ahead.passes:,} passes)",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if dry_run:
-        _print_plan(plan.steps, {step.key for step in missing})
-        return
+        with about_suite(named):
+            ahead = estimate(missing)
+        lines = [*download_lines(ahead), *wrapped(total(plan, len(missing), ahead, workers))]
+        if dry_run:
+            keys = {step.key for step in missing}
+            _print_lines([*(step_lines if full else model_lines)(plan, keys), *lines])
+            return
+        for line in lines:
+            notes.say(line)
     try:
         with repeat_interrupts():
             results = run_plan(
@@ -312,8 +324,7 @@ def _reporter(notes: TextConsole) -> Reporter:
     return BarReporter(notes) if notes.is_terminal else LineReporter(notes)
 
 
-def _print_plan(steps: Any, missing: set[str]) -> None:
+def _print_lines(lines: Iterable[str]) -> None:
     screen = for_answers()
-    for step in steps:
-        state = "to do " if step.key in missing else "stored"
-        screen.say(f"{state}  {step.label}")
+    for line in lines:
+        screen.say(line)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hashbench.plugins.lookup import registry as registry
     from hashbench.plugins.lookup import use_file as use_file
     from hashbench.plugins.parameters import Spec as Spec
+    from hashbench.plugins.paths import FileOr as FileOr
     from hashbench.plugins.units import PixelSize as PixelSize
     from hashbench.plugins.units import Unit as Unit
     from hashbench.results.contract import Format as Format
@@ -64,6 +65,7 @@ _NAMES = {
     "hashbench.plugins.kinds": ("Kind",),
     "hashbench.plugins.lookup": ("files", "get", "names", "registry", "use_file"),
     "hashbench.plugins.parameters": ("Spec",),
+    "hashbench.plugins.paths": ("FileOr",),
     "hashbench.plugins.units": ("PixelSize", "Unit"),
     "hashbench.results.contract": ("Format",),
 }
@@ -79,6 +81,7 @@ __all__ = [
     "Dataset",
     "Defense",
     "Draws",
+    "FileOr",
     "Format",
     "Kind",
     "Knowledge",

@@ -8,30 +8,44 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from typing_extensions import override
 
+from hashbench.characters import shortened
 from hashbench.coercion import coerce
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.paths import at_home, path_words, started_from
 from hashbench.plugins.units import Unit, unit_of
 from hashbench.records import default_of
 from hashbench.suggestions import did_you_mean
 
 PluginT = TypeVar("PluginT", bound=Plugin)
 
+_NO_COMMA = "; a comma begins the next parameter, so no value and no path may hold one"
+
 
 @dataclass(frozen=True)
 class Spec:
-    """A plugin's name and the parameters that were given, before they are checked."""
+    """A plugin's name and the parameters that were given, before they are checked.
+
+    Attributes:
+        name, preset, given: as they were written.
+        folder: where relative paths among them start from, that of a suite file; `None` for the
+            working folder.
+    """
 
     name: str
     preset: str | None = None
     given: tuple[tuple[str, Any], ...] = ()
+    folder: Path | None = field(default=None, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Spec:
@@ -43,12 +57,17 @@ class Spec:
         head, colon, tail = text.strip().partition(":")
         name, at, preset = head.partition("@")
         if not name or (at and not preset) or (colon and not tail):
-            raise UsageError(f"'{text}': write NAME, NAME@PRESET or NAME:key=value,key=value")
+            raise UsageError(
+                f"'{shortened(text)}': write NAME, NAME@PRESET or NAME:key=value,key=value"
+            )
         given = []
         for part in tail.split(",") if tail else ():
             key, equals, value = part.partition("=")
             if not equals or not key.strip() or not value.strip():
-                raise UsageError(f"'{text}': '{part}' is not of the form key=value")
+                raise UsageError(
+                    f"'{shortened(text)}': '{shortened(part)}' is not of the form key=value"
+                    + (_NO_COMMA if given and _like_paths(given[-1][1], part) else "")
+                )
             given.append((key.strip().replace("-", "_"), value.strip()))
         _refuse_repeats(text, [key for key, _ in given])
         return cls(name.strip(), preset or None, tuple(given))
@@ -57,12 +76,18 @@ class Spec:
     def from_table(cls, table: Mapping[str, Any]) -> Spec:
         """Read a TOML table `{name = "hag", steps = 20}`, where `name` may carry a preset."""
         if not isinstance(table.get("name"), str):
-            raise UsageError(f"{dict(table)}: a plugin table needs a name, as in {{name = 'hag'}}")
+            raise UsageError(
+                f"{shortened(str(dict(table)))}: a plugin table needs a name, as in "
+                "{name = 'hag'}"
+            )
         head = cls.parse(table["name"])
         rest = tuple((key, value) for key, value in table.items() if key != "name")
         for key, value in rest:
             if isinstance(value, list | Mapping):
-                raise UsageError(f"'{table['name']}': '{key}' holds {value}, expected one value")
+                raise UsageError(
+                    f"'{shortened(table['name'])}': '{shortened(key)}' holds "
+                    f"{shortened(str(value))}, expected one value"
+                )
         _refuse_repeats(table["name"], [key for key, _ in head.given + rest])
         return cls(head.name, head.preset, head.given + rest)
 
@@ -97,23 +122,20 @@ def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = 
             )
         values.update(card.presets[preset])
     values.update(given)
-    kinds = field_types(plugin)
+    kinds, paths = field_types(plugin), field_paths(plugin)
+    after_path = ""
     for key in values:
         if key not in kinds:
             if not kinds:
-                raise UsageError(f"{where} has no parameter '{key}': it takes none")
-            raise UsageError(f"{where} has no parameter '{key}'{did_you_mean(key, kinds)}")
+                raise UsageError(f"{where} has no parameter '{shortened(key)}': it takes none")
+            raise UsageError(
+                f"{where} has no parameter '{shortened(key)}'{did_you_mean(key, kinds)}{after_path}"
+            )
+        after_path = _NO_COMMA if key in paths else ""
     checked = {
-        key: coerce(value, kinds[key], f"{where}, parameter '{key}'")
+        key: _checked(value, kinds[key], paths.get(key), f"{where}, parameter '{key}'")
         for key, value in values.items()
     }
-    for key, value in checked.items():
-        # The canonical text is how a parameter reaches tables and worker processes.
-        if isinstance(value, str) and ("," in value or value != value.strip() or not value):
-            raise UsageError(
-                f"{where}, parameter '{key}': {value!r} is empty, holds a comma, or begins or ends "
-                "with a space"
-            )
     try:
         return plugin(**checked)
     except (TypeError, ValueError) as error:  # an author need not know UsageError
@@ -124,6 +146,46 @@ def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = 
         raise UsageError(f"{where} cannot be built: {type(error).__name__}: {error}") from error
 
 
+def _checked(value: Any, kind: Any, words: tuple[str, ...] | None, where: str) -> Any:
+    """A parameter's value as its field's type; `words` as in `field_paths`."""
+    if words is not None and isinstance(value, str) and value not in words:
+        value = at_home(value, where)
+    found = coerce(value, kind, where)
+    if isinstance(found, str | Path):
+        # The canonical text is how a parameter reaches tables and worker processes.
+        text = str(found)
+        if "," in text or text != text.strip() or not text:
+            raise UsageError(
+                f"{where}: {shortened(text)!r} is empty, holds a comma, or begins or ends with a "
+                "space"
+            )
+    return found
+
+
+def located(plugin: type[Plugin], spec: Spec) -> Spec:
+    """The specification with its paths as the working folder sees them, and no folder of its own.
+
+    Args:
+        plugin: what it is of; its types say which parameters are paths.
+        spec: of a suite file, say.
+
+    Raises:
+        UsageError: a path of a home folder that there is not.
+    """
+    if spec.folder is None:
+        return spec
+    where = f"{plugin.card.kind} '{plugin.card.name}'"
+    paths = field_paths(plugin)
+    given = tuple(
+        (key, started_from(spec.folder, value, f"{where}, parameter '{key}'"))
+        if isinstance(value, str) and value not in paths.get(key, (value,))
+        else (key, value)
+        for key, value in spec.given
+    )
+    return dataclasses.replace(spec, given=given, folder=None)
+
+
+@cache
 def field_types(plugin: type[Plugin]) -> dict[str, Any]:
     """The type of every parameter, in the order of the dataclass fields, without its unit."""
     return _hints(plugin, units=False)
@@ -134,6 +196,13 @@ def field_units(plugin: type[Plugin]) -> dict[str, Unit]:
     hints = _hints(plugin, units=True)
     units = {name: unit_of(kind) for name, kind in hints.items()}
     return {name: unit for name, unit in units.items() if unit is not None}
+
+
+@cache
+def field_paths(plugin: type[Plugin]) -> dict[str, tuple[str, ...]]:
+    """The parameters that are paths, each with the words that it takes besides; see `paths`."""
+    words = {name: path_words(kind) for name, kind in _hints(plugin, units=True).items()}
+    return {name: said for name, said in words.items() if said is not None}
 
 
 def _hints(plugin: type[Plugin], *, units: bool) -> dict[str, Any]:
@@ -168,7 +237,9 @@ def canonical(plugin: Plugin) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A parameter's value as JSON data: enums by value, exact fractions as text."""
+    """A parameter's value as JSON data: enums by value, exact fractions and paths as text."""
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, Enum):
         return value.value
     if hasattr(value, "canonical"):
@@ -182,7 +253,12 @@ def _text(value: Any) -> str:
     return "none" if value is None else str(plain(value))
 
 
+def _like_paths(value: str, rest: str) -> bool:
+    """Whether what a comma parted looks like a path, or like a file's name."""
+    return any(mark in value + rest for mark in "/\\~.")
+
+
 def _refuse_repeats(where: str, keys: list[str]) -> None:
-    for key in keys:
-        if keys.count(key) > 1:
-            raise UsageError(f"'{where}': '{key}' is given twice")
+    for key, count in Counter(keys).items():
+        if count > 1:
+            raise UsageError(f"'{shortened(where)}': '{shortened(key)}' is given twice")

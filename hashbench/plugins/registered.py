@@ -11,6 +11,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from hashbench.characters import shortened
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.kinds import Kind
@@ -127,4 +128,6 @@ class Registry:
             for broken in self.broken
             if broken.kind is None
         )
-        raise UsageError(f"there is no {kind} '{name}'{did_you_mean(name, self.names(kind))}{lost}")
+        raise UsageError(
+            f"there is no {kind} '{shortened(name)}'{did_you_mean(name, self.names(kind))}{lost}"
+        )

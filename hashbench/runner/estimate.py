@@ -6,18 +6,34 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from hashbench.data.contract import Dataset
-from hashbench.hashing.contract import Backbone
 from hashbench.hashing.encode import frozen
+from hashbench.hashing.model import HashModel
+from hashbench.plugins.parameters import canonical
+from hashbench.retrieval import Scorer, Shard
 from hashbench.runner.determinism import torch_threads
-from hashbench.runner.loading import load_data, new_model
+from hashbench.runner.loading import data_of
+from hashbench.runner.rehearsal import black, rehearsed
+from hashbench.runner.resolve import is_here
 from hashbench.runner.setting import Setting
-from hashbench.runner.step_kinds import NO_WORK, Work, kind_of
-from hashbench.runner.steps import Step
+from hashbench.runner.step_kinds import NO_WORK, Work, is_known, kind_of
+from hashbench.runner.steps import Scores, Step
 
 _TRIALS = 3
+
+_PATIENCE = 1.0
+"""Seconds after which no further trial is made."""
+
+_TRIED_PIXELS = 2_000_000
+"""Numbers in the images of one trial: beyond, an image costs the same in larger batches."""
+
+_TRIED_QUERIES = 50
+"""Queries that a trial of the scoring asks."""
+
+_CLEAN_SCORES = 4
+"""How many rankings the scores of clean queries are: their own, chance, floor and targets."""
 
 
 @dataclass(frozen=True)
@@ -25,34 +41,54 @@ class Estimate:
     """What lies ahead.
 
     Attributes:
-        passes: images that go forward and backward.
-        seconds: of one worker's work, data loading and scoring left out.
+        passes: images that go forward and backward; those that go forward alone count a third.
+        seconds: of one worker's work; `None` where the device is not on this machine.
+        downloads: backbones, by their canonical text, whose weights a run fetches unless they are
+            in the cache of their package.
+        start: seconds that another process takes until it can begin: what this one has taken.
     """
 
     passes: int
-    seconds: float
+    seconds: float | None
+    downloads: tuple[str, ...] = ()
+    start: float = 0.0
 
 
 def estimate(steps: Iterable[Step]) -> Estimate:
-    """Estimate the work of these steps; takes about a second per model size.
+    """Estimate the work of these steps, and try what they need; about a second per network.
 
     Training on small batches costs more per image than attacking large ones, so each kind is
     measured at its own batch size.
+
+    Raises:
+        UsageError: something cannot work; see `rehearsed`.
     """
-    speeds: dict[tuple[Dataset, Backbone, int, int], float] = {}
+    start = time.process_time()
     passes, seconds = 0, 0.0
-    for step in steps:
-        work = _work_of(step)
-        if not work.passes:
-            continue
-        setting = step.setting
-        # Settings that differ in seed or loss alone share a figure.
-        key = (setting.source.dataset, setting.backbone, setting.bits, work.batch)
-        if key not in speeds:
-            speeds[key] = _speed_or_zero(setting, work.batch)
-        passes += work.passes
-        seconds += work.passes * speeds[key]
-    return Estimate(passes, seconds)
+    measurable = True
+    downloads: dict[str, None] = {}
+    for group in rehearsed(step for step in steps if is_known(step)):
+        speeds: dict[int, float] = {}
+        rankings: dict[int, float] = {}
+        setting = group.steps[0].setting
+        measurable = measurable and is_here(setting.compute.device)
+        if group.download:
+            downloads.setdefault(canonical(setting.backbone))
+        for step in group.steps:
+            work = _work_of(step)
+            passes += work.passes
+            if not measurable:
+                continue
+            if work.passes:
+                if work.batch not in speeds:
+                    speeds[work.batch] = _seconds_per_pass(group.model, setting, work.batch)
+                seconds += work.passes * speeds[work.batch]
+            if isinstance(step, Scores):
+                bits = step.setting.bits
+                if bits not in rankings:
+                    rankings[bits] = _seconds_per_ranking(step.setting)
+                seconds += rankings[bits] * (1 if step.adversarial else _CLEAN_SCORES)
+    return Estimate(passes, seconds if measurable else None, tuple(downloads), start)
 
 
 def _work_of(step: Step) -> Work:
@@ -63,24 +99,35 @@ def _work_of(step: Step) -> Work:
         return NO_WORK
 
 
-def _speed_or_zero(setting: Setting, batch: int) -> float:
-    try:
-        return _seconds_per_pass(setting, batch)
-    except Exception:  # as above: what cannot be built fails its cells
-        return 0.0
-
-
-def _seconds_per_pass(setting: Setting, batch: int) -> float:
-    data = load_data(setting.source.dataset, setting.source.root)
-    model = new_model(setting)
-    shape = (batch, *data.query.images.shape[1:])
-    images = torch.rand(shape, device=setting.compute.device, requires_grad=True)
-    times = []
+def _seconds_per_pass(model: HashModel, setting: Setting, batch: int) -> float:
+    size = setting.source.images
+    room = _TRIED_PIXELS // (size.channels * size.height * size.width)
+    count = max(1, min(batch, room))
+    model = model.to(setting.compute.device)
+    images = black(setting, count).to(setting.compute.device).requires_grad_()
+    times: list[float] = []
     with torch_threads(setting.compute.threads), frozen(model):
-        for _ in range(_TRIALS):
+        while len(times) < _TRIALS and sum(times) < _PATIENCE:
             began = time.perf_counter()
-            torch.autograd.grad(model.outputs(images).sum(), images)
+            outputs = model.outputs(images)
+            if outputs.requires_grad:  # a backbone may have no gradient
+                torch.autograd.grad(outputs.sum(), images)
             if images.is_cuda:
                 torch.cuda.synchronize()
             times.append(time.perf_counter() - began)
-    return min(times) / batch
+    return min(times) / count
+
+
+def _seconds_per_ranking(setting: Setting) -> float:
+    """Seconds in which all queries are ranked and scored, from a few of them on random codes."""
+    data = data_of(setting)
+    queries = min(_TRIED_QUERIES, len(data.query))
+    draw = np.random.default_rng(0)
+    codes, database = (
+        (2 * draw.integers(0, 2, (count, setting.bits), dtype=np.int8) - 1)
+        for count in (queries, len(data.database))
+    )
+    began = time.perf_counter()
+    scorer = Scorer(codes, data.query.labels[:queries], Shard(database, data.database.labels))
+    scorer.average_precisions(top_k=setting.source.protocol.top_k)
+    return (time.perf_counter() - began) * len(data.query) / queries

@@ -31,7 +31,10 @@ def describe(plugin: Plugin) -> dict[str, Any]:
         "parameters": resolved(plugin),
         "source": source_hash(type(plugin)),
     }
-    files = [content_hash(path) for path in plugin.reads()]
+    try:
+        files = [content_hash(path) for path in plugin.reads()]
+    except UsageError as error:
+        raise UsageError(f"{plugin.card.kind} '{plugin.card.name}': {error}") from None
     return {**described, "files": files} if files else described
 
 
@@ -39,9 +42,11 @@ def content_hash(path: Path) -> str:
     """SHA-256 of a file's bytes.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: it cannot be read, or is no file.
     """
     try:
+        if path.exists() and not path.is_file():  # a named pipe would be waited for
+            raise UsageError(f"{path}: expected a file, found a folder, a pipe or a device")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

@@ -19,9 +19,10 @@ from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, Cell
 from hashbench.runner.fingerprint import content_hash, sha256_of
 from hashbench.runner.loading import new_model
-from hashbench.runner.resolve import check_device, read_source, resolve
+from hashbench.runner.resolve import check_device_name, read_source, resolve
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import GivenModel
+from hashbench.runner.suite_models import check_bits
 from hashbench.runner.suite_tables import Compute
 
 
@@ -55,8 +56,12 @@ def given_model(
         UsageError: files are missing or damaged, weights do not fit, a plugin is not installed, or
             the data are not those that the card names.
     """
-    check_device(compute.device)
+    check_device_name(compute.device)
     card = read_card(folder, "model")
+    try:
+        check_bits(card.bits)
+    except UsageError as error:
+        raise UsageError(f"model {folder}: its card's {error}") from None
     if not card.protocol_card or not card.clean:
         raise UsageError(
             f"model {folder}: its card names no protocol and no clean mAP; "
@@ -74,7 +79,8 @@ def given_model(
         compute=compute,
     )
     weights = _own_weights(folder, card)
-    load_checkpoint(folder, new_model(setting, bare=True))
+    here = replace(setting, compute=replace(compute, device="cpu"))
+    load_checkpoint(folder, new_model(here, bare=True))
     wrapper = _wrapper(card)
     training = {**card.training, "compute": asdict(compute)}
     defense = card.defense if wrapper is None else canonical(wrapper)

@@ -30,7 +30,12 @@ from hashbench.results.cell import CLEAN, AttackFacts, Cell
 from hashbench.runner.fingerprint import describe, sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
-from hashbench.runner.resolve import check_device, read_source, resolve
+from hashbench.runner.resolve import (
+    at_working_folder,
+    check_device_name,
+    read_source,
+    resolve,
+)
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import (
     AdversarialCodes,
@@ -118,11 +123,12 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
     # All files that this process knows, so that worker processes know them too.
     suite = replace(suite, plugin=plugins.files())
     load_data.cache_clear()  # a folder may have changed since the last plan of this process
-    check_device(suite.compute.device)
+    check_device_name(suite.compute.device)
     # 'none' asks for the clean cells, which every model gets anyway.
     attacks = [
         _asked(resolve(Kind.ATTACK, Attack, spec)) for spec in suite.attack if str(spec) != CLEAN
     ]
+    suite = at_working_folder(suite)
     if isinstance(suite.models, Grid):
         models = _models_of_grid(suite, suite.models, progress)
     else:
@@ -356,7 +362,9 @@ def _base(setting: Setting, suite: Suite) -> BaseModel:
                 f"checkpoint {suite.checkpoint} is of {name} {getattr(card, name)}, "
                 f"but the run asks for {value}: add --{name} {getattr(card, name)}"
             )
-    load_checkpoint(suite.checkpoint, new_model(setting, bare=True))
+    # Where it will be computed there may be no device here: whether weights fit, any tells.
+    here = replace(setting, compute=replace(setting.compute, device="cpu"))
+    load_checkpoint(suite.checkpoint, new_model(here, bare=True))
     return BaseModel(
         setting, recipe, suite.checkpoint, weights_hash(suite.checkpoint, "checkpoint")
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
 from hashbench import plugins
+from hashbench.characters import shortened
 from hashbench.data.contract import Dataset
 from hashbench.data.plugin_errors import plugin_errors
 from hashbench.data.protocol import protocol_of
@@ -15,19 +17,33 @@ from hashbench.errors import UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.parameters import Spec, build
+from hashbench.plugins.parameters import Spec, build, located
 from hashbench.progress import Progress, no_progress
+from hashbench.results.cell import CLEAN
+from hashbench.retrieval.checks import as_top_k
+from hashbench.retrieval.packing import MAX_CLASSES
 from hashbench.runner.loading import load_data
 from hashbench.runner.setting import Source
+from hashbench.runner.suite import Grid, Suite
 
 PluginT = TypeVar("PluginT", bound=Plugin)
 
 
-def check_device(device: str) -> None:
-    """UsageError unless torch can compute there."""
+def check_device_name(device: str) -> None:
+    """UsageError unless torch knows such a device; there may be none here: others may run it."""
     if device not in ("cpu", "cuda"):
-        raise UsageError(f"compute.device is '{device}', expected cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"compute.device is '{shortened(device)}', expected cpu or cuda")
+
+
+def is_here(device: str) -> bool:
+    """Whether torch can compute there on this machine."""
+    return device != "cuda" or torch.cuda.is_available()
+
+
+def check_device(device: str) -> None:
+    """UsageError unless torch can compute there: asked before anything is computed."""
+    check_device_name(device)
+    if not is_here(device):
         raise UsageError("compute.device is cuda, but torch finds no CUDA device here")
 
 
@@ -38,12 +54,42 @@ def resolve(kind: Kind, contract: type[PluginT], spec: Spec) -> PluginT:
         UsageError: no such plugin or parameter, or one that is not of the contract.
     """
     entry = plugins.registry(kind).find(kind, spec.name)
+    spec = located(entry.plugin, spec)
     if not issubclass(entry.plugin, contract):
         raise UsageError(
             f"{kind} '{spec.name}' of {entry.origin} is no subclass of "
             f"hashbench.plugins.{contract.__name__}"
         )
     return build(entry.plugin, dict(spec.given), spec.preset)
+
+
+def at_working_folder(suite: Suite) -> Suite:
+    """The suite with all paths of its plugins' parameters as the working folder sees them.
+
+    A worker process is sent it as plain data, which know no folder.
+
+    Raises:
+        UsageError: there is no such plugin, or no such home folder.
+    """
+
+    def of(kind: Kind, specs: tuple[Spec, ...]) -> tuple[Spec, ...]:
+        return tuple(
+            spec
+            if spec.folder is None or str(spec) == CLEAN  # which is no attack
+            else located(plugins.registry(kind).find(kind, spec.name).plugin, spec)
+            for spec in specs
+        )
+
+    models = suite.models
+    if isinstance(models, Grid):
+        models = replace(
+            models,
+            dataset=of(Kind.DATASET, models.dataset),
+            loss=of(Kind.LOSS, models.loss),
+            backbone=of(Kind.BACKBONE, models.backbone),
+            defense=of(Kind.DEFENSE, models.defense),
+        )
+    return replace(suite, attack=of(Kind.ATTACK, suite.attack), models=models)
 
 
 def read_source(dataset: Dataset, root: Path | None, progress: Progress = no_progress) -> Source:
@@ -55,15 +101,23 @@ def read_source(dataset: Dataset, root: Path | None, progress: Progress = no_pro
         progress: told of files that are decoded for the first time.
 
     Raises:
-        UsageError: the folder is missing, or does not hold the data set.
+        UsageError: the folder is missing, does not hold the data set, or it is more than the
+            retrieval core can score.
     """
     where = dataset.home(root)
     with plugin_errors(dataset):
         dataset.prepare(where, progress)
         data = load_data(dataset, where)
+        name, length = dataset.protocol_name(), dataset.list_length()
+    if len(data.classes) > MAX_CLASSES:
+        raise UsageError(
+            f"dataset '{dataset.card.name}' has {len(data.classes):,} classes, but at most "
+            f"{MAX_CLASSES:,} label columns can be scored"
+        )
+    as_top_k(length, f"dataset '{dataset.card.name}': the length of its ranked list")
     return Source(
         dataset=dataset,
         root=where,
-        protocol=protocol_of(dataset.protocol_name(), dataset.list_length(), data),
+        protocol=protocol_of(name, length, data),
         images=InputSpec.of(data.train),
     )

@@ -16,7 +16,9 @@ from hashbench.results.store import Store
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan, make_plan
+from hashbench.runner.rehearsal import rehearse
 from hashbench.runner.reporter import Reporter
+from hashbench.runner.resolve import check_device
 from hashbench.runner.steps import Step
 from hashbench.runner.suite import Suite, load
 
@@ -47,7 +49,10 @@ def run(
         UsageError: the suite, a plugin, the engine's name or a folder is wrong; nothing was run.
     """
     find_engine(engine)  # a wrong name is told before data is read
-    plan = make_plan(suite if isinstance(suite, Suite) else load(suite))
+    suite = suite if isinstance(suite, Suite) else load(suite)
+    check_device(suite.compute.device)
+    plan = make_plan(suite)
+    rehearse(missing_steps(plan, Store(Path(out))))
     return run_plan(
         plan, out=Path(out), workers=workers, engine=engine, reporter=reporter or Reporter()
     )
@@ -58,6 +63,7 @@ def run_plan(
 ) -> Results:
     """Run a plan; see `run`."""
     maker = find_engine(engine)
+    check_device(plan.suite.compute.device)
     if workers < 1:
         raise UsageError(f"workers is {workers}, but must be 1 or more")
     store = Store(out)

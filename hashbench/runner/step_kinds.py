@@ -12,10 +12,12 @@ from typing import Any, Final, Generic, TypeVar
 
 from hashbench.defending.contract import TrainedDefense
 from hashbench.defending.transformed import InputTransformation
+from hashbench.hashing.encode import ENCODE_BATCH
 from hashbench.progress import Progress
 from hashbench.results.store import Store
 from hashbench.runner.attacks import adversarial_codes, probe_answers, trained_attacker
 from hashbench.runner.codes import given_model, model_codes
+from hashbench.runner.probe import UNBOUNDED_QUERIES, UNBOUNDED_STEPS
 from hashbench.runner.score_files import scores
 from hashbench.runner.steps import (
     AdversarialCodes,
@@ -41,7 +43,7 @@ class Work:
     """Image passes of one step.
 
     Attributes:
-        passes: images that go forward and backward.
+        passes: images that go forward and backward; one that goes forward alone counts a third.
         batch: how many of them go together.
     """
 
@@ -97,6 +99,24 @@ def _attacked_queries(step: AdversarialCodes) -> Work:
     return Work(passes, min(step.setting.compute.attack_batch, queries))
 
 
+def _encoding(step: ModelCodes) -> Work:
+    protocol = step.setting.source.protocol
+    images = protocol.train + protocol.query + protocol.database
+    return Work(_forward(images), ENCODE_BATCH)
+
+
+def _probing(step: Probe) -> Work:
+    """Queries encoded twice, moved by one step, and the first ones by many, without a bound."""
+    queries = step.setting.source.protocol.query
+    some = min(queries, UNBOUNDED_QUERIES)
+    return Work(_forward(3 * queries) + queries + some * UNBOUNDED_STEPS, UNBOUNDED_QUERIES)
+
+
+def _forward(images: int) -> int:
+    """Images that go forward alone, as passes: backward costs twice as much again."""
+    return -(-images // 3)
+
+
 def _draws(step: TrainedAttacker | AdversarialCodes) -> int:
     """How often a model is asked at each look: the draws of a transformation, else once."""
     model = step.codes.model
@@ -114,13 +134,18 @@ KINDS: Final[dict[type[Step], StepKind[Any]]] = {
         StepKind(BaseModel, base_model, _base_training),
         StepKind(DefendedModel, defended_model, _defense_training),
         StepKind(GivenModel, given_model),
-        StepKind(ModelCodes, model_codes),
+        StepKind(ModelCodes, model_codes, _encoding),
         StepKind(TrainedAttacker, trained_attacker, _attacker_training),
         StepKind(AdversarialCodes, adversarial_codes, _attacked_queries),
-        StepKind(Probe, probe_answers),
+        StepKind(Probe, probe_answers, _probing),
         StepKind(Scores, scores),
     )
 }
+
+
+def is_known(step: Step) -> bool:
+    """Whether the table has such a step."""
+    return type(step) in KINDS
 
 
 def kind_of(step: StepT) -> StepKind[StepT]:

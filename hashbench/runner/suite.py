@@ -2,64 +2,35 @@
 
 from __future__ import annotations
 
-import tomllib
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from importlib.resources import files
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from hashbench.characters import shortened
+from hashbench.coercion import quoted
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.plugins.parameters import Spec
+from hashbench.plugins.paths import at_home
 from hashbench.records import Author, plain, read
-from hashbench.runner.suite_tables import BudgetPlan, Compute, Limits, Training
+from hashbench.runner.suite_files import QUICK, read_shipped, read_suite
+from hashbench.runner.suite_files import shipped as shipped
+from hashbench.runner.suite_models import LISTS as _GRID_LISTS
+from hashbench.runner.suite_models import GivenModels as GivenModels
+from hashbench.runner.suite_models import Grid as Grid
+from hashbench.runner.suite_tables import (
+    NO_ATTACK,
+    BudgetPlan,
+    Compute,
+    Limits,
+    Training,
+)
 from hashbench.suggestions import did_you_mean
 
-QUICK = "quick"
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Models to be made: one for every combination of the lists.
-
-    Attributes:
-        dataset, loss, backbone, defense: plugins with their parameters.
-        bits: code lengths, at least 1.
-        seed: seeds of training and attacks.
-        checkpoint: a folder to take the base model from, instead of training it.
-    """
-
-    dataset: tuple[Spec, ...]
-    loss: tuple[Spec, ...]
-    backbone: tuple[Spec, ...]
-    bits: tuple[int, ...]
-    defense: tuple[Spec, ...]
-    seed: tuple[int, ...]
-    checkpoint: Path | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("dataset", "loss", "backbone", "bits", "defense", "seed"):
-            if not getattr(self, name):
-                raise UsageError(f"{name} is an empty list")
-        for bits in self.bits:
-            if bits < 1:
-                raise UsageError(f"bits is {bits}, but a code has at least 1 bit")
-
-
-@dataclass(frozen=True)
-class GivenModels:
-    """Models that were made before; their cards say what a grid would.
-
-    Attributes:
-        model: their folders, as `hashbench model export` writes them; at least one.
-    """
-
-    model: tuple[Path, ...]
-
-    def __post_init__(self) -> None:
-        if not self.model:
-            raise UsageError("model is an empty list")
+MAX_CELLS: Final = 50_000
+"""How many cells a suite may ask for: their plan alone takes some seconds and 100 MB."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +58,35 @@ class Suite:
     limits: Limits = field(default_factory=Limits)
     root: Path | None = None
     plugin: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.size > MAX_CELLS:
+            raise UsageError(
+                f"it asks for {self.size:,} cells ({self._lengths()}), but a run has at most "
+                f"{MAX_CELLS:,}: make it several runs"
+            )
+
+    @property
+    def size(self) -> int:
+        """How many cells it asks for.
+
+        For each model the clean one, and one for each attack at each radius; two spellings of one
+        thing count twice.
+        """
+        return math.prod(self._models()) * (1 + self._attacks() * max(1, len(self.eps)))
+
+    def _models(self) -> tuple[int, ...]:
+        if isinstance(self.models, GivenModels):
+            return (len(self.models.model),)
+        return tuple(len(getattr(self.models, name)) for name in _GRID_LISTS)
+
+    def _attacks(self) -> int:
+        return sum(str(spec) != NO_ATTACK for spec in self.attack)
+
+    def _lengths(self) -> str:
+        lists = ("model",) if isinstance(self.models, GivenModels) else _GRID_LISTS
+        counts = [f"{count:,} {name}" for name, count in zip(lists, self._models(), strict=True)]
+        return " x ".join([*counts, f"{self._attacks():,} attack", f"{len(self.eps):,} eps"])
 
     @property
     def dataset(self) -> tuple[Spec, ...]:
@@ -139,6 +139,7 @@ _SHARED = tuple(one.name for one in fields(Suite) if one.name != "models")
 _GRID = tuple(one.name for one in fields(Grid))
 _SPECS = ("dataset", "loss", "backbone", "defense", "attack")
 _LISTS = (*_SPECS, "bits", "seed", "eps", "model", "plugin")
+_PATHS = ("root", "checkpoint", "model", "plugin")
 _TABLES = ("training", "budget", "compute", "limits")
 KEYS = (*_SHARED, *_GRID, "model")
 """The keys of a suite file."""
@@ -150,6 +151,14 @@ class _Layer:
 
     said: Mapping[str, Any]
     where: str
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A plugin as a suite file says it, and the folder that its paths start from."""
+
+    value: Any
+    folder: Path
 
 
 def from_plain(given: Mapping[str, Any], where: str) -> Suite:
@@ -172,12 +181,6 @@ def quick() -> Suite:
     return _built(_quick())
 
 
-def shipped() -> tuple[str, ...]:
-    """The names of the suites that ship with hashbench."""
-    folder = files("hashbench.benchmarks") / "suites"
-    return tuple(sorted(Path(item.name).stem for item in folder.iterdir()))
-
-
 def load(source: str | Path | None) -> Suite:
     """Read a suite by the path of its file, or by the name of one that ships with hashbench.
 
@@ -194,13 +197,16 @@ def compose(source: str | Path | None, options: Mapping[str, Any]) -> Suite:
 
     Args:
         source: as for `load`.
-        options: as the changes of `override`; plugin files are added to the suite's own, and the
-            radii that a suite file names hold for a new data set too.
+        options: as the changes of `override`, with `~` for the home folder; plugin files are added
+            to the suite's own, and the radii that a suite file names hold for a new data set too.
 
     Raises:
         UsageError: as for `load`; or a model beside a key that its card answers.
     """
-    said = {} if source is None or str(source) == QUICK else _read(source)
+    said = {} if source is None or str(source) == QUICK else _of_file(source)
+    options = {
+        key: _at_home(value, key) if key in _PATHS else value for key, value in options.items()
+    }
     file = _Layer(said, f"suite {source}")
     asked = {**file.said, **options}
     if asked.get("model"):
@@ -225,48 +231,23 @@ def override(suite: Suite, changes: Mapping[str, Any], where: str = "the options
             without a new `eps` takes its data set's own radius.
         where: opens every error message.
     """
-    return _built(_Layer(suite.to_plain(), "the suite"), _Layer(changes, where))
+    said = suite.to_plain()
+    # As they are: their paths start from the folder of the file that they were read from.
+    said.update({key: list(getattr(suite, key)) for key in _SPECS if key in said})
+    return _built(_Layer(said, "the suite"), _Layer(changes, where))
 
 
 def _quick() -> _Layer:
-    text = (files("hashbench.benchmarks") / "suites" / f"{QUICK}.toml").read_text()
-    return _Layer(tomllib.loads(text), "the quick suite")
+    return _Layer(read_shipped(QUICK), "the quick suite")
 
 
-def _read(source: str | Path) -> dict[str, Any]:
-    path = Path(source)
-    if path.is_dir():
-        raise UsageError(f"suite {path}: a folder, expected a .toml file")
-    if path.is_file():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"suite {path}: cannot be read ({error})") from None
-    elif str(source) in shipped():
-        text = (files("hashbench.benchmarks") / "suites" / f"{source}.toml").read_text()
-    else:
-        raise UsageError(
-            f"suite {source}: no such file, and no suite of that name"
-            f"{did_you_mean(str(source), shipped())}"
-        )
-    try:
-        given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"suite {path}: not valid TOML ({error})") from None
-    if not given:
-        raise UsageError(f"suite {path}: it is empty; name at least a defense or an attack")
-    given.setdefault("name", path.stem)
-    for key in ("plugin", "model"):
+def _of_file(source: str | Path) -> dict[str, Any]:
+    """What a file says, every path in it from the working folder; where it is none, its name's."""
+    given, folder = read_suite(source)
+    for key in _SPECS:
         if key in given:
-            given[key] = [_from(path.parent, value) for value in _many(given[key])]
-    for key in ("root", "checkpoint"):
-        if key in given:
-            given[key] = _from(path.parent, given[key])
+            given[key] = [_Written(value, folder) for value in _many(given[key])]
     return given
-
-
-def _from(folder: Path, value: Any) -> Any:
-    return str(folder / Path(value).expanduser()) if isinstance(value, str) else value
 
 
 def _built(*layers: _Layer) -> Suite:
@@ -328,7 +309,9 @@ def _merged(layers: tuple[_Layer, ...]) -> dict[str, Any]:
 def _suite(said: Mapping[str, Any]) -> Suite:
     for key in said:
         if key not in KEYS:
-            raise UsageError(f"there is no key '{key}'{did_you_mean(str(key), KEYS)}")
+            raise UsageError(
+                f"there is no key '{shortened(str(key))}'{did_you_mean(str(key), KEYS)}"
+            )
     given = bool(_many(said.get("model")))
     data = {key: value for key, value in said.items() if not (given and key in _GRID)}
     for key in _LISTS:
@@ -340,19 +323,34 @@ def _suite(said: Mapping[str, Any]) -> Suite:
     data["eps"] = _distinct(Eps.parse(value) for value in data["eps"])
     models = ("model",) if given else _GRID
     kind = GivenModels if given else Grid
-    data["models"] = read(
-        kind, {key: data[key] for key in models if key in data}, "", Author.PERSON
-    )
+    found = read(kind, {key: data[key] for key in models if key in data}, "", Author.PERSON)
+    data["models"] = _without_repeats(found)
     shared = {key: data[key] for key in (*_SHARED, "models") if key in data}
     return read(Suite, shared, "", Author.PERSON)
 
 
+def _without_repeats(models: Grid | GivenModels) -> Grid | GivenModels:
+    if isinstance(models, GivenModels):
+        return replace(models, model=_distinct(models.model))
+    return replace(models, bits=_distinct(models.bits), seed=_distinct(models.seed))
+
+
+def _at_home(value: Any, key: str) -> Any:
+    if isinstance(value, list | tuple):
+        return [_at_home(one, key) for one in value]
+    return at_home(str(value), key) if isinstance(value, str | Path) else value
+
+
 def _spec(value: Any, key: str) -> Spec:
+    if isinstance(value, Spec):
+        return value
+    if isinstance(value, _Written):
+        return replace(_spec(value.value, key), folder=value.folder)
     if isinstance(value, str):
         return Spec.parse(value)
     if isinstance(value, Mapping):
         return Spec.from_table(value)
-    raise UsageError(f"{key} holds {value!r}, expected a name or a table")
+    raise UsageError(f"{key} holds {quoted(value)}, expected a name or a table")
 
 
 def _many(value: Any) -> list[Any]:

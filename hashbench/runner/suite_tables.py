@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Final
 
+from hashbench.characters import shortened
+from hashbench.coercion import quoted
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
 
 MIXED = "mixed"
 PRECISIONS = ("float32", MIXED)
+
+MAX_BITS: Final = 512
+"""The longest code that `hashbench.retrieval` packs; written here too, as a suite is read without
+numpy."""
+
+NO_ATTACK: Final = "none"
+"""`hashbench.results.cell.CLEAN`, likewise."""
+
+MAX_EPOCHS: Final = 1_000_000
+"""Epochs of a training, and steps of an attack inside of one."""
+
+MAX_BATCH: Final = 1_000_000_000
+"""Images of a batch; one beyond the data set's size is the whole data set."""
+
+MOST_THREADS: Final = 1024
+"""Torch threads of a cell: each has a stack of its own, and where there is no room for them the
+process is ended."""
+
+MAX_PASSES: Final = 1_000_000_000_000
+"""Forward passes that a suite may grant an attack per query."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +50,24 @@ class Training:
     augment: str = "none"
 
     def __post_init__(self) -> None:
-        _at_least(0, "training.epochs", self.epochs)
-        _at_least(1, "training.batch", self.batch)
+        _whole("training.epochs", self.epochs, 0, MAX_EPOCHS)
+        _whole("training.batch", self.batch, 1, MAX_BATCH)
         if self.learning_rate <= 0:
             raise UsageError(f"training.learning_rate is {self.learning_rate}, but must be above 0")
+        for name in ("learning_rate", "momentum", "weight_decay", "gamma"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:  # written so that NaN is refused too
+                raise UsageError(f"training.{name} is {value}, but must be a number from 0 on")
+        if self.optimizer == "adam" and self.momentum >= 1:
+            raise UsageError(
+                f"training.momentum is {self.momentum}, but as Adam's first beta must be below 1"
+            )
+        for share in self.milestones:
+            if not 0 < share <= 1:
+                raise UsageError(
+                    f"training.milestones holds {share}, but each is a share of the steps, above 0 "
+                    "and at most 1"
+                )
 
 
 @dataclass(frozen=True)
@@ -47,8 +85,8 @@ class BudgetPlan:
     eps: Eps | None = None
 
     def __post_init__(self) -> None:
-        _at_least(0, "budget.epochs", self.epochs)
-        _at_least(0, "budget.inner_steps", self.inner_steps)
+        _whole("budget.epochs", self.epochs, 0, MAX_EPOCHS)
+        _whole("budget.inner_steps", self.inner_steps, 0, MAX_EPOCHS)
 
 
 @dataclass(frozen=True)
@@ -56,7 +94,7 @@ class Compute:
     """What float results depend on besides the seed, and is therefore part of every key.
 
     Attributes:
-        threads: of torch, per cell.
+        threads: of torch, per cell; at most `MOST_THREADS`.
         attack_batch: queries that are attacked together.
         device: `cpu` or `cuda`.
         precision: `float32`, or `mixed`: the network under the hash layer runs in bfloat16, in
@@ -69,10 +107,12 @@ class Compute:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        _at_least(1, "compute.threads", self.threads)
-        _at_least(1, "compute.attack_batch", self.attack_batch)
+        _whole("compute.threads", self.threads, 1, MOST_THREADS)
+        _whole("compute.attack_batch", self.attack_batch, 1, MAX_BATCH)
         if self.precision not in PRECISIONS:
-            raise UsageError(f"compute.precision is '{self.precision}', expected float32 or mixed")
+            raise UsageError(
+                f"compute.precision is '{shortened(self.precision)}', expected float32 or mixed"
+            )
 
 
 @dataclass(frozen=True)
@@ -86,9 +126,12 @@ class Limits:
     passes: int = 20_000
 
     def __post_init__(self) -> None:
-        _at_least(1, "limits.passes", self.passes)
+        _whole("limits.passes", self.passes, 1, MAX_PASSES)
 
 
-def _at_least(least: int, where: str, value: int) -> None:
+def _whole(where: str, value: int, least: int, most: int) -> None:
     if value < least:
-        raise UsageError(f"{where} is {value}, but must be {least} or more")
+        raise UsageError(f"{where} is {quoted(value, str)}, but must be {least} or more")
+    if value > most:
+        found = quoted(value, "{:,}".format)
+        raise UsageError(f"{where} is {found}, but must be from {least} to {most:,}")

@@ -23,6 +23,7 @@ from hashbench.runner.execute import execute
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.from_card import given_model
 from hashbench.runner.loading import data_of, read_npz
+from hashbench.runner.resolve import check_device
 from hashbench.runner.scoring import score_clean
 from hashbench.runner.steps import ModelCodes
 from hashbench.runner.suite import compose
@@ -99,6 +100,7 @@ def check_model(
     """
     changes = {} if device is None else {"compute": {"device": device}}
     compute = compose(None, {"model": [str(folder)], **changes}).compute
+    check_device(compute.device)
     given = given_model(folder, root, compute, progress)
     step = replace(given.step, clean=())  # measured, not compared: the caller says both
     metric = step.setting.source.protocol.metric

@@ -15,6 +15,7 @@ CONSOLE = "console.py"
 
 WRITERS = {
     "cli/app.py",  # the version's number
+    "cli/show.py",  # a suite's file that ships
     "cli/report.py",  # a format's text, which is that format's to make fit
     "data/garments/embed.py",  # a script of our own, on files of our own
 }

@@ -96,6 +96,13 @@ def test_work_is_counted_in_closed_form(tiny_suite: TinySuite) -> None:
             case AdversarialCodes():
                 batch = min(step.setting.compute.attack_batch, protocol.query)
                 assert work_of(step) == Work(step.attack.passes() * protocol.query, batch)
+            case ModelCodes():
+                images = protocol.train + protocol.query + protocol.database
+                assert work_of(step) == Work(-(-images // 3), 500)
+            case steps.Probe():
+                # Encoded twice and once moved, a third each; one step each; 60 steps of up to 100.
+                moved = protocol.query + 60 * min(protocol.query, 100)
+                assert work_of(step) == Work(protocol.query + moved, 100)
             case _:
                 assert work_of(step) == NO_WORK
     assert seen == set(KINDS) - {steps.GivenModel}

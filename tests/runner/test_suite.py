@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hashbench import Eps, UsageError, plugins
 from hashbench.hashing import checkpoint
 from hashbench.plugins import Spec
+from hashbench.retrieval.packing import MAX_BITS
 from hashbench.runner.suite import (
     GivenModels,
     Grid,
@@ -276,7 +277,7 @@ GRIDS = st.builds(
     dataset=several(SPECS),
     loss=several(SPECS),
     backbone=several(SPECS),
-    bits=several(st.integers(1, 4096)),
+    bits=several(st.integers(1, MAX_BITS)),
     defense=several(SPECS),
     seed=several(st.integers(-(2**40), 2**40)),
     checkpoint=st.none() | PATHS,
@@ -293,7 +294,7 @@ SUITES = st.builds(
         batch=st.integers(1, 1000),
         optimizer=st.sampled_from(["sgd", "adam"]),
         learning_rate=POSITIVE,
-        momentum=st.floats(0, 1),
+        momentum=st.floats(0, 1, exclude_max=True),
         weight_decay=st.floats(0, 1),
     ),
     budget=st.builds(

@@ -54,7 +54,7 @@ def test_malformed_toml_tells_the_line(problem: Problem, text: str, line: str) -
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(UsageError, match=r"suite .*mine\.toml: cannot be read"):
+    with pytest.raises(UsageError, match=r"suite .*mine\.toml: it is in UTF-16; save it as UTF-8"):
         load(path)
 
 

@@ -15,6 +15,7 @@ from hashbench.hashing.backbones.pretrained import (
     IMAGENET,
     NONE,
     PretrainedBackbone,
+    Weights,
     cut,
     optional,
 )
@@ -40,7 +41,7 @@ class EfficientNetLite0(PretrainedBackbone):
         weights: 'imagenet', 'none' for fresh ones, or a file (.pth, .safetensors) of a state dict.
     """
 
-    weights: str = IMAGENET
+    weights: Weights = IMAGENET
 
     mean: ClassVar[tuple[float, ...]] = (127 / 255,) * 3
     std: ClassVar[tuple[float, ...]] = (128 / 255,) * 3

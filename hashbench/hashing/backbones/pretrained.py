@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from torch import Tensor, nn
 from typing_extensions import override
@@ -18,10 +18,15 @@ from typing_extensions import override
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.state_dict import fitted, read_state
-from hashbench.plugins import Backbone
+from hashbench.plugins import Backbone, FileOr
 
 NONE = "none"
 IMAGENET = "imagenet"
+IMAGENET_V1 = "imagenet-v1"
+
+Weights = Annotated[str, FileOr(NONE, IMAGENET, IMAGENET_V1)]
+"""A file of weights, or a word; a class knows some of them."""
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -34,7 +39,7 @@ class PretrainedBackbone(Backbone):
         weights: `none` for fresh ones, a name that the class knows, or a file of a state dict.
     """
 
-    weights: str = NONE
+    weights: Weights = NONE
 
     known: ClassVar[tuple[str, ...]] = (NONE, IMAGENET)
     """The values of `weights` that are no file."""

@@ -20,13 +20,13 @@ from hashbench.hashing.backbones.pretrained import (
     IMAGENET,
     IMAGENET_MEAN,
     IMAGENET_STD,
+    IMAGENET_V1,
     NONE,
     PretrainedBackbone,
     cut,
 )
 from hashbench.plugins import backbone
 
-IMAGENET_V1 = "imagenet-v1"
 HASH_STD = 0.01
 _RESNET = "He et al., ResNet, CVPR 2016, https://arxiv.org/abs/1512.03385"
 

@@ -1,0 +1,106 @@
+"""What `hashbench run` says before it begins: the models of a plan, and what lies ahead."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Set
+from typing import TYPE_CHECKING, Final
+
+from hashbench.characters import shown
+from hashbench.cli.screen import counted, duration
+
+if TYPE_CHECKING:
+    from hashbench.runner.estimate import Estimate
+    from hashbench.runner.plan import Plan, PlannedCell
+
+WIDTH: Final = 80
+"""Columns of what is printed."""
+
+MAX_MODELS: Final = 40
+"""How many models are listed: what comes after the total would scroll away."""
+
+
+def model_lines(plan: Plan, missing: Set[str]) -> Iterator[str]:
+    """One entry for each model: what it is, how many attacks, how many of its cells are stored.
+
+    Args:
+        plan: what was asked for.
+        missing: the keys of the steps that are to be made.
+
+    Yields:
+        Lines of at most `WIDTH` columns.
+    """
+    models: dict[tuple[object, ...], list[PlannedCell]] = {}
+    for planned in plan.cells:
+        cell = planned.cell
+        model = (cell.defense, cell.dataset, cell.loss, cell.backbone, cell.bits, cell.seed)
+        models.setdefault(model, []).append(planned)
+    for cells in list(models.values())[:MAX_MODELS]:
+        yield from wrapped(_model(cells, missing), indent="    ")
+    if len(models) > MAX_MODELS:
+        yield from wrapped(
+            f"... and {len(models) - MAX_MODELS:,} more models; --full lists every step"
+        )
+
+
+def _model(cells: list[PlannedCell], missing: Set[str]) -> str:
+    from hashbench.results.cell import CLEAN  # it needs numpy
+
+    one = cells[0].cell
+    attacked = [planned.cell for planned in cells if planned.cell.attack != CLEAN]
+    attacks, radii = ({getattr(cell, name) for cell in attacked} for name in ("attack", "eps"))
+    what = counted(len(attacks), "attack")
+    if len(radii) > 1:
+        what += f" at {len(radii)} eps"
+    stored = sum(planned.scores.key not in missing for planned in cells)
+    return (
+        f"{one.defense}, {one.dataset}, {one.loss}, {one.backbone}, {one.bits} bits, "
+        f"seed {one.seed}: {what}, {stored:,} of {counted(len(cells), 'cell')} stored"
+    )
+
+
+def step_lines(plan: Plan, missing: Set[str]) -> Iterator[str]:
+    """Every step on a line of its own, of any length."""
+    for step in plan.steps:
+        state = "to do " if step.key in missing else "stored"
+        yield f"{state}  {shown(step.label)}"
+
+
+def total(plan: Plan, missing: int, ahead: Estimate, workers: int) -> str:
+    """The sentence that says how much lies ahead.
+
+    Args:
+        plan: what was asked for.
+        missing: how many steps are to be made.
+        ahead: the work of these.
+        workers: how many processes make them.
+    """
+    size = f"{counted(len(plan.cells), 'cell')}, {counted(len(plan.steps), 'step')}"
+    if not missing:
+        return f"{size}: all are stored"
+    passes = f"{ahead.passes:,} passes"
+    if ahead.seconds is None:
+        return (
+            f"{size}; {counted(missing, 'step')} to do: {passes}; how long they take is not known, "
+            f"since torch finds no {plan.suite.compute.device} device here"
+        )
+    hands = min(workers, missing)
+    seconds = ahead.seconds / hands + (ahead.start if hands > 1 else 0.0)
+    return (
+        f"{size}; {counted(missing, 'step')} to do: about {duration(seconds)} with "
+        f"{counted(workers, 'worker')} ({passes})"
+    )
+
+
+def download_lines(ahead: Estimate) -> Iterator[str]:
+    """Which weights a run would fetch: nothing was fetched for the estimate."""
+    for backbone in ahead.downloads:
+        yield from wrapped(
+            f"{backbone}: the run needs its pretrained weights, and downloads them unless they are "
+            "in the cache already"
+        )
+
+
+def wrapped(text: str, indent: str = "") -> list[str]:
+    """A text as lines of at most `WIDTH` columns; `indent` opens all but the first."""
+    return textwrap.wrap(shown(text), WIDTH, subsequent_indent=indent, break_on_hyphens=False)

@@ -1,0 +1,206 @@
+"""What a run would meet only after hours, tried before it: networks, losses, defenses, attacks.
+
+Everything is tried once, small, on this machine's processor: nothing is downloaded, trained or
+written. What cannot work is an error that a person can mend before anything was computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from hashbench.attacking.contract import Attack
+from hashbench.attacking.setup import sizes_of
+from hashbench.characters import shortened
+from hashbench.data.contract import Dataset
+from hashbench.defending.contract import Defense, TrainedDefense, WrappingDefense
+from hashbench.errors import HashbenchError, UsageError
+from hashbench.hashing.contract import Backbone
+from hashbench.hashing.model import HashModel
+from hashbench.hashing.setup import LossSetup
+from hashbench.plugins.base import Plugin
+from hashbench.plugins.parameters import canonical
+from hashbench.runner.loading import cell_seed, data_of, new_model
+from hashbench.runner.setting import Setting
+from hashbench.runner.steps import (
+    AdversarialCodes,
+    BaseModel,
+    DefendedModel,
+    GivenModel,
+    Step,
+    TrainedAttacker,
+)
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """The steps of one network on one data set, of which each part was tried.
+
+    Attributes:
+        steps: in their order.
+        model: one of them, on the processor, in eval mode; weights that would have to be downloaded
+            are fresh ones.
+        download: whether the network starts from weights that are no file of this machine.
+    """
+
+    steps: tuple[Step, ...]
+    model: HashModel
+    download: bool
+
+
+def rehearse(steps: Iterable[Step]) -> None:
+    """Try what the steps need, each part once; see `rehearsed`."""
+    for _ in rehearsed(steps):
+        pass
+
+
+def rehearsed(steps: Iterable[Step]) -> Iterator[Rehearsed]:
+    """Try what the steps need, each part once, one network after the other.
+
+    Args:
+        steps: those that are to be made.
+
+    Raises:
+        UsageError: a network that cannot be built, weights that do not fit it, a loss that cannot
+            have that many bits or classes, a defense or an attack that cannot have such images, an
+            attack that may take more passes than it is granted.
+    """
+    groups: dict[tuple[Dataset, Backbone], list[Step]] = {}
+    for step in steps:
+        setting = step.setting
+        groups.setdefault((setting.source.dataset, setting.backbone), []).append(step)
+    for (_, backbone), group in groups.items():
+        trained = any(isinstance(one, BaseModel) and one.checkpoint is None for one in group)
+        download = trained and _is_fetched(backbone)
+        model = _built(group[0].setting, bare=download or not trained)
+        tried: set[Any] = set()
+        for step in group:
+            _try(step, model, tried)
+        yield Rehearsed(tuple(group), model, download)
+
+
+def _is_fetched(backbone: Backbone) -> bool:
+    """Whether it starts from weights that no file is known to hold."""
+    return backbone.bare() != backbone and not backbone.reads()
+
+
+def _built(setting: Setting, *, bare: bool) -> HashModel:
+    here = replace(setting, compute=replace(setting.compute, device="cpu"))
+    name = f"backbone '{canonical(setting.backbone)}'"
+    try:
+        model = new_model(here, bare=bare)
+    except HashbenchError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        raise UsageError(f"{name} cannot be built: {type(error).__name__}: {error}") from error
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            model.outputs(black(setting, 1))
+    except Exception as error:  # nor do networks have errors of their own
+        images = setting.source.images
+        raise UsageError(
+            f"{name} does not take images of {images.channels} x {images.height} x {images.width}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return model
+
+
+def black(setting: Setting, count: int) -> torch.Tensor:
+    """So many black images of the setting's size, float32 (count, C, H, W)."""
+    images = setting.source.images
+    return torch.zeros(count, images.channels, images.height, images.width)
+
+
+def _try(step: Step, model: HashModel, tried: set[Any]) -> None:
+    """Try what a step adds, unless it was tried for another seed."""
+    setting = step.setting
+    match step:
+        case BaseModel(checkpoint=None):
+            if _first(tried, setting.loss, setting.bits):
+                _bind(setting)
+        case DefendedModel():
+            if _first(tried, step.defense, step.budget):
+                _defend(step.defense, step, model)
+        case GivenModel():
+            if step.wrapper is not None and _first(tried, step.wrapper):
+                _wrap(step.wrapper, model, setting)
+        case TrainedAttacker():
+            if _first(tried, step.attack, setting.bits, step.limit):
+                _train_attacker(step)
+        case AdversarialCodes():
+            if _first(tried, step.attack, step.limit):
+                _attack(step)
+
+
+def _first(tried: set[Any], *what: object) -> bool:
+    if what in tried:
+        return False
+    tried.add(what)
+    return True
+
+
+def _bind(setting: Setting) -> None:
+    labels = torch.from_numpy(data_of(setting).train.labels).float()
+    generator = torch.Generator().manual_seed(cell_seed(setting, "loss"))
+    with _asking(setting.loss):
+        setting.loss.bind(LossSetup(labels=labels, bits=setting.bits, generator=generator))
+
+
+def _defend(defense: Defense, step: DefendedModel, model: HashModel) -> None:
+    if isinstance(defense, WrappingDefense):
+        _wrap(defense, model, step.setting)
+    elif isinstance(defense, TrainedDefense):
+        with _asking(defense):
+            defense.recipe(step.budget)
+    else:
+        raise UsageError(
+            f"defense '{defense.card.name}' is neither a TrainedDefense nor a WrappingDefense"
+        )
+
+
+def _wrap(defense: WrappingDefense, model: HashModel, setting: Setting) -> None:
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), _asking(defense):
+        defense.wrap(model).eval().outputs(black(setting, 1))
+
+
+def _train_attacker(step: TrainedAttacker) -> None:
+    attack, train = step.attack, data_of(step.setting).train
+    with torch.random.fork_rng(devices=[]), _asking(attack):
+        attack.network(sizes_of(train, step.setting.bits))
+    with _asking(attack):
+        passes = -(-attack.training_passes(len(train)) // len(train))
+        _check_granted(attack, passes, step.limit, "per training image")
+
+
+def _attack(step: AdversarialCodes) -> None:
+    with _asking(step.attack):
+        _check_granted(step.attack, step.attack.passes(), step.limit, "per query")
+
+
+def _check_granted(attack: Attack, passes: int, limit: float, what: str) -> None:
+    if passes > limit:
+        raise UsageError(
+            f"attack '{shortened(canonical(attack))}' may take {shortened(f'{passes:,}')} passes "
+            f"{what}, but a run grants {limit:,}; [limits] passes of a suite sets how many"
+        )
+
+
+@contextmanager
+def _asking(plugin: Plugin) -> Iterator[None]:
+    """Around a plugin's code: what it refuses is refused, by its name.
+
+    Raises:
+        UsageError: the plugin raised one.
+    """
+    try:
+        yield
+    except UsageError as error:
+        kind, said = str(plugin.card.kind), str(error)
+        named = said if said.startswith(kind) else f"{kind} '{plugin.card.name}': {said}"
+        raise UsageError(named) from None
+    except Exception:  # a plugin may raise anything
+        return  # its own cells will fail with that reason; those of others go on
