@@ -10,8 +10,9 @@ import json
 import os
 import re
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from hashbench.errors import FileError
 
@@ -29,7 +30,7 @@ _KINDS: Final = (
 )
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """A regular file, open to be read.
 
     Args:

@@ -12,7 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hashbench.errors import UsageError
+from hashbench.errors import FileError, UsageError
+from hashbench.files import opened
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.parameters import resolved
 
@@ -42,8 +43,10 @@ def content_hash(path: Path) -> str:
         UsageError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileError as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
 

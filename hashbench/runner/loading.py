@@ -17,6 +17,7 @@ from hashbench.data.contract import Dataset
 from hashbench.data.images import RetrievalData
 from hashbench.defending.contract import WrappingDefense
 from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint
+from hashbench.hashing.memory import own_memory, refuse_unsavable
 from hashbench.hashing.model import HashModel
 from hashbench.results.store import Store
 from hashbench.runner.setting import Setting
@@ -51,12 +52,17 @@ def new_model(setting: Setting, *, bare: bool = False) -> HashModel:
     Args:
         setting: of the cell.
         bare: without pretrained weights, since others will be loaded.
+
+    Raises:
+        UsageError: its weights could not be saved.
     """
     backbone = setting.backbone.bare() if bare else setting.backbone
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell_seed(setting, "weights"))
         net = backbone.build(setting.source.images)
         model = HashModel(net, setting.bits, mixed=setting.compute.precision == MIXED)
+    own_memory(model)
+    refuse_unsavable(model)
     return model.to(setting.compute.device).eval()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class WeightFile:
             FileError: it is no regular file.
             OSError: it is not there, or cannot be read.
         """
-        self.file: BinaryIO = opened(path)
+        self.file = opened(path)
         self.head = self.file.read(LOOKED_AT)
         self.size = self.file.seek(0, 2)
         self._bytes: Tensor | None = None

@@ -112,7 +112,7 @@ _DTYPES: Final = {str(one): one for one in COMPUTED}
 _TYPES: Final = frozenset(
     str(one) for one in vars(torch).values() if isinstance(one, torch.dtype | torch.qscheme)
 )
-_NESTED: Final = "torch.nested._internal.nested_tensor._rebuild_njt"
+_NESTED: Final = "torch.nested._internal."
 
 _PLAIN: Final = frozenset(
     (
@@ -302,7 +302,7 @@ class _Machine:
             return _tensor(*arguments[:4], dtype=None)
         if name == "torch._utils._rebuild_tensor_v3":
             return _tensor(*arguments[:4], dtype=arguments[6])
-        if name == _NESTED:
+        if name.startswith(_NESTED):
             return OddTensor("no plain tensor (nested)")
         if name.startswith(_REBUILT):
             kind = name.removeprefix(_REBUILT).removesuffix("_tensor").replace("_", " ")
@@ -373,8 +373,8 @@ def _is_known(full: str) -> bool:
     home, _, name = full.rpartition(".")
     return (
         full in _PLAIN
-        or full.startswith((_REBUILT, _UNINITIALIZED))
-        or full in ("torch._tensor._rebuild_from_type_v2", _NESTED)
+        or full.startswith((_REBUILT, _UNINITIALIZED, _NESTED))
+        or full == "torch._tensor._rebuild_from_type_v2"
         or (home in ("torch", "torch.cuda") and name.removesuffix("Storage") in _STORAGES)
         or full in _TYPES
     )
