@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -211,18 +211,18 @@ def read_card(folder: Path, what: str = "checkpoint") -> ModelCard:
         raise UsageError(f"{what} {folder}: {CARD} is no model card ({error})") from None
 
 
-def stored_tensors(folder: Path, what: str = "checkpoint") -> dict[str, StoredTensor]:
-    """Keys, shapes and types of a checkpoint's weights; no value is read.
+def refuse_misfits(folder: Path, network: nn.Module) -> None:
+    """Hold a checkpoint's keys, shapes and types against a network; no value is read.
 
     Args:
-        folder: where it lies.
-        what: what an error calls the folder.
+        folder: the checkpoint.
+        network: may lie on the device `meta`, so that nothing is allocated for it.
 
     Raises:
-        UsageError: a missing or damaged file.
+        UsageError: a missing or damaged file, or one of another network.
     """
-    with _weights(folder, what) as file:
-        return _table(file)
+    with _weights(folder) as file:
+        _refuse(folder, misfits(_kept(_table(file), network), network.state_dict(), exact=True))
 
 
 def load_checkpoint(folder: Path, model: NetworkT) -> NetworkT:
@@ -238,18 +238,15 @@ def load_checkpoint(folder: Path, model: NetworkT) -> NetworkT:
             values. Nothing is loaded then, and no value is read before all else fits.
     """
     own_memory(model)
-    given_later = unset_buffers(model)
     wanted = model.state_dict()
-    with _weights(folder, "checkpoint") as file:
+    with _weights(folder) as file:
         found = _table(file)
-        later = {name: found[name] for name in given_later if name in found}
-        kept = {name: stored for name, stored in found.items() if name not in later}
-        _refuse(folder, misfits(kept, wanted, exact=True))
+        _refuse(folder, misfits(_kept(found, model), wanted, exact=True))
         weights = {name: file.tensor(stored) for name, stored in found.items()}
     unsound = [
         f"'{name}' holds values that are not finite"
         for name, value in weights.items()
-        if not (is_finite(value) if name in later else is_sound(value, wanted[name]))
+        if not (is_sound(value, wanted[name]) if name in wanted else is_finite(value))
     ]
     twins = [
         f"'{one}' and '{two}' are one tensor, but differ"
@@ -257,27 +254,27 @@ def load_checkpoint(folder: Path, model: NetworkT) -> NetworkT:
         if not torch.equal(weights[one], weights[two])
     ]
     _refuse(folder, unsound + twins)
-    for name in later:
-        module, buffer = given_later[name]
-        setattr(module, buffer, weights[name].clone())
+    for name, (module, buffer) in unset_buffers(model).items():
+        if name in weights:
+            setattr(module, buffer, weights[name].clone())
     model.load_state_dict(weights)
     return model
 
 
 @contextmanager
-def _weights(folder: Path, what: str) -> Iterator[WeightFile]:
+def _weights(folder: Path) -> Iterator[WeightFile]:
     """The file of a checkpoint's weights; what is found wrong with it is said of the folder."""
     path = folder / WEIGHTS
     if not path.exists() or path.is_dir():
-        raise UsageError(f"{what} {folder}: there is no {WEIGHTS} in it")
+        raise UsageError(f"checkpoint {folder}: there is no {WEIGHTS} in it")
     try:
         with WeightFile(path) as file:
             yield file
     except FileError as error:
-        raise UsageError(f"{what} {folder}: {WEIGHTS} cannot be read: {error}") from None
+        raise UsageError(f"checkpoint {folder}: {WEIGHTS} cannot be read: {error}") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise UsageError(f"{what} {folder}: {WEIGHTS} cannot be read: {reason}") from None
+        raise UsageError(f"checkpoint {folder}: {WEIGHTS} cannot be read: {reason}") from None
 
 
 def _table(file: WeightFile) -> dict[str, StoredTensor]:
@@ -290,6 +287,12 @@ def _table(file: WeightFile) -> dict[str, StoredTensor]:
             raise FileError(f"'{shown(shortened(name))}' is {tensor.kind}")
         found[name] = tensor
     return found
+
+
+def _kept(found: Mapping[str, StoredTensor], network: nn.Module) -> dict[str, StoredTensor]:
+    """Without the buffers that the network has when it was trained, and lacks when it is built."""
+    later = unset_buffers(network)
+    return {name: stored for name, stored in found.items() if name not in later}
 
 
 def _refuse(folder: Path, problems: list[str]) -> None:

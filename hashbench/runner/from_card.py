@@ -7,22 +7,33 @@ from pathlib import Path
 from typing import Any
 
 from hashbench import plugins
+from hashbench.characters import shortened, shown
 from hashbench.data.contract import Dataset
 from hashbench.data.protocol import FIELDS, Protocol
 from hashbench.defending.contract import WrappingDefense
 from hashbench.errors import UsageError
-from hashbench.hashing.checkpoint import WEIGHTS, ModelCard, load_checkpoint, read_card
+from hashbench.hashing.checkpoint import (
+    WEIGHTS,
+    ModelCard,
+    load_checkpoint,
+    read_card,
+    refuse_misfits,
+)
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, Cell
+from hashbench.results.metrics import under
+from hashbench.retrieval import Ties
 from hashbench.runner.fingerprint import content_hash, sha256_of
-from hashbench.runner.loading import new_model
+from hashbench.runner.loading import new_model, outline
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import GivenModel
 from hashbench.runner.suite_tables import Compute
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,7 @@ def given_model(
     dataset = resolve(Kind.DATASET, Dataset, Spec.parse(card.dataset))
     source = read_source(dataset, root, progress)
     _same_protocol(folder, card, source.protocol)
+    _refuse_other_metrics(folder, card, source.protocol.metric)
     setting = Setting(
         source=source,
         loss=resolve(Kind.LOSS, Loss, Spec.parse(card.loss)),
@@ -74,6 +86,8 @@ def given_model(
         compute=compute,
     )
     weights = _own_weights(folder, card)
+    if (network := outline(setting)) is not None:
+        refuse_misfits(folder, network)
     load_checkpoint(folder, new_model(setting, bare=True))
     wrapper = _wrapper(card)
     training = {**card.training, "compute": asdict(compute)}
@@ -136,16 +150,26 @@ def _same_protocol(folder: Path, card: ModelCard, found: Protocol) -> None:
         return
     there, here = card.protocol_card, found.to_plain()
     differing = [
-        f"{name} {_short(there.get(name))} in the card, {_short(here.get(name))} here"
+        f"{_short(name)} {_short(there.get(name))} in the card, {_short(here.get(name))} here"
         for name in {**here, **there}
         if there.get(name) != here.get(name)
     ]
     raise UsageError(
         f"model {folder} was measured under another protocol than this data gives: "
-        + "; ".join(differing or ["the card's own fields do not give its hash"])
+        + "; ".join(differing[:_SHOWN] or ["the card's own fields do not give its hash"])
     )
+
+
+def _refuse_other_metrics(folder: Path, card: ModelCard, metric: str) -> None:
+    known = {metric, under(metric, Ties.BEST), under(metric, Ties.WORST)}
+    for name in card.clean:
+        if name not in known:
+            raise UsageError(
+                f"model {folder}: its card gives a clean '{shown(shortened(name))}', but what is "
+                f"measured here is {metric}"
+            )
 
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text[:12] + "..." if len(text) == 64 else text
+    return text[:12] + "..." if len(text) == 64 else shown(shortened(text))

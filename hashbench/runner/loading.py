@@ -66,6 +66,20 @@ def new_model(setting: Setting, *, bare: bool = False) -> HashModel:
     return model.to(setting.compute.device).eval()
 
 
+def outline(setting: Setting) -> HashModel | None:
+    """The model of a setting without memory for its weights; `None` where that cannot be had.
+
+    Every tensor has its shape and type and lies on torch's device `meta`. A network that somebody
+    else's card describes may be of any size, so it is outlined before it is built.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            net = setting.backbone.bare().build(setting.source.images)
+            return HashModel(net, setting.bits)
+    except Exception:  # a network that cannot be built there: whether it can be at all shows later
+        return None
+
+
 def load_model(step: DefendedModel | GivenModel, store: Store) -> HashModel:
     """The defended model of a finished step, in eval mode."""
     if isinstance(step, GivenModel):
