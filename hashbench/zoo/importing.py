@@ -91,7 +91,7 @@ def import_model(
     check_device(device)
     backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(origin.backbone))
     loss = resolve(Kind.LOSS, Loss, Spec.parse(origin.loss))
-    bits = bits_of(read_foreign(source, origin.backbone))  # before the data are read
+    bits = _bits_of(source, origin.backbone)  # before the data are read
     dataset = resolve(Kind.DATASET, Dataset, Spec.parse(origin.dataset))
     found = read_source(dataset, root, progress)
     model = _built(backbone, found.images, bits, source).to(device)
@@ -132,6 +132,14 @@ def _base(source: Path, origin: Origin) -> dict[str, Any]:
     """What reports say of how it was trained: where it is from, and what was compared."""
     reported = {} if origin.clean is None else {"reported": origin.clean}
     return {"imported": content_hash(source), **reported}
+
+
+def _bits_of(source: Path, backbone: str) -> int:
+    state = read_foreign(source, backbone)
+    try:
+        return bits_of(state)
+    except UsageError as error:
+        raise UsageError(f"weights {source}: {error}") from None
 
 
 def _built(backbone: Backbone, images: InputSpec, bits: int, source: Path) -> HashModel:

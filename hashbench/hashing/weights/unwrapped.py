@@ -61,11 +61,11 @@ def _has_shape(tensor: PickledTensor | OddTensor) -> bool:
     return isinstance(tensor, OddTensor) or bool(tensor.shape)
 
 
-def _why_none(content: object) -> str:
+def _why_none(content: Any) -> str:
     """What stands in the place of a state dict."""
-    while isinstance(content, dict) and len(content) == 1:
-        (inner,) = content.values()
-        if not isinstance(inner, dict):
+    for _ in range(_DEEPEST):  # a dict may lie in itself
+        inner = next(iter(content.values()), None) if isinstance(content, dict) else None
+        if not isinstance(inner, dict) or len(content) > 1:
             break
         content = inner
     if not isinstance(content, dict) or not content:
