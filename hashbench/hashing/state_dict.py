@@ -145,6 +145,29 @@ def fitted(
         UsageError: keys are missing or not known, shapes differ, or values are not finite where
             the module's own are.
     """
+    state = with_wanted_keys(state, wanted, where)
+    unsound = (
+        f"'{name}' holds values that are not finite"
+        for name, value in wanted.items()
+        if not is_sound(state[name], value)
+    )
+    refuse_problems(where, "does not fit the model", unsound)
+    return {name: state[name].to(value.dtype) for name, value in wanted.items()}
+
+
+def with_wanted_keys(
+    state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: str
+) -> dict[str, Tensor]:
+    """A state dict of the wanted keys, shapes and kinds of number; no value is looked at.
+
+    Args:
+        state: what a file holds.
+        wanted: the module's own state dict; may lie on the device `meta`.
+        where: opens the error's sentence: which file it is.
+
+    Raises:
+        UsageError: keys are missing or not known, or shapes or types differ.
+    """
     state = _rooted(state, wanted)
     if state and not state.keys() & wanted.keys():
         raise UsageError(
@@ -158,13 +181,7 @@ def fitted(
     }
     state = {**state, **counters}
     refuse_problems(where, "does not fit the model", misfits(state, wanted))
-    unsound = (
-        f"'{name}' holds values that are not finite"
-        for name, value in wanted.items()
-        if not is_sound(state[name], value)
-    )
-    refuse_problems(where, "does not fit the model", unsound)
-    return {name: state[name].to(value.dtype) for name, value in wanted.items()}
+    return state
 
 
 def misfits(

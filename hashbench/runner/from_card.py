@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,23 +75,28 @@ def given_model(
             f"model {folder}: its card names no protocol and no clean mAP; "
             "'hashbench model export' and 'hashbench model import' write one that does"
         )
-    dataset = resolve(Kind.DATASET, Dataset, Spec.parse(card.dataset))
+    with _said_of(folder):
+        dataset = resolve(Kind.DATASET, Dataset, Spec.parse(card.dataset))
+        loss = resolve(Kind.LOSS, Loss, Spec.parse(card.loss))
+        backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(card.backbone))
+        wrapper = _wrapper(card)
     source = read_source(dataset, root, progress)
     _same_protocol(folder, card, source.protocol)
     _refuse_other_metrics(folder, card, source.protocol.metric)
     setting = Setting(
         source=source,
-        loss=resolve(Kind.LOSS, Loss, Spec.parse(card.loss)),
-        backbone=resolve(Kind.BACKBONE, Backbone, Spec.parse(card.backbone)),
+        loss=loss,
+        backbone=backbone,
         bits=card.bits,
         seed=card.seed,
         compute=compute,
     )
     weights = _own_weights(folder, card)
-    if (network := outline(setting)) is not None:
+    if (network := outline(backbone, source.images, card.bits)) is not None:
         refuse_misfits(folder, network)
-    load_checkpoint(folder, new_model(setting, bare=True))
-    wrapper = _wrapper(card)
+    with _said_of(folder):
+        model = new_model(setting, bare=True)
+    load_checkpoint(folder, model)
     training = {**card.training, "compute": asdict(compute)}
     defense = card.defense if wrapper is None else canonical(wrapper)
     cell = Cell(
@@ -106,6 +113,15 @@ def given_model(
     )
     clean = tuple(sorted(card.clean.items()))
     return Given(GivenModel(setting, defense, wrapper, folder, weights, clean), cell, training)
+
+
+@contextmanager
+def _said_of(folder: Path) -> Iterator[None]:
+    """What a card asks for in vain is told with the name of its folder."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"model {folder}: {error}") from None
 
 
 def _wrapper(card: ModelCard) -> WrappingDefense | None:

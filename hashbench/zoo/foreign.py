@@ -13,7 +13,13 @@ from torch import Tensor
 from hashbench.characters import shortened, shown
 from hashbench.errors import UsageError
 from hashbench.hashing.model import HashModel
-from hashbench.hashing.state_dict import fitted, is_finite, read_state, refuse_problems
+from hashbench.hashing.state_dict import (
+    fitted,
+    is_finite,
+    read_state,
+    refuse_problems,
+    with_wanted_keys,
+)
 from hashbench.hashing.weights.unwrapped import keys_shown
 from hashbench.plugins.parameters import Spec
 from hashbench.retrieval.packing import MAX_BITS
@@ -181,11 +187,28 @@ def load_foreign(path: Path, model: HashModel, backbone: str) -> HashModel:
     Raises:
         UsageError: as `read_foreign`; keys or shapes that do not fit. Nothing is loaded then.
     """
-    kept = {name: getattr(model, name) for name in ("mean", "std")}
-    wanted = model.state_dict()
-    state = fitted({**read_foreign(path, backbone), **kept}, wanted, f"weights {path}")
-    model.load_state_dict(state)
+    state = _with_normalisation(read_foreign(path, backbone), model)
+    model.load_state_dict(fitted(state, model.state_dict(), f"weights {path}"))
     return model
+
+
+def refuse_other_network(path: Path, model: HashModel, backbone: str) -> None:
+    """Hold a checkpoint's keys, shapes and types against a model.
+
+    Args:
+        path: see `read_foreign`.
+        model: may lie on the device `meta`, so that nothing is allocated for it.
+        backbone: the name of its backbone.
+
+    Raises:
+        UsageError: as `read_foreign`; keys, shapes or types that do not fit.
+    """
+    state = _with_normalisation(read_foreign(path, backbone), model)
+    with_wanted_keys(state, model.state_dict(), f"weights {path}")
+
+
+def _with_normalisation(state: Mapping[str, Tensor], model: HashModel) -> dict[str, Tensor]:
+    return {**state, "mean": model.mean, "std": model.std}
 
 
 def _layout(backbone: str) -> _Layout:
