@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,15 +30,14 @@ _KINDS: Final = (
 )
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
-    """The content of a regular file.
+def opened(path: Path) -> BufferedReader:
+    """A regular file, open to be read.
 
     Args:
         path: links are followed.
-        limit: the most bytes that it may have.
 
     Raises:
-        FileError: it is no regular file, or larger.
+        FileError: it is no regular file.
         OSError: it is not there, or cannot be read.
     """
     try:
@@ -51,10 +51,25 @@ def read_bytes(path: Path, limit: int) -> bytes:
         os.close(handle)
         what = next((words for test, words in _KINDS if test(status.st_mode)), "no file")
         raise FileError(f"it is {what}, expected a file")
-    with os.fdopen(handle, "rb") as file:
+    return os.fdopen(handle, "rb")
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The content of a regular file.
+
+    Args:
+        path: links are followed.
+        limit: the most bytes that it may have.
+
+    Raises:
+        FileError: it is no regular file, or larger.
+        OSError: it is not there, or cannot be read.
+    """
+    with opened(path) as file:
         content = file.read(limit + 1)
+        size = os.fstat(file.fileno()).st_size
     if len(content) > limit:
-        size = max(status.st_size, len(content))
+        size = max(size, len(content))
         raise FileError(f"it has {size:,} bytes, expected at most {limit:,}")
     return content
 

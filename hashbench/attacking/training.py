@@ -14,7 +14,9 @@ from hashbench.attacking.threat import Threat
 from hashbench.data.images import ImageSet
 from hashbench.errors import PluginError
 from hashbench.hashing.encode import device_of, evaluating, frozen
+from hashbench.hashing.memory import own_memory, plain_copy, refuse_unsavable
 from hashbench.hashing.model import HashModel
+from hashbench.hashing.state_dict import is_finite, is_sound
 from hashbench.plugins.card import Access
 from hashbench.progress import Progress
 
@@ -44,9 +46,13 @@ def train_attacker(
 
     Raises:
         PluginError: a weight of the network is not finite in the end, or the limit is used up.
+        UsageError: the network's weights could not be saved.
     """
     device = device_of(model)
     network = attack.network(sizes_of(train, model.bits)).to(device).train()
+    own_memory(network)
+    refuse_unsavable(network)
+    built = {name: plain_copy(value) for name, value in network.state_dict().items()}
     setup = AttackerSetup(
         model=AttackedModel(model, attack.card.name, attack.card.access or Access.GRADIENT),
         train=train,
@@ -66,7 +72,7 @@ def train_attacker(
             "image, but asked for more; [limits] passes of a suite sets how many"
         ) from None
     for name, value in network.state_dict().items():
-        if not bool(torch.isfinite(value).all()):
+        if not (is_sound(value, built[name]) if name in built else is_finite(value)):
             raise PluginError(
                 f"attack '{attack.card.name}' must train a network of finite weights, but '{name}' "
                 "holds NaN or infinity"

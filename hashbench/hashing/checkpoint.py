@@ -7,24 +7,50 @@ card.json             what the model is: backbone, bits, loss, data, recipe, ver
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import nn
 
-from hashbench.errors import UsageError
+from hashbench.characters import shortened, shown
+from hashbench.errors import FileError, UsageError
+from hashbench.files import read_json
+from hashbench.hashing.memory import (
+    own_memory,
+    plain_copy,
+    refuse_unsavable,
+    shared_names,
+    unset_buffers,
+)
 from hashbench.hashing.model import HashModel
+from hashbench.hashing.state_dict import is_finite, is_sound, misfits
+from hashbench.hashing.weights.mapped import WeightFile
+from hashbench.hashing.weights.safetensors_file import read_table
+from hashbench.hashing.weights.sorts import is_safetensors, sort_of
+from hashbench.hashing.weights.stored import OddTensor, StoredTensor
 from hashbench.records import Migrations, migrated, read
+from hashbench.retrieval.packing import MAX_BITS
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 SCHEMA = 2
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
+
+MAX_CARD: Final = 2**20
+"""The most bytes of a card: they have some 3,000."""
+
+MAX_SEED: Final = 2**64
+MAX_SIDE: Final = 2**16
+MAX_TEXT: Final = 1_000
+MAX_DEPTH: Final = 20
+"""What a card's fields may hold: beyond what any model that is made here has."""
 
 MIGRATIONS: Migrations = {}
 """Format 2 added fields with defaults to format 1, and changed nothing that was there."""
@@ -73,21 +99,68 @@ class ModelCard:
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
-        # A card comes from other people: what a run would trip over later is refused at once.
+        # A card comes from other people: what a run would trip over later is refused at once, and
+        # numbers are bounded before anything is built of them.
         for name, sound, wanted in (
-            ("bits", self.bits > 0, "1 or more"),
-            ("shape", all(side > 0 for side in self.shape), "side lengths of 1 or more"),
+            ("bits", 0 < self.bits <= MAX_BITS, f"1 to {MAX_BITS}"),
+            ("seed", abs(self.seed) < MAX_SEED, "a whole number of at most 64 bits"),
+            (
+                "shape",
+                len(self.shape) in (0, 3) and all(0 < side <= MAX_SIDE for side in self.shape),
+                f"channels, height and width of 1 to {MAX_SIDE:,}",
+            ),
             ("clean", all(0 <= share <= 1 for share in self.clean.values()), "shares from 0 to 1"),
             ("training", all(isinstance(t, dict) for t in self.training.values()), "tables"),
+            *(
+                (name, _is_digest(getattr(self, name)), "64 digits of a SHA-256")
+                for name in ("protocol", "weights")
+                if getattr(self, name)
+            ),
+            *(
+                (name, len(getattr(self, name)) <= MAX_TEXT, f"at most {MAX_TEXT:,} characters")
+                for name in ("backbone", "loss", "defense", "dataset", "licence")
+            ),
+            *(
+                (name, _is_shallow(getattr(self, name)), f"tables at most {MAX_DEPTH} deep")
+                for name in ("recipe", "training", "protocol_card")
+            ),
         ):
             if not sound:
-                raise UsageError(f"{name} is {getattr(self, name)!r}, expected {wanted}")
+                found = shown(shortened(repr(getattr(self, name))))
+                raise UsageError(f"{name} is {found}, expected {wanted}")
+
+
+def _is_digest(text: str) -> bool:
+    return re.fullmatch("[0-9a-f]{64}", text) is not None
+
+
+def _is_shallow(value: object) -> bool:
+    """Whether plain data are nested no deeper than `MAX_DEPTH`; nothing here goes deeper itself."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner.extend(one.values())
+            elif isinstance(one, list | tuple):
+                inner.extend(one)
+        if not inner:
+            return True
+        level = inner
+    return False
 
 
 def weight_bytes(model: nn.Module) -> bytes:
-    """A network's weights in the safetensors format."""
-    tensors = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
-    return save(tensors)
+    """A network's weights in the safetensors format, every tensor by its values.
+
+    What shares memory, repeats a value or lies in another order is written out, so that it is equal
+    when it is loaded.
+
+    Raises:
+        UsageError: see `refuse_unsavable`.
+    """
+    refuse_unsavable(model)
+    return save({name: plain_copy(value) for name, value in model.state_dict().items()})
 
 
 def card_bytes(card: ModelCard) -> bytes:
@@ -116,11 +189,14 @@ def read_card(folder: Path, what: str = "checkpoint") -> ModelCard:
     if not folder.is_dir():
         raise UsageError(f"{what} {folder}: no such folder")
     try:
-        fields = json.loads(path.read_text())
+        fields = read_json(path, MAX_CARD)
     except FileNotFoundError:
         raise UsageError(f"{what} {folder}: there is no {CARD} in it") from None
-    except (ValueError, OSError, RecursionError) as error:
-        raise UsageError(f"{what} {folder}: {CARD} cannot be read ({error})") from None
+    except FileError as error:
+        raise UsageError(f"{what} {folder}: {CARD} cannot be read: {error}") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UsageError(f"{what} {folder}: {CARD} cannot be read: {reason}") from None
     if not isinstance(fields, dict) or type(fields.get("schema")) is not int:
         raise UsageError(f"{what} {folder}: {CARD} is no model card")
     if fields["schema"] > SCHEMA:
@@ -135,6 +211,20 @@ def read_card(folder: Path, what: str = "checkpoint") -> ModelCard:
         raise UsageError(f"{what} {folder}: {CARD} is no model card ({error})") from None
 
 
+def refuse_misfits(folder: Path, network: nn.Module) -> None:
+    """Hold a checkpoint's keys, shapes and types against a network; no value is read.
+
+    Args:
+        folder: the checkpoint.
+        network: may lie on the device `meta`, so that nothing is allocated for it.
+
+    Raises:
+        UsageError: a missing or damaged file, or one of another network.
+    """
+    with _weights(folder) as file:
+        _refuse(folder, misfits(_kept(_table(file), network), network.state_dict(), exact=True))
+
+
 def load_checkpoint(folder: Path, model: NetworkT) -> NetworkT:
     """Load weights into a model, or another network, that was built as the card says.
 
@@ -144,35 +234,68 @@ def load_checkpoint(folder: Path, model: NetworkT) -> NetworkT:
 
     Raises:
         UsageError: a missing or damaged file; keys, shapes or types that do not fit; values
-            that are not finite. Nothing is loaded then.
+            that are not finite where the network's own are; two names of one tensor with two
+            values. Nothing is loaded then, and no value is read before all else fits.
     """
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise UsageError(f"checkpoint {folder}: there is no {WEIGHTS} in it")
-    try:
-        weights = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UsageError(f"checkpoint {folder}: {WEIGHTS} cannot be read ({error})") from None
+    own_memory(model)
     wanted = model.state_dict()
-    problems = [f"'{name}' is missing" for name in wanted.keys() - weights.keys()]
-    problems += [f"'{name}' is not known" for name in weights.keys() - wanted.keys()]
-    problems += [
-        f"'{name}' has shape {tuple(weights[name].shape)}, expected {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in weights and weights[name].shape != value.shape
-    ]
-    problems += [
-        f"'{name}' is {weights[name].dtype}, expected {value.dtype}"
-        for name, value in wanted.items()
-        if name in weights and weights[name].dtype != value.dtype
-    ]
-    problems += [
+    with _weights(folder) as file:
+        found = _table(file)
+        _refuse(folder, misfits(_kept(found, model), wanted, exact=True))
+        weights = {name: file.tensor(stored) for name, stored in found.items()}
+    unsound = [
         f"'{name}' holds values that are not finite"
         for name, value in weights.items()
-        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+        if not (is_sound(value, wanted[name]) if name in wanted else is_finite(value))
     ]
-    if problems:
-        shown = "; ".join(sorted(problems)[:3]) + ("; ..." if len(problems) > 3 else "")
-        raise UsageError(f"checkpoint {folder} does not fit the model: {shown}")
+    twins = [
+        f"'{one}' and '{two}' are one tensor, but differ"
+        for one, two in shared_names(wanted)
+        if not torch.equal(weights[one], weights[two])
+    ]
+    _refuse(folder, unsound + twins)
+    for name, (module, buffer) in unset_buffers(model).items():
+        if name in weights:
+            setattr(module, buffer, weights[name].clone())
     model.load_state_dict(weights)
     return model
+
+
+@contextmanager
+def _weights(folder: Path) -> Iterator[WeightFile]:
+    """The file of a checkpoint's weights; what is found wrong with it is said of the folder."""
+    path = folder / WEIGHTS
+    if not path.exists() or path.is_dir():
+        raise UsageError(f"checkpoint {folder}: there is no {WEIGHTS} in it")
+    try:
+        with WeightFile(path) as file:
+            yield file
+    except FileError as error:
+        raise UsageError(f"checkpoint {folder}: {WEIGHTS} cannot be read: {error}") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UsageError(f"checkpoint {folder}: {WEIGHTS} cannot be read: {reason}") from None
+
+
+def _table(file: WeightFile) -> dict[str, StoredTensor]:
+    if not is_safetensors(file.head, file.size):
+        sort = sort_of(file.head, file.size)
+        raise FileError(f"it is {sort or 'damaged'}, expected safetensors")
+    found: dict[str, StoredTensor] = {}
+    for name, tensor in read_table(file.file, file.size).items():
+        if isinstance(tensor, OddTensor):
+            raise FileError(f"'{shown(shortened(name))}' is {tensor.kind}")
+        found[name] = tensor
+    return found
+
+
+def _kept(found: Mapping[str, StoredTensor], network: nn.Module) -> dict[str, StoredTensor]:
+    """Without the buffers that the network has when it was trained, and lacks when it is built."""
+    later = unset_buffers(network)
+    return {name: stored for name, stored in found.items() if name not in later}
+
+
+def _refuse(folder: Path, problems: list[str]) -> None:
+    if problems:
+        told = "; ".join(sorted(problems)[:3]) + ("; ..." if len(problems) > 3 else "")
+        raise UsageError(f"checkpoint {folder} does not fit the model: {told}")

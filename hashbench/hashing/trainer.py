@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from hashbench.data.images import Pixels
 from hashbench.errors import TrainingError
+from hashbench.hashing.batches import batches, number_of_batches, refuse_single_images
 from hashbench.hashing.encode import as_images, device_of
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.objective import Batch, BoundLoss, Objective
@@ -79,18 +80,20 @@ def train(
         progress: told after every step, in steps.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite, or the network cannot be trained on one image at a
+            time where every batch is of one.
     """
     device = device_of(model)
     all_labels = torch.from_numpy(labels).float()
     parameters = [*model.parameters(), *objective.parameters()]
     optimizer = recipe.build_optimizer(parameters)
-    per_epoch = math.ceil(len(pixels) / recipe.batch)
+    per_epoch = number_of_batches(len(pixels), recipe.batch)
     steps = recipe.epochs * per_epoch
     losses: list[float] = []
+    refuse_single_images(model, pixels, recipe)
     model.train()
     for order in orders:
-        for index in order.split(recipe.batch):
+        for index in batches(order, recipe.batch):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate_at(len(losses), steps)
             batch = Batch(

@@ -12,7 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hashbench.errors import UsageError
+from hashbench.errors import FileError, UsageError
+from hashbench.files import opened
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.parameters import resolved
 
@@ -45,10 +46,10 @@ def content_hash(path: Path) -> str:
         UsageError: it cannot be read, or is no file.
     """
     try:
-        if path.exists() and not path.is_file():  # a named pipe would be waited for
-            raise UsageError(f"{path}: expected a file, found a folder, a pipe or a device")
-        with path.open("rb") as file:
+        with opened(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileError as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
 

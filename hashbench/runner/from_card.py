@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hashbench import plugins
+from hashbench.characters import shortened, shown
 from hashbench.data.contract import Dataset
 from hashbench.data.protocol import FIELDS, Protocol
 from hashbench.defending.contract import WrappingDefense
 from hashbench.errors import UsageError
-from hashbench.hashing.checkpoint import WEIGHTS, ModelCard, load_checkpoint, read_card
+from hashbench.hashing.checkpoint import (
+    WEIGHTS,
+    ModelCard,
+    load_checkpoint,
+    read_card,
+    refuse_misfits,
+)
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, Cell
+from hashbench.results.metrics import under
+from hashbench.retrieval import Ties
 from hashbench.runner.fingerprint import content_hash, sha256_of
-from hashbench.runner.loading import new_model
+from hashbench.runner.loading import new_model, outline
 from hashbench.runner.resolve import check_device_name, read_source, resolve
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import GivenModel
 from hashbench.runner.suite_models import check_bits
 from hashbench.runner.suite_tables import Compute
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -67,21 +80,29 @@ def given_model(
             f"model {folder}: its card names no protocol and no clean mAP; "
             "'hashbench model export' and 'hashbench model import' write one that does"
         )
-    dataset = resolve(Kind.DATASET, Dataset, Spec.parse(card.dataset))
+    with _said_of(folder):
+        dataset = resolve(Kind.DATASET, Dataset, Spec.parse(card.dataset))
+        loss = resolve(Kind.LOSS, Loss, Spec.parse(card.loss))
+        backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(card.backbone))
+        wrapper = _wrapper(card)
     source = read_source(dataset, root, progress)
     _same_protocol(folder, card, source.protocol)
+    _refuse_other_metrics(folder, card, source.protocol.metric)
     setting = Setting(
         source=source,
-        loss=resolve(Kind.LOSS, Loss, Spec.parse(card.loss)),
-        backbone=resolve(Kind.BACKBONE, Backbone, Spec.parse(card.backbone)),
+        loss=loss,
+        backbone=backbone,
         bits=card.bits,
         seed=card.seed,
         compute=compute,
     )
     weights = _own_weights(folder, card)
+    if (network := outline(backbone, source.images, card.bits)) is not None:
+        refuse_misfits(folder, network)
     here = replace(setting, compute=replace(compute, device="cpu"))
-    load_checkpoint(folder, new_model(here, bare=True))
-    wrapper = _wrapper(card)
+    with _said_of(folder):
+        model = new_model(here, bare=True)
+    load_checkpoint(folder, model)
     training = {**card.training, "compute": asdict(compute)}
     defense = card.defense if wrapper is None else canonical(wrapper)
     cell = Cell(
@@ -98,6 +119,15 @@ def given_model(
     )
     clean = tuple(sorted(card.clean.items()))
     return Given(GivenModel(setting, defense, wrapper, folder, weights, clean), cell, training)
+
+
+@contextmanager
+def _said_of(folder: Path) -> Iterator[None]:
+    """What a card asks for in vain is told with the name of its folder."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"model {folder}: {error}") from None
 
 
 def _wrapper(card: ModelCard) -> WrappingDefense | None:
@@ -142,16 +172,26 @@ def _same_protocol(folder: Path, card: ModelCard, found: Protocol) -> None:
         return
     there, here = card.protocol_card, found.to_plain()
     differing = [
-        f"{name} {_short(there.get(name))} in the card, {_short(here.get(name))} here"
+        f"{_short(name)} {_short(there.get(name))} in the card, {_short(here.get(name))} here"
         for name in {**here, **there}
         if there.get(name) != here.get(name)
     ]
     raise UsageError(
         f"model {folder} was measured under another protocol than this data gives: "
-        + "; ".join(differing or ["the card's own fields do not give its hash"])
+        + "; ".join(differing[:_SHOWN] or ["the card's own fields do not give its hash"])
     )
+
+
+def _refuse_other_metrics(folder: Path, card: ModelCard, metric: str) -> None:
+    known = {metric, under(metric, Ties.BEST), under(metric, Ties.WORST)}
+    for name in card.clean:
+        if name not in known:
+            raise UsageError(
+                f"model {folder}: its card gives a clean '{shown(shortened(name))}', but what is "
+                f"measured here is {metric}"
+            )
 
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text[:12] + "..." if len(text) == 64 else text
+    return text[:12] + "..." if len(text) == 64 else shown(shortened(text))

@@ -16,7 +16,10 @@ from hashbench.attacking.setup import sizes_of
 from hashbench.data.contract import Dataset
 from hashbench.data.images import RetrievalData
 from hashbench.defending.contract import WrappingDefense
+from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint
+from hashbench.hashing.contract import Backbone
+from hashbench.hashing.memory import own_memory, refuse_unsavable
 from hashbench.hashing.model import HashModel
 from hashbench.results.store import Store
 from hashbench.runner.setting import Setting
@@ -51,13 +54,31 @@ def new_model(setting: Setting, *, bare: bool = False) -> HashModel:
     Args:
         setting: of the cell.
         bare: without pretrained weights, since others will be loaded.
+
+    Raises:
+        UsageError: its weights could not be saved.
     """
     backbone = setting.backbone.bare() if bare else setting.backbone
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell_seed(setting, "weights"))
         net = backbone.build(setting.source.images)
         model = HashModel(net, setting.bits, mixed=setting.compute.precision == MIXED)
+    own_memory(model)
+    refuse_unsavable(model)
     return model.to(setting.compute.device).eval()
+
+
+def outline(backbone: Backbone, images: InputSpec, bits: int) -> HashModel | None:
+    """The model of a backbone without memory for its weights; `None` where that cannot be had.
+
+    Every tensor has its shape and type and lies on torch's device `meta`. A network that somebody
+    else's card describes may be of any size, so it is outlined before it is built.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return HashModel(backbone.bare().build(images), bits)
+    except Exception:  # a network that cannot be built there: whether it can be at all shows later
+        return None
 
 
 def load_model(step: DefendedModel | GivenModel, store: Store) -> HashModel:

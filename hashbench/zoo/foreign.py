@@ -10,10 +10,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hashbench.characters import shortened, shown
 from hashbench.errors import UsageError
 from hashbench.hashing.model import HashModel
-from hashbench.hashing.state_dict import fitted, is_finite, read_state, refuse_problems
+from hashbench.hashing.state_dict import (
+    fitted,
+    is_finite,
+    read_state,
+    refuse_problems,
+    with_wanted_keys,
+)
+from hashbench.hashing.weights.unwrapped import keys_shown
 from hashbench.plugins.parameters import Spec
+from hashbench.retrieval.packing import MAX_BITS
 
 
 @dataclass(frozen=True)
@@ -30,11 +39,17 @@ class _Layout:
 
     Attributes:
         backbones: the names of ours that it fits, as a pattern.
+        keys: what its keys look like, for people.
         rules: the first one that matches a whole key decides.
     """
 
     backbones: str
+    keys: str
     rules: tuple[_Rule, ...]
+
+    def rule(self, key: str) -> _Rule | None:
+        """The one that decides about a key."""
+        return next((rule for rule in self.rules if re.fullmatch(rule.pattern, key)), None)
 
 
 def _classified(first: int, second: int) -> tuple[_Rule, ...]:
@@ -54,13 +69,15 @@ def _classified(first: int, second: int) -> tuple[_Rule, ...]:
     )
 
 
+_CLASSIFIED = "'features.*', 'classifier.*', 'hash_layer.*'"
 _RESNET_STAGES = {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "layer4"}
 
 _LAYOUTS = (
-    _Layout(r"alexnet", _classified(1, 4)),
-    _Layout(r"vgg\d+(-bn)?", _classified(0, 3)),
+    _Layout(r"alexnet", _CLASSIFIED, _classified(1, 4)),
+    _Layout(r"vgg\d+(-bn)?", _CLASSIFIED, _classified(0, 3)),
     _Layout(
         r"resnet\d+",
+        "'conv1.weight', 'bn1.*', 'layer1.*' to 'layer4.*', 'hash_layer.*'",
         (
             _Rule(r"((?:conv1|bn1|layer[1-4])\..+)", r"backbone.\1"),
             *(
@@ -72,6 +89,7 @@ _LAYOUTS = (
     ),
     _Layout(
         r"densenet\d+",
+        "'features.*', 'hash_layer.*'",
         (
             _Rule(r"features\.(.+)", r"backbone.features.\1"),
             _Rule(r"feature_layers\.0\.(.+)", r"backbone.features.\1"),
@@ -100,26 +118,41 @@ def read_foreign(path: Path, backbone: str) -> dict[str, Tensor]:
         UsageError: as `read_state`; a backbone without a known layout; a key that the layout does
             not have; a tensor that is not finite; two tensors for one layer that differ.
     """
-    rules = _rules(backbone)
+    layout = _layout(backbone)
+    named = Spec.parse(backbone).name
+    state = read_state(path, lambda key: layout.rule(key) is not None)
+    if not any(map(layout.rule, state)):
+        raise UsageError(
+            f"weights {path} is no checkpoint of {named}: {keys_shown(state)}, "
+            f"expected {layout.keys}"
+        )
     renamed: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
+    twins: list[tuple[str, str]] = []
     problems = []
-    for key, value in read_state(path).items():
-        rule = next((rule for rule in rules if re.fullmatch(rule.pattern, key)), None)
+    for key, value in state.items():
+        rule = layout.rule(key)
         if rule is None:
-            problems.append(f"'{key}' is not known")
-            continue
-        if rule.name is None:
-            continue
-        if not is_finite(value):
-            problems.append(f"'{key}' holds values that are not finite")
-            continue
-        name = re.sub(rule.pattern, rule.name, key)
-        if name in renamed and not torch.equal(renamed[name], value):
-            problems.append(f"'{origin[name]}' and '{key}' are one layer, but differ")
-        renamed.setdefault(name, value)
-        origin.setdefault(name, key)
-    refuse_problems(path, f"is no checkpoint of {Spec.parse(backbone).name}", problems)
+            problems.append(f"'{shown(shortened(key))}' is not known")
+        elif rule.name is not None:
+            name = re.sub(rule.pattern, rule.name, key)
+            if origin.setdefault(name, key) != key:
+                twins.append((name, key))
+            renamed.setdefault(name, value)
+    # No value is looked at in a file whose keys are not those of the network.
+    refuse_problems(path, f"is no checkpoint of {named}", problems)
+    problems = [
+        f"'{shown(shortened(key))}' holds values that are not finite"
+        for key, value in state.items()
+        if (rule := layout.rule(key)) is not None and rule.name is not None
+        if not is_finite(value)
+    ]
+    problems += [
+        f"'{origin[name]}' and '{key}' are one layer, but differ"
+        for name, key in twins
+        if not torch.equal(renamed[name], state[key])
+    ]
+    refuse_problems(path, f"is no checkpoint of {named}", problems)
     return renamed
 
 
@@ -127,12 +160,17 @@ def bits_of(state: Mapping[str, Tensor]) -> int:
     """The code length K of a state dict under HashModel's keys, read off its hash layer.
 
     Raises:
-        UsageError: it has no hash layer.
+        UsageError: it has no hash layer, or one of more bits than codes can have.
     """
     weight = state.get("hash_layer.weight")
     if weight is None or weight.ndim != 2:
         raise UsageError("the state dict has no hash layer, so it is no hashing model")
-    return len(weight)
+    bits = len(weight)
+    if not 1 <= bits <= MAX_BITS:
+        raise UsageError(
+            f"the state dict's hash layer gives {bits:,} bits, expected 1 to {MAX_BITS}"
+        )
+    return bits
 
 
 def load_foreign(path: Path, model: HashModel, backbone: str) -> HashModel:
@@ -149,18 +187,35 @@ def load_foreign(path: Path, model: HashModel, backbone: str) -> HashModel:
     Raises:
         UsageError: as `read_foreign`; keys or shapes that do not fit. Nothing is loaded then.
     """
-    kept = {name: getattr(model, name) for name in ("mean", "std")}
-    wanted = model.state_dict()
-    state = fitted({**read_foreign(path, backbone), **kept}, wanted, f"weights {path}")
-    model.load_state_dict(state)
+    state = _with_normalisation(read_foreign(path, backbone), model)
+    model.load_state_dict(fitted(state, model.state_dict(), f"weights {path}"))
     return model
 
 
-def _rules(backbone: str) -> tuple[_Rule, ...]:
+def refuse_other_network(path: Path, model: HashModel, backbone: str) -> None:
+    """Hold a checkpoint's keys, shapes and types against a model.
+
+    Args:
+        path: see `read_foreign`.
+        model: may lie on the device `meta`, so that nothing is allocated for it.
+        backbone: the name of its backbone.
+
+    Raises:
+        UsageError: as `read_foreign`; keys, shapes or types that do not fit.
+    """
+    state = _with_normalisation(read_foreign(path, backbone), model)
+    with_wanted_keys(state, model.state_dict(), f"weights {path}")
+
+
+def _with_normalisation(state: Mapping[str, Tensor], model: HashModel) -> dict[str, Tensor]:
+    return {**state, "mean": model.mean, "std": model.std}
+
+
+def _layout(backbone: str) -> _Layout:
     name = Spec.parse(backbone).name
     for layout in _LAYOUTS:
         if re.fullmatch(layout.backbones, name):
-            return layout.rules
+            return layout
     raise UsageError(
         f"backbone '{name}': no layout of other repositories is known for it, only those of "
         "alexnet, vgg*, resnet* and densenet*"

@@ -25,10 +25,10 @@ from hashbench.retrieval import Ties
 from hashbench.runner.codes import CLAIM_TOLERANCE
 from hashbench.runner.determinism import environment
 from hashbench.runner.fingerprint import content_hash
-from hashbench.runner.loading import load_data
+from hashbench.runner.loading import load_data, outline
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.scoring import score_clean
-from hashbench.zoo.foreign import bits_of, load_foreign, read_foreign
+from hashbench.zoo.foreign import bits_of, load_foreign, read_foreign, refuse_other_network
 from hashbench.zoo.models import refuse_overwriting
 
 
@@ -91,7 +91,7 @@ def import_model(
     check_device(device)
     backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(origin.backbone))
     loss = resolve(Kind.LOSS, Loss, Spec.parse(origin.loss))
-    bits = bits_of(read_foreign(source, origin.backbone))  # before the data are read
+    bits = _bits_of(source, origin.backbone)  # before the data are read
     dataset = resolve(Kind.DATASET, Dataset, Spec.parse(origin.dataset))
     found = read_source(dataset, root, progress)
     model = _built(backbone, found.images, bits, source).to(device)
@@ -134,7 +134,18 @@ def _base(source: Path, origin: Origin) -> dict[str, Any]:
     return {"imported": content_hash(source), **reported}
 
 
+def _bits_of(source: Path, backbone: str) -> int:
+    state = read_foreign(source, backbone)
+    try:
+        return bits_of(state)
+    except UsageError as error:
+        raise UsageError(f"weights {source}: {error}") from None
+
+
 def _built(backbone: Backbone, images: InputSpec, bits: int, source: Path) -> HashModel:
+    name = canonical(backbone)
+    if (network := outline(backbone, images, bits)) is not None:
+        refuse_other_network(source, network, name)
     with torch.random.fork_rng(devices=[]):
         model = HashModel(backbone.bare().build(images), bits)
-    return load_foreign(source, model, canonical(backbone)).eval()
+    return load_foreign(source, model, name).eval()

@@ -1,0 +1,1 @@
+"""Files of weights that somebody else wrote: looked at before anything of them is believed."""

@@ -1,0 +1,443 @@
+"""What a pickle describes, without building it: its steps are followed, nothing it names runs.
+
+A pickle is a program for a small stack machine. This machine knows plain data and the calls by
+which torch describes tensors; every other name is noted and stands for nothing. No import, no call
+and no attribute access follows from what a file says. The steps and their bytes are bounded, and so
+is the work of each.
+
+The format: CPython's `Lib/pickletools.py`, which takes a pickle apart; torch's side of it:
+`torch/_utils.py` and `torch/serialization.py`.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+import torch
+
+from hashbench.characters import shortened, shown
+from hashbench.errors import FileError
+from hashbench.hashing.weights.stored import (
+    COMPUTED,
+    HOW_TO_SAVE,
+    OddTensor,
+    checked_sides,
+    uncomputed,
+)
+
+MAX_BYTES: Final = 2**24
+"""The most bytes of a pickle: beside a thousand tensors one has some 100,000."""
+
+_MAX_STEPS: Final = 300_000
+_MAX_WORK: Final = 2_000_000
+"""Items that are copied out of lists; a list can be named again and again at no cost to a file."""
+
+_MAX_KEY: Final = 2**63
+
+
+@dataclass(frozen=True)
+class Name:
+    """Something that a pickle refers to by module and name."""
+
+    full: str
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The values of tensors, kept apart from the pickle.
+
+    Attributes:
+        key: by which the file finds them.
+        dtype: what they are; `None` where bytes are all that is known.
+        kind: what a person calls the type.
+        count: how many values, or bytes where the type is not known.
+        base: the first of them in what the key stands for.
+        whole: how many the key stands for.
+    """
+
+    key: str
+    dtype: torch.dtype | None
+    kind: str
+    count: int
+    base: int
+    whole: int
+
+
+@dataclass(frozen=True, eq=False)
+class PickledTensor:
+    """A tensor as a pickle describes it: its storage is still to be found in the file."""
+
+    storage: Storage
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Data beside the tensors that nothing here needs, such as a number of numpy's.
+
+    Attributes:
+        name: of its class.
+    """
+
+    name: str
+
+
+_STORAGES: Final[Mapping[str, torch.dtype]] = {
+    "Half": torch.float16,
+    "BFloat16": torch.bfloat16,
+    "Float": torch.float32,
+    "Double": torch.float64,
+    "Char": torch.int8,
+    "Short": torch.int16,
+    "Int": torch.int32,
+    "Long": torch.int64,
+    "Byte": torch.uint8,
+    "Bool": torch.bool,
+    "ComplexFloat": torch.complex64,
+    "ComplexDouble": torch.complex128,
+    "QUInt8": torch.quint8,
+    "QInt8": torch.qint8,
+    "QInt32": torch.qint32,
+    "QUInt4x2": torch.quint4x2,
+    "QUInt2x4": torch.quint2x4,
+}
+_DTYPES: Final = {str(one): one for one in COMPUTED}
+_TYPES: Final = frozenset(
+    str(one) for one in vars(torch).values() if isinstance(one, torch.dtype | torch.qscheme)
+)
+_NESTED: Final = "torch.nested._internal."
+
+_PLAIN: Final = frozenset(
+    (
+        *(f"torch.{name}" for name in ("Size", "Tensor", "device", "strided", "contiguous_format")),
+        *("torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"),
+        *("torch.serialization._get_layout", "torch.storage.UntypedStorage"),
+        *("collections.OrderedDict", "collections.defaultdict", "collections.Counter"),
+        # Numbers, arrays, options and times that scripts put beside a state dict.
+        *(
+            f"{home}.{name}"
+            for home in ("builtins", "__builtin__")
+            for name in ("set", "frozenset", "complex", "bytearray", "range", "slice", "list")
+        ),
+        *("builtins.dict", "builtins.int", "builtins.float", "builtins.str", "_codecs.encode"),
+        *(
+            f"numpy.{core}.multiarray.{name}"
+            for core in ("core", "_core")
+            for name in ("scalar", "_reconstruct")
+        ),
+        *("numpy.ndarray", "numpy.dtype", "argparse.Namespace"),
+        *(f"pathlib.{name}" for name in ("Path", "PosixPath", "WindowsPath", "PurePosixPath")),
+        *(f"datetime.{name}" for name in ("datetime", "date", "timedelta")),
+    )
+)
+"""Names that stand for plain data."""
+
+_REBUILT: Final = "torch._utils._rebuild_"
+_UNINITIALIZED: Final = "torch.nn.parameter.Uninitialized"
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a pickle describes.
+
+    Attributes:
+        content: plain data, `PickledTensor`, `OddTensor`, `Name`, `Opaque`. Tuples, lists and dicts
+            may hold themselves. Keys of dicts are texts, numbers or instances of the classes named.
+        storages: every storage that it names, by key.
+    """
+
+    content: Any
+    storages: Mapping[str, Storage]
+
+
+def described(file: IO[bytes]) -> Described:
+    """What the pickle at a file's present place describes; the file is left behind its end.
+
+    Raises:
+        FileError: it is no whole pickle, asks for too much, or names what is no plain data.
+    """
+    machine = _Machine()
+    try:
+        return Described(machine.run(file), machine.storages)
+    except FileError:
+        raise
+    except (ValueError, TypeError, LookupError, OverflowError, struct.error):
+        # What a step finds wrong with its bytes, its operands or the stack.
+        raise FileError("its pickle is damaged or cut off") from None
+
+
+class _Machine:
+    def __init__(self) -> None:
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+        self._foreign = ""
+        self._work = 0
+        self.storages: dict[str, Storage] = {}
+
+    def run(self, file: IO[bytes]) -> Any:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+            if count > _MAX_STEPS:
+                raise FileError(f"its pickle has more than {_MAX_STEPS:,} steps")
+            if opcode.name == "STOP":
+                break
+            self._step(opcode.name, argument)
+        if self._foreign:
+            name = shown(shortened(self._foreign))
+            raise FileError(
+                f"it holds more than tensors ('{name}': a whole pickled model?), and reading that "
+                f"could run any code, so it is not read; {HOW_TO_SAVE}"
+            )
+        return self._stack.pop()
+
+    def _step(self, name: str, argument: Any) -> None:
+        if name in _CONSTANTS:
+            self._stack.append(argument)
+        elif name in _EMPTY:
+            self._stack.append(_EMPTY[name]())
+        elif name in _GETS:
+            self._stack.append(self._memo[int(argument)])
+        elif name in _PUTS:
+            self._memo[int(argument)] = self._stack[-1]
+        elif (step := _STEPS.get(name)) is not None:
+            step(self, argument)
+        elif name not in ("PROTO", "FRAME"):
+            raise FileError(f"its pickle has a step that torch does not write ({name})")
+
+    # --- the stack ---
+
+    def _marked(self) -> list[Any]:
+        start = self._marks.pop()
+        items = self._stack[start:]
+        del self._stack[start:]
+        return items
+
+    def _pop(self, _: Any) -> None:
+        if self._marks and self._marks[-1] == len(self._stack):
+            self._marks.pop()
+        else:
+            self._stack.pop()
+
+    def _tuple(self, count: int) -> None:
+        items = tuple(self._stack[-count:])
+        if len(items) < count:
+            raise IndexError
+        self._stack[-count:] = [items]
+
+    def _append(self, items: list[Any]) -> None:
+        if isinstance(self._stack[-1], list):
+            self._stack[-1].extend(items)
+
+    def _set(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if isinstance(target, dict):
+            target.update(_pairs(items))
+
+    def _one(self) -> list[Any]:
+        return [self._stack.pop()]
+
+    def _two(self) -> list[Any]:
+        value, key = self._stack.pop(), self._stack.pop()
+        return [key, value]
+
+    # --- names and calls ---
+
+    def _name(self, module: object, name: object) -> Name:
+        full = f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ""
+        if not _is_known(full) and not self._foreign:
+            self._foreign = full or "?"
+        return Name(full)
+
+    def _global(self, argument: str) -> None:
+        self._stack.append(self._name(*argument.split(" ", 1)))
+
+    def _stack_global(self, _: Any) -> None:
+        name, module = self._stack.pop(), self._stack.pop()
+        self._stack.append(self._name(module, name))
+
+    def _inst(self, argument: str) -> None:
+        items = self._marked()
+        self._stack.append(self._called(self._name(*argument.split(" ", 1)), tuple(items)))
+
+    def _obj(self, _: Any) -> None:
+        function, *items = self._marked()
+        self._stack.append(self._called(function, tuple(items)))
+
+    def _reduce(self, _: Any) -> None:
+        arguments, function = self._stack.pop(), self._stack.pop()
+        self._stack.append(self._called(function, arguments))
+
+    def _new_with_keywords(self, _: Any) -> None:
+        self._stack.pop()
+        self._reduce(None)
+
+    def _build(self, _: Any) -> None:
+        self._stack.pop()  # attributes of what stays without any, such as a state dict's metadata
+
+    def _called(self, function: object, arguments: object) -> Any:
+        if not isinstance(function, Name) or not isinstance(arguments, tuple):
+            raise ValueError
+        name = function.full
+        if name == "torch._tensor._rebuild_from_type_v2":  # a tensor with attributes
+            inner, _, given, *_ = arguments
+            if inner == function:
+                raise ValueError
+            return self._called(inner, given)
+        if name in ("collections.OrderedDict", "collections.defaultdict", "collections.Counter"):
+            return self._new_dict(arguments)
+        if name == "torch.Size":
+            return checked_sides(arguments[0], "shape")
+        if name.startswith(_UNINITIALIZED):
+            return OddTensor("a parameter that was never given values")
+        if name.startswith("torch._utils._rebuild_parameter"):
+            return arguments[0]
+        if name in ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"):
+            return _tensor(*arguments[:4], dtype=None)
+        if name == "torch._utils._rebuild_tensor_v3":
+            return _tensor(*arguments[:4], dtype=arguments[6])
+        if name.startswith(_NESTED):
+            return OddTensor("no plain tensor (nested)")
+        if name.startswith(_REBUILT):
+            kind = name.removeprefix(_REBUILT).removesuffix("_tensor").replace("_", " ")
+            return OddTensor(f"no plain tensor ({shown(shortened(kind))})")
+        return Opaque(name)
+
+    def _new_dict(self, arguments: tuple[Any, ...]) -> dict[Any, Any]:
+        """Empty, or of the pairs that Python 2 wrote."""
+        made: dict[Any, Any] = {}
+        for pair in arguments[0] if arguments and isinstance(arguments[0], list) else ():
+            self._work += 1
+            if self._work > _MAX_WORK:
+                raise FileError(f"its pickle copies more than {_MAX_WORK:,} items")
+            key, value = pair
+            made[_key(key)] = value
+        return made
+
+    def _storage(self, identity: object) -> None:
+        match identity:
+            case ("storage", Name(full), str(key), _, int(whole), *rest):
+                dtype, kind = _storage_type(full)
+                base, count = 0, whole
+                if rest and rest[0] is not None:  # a part of another storage
+                    _, base, count = _triple(rest[0])
+                if not all(type(one) is int and one >= 0 for one in (whole, base, count)):
+                    raise ValueError
+                if base + count > whole:
+                    raise ValueError
+                storage = Storage(key, dtype, kind, count, base, whole)
+                self.storages[key] = storage
+                self._stack.append(storage)
+            case ("module", Name() as name, *_):  # with its source, before torch 1.6
+                self._stack.append(name)
+            case _:
+                raise ValueError
+
+
+def _triple(value: object) -> tuple[Any, ...]:
+    if not isinstance(value, tuple) or len(value) != 3:
+        raise ValueError
+    return value
+
+
+def _storage_type(full: str) -> tuple[torch.dtype | None, str]:
+    if full == "torch.storage.UntypedStorage":
+        return None, "bytes"
+    dtype = _STORAGES[full.rpartition(".")[2].removesuffix("Storage")]
+    return dtype, str(dtype).removeprefix("torch.")
+
+
+def _tensor(
+    storage: object, offset: object, shape: object, strides: object, *, dtype: object
+) -> PickledTensor | OddTensor:
+    if not isinstance(storage, Storage) or type(offset) is not int or offset < 0:
+        raise ValueError
+    sides, steps = checked_sides(shape, "shape"), checked_sides(strides, "strides")
+    if len(sides) != len(steps):
+        raise ValueError
+    kind, found = storage.kind, storage.dtype
+    if isinstance(dtype, Name):
+        kind, found = dtype.full.removeprefix("torch."), _DTYPES.get(dtype.full)
+    if found not in COMPUTED:
+        return OddTensor(uncomputed(kind))
+    return PickledTensor(storage, found, sides, steps, offset)
+
+
+def _is_known(full: str) -> bool:
+    home, _, name = full.rpartition(".")
+    return (
+        full in _PLAIN
+        or full.startswith((_REBUILT, _UNINITIALIZED, _NESTED))
+        or full == "torch._tensor._rebuild_from_type_v2"
+        or (home in ("torch", "torch.cuda") and name.removesuffix("Storage") in _STORAGES)
+        or full in _TYPES
+    )
+
+
+def _key(key: object) -> Any:
+    """A key that costs nothing to look up: the hash of a nested or huge one is not asked for."""
+    if isinstance(key, str | bytes | float | Name) or key is None:
+        return key
+    if isinstance(key, int) and abs(key) < _MAX_KEY:
+        return key
+    return OddTensor("no key")  # equal to nothing but itself
+
+
+def _pairs(items: list[Any]) -> list[tuple[Any, Any]]:
+    return [(_key(key), value) for key, value in zip(items[::2], items[1::2], strict=True)]
+
+
+_CONSTANTS: Final = frozenset(
+    (
+        *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+        *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+        *("BYTEARRAY8", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+    )
+)
+_EMPTY: Final[Mapping[str, Callable[[], Any]]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_DICT": dict,
+    "EMPTY_SET": list,
+}
+_GETS: Final = ("GET", "BINGET", "LONG_BINGET")
+_PUTS: Final = ("PUT", "BINPUT", "LONG_BINPUT")
+
+# Each step is given the machine and the argument that stands in the pickle.
+_STEPS: Final[Mapping[str, Callable[[_Machine, Any], None]]] = {
+    "MEMOIZE": lambda m, _: m._memo.__setitem__(len(m._memo), m._stack[-1]),
+    "MARK": lambda m, _: m._marks.append(len(m._stack)),
+    "POP_MARK": lambda m, _: m._marked().clear(),
+    "POP": _Machine._pop,
+    "DUP": lambda m, _: m._stack.append(m._stack[-1]),
+    "LIST": lambda m, _: m._stack.append(m._marked()),
+    "FROZENSET": lambda m, _: m._stack.append(m._marked()),
+    "TUPLE": lambda m, _: m._stack.append(tuple(m._marked())),
+    "TUPLE1": lambda m, _: m._tuple(1),
+    "TUPLE2": lambda m, _: m._tuple(2),
+    "TUPLE3": lambda m, _: m._tuple(3),
+    "DICT": lambda m, _: m._stack.append(dict(_pairs(m._marked()))),
+    "APPEND": lambda m, _: m._append(m._one()),
+    "APPENDS": lambda m, _: m._append(m._marked()),
+    "ADDITEMS": lambda m, _: m._append(m._marked()),
+    "SETITEM": lambda m, _: m._set(m._two()),
+    "SETITEMS": lambda m, _: m._set(m._marked()),
+    "GLOBAL": _Machine._global,
+    "STACK_GLOBAL": _Machine._stack_global,
+    "INST": _Machine._inst,
+    "OBJ": _Machine._obj,
+    "NEWOBJ": _Machine._reduce,
+    "NEWOBJ_EX": _Machine._new_with_keywords,
+    "REDUCE": _Machine._reduce,
+    "BUILD": _Machine._build,
+    "BINPERSID": lambda m, _: m._storage(m._stack.pop()),
+}

@@ -1,0 +1,114 @@
+"""A stranger's weights cost little, run nothing, and end in one sentence or in equal values."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from hashbench.hashing.state_dict import read_state
+from support.trials import Trial, Trials
+
+from .crafted_weights import crafted_files, sound_files, sound_state
+
+TINY = Path(__file__).resolve().parents[1] / "plugins" / "tiny_data.py"
+MEGABYTES = 200
+COUNT, SEED, PARTS = 700, 12, 8
+
+
+@pytest.fixture(scope="module")
+def trials() -> Iterator[Trials]:
+    with Trials() as running:
+        yield running
+
+
+def problems(trial: Trial, path: Path, codes: tuple[int, ...] = (0, 2)) -> list[str]:
+    """What is wrong with how a command ended that was given a bad file; `codes` are its to have."""
+    text = trial.err
+    found = []
+    if trial.hung:
+        found.append("hung")
+    if trial.crashed or trial.code not in codes:
+        found.append(f"ended with {trial.code}: {text[-600:]}")
+    if trial.megabytes > MEGABYTES:
+        found.append(f"took {trial.megabytes:.0f} MB")
+    steering = [c for c in text if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"]
+    if steering:
+        found.append(f"wrote {steering[:3]!r}")
+    if trial.code == 2:
+        lines = text.strip().split("\n")
+        if len(lines) != 1 or not lines[0].startswith("Error: "):
+            found.append(f"said {text!r}")
+        elif str(path) not in text or len(text) > 1_000:
+            found.append(f"names no file, or at length: {text[:1_000]!r}")
+        if "weights_only" in text:
+            found.append(f"passes on torch's advice: {text!r}")
+    return found
+
+
+def test_every_sound_file_is_read_with_equal_values(tmp_path: Path) -> None:
+    for place, file in enumerate(sound_files()):
+        path = tmp_path / f"{place}{file.suffix}"
+        path.write_bytes(file.content)
+        found = read_state(path)
+        assert found.keys() == sound_state().keys(), file.name
+        for key, value in sound_state().items():
+            assert found[key].dtype == value.dtype, (file.name, key)
+            assert torch.equal(found[key], value), (file.name, key)
+
+
+def test_there_are_enough_files(tmp_path: Path) -> None:
+    files = crafted_files(tmp_path, COUNT, SEED)
+    assert len(files) == len({file.name for file in files}) >= COUNT
+    again = crafted_files(tmp_path, COUNT, SEED)  # the same on every run
+    assert files == again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_crafted_file_does_more_than_be_refused(
+    part: int, tmp_path: Path, trials: Trials
+) -> None:
+    folder, canary = tmp_path / "files", tmp_path / "canary"
+    folder.mkdir()
+    files = crafted_files(canary, COUNT, SEED)[part::PARTS]
+    faults: dict[str, list[str]] = {}
+    costs: list[tuple[float, float, str]] = []
+    for place, file in enumerate(files):
+        path = folder / f"{place}{file.suffix}"
+        path.write_bytes(file.content)
+        trial = imported(path, tmp_path / "model", trials)
+        found = problems(trial, path)
+        if trial.code != 2:
+            found.append(f"was taken, with {trial.code}")
+        if canary.exists():
+            found.append("its payload ran")
+            canary.rmdir()
+        if found:
+            faults[file.name] = found
+        costs.append((trial.seconds, trial.megabytes, file.name))
+        path.unlink()
+    seconds, _, slowest = max(costs)
+    most = max(megabytes for _, megabytes, _ in costs)
+    sys.stdout.write(f"{len(files)} files: {seconds:.2f} s at most ({slowest}), {most:.0f} MB\n")
+    assert not faults, faults
+    assert not (tmp_path / "model").exists()
+
+
+def imported(path: Path, to: Path, trials: Trials) -> Trial:
+    options = ("--backbone", "resnet18", "--dataset", "tiny", "--loss", "csq", "--to", str(to))
+    arguments = ("model", "import", str(path), *options, "--plugin", str(TINY))
+    return trials.run(*arguments, cwd=path.parent)
+
+
+def test_the_payloads_work_where_they_are_run(tmp_path: Path) -> None:
+    # Else the canary would prove nothing.
+    canary = tmp_path / "canary"
+    (file,) = [one for one in crafted_files(canary, 0, SEED) if one.name == "INST, raw"]
+    pickle.loads(file.content)  # noqa: S301
+    assert canary.exists()
