@@ -6,12 +6,13 @@ not name the file: the caller knows what it is to people.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import stat
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from hashbench.errors import FileError
 
@@ -29,12 +30,12 @@ _KINDS: Final = (
 )
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
-    """The content of a regular file.
+def opened(path: Path, limit: int) -> BinaryIO:
+    """A regular file, open for reading.
 
     Args:
         path: links are followed.
-        limit: the most bytes that it may have.
+        limit: the most bytes that it may have; one that grows meanwhile may give more.
 
     Raises:
         FileError: it is no regular file, or larger.
@@ -46,16 +47,36 @@ def read_bytes(path: Path, limit: int) -> bytes:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except ValueError:
         raise FileError("its name holds a character that no file can have") from None
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # what a system says of a socket
+            raise FileError("it is a socket or a device, expected a file") from None
+        raise
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
         what = next((words for test, words in _KINDS if test(status.st_mode)), "no file")
         raise FileError(f"it is {what}, expected a file")
-    with os.fdopen(handle, "rb") as file:
+    if status.st_size > limit:
+        os.close(handle)
+        raise FileError(f"it has {status.st_size:,} bytes, expected at most {limit:,}")
+    return os.fdopen(handle, "rb")
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The content of a regular file.
+
+    Args:
+        path: links are followed.
+        limit: the most bytes that it may have.
+
+    Raises:
+        FileError: it is no regular file, or larger.
+        OSError: it is not there, or cannot be read.
+    """
+    with opened(path, limit) as file:
         content = file.read(limit + 1)
-    if len(content) > limit:
-        size = max(status.st_size, len(content))
-        raise FileError(f"it has {size:,} bytes, expected at most {limit:,}")
+    if len(content) > limit:  # a file without a size, as those of the system, or one that grew
+        raise FileError(f"it has {len(content):,} bytes or more, expected at most {limit:,}")
     return content
 
 

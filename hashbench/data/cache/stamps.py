@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.data.sources import local_name
+
 
 class OutsideFolderError(Exception):
     """Links lead files out of their folder.
@@ -57,7 +59,7 @@ def stamp_files(root: Path, paths: Sequence[str]) -> Stamps:
     values = np.full((len(paths), 3), -1, np.int64)
     faults: dict[int, str] = {}
     outside = []
-    for place, path in enumerate(paths):
+    for place, path in enumerate(map(local_name, paths)):
         folder = path.rpartition("/")[0]
         if folder not in folders:
             real = os.path.realpath(f"{base}/{folder}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.data.lists.listing import read_list
+from hashbench.data.sources import read_list
 from hashbench.errors import UsageError
 
 CLASSES = (

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.atomic import write_file
-from hashbench.data.cache.entries import cache_folder
-from hashbench.data.lists.listing import ListedSplit, read_list
+from hashbench.data.cache.folder import cache_folder, storing
+from hashbench.data.lists.listing import ListedSplit
+from hashbench.data.sources import read_list
 from hashbench.errors import UsageError
 
 FORMAT = 1

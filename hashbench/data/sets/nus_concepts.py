@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.data.lists.label_rows import parse_label_rows
-from hashbench.data.lists.listing import ListedSplit, read_list
+from hashbench.data.lists.listing import ListedSplit
+from hashbench.data.sources import read_list
 from hashbench.errors import UsageError
 
 IMAGES = "ImageList/Imagelist.txt"
