@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -236,8 +237,6 @@ def _read_all(
     workers = cores()
 
     def read(row: int) -> FileImage:
-        if row in faults:
-            return FileImage(bytes(32), fault=faults[row])
         path = files.root / local_name(files.paths[row])
         return read_image(path, files.transform, wide=files.wide, known=known.get(row, b""))
 
@@ -245,14 +244,20 @@ def _read_all(
     try:
         ahead = iter(rows.tolist())
         # A few at a time: decoded images wait in memory, and an interrupt waits for those begun.
-        waiting: list[tuple[int, Future[FileImage]]] = []
-        for row in islice(ahead, 4 * workers):
-            waiting.append((row, pool.submit(read, row)))
+        waiting: deque[tuple[int, Future[FileImage] | None]] = deque()
+
+        def begin(count: int) -> None:
+            for row in islice(ahead, count):
+                waiting.append((row, None if row in faults else pool.submit(read, row)))
+
+        begin(4 * workers)
         while waiting:
-            row, future = waiting.pop(0)
-            yield row, future.result()
-            for following in islice(ahead, 1):
-                waiting.append((following, pool.submit(read, following)))
+            row, future = waiting.popleft()
+            yield (
+                row,
+                FileImage(bytes(32), fault=faults[row]) if future is None else future.result(),
+            )
+            begin(1)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -48,9 +48,10 @@ def parse_label_rows(content: bytes, path: Path) -> NDArray[np.uint8]:
     columns = done = 0
     for block in _blocks(content):
         if len(block) > 2 * _BLOCK:
+            number = done + block.count(b"\n")
             raise UsageError(
-                f"{path}: a line has more than {_BLOCK:,} bytes, expected at most {MAX_CLASSES:,} "
-                f"label columns (after line {done:,})"
+                f"{path}, line {number}: it has more than {_BLOCK:,} bytes, expected at most "
+                f"{MAX_CLASSES:,} labels"
             )
         rows = _parse_block(block, path, done, columns)
         columns = rows.shape[1]
