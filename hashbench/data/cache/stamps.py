@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from hashbench.data.sources import local_name
 
-
 _KNOWN = 20_000
 """Folders that are remembered: each may have a name of 4,096 bytes."""
 
