@@ -103,4 +103,6 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
             f"{path}: {fault}, its header states {' x '.join(map(str, shape))} = {stated} bytes "
             f"of data, found {found}"
         )
+    if not stated:  # numpy takes no shape whose other sides are huge
+        raise UsageError(f"{path}: its header states {' x '.join(map(str, shape))}: no data")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

@@ -33,8 +33,9 @@ MAX_BYTES: Final = 1 << 30
 
 MAX_CATEGORIES: Final = 200
 MAX_IMAGES: Final = 200_000
-MAX_ANNOTATIONS: Final = 5_000_000
-"""Most entries of each kind; MS-COCO 2014 has 80, 82,783 and 604,907."""
+MAX_ANNOTATIONS: Final = 700_000
+MAX_OTHERS: Final = 10_000
+"""Most entries of each kind; MS-COCO 2014 has 80, 82,783, 604,907, and 8 licences."""
 
 MAX_REASON: Final = 200
 """Characters of what is said of a malformed entry."""
@@ -160,6 +161,7 @@ def _gathered(file: BinaryIO, part: str) -> CocoAnnotations:
     categories: list[tuple[int, str]] = []
     images: dict[int, str] = {}
     marks = {name: array("q") for name in ("image_id", "category_id", "iscrowd")}
+    others = 0
     for kind, entry in json_entries(file):
         match kind:
             case "categories":
@@ -171,8 +173,8 @@ def _gathered(file: BinaryIO, part: str) -> CocoAnnotations:
                 marks["category_id"].append(entry["category_id"])
                 marks["iscrowd"].append(bool(entry.get("iscrowd")))
             case _:
-                continue
-        _check_sizes(len(categories), len(images), len(marks["iscrowd"]))
+                others += 1
+        _check_sizes(len(categories), len(images), len(marks["iscrowd"]), others)
     if not categories or not images:
         raise ValueError("it has no categories or no images")
     categories.sort()
@@ -192,11 +194,12 @@ def _class_name(name: object) -> str:
     return text
 
 
-def _check_sizes(categories: int, images: int, annotations: int) -> None:
+def _check_sizes(categories: int, images: int, annotations: int, others: int) -> None:
     for what, found, most in (
         ("categories", categories, MAX_CATEGORIES),
         ("images", images, MAX_IMAGES),
         ("annotations", annotations, MAX_ANNOTATIONS),
+        ("other entries", others, MAX_OTHERS),
     ):
         if found > most:
             raise ValueError(f"more than {most:,} {what}")

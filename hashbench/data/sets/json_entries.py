@@ -16,7 +16,7 @@ MAX_ENTRY: Final = 1 << 22
 
 _BLOCK: Final = 1 << 20
 _BLANKS: Final = re.compile(r"[ \t\r\n]*")
-_DECODER: Final = json.JSONDecoder()
+_SCAN: Final = json.JSONDecoder().scan_once
 
 
 def json_entries(file: BinaryIO) -> Iterator[tuple[str, Any]]:
@@ -69,6 +69,8 @@ class _Text:
     def next(self) -> str:
         """The next character that is no blank, which stays; empty at the end."""
         while True:
+            if (here := self._text[self._place : self._place + 1]) > " ":
+                return here
             blanks = _BLANKS.match(self._text, self._place)
             self._place = blanks.end() if blanks else self._place
             if self._place < len(self._text):
@@ -93,10 +95,10 @@ class _Text:
         self.next()
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._text, self._place)
-            except JSONDecodeError as error:
+                value, end = _SCAN(self._text, self._place)
+            except (JSONDecodeError, StopIteration):  # or it is not read whole yet
                 if self._whole:
-                    raise FileError(f"it is no JSON ({error.msg})") from None
+                    raise FileError("it is no JSON") from None
             except ValueError:  # what Python refuses to turn into a number
                 raise FileError("it holds a number of too many digits") from None
             except RecursionError:
