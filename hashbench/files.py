@@ -11,8 +11,9 @@ import json
 import os
 import re
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from hashbench.errors import FileError
 
@@ -30,7 +31,7 @@ _KINDS: Final = (
 )
 
 
-def opened(path: Path, limit: int) -> BinaryIO:
+def opened(path: Path, limit: int) -> BufferedReader:
     """A regular file, open for reading.
 
     Args:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from hashbench import files
 from hashbench.errors import FileError, UsageError
@@ -39,7 +40,7 @@ def read_source(path: Path, limit: int) -> bytes:
 
 
 @contextmanager
-def open_source(path: Path, limit: int) -> Iterator[BinaryIO]:
+def open_source(path: Path, limit: int) -> Iterator[BufferedReader]:
     """A file of the data, open for reading; arguments and errors as for `read_source`."""
     with told(path), files.opened(path, limit) as file:
         yield file

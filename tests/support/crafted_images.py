@@ -15,7 +15,20 @@ from PIL import Image
 Content = bytes | Callable[[], bytes]
 """What a file holds, or what makes it where that takes time or memory."""
 
-KINDS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+KINDS: dict[str, dict[str, object]] = {
+    "PNG": {},
+    "JPEG": {},
+    "JPEG progressive": {"progressive": True},
+    "BMP": {},
+    "GIF": {},
+    "WEBP": {},
+    "WEBP lossless": {"lossless": True},
+    "TIFF": {},
+    "TIFF lzw": {"compression": "tiff_lzw"},
+    "TIFF jpeg": {"compression": "jpeg"},
+    "TIFF zip": {"compression": "tiff_adobe_deflate"},
+    "PPM": {},
+}
 SIDE = 40
 
 
@@ -93,8 +106,8 @@ def crafted_images(rng: Random) -> Iterator[tuple[str, Content]]:
 
 
 def _mutated(rng: Random) -> Iterator[tuple[str, bytes]]:
-    for kind in KINDS:
-        content = sound_image(kind)
+    for kind, options in KINDS.items():
+        content = sound_image(kind.split()[0], **options)
         for number in range(3):
             damaged = bytearray(content)
             for _ in range(rng.choice((1, 4, 40))):

@@ -12,9 +12,9 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from hashbench import files
 from hashbench.characters import shortened, shown
 from hashbench.data.cache.headers import Header, HeaderError, read_header
-from hashbench.data.cache.quiet import warnings_unheard
+from hashbench.data.cache.quiet import libtiff, warnings_unheard
 from hashbench.data.cache.room import Room
 from hashbench.data.cache.transform import Transform
 from hashbench.errors import FileError
@@ -113,7 +113,7 @@ def read_image(path: Path, transform: Transform, *, wide: bool, known: bytes = b
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[BufferedReader]:
     """A regular file of at most `MAX_BYTES`; while it is open, no other large one is.
 
     Raises:
@@ -161,7 +161,8 @@ def _decoded(content: bytes, transform: Transform) -> Iterator[Image.Image]:
                 raise BrokenImageError(_too_deep(f"{header.bits} bits"))
             image = held.enter_context(Image.open(BytesIO(content), formats=FORMATS))
             held.enter_context(_ROOM.taken(_check(image, header, len(content), transform)))
-            image.load()
+            with libtiff.unheard() if image.format == "TIFF" else contextlib.nullcontext():
+                image.load()
             # Where it stands, Pillow would look for a colour of the palette that is clear.
             image.info.pop("transparency", None)
             # `convert` copies what is RGB already.

@@ -33,7 +33,7 @@ MAX_BYTES: Final = 1 << 30
 
 MAX_CATEGORIES: Final = 200
 MAX_IMAGES: Final = 200_000
-MAX_ANNOTATIONS: Final = 700_000
+MAX_ANNOTATIONS: Final = 650_000
 MAX_OTHERS: Final = 10_000
 """Most entries of each kind; MS-COCO 2014 has 80, 82,783, 604,907, and 8 licences."""
 

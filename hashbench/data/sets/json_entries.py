@@ -16,7 +16,7 @@ MAX_ENTRY: Final = 1 << 22
 
 _BLOCK: Final = 1 << 20
 _BLANKS: Final = re.compile(r"[ \t\r\n]*")
-_SCAN: Final = json.JSONDecoder().scan_once
+_DECODER: Final = json.JSONDecoder()
 
 
 def json_entries(file: BinaryIO) -> Iterator[tuple[str, Any]]:
@@ -95,8 +95,8 @@ class _Text:
         self.next()
         while True:
             try:
-                value, end = _SCAN(self._text, self._place)
-            except (JSONDecodeError, StopIteration):  # or it is not read whole yet
+                value, end = _DECODER.raw_decode(self._text, self._place)
+            except JSONDecodeError:  # or it is not read whole yet
                 if self._whole:
                     raise FileError("it is no JSON") from None
             except ValueError:  # what Python refuses to turn into a number
