@@ -6,6 +6,7 @@ not name the file: the caller knows what it is to people.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -30,14 +31,15 @@ _KINDS: Final = (
 )
 
 
-def opened(path: Path) -> BufferedReader:
-    """A regular file, open to be read.
+def opened(path: Path, limit: int | None = None) -> BufferedReader:
+    """A regular file, open for reading.
 
     Args:
         path: links are followed.
+        limit: the most bytes that it may have; one that grows meanwhile may give more.
 
     Raises:
-        FileError: it is no regular file.
+        FileError: it is no regular file, or larger.
         OSError: it is not there, or cannot be read.
     """
     try:
@@ -46,11 +48,18 @@ def opened(path: Path) -> BufferedReader:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except ValueError:
         raise FileError("its name holds a character that no file can have") from None
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # what a system says of a socket
+            raise FileError("it is a socket or a device, expected a file") from None
+        raise
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
         what = next((words for test, words in _KINDS if test(status.st_mode)), "no file")
         raise FileError(f"it is {what}, expected a file")
+    if limit is not None and status.st_size > limit:
+        os.close(handle)
+        raise FileError(f"it has {status.st_size:,} bytes, expected at most {limit:,}")
     return os.fdopen(handle, "rb")
 
 
@@ -65,12 +74,10 @@ def read_bytes(path: Path, limit: int) -> bytes:
         FileError: it is no regular file, or larger.
         OSError: it is not there, or cannot be read.
     """
-    with opened(path) as file:
+    with opened(path, limit) as file:
         content = file.read(limit + 1)
-        size = os.fstat(file.fileno()).st_size
-    if len(content) > limit:
-        size = max(size, len(content))
-        raise FileError(f"it has {size:,} bytes, expected at most {limit:,}")
+    if len(content) > limit:  # a file without a size, as those of the system, or one that grew
+        raise FileError(f"it has {len(content):,} bytes or more, expected at most {limit:,}")
     return content
 
 

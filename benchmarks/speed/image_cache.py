@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hashbench.data.cache.entries import VARIABLE
+from hashbench.data.cache.folder import VARIABLE
 from hashbench.data.sets.any_lists import Lists
 
 LEAST = 10.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import resource
 import struct
 import zlib
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hashbench.data.cache import decode as room
-from hashbench.data.cache.decode import BrokenImageError, decode, read_content, read_image
+from hashbench.data.cache.decode import BrokenImageError, decode, read_image
 from hashbench.data.cache.transform import Transform
 
 SMALL = Transform(8, 8)
@@ -50,7 +51,7 @@ def test_gigapixels_are_refused_by_their_header(size: tuple[int, int]) -> None:
     content = png_that_claims(*size)
     assert len(content) < 200
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    says = f"its header states {size[0]:,} x {size[1]:,} pixels, more than the 89,478,485 that"
+    says = f"its header states {size[0]:,} x {size[1]:,} pixels, more than the 46,000,000 that"
     with pytest.raises(BrokenImageError, match=says):
         decode(content, SMALL)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
@@ -77,7 +78,6 @@ def with_size(kind: str, width: int, height: int) -> bytes:
 @pytest.mark.parametrize("kind", ["PPM", "BMP", "GIF", "JPEG"])
 @pytest.mark.parametrize("warnings", ["default", "error"])
 @pytest.mark.parametrize("size", [(50_000, 40_000), (10_000, 12_000)])
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_the_size_is_told_whatever_pillow_says_of_it(
     kind: str, warnings: str, size: tuple[int, int]
 ) -> None:
@@ -99,7 +99,6 @@ def test_a_thread_of_an_image_is_refused_before_it_is_widened() -> None:
     assert decode(content, SMALL).size == (60_000, 1)
 
 
-@pytest.mark.filterwarnings("ignore:Truncated File Read")
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM"])
 def test_every_truncation_is_found(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
@@ -187,14 +186,15 @@ def test_a_read_image_carries_its_digest(tmp_path: Path) -> None:
 
 
 def test_only_regular_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BrokenImageError, match="No such file"):
-        read_content(tmp_path / "none")
-    with pytest.raises(BrokenImageError, match="Is a directory"):
-        read_content(tmp_path)
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(BrokenImageError, match="not a regular file"):
-        read_content(tmp_path / "pipe")  # a reader that waits would never come back
-    monkeypatch.setattr(room, "MAX_BYTES", 10)
+    os.mkfifo(tmp_path / "pipe")  # a reader that waits would never come back
     (tmp_path / "large").write_bytes(bytes(11))
-    with pytest.raises(BrokenImageError, match="11 bytes, more than the 10"):
-        read_content(tmp_path / "large")
+    monkeypatch.setattr(room, "MAX_BYTES", 10)
+    for name, says in (
+        ("none", r"cannot be read \(No such file"),
+        (".", "it is a folder, expected a file"),
+        ("pipe", "it is a named pipe, expected a file"),
+        ("large", "it has 11 bytes, expected at most 10"),
+    ):
+        found = read_image(tmp_path / name, SMALL, wide=False)
+        assert re.match(says, found.fault)
+        assert (found.pixels, found.digest) == (None, bytes(32))

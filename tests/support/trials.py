@@ -48,7 +48,8 @@ class Trial:
         code: its exit code; negative: the signal that ended it.
         out, err: what it printed.
         seconds: processor time.
-        megabytes: memory beyond what the imports hold, at the highest.
+        megabytes: memory beyond what the imports hold, at the highest; without what files on the
+            disk fill, which the system takes back.
         hung: it was ended after `PATIENCE` seconds.
     """
 
@@ -113,14 +114,19 @@ def _serve(modules: Sequence[str]) -> None:
 
 
 def _forked(job: Mapping[str, object]) -> Trial:
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with (
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        tempfile.TemporaryFile() as held,
+    ):
         child = os.fork()
         if child == 0:
-            _command(job, out.fileno(), err.fileno())
+            os.pwrite(held.fileno(), _held(), 0)
+            _command(job, out.fileno(), err.fileno(), held.fileno())
         ended, hung = _waited(child)
         code = os.waitstatus_to_exitcode(ended[0])
         texts = []
+        held.seek(0)
         for file in (out, err):
             file.seek(0)
             texts.append(file.read().decode(errors="surrogateescape").encode("utf-8", "replace"))
@@ -129,7 +135,7 @@ def _forked(job: Mapping[str, object]) -> Trial:
             out=texts[0].decode(),
             err=texts[1].decode(),
             seconds=ended[1].ru_utime + ended[1].ru_stime,
-            megabytes=max(0, ended[1].ru_maxrss - before) / 1024,
+            megabytes=_beyond(held.read(), ended[1].ru_maxrss) / 1024,
             hung=hung,
         )
 
@@ -146,7 +152,24 @@ def _waited(child: int) -> tuple[tuple[int, resource.struct_rusage], bool]:
     return (status, usage), True
 
 
-def _command(job: Mapping[str, object], out: int, err: int) -> None:
+def _held() -> bytes:
+    """KiB of this process: all, and those of files, 16 characters each.
+
+    A fork begins without the pages of the libraries' files, and has them again as it uses them.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return b"".join(b"%16d" % int(fields[name].split()[0]) for name in ("VmRSS", "RssFile"))
+
+
+def _beyond(held: bytes, highest: int) -> int:
+    """KiB that a command took; `held` is what it had at its start and, unless killed, its end."""
+    start, start_files = int(held[:16]), int(held[16:32])
+    files = int(held[48:64]) if len(held) == 64 else start_files
+    return max(0, highest - start - (files - start_files))
+
+
+def _command(job: Mapping[str, object], out: int, err: int, held: int) -> None:
     """In the fork: never returns."""
     code = TRACEBACK
     try:
@@ -175,6 +198,7 @@ def _command(job: Mapping[str, object], out: int, err: int) -> None:
                 stream.flush()
             except OSError:
                 code = code or TRACEBACK
+        os.pwrite(held, _held(), 32)
         os._exit(code)
 
 

@@ -9,29 +9,60 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import stat
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
+from hashbench import files
+from hashbench.characters import shortened, shown
+from hashbench.data.cache.headers import Header, HeaderError, read_header
+from hashbench.data.cache.quiet import libtiff, warnings_unheard
+from hashbench.data.cache.room import Room
 from hashbench.data.cache.transform import Transform
+from hashbench.errors import FileError
 
-MAX_PIXELS = 89_478_485
-"""Most pixels of an image, before and after its resize: 256 MiB in three channels. It is also where
-Pillow begins to warn."""
+MAX_PIXELS: Final = 46_000_000
+"""Most pixels of an image, before and after its resize: Pillow takes four bytes for each."""
 
-MAX_BYTES = 1 << 28
+MAX_MEMORY: Final = 200_000_000
+"""Most bytes that one image takes while it is decoded, its file's among them."""
+
+MAX_BYTES: Final = 1 << 27
 """Largest file that is read."""
+
+MAX_SLOW: Final = 1_000_000
+"""Most pixels, and bytes of the file, of an image that Pillow decodes in Python."""
+
+MAX_WORK: Final = 500_000_000
+"""Most pixels times passes of a progressive JPEG."""
+
+MAX_REASON: Final = 200
+"""Characters of what a decoder says of a file."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
 """Formats that are decoded. Pillow knows more; some of them start other programs (EPS)."""
 
 # 16-bit grey, 32-bit integers, floats: nothing says how these become 8 bits.
 _DEEP = ("I", "F")
+
+_NARROW = ("1", "L", "P")
+"""Modes of one byte a pixel; Pillow takes four for all others."""
+
+_BITS, _STRIP_ROWS, _TILE_WIDTH, _TILE_HEIGHT = 258, 278, 322, 323
+"""Tags of a TIFF."""
+
+_ROOM: Final = Room(MAX_MEMORY)
+_LARGE: Final = 1 << 24
+"""A file of more bytes is alone of its kind in memory."""
+_ONE_LARGE: Final = threading.Lock()
 
 
 class BrokenImageError(ValueError):
@@ -65,37 +96,36 @@ def read_image(path: Path, transform: Transform, *, wide: bool, known: bytes = b
         known: the digest of the pixels that the caller has; a file of that digest is not decoded.
     """
     try:
-        content = read_content(path)
+        with _opened(path) as file:
+            content = file.read(MAX_BYTES)
+            digest = hashlib.sha256(content).digest()
+            if digest == known:
+                return FileImage(digest)
+            try:
+                with _decoded(content, transform) as image:
+                    resized = transform.apply(image)
+                    square = transform.wide(resized) if wide else None
+                    return FileImage(digest, transform.center(resized), square)
+            except BrokenImageError as error:
+                return FileImage(digest, fault=str(error))
     except BrokenImageError as error:
         return FileImage(bytes(32), fault=str(error))
-    digest = hashlib.sha256(content).digest()
-    if digest == known:
-        return FileImage(digest)
-    try:
-        resized = transform.apply(decode(content, transform))
-        square = transform.wide(resized) if wide else None
-        return FileImage(digest, transform.center(resized), square)
-    except BrokenImageError as error:
-        return FileImage(digest, fault=str(error))
 
 
-def read_content(path: Path) -> bytes:
-    """The bytes of a regular file of at most `MAX_BYTES`.
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    """A regular file of at most `MAX_BYTES`; while it is open, no other large one is.
 
     Raises:
         BrokenImageError: it is no regular file, is larger, or cannot be read.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe must not be waited for
-        with os.fdopen(handle, "rb") as file:
-            status = os.fstat(handle)
-            if not stat.S_ISREG(status.st_mode):
-                raise BrokenImageError("not a regular file")
-            if status.st_size > MAX_BYTES:
-                raise BrokenImageError(
-                    f"{status.st_size:,} bytes, more than the {MAX_BYTES:,} that are read"
-                )
-            return file.read()
+        with files.opened(path, MAX_BYTES) as file:
+            large = os.fstat(file.fileno()).st_size > _LARGE
+            with _ONE_LARGE if large else contextlib.nullcontext():
+                yield file
+    except FileError as error:
+        raise BrokenImageError(str(error)) from None
     except OSError as error:
         raise BrokenImageError(f"cannot be read ({error.strerror or error})") from None
 
@@ -113,23 +143,44 @@ def decode(content: bytes, transform: Transform) -> Image.Image:
 
     Raises:
         BrokenImageError: no image, a truncated one, one with more than 8 bits a channel, or one
-            whose header states too many pixels, which is checked before decoding.
+            whose header states more pixels than may be decoded. Both are found in the header.
     """
+    with _decoded(content, transform) as image:
+        return image
+
+
+@contextlib.contextmanager
+def _decoded(content: bytes, transform: Transform) -> Iterator[Image.Image]:
+    """The image, in RGB, while memory is held for it and for its resize; see `decode`."""
     if not content:
         raise BrokenImageError("the file has no bytes")
+    with contextlib.ExitStack() as held:
+        with _told(content, transform):
+            header = read_header(content)
+            if header.bits > 8:
+                raise BrokenImageError(_too_deep(f"{header.bits} bits"))
+            image = held.enter_context(Image.open(BytesIO(content), formats=FORMATS))
+            held.enter_context(_ROOM.taken(_check(image, header, len(content), transform)))
+            with libtiff.unheard() if image.format == "TIFF" else contextlib.nullcontext():
+                image.load()
+            # Where it stands, Pillow would look for a colour of the palette that is clear.
+            image.info.pop("transparency", None)
+            # `convert` copies what is RGB already.
+            rgb = image if image.mode == "RGB" else image.convert("RGB")
+        yield rgb
+
+
+@contextlib.contextmanager
+def _told(content: bytes, transform: Transform) -> Iterator[None]:
+    """Turn whatever a decoder says of a file into a `BrokenImageError`, and let it warn nobody."""
     try:
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
-            _check_size(image.size, transform)
-            if image.mode.startswith(_DEEP):
-                raise BrokenImageError(
-                    f"more than 8 bits a channel (mode {image.mode}); convert it to 8 bits"
-                )
-            # Pillow warns of a palette with transparency unless it passes through RGBA.
-            through = image.convert("RGBA") if "transparency" in image.info else image
-            return through.convert("RGB")
+        with warnings_unheard():
+            yield
     except BrokenImageError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except HeaderError as error:
+        raise BrokenImageError(f"cannot be decoded ({error})") from None
+    except Image.DecompressionBombError:
         # Pillow refuses before it says how large the image is.
         if (size := _stated_size(content)) is not None:
             _check_size(size, transform)
@@ -137,7 +188,7 @@ def decode(content: bytes, transform: Transform) -> Image.Image:
             f"its header states more than the {MAX_PIXELS:,} pixels that are decoded"
         ) from None
     except Exception as error:  # a decoder may raise anything on a malformed file
-        reason = str(error).strip() or type(error).__name__
+        reason = shown(shortened(str(error).strip(), MAX_REASON)) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
             reason = "no JPEG, PNG or other known image"
         raise BrokenImageError(f"cannot be decoded ({reason})") from None
@@ -156,6 +207,71 @@ def _stated_size(content: bytes) -> tuple[int, int] | None:
                 with reader(BytesIO(content), "") as image:
                     return image.size
     return None
+
+
+def _check(image: Image.Image, header: Header, size: int, transform: Transform) -> int:
+    """Refuse an image that is too large or too deep; nothing of it is decoded yet.
+
+    Args:
+        image: opened.
+        header: of its file.
+        size: of its file, in bytes.
+        transform: will be applied.
+
+    Returns:
+        The bytes that its decoding takes, the file's among them.
+    """
+    _check_size(image.size, transform)
+    bits = max((8, *_tags(image, _BITS)))
+    if image.mode.startswith(_DEEP) or bits > 8:
+        raise BrokenImageError(_too_deep(f"{bits} bits" if bits > 8 else f"mode {image.mode}"))
+    pixels = image.width * image.height
+    if header.slow and max(pixels, size) > MAX_SLOW:
+        raise BrokenImageError(
+            f"{pixels:,} pixels and {size:,} bytes of a kind of {image.format} that is decoded "
+            f"slowly, expected at most {MAX_SLOW:,}; convert it to PNG"
+        )
+    if header.scans * pixels > MAX_WORK:
+        raise BrokenImageError(
+            f"a JPEG of {header.scans:,} passes over {pixels:,} pixels is too much work; save it "
+            "as a baseline JPEG"
+        )
+    needed = size + _memory(image, header, size, transform)
+    if needed > MAX_MEMORY:
+        raise BrokenImageError(
+            f"{image.width:,} x {image.height:,} pixels of this kind ({image.format}, "
+            f"{image.mode}) take {needed / 1e6:,.0f} MB to decode, more than the "
+            f"{MAX_MEMORY / 1e6:,.0f} MB that may be taken; make it smaller"
+        )
+    return needed
+
+
+def _memory(image: Image.Image, header: Header, size: int, transform: Transform) -> int:
+    """Bytes that an image takes at the highest, beside its file's."""
+    pixels = image.width * image.height
+    source = pixels if image.mode in _NARROW else 4 * pixels
+    held = source if image.mode == "RGB" else source + 4 * pixels
+    loading = source + int(header.buffered * pixels)
+    if image.format == "WEBP":  # its decoder holds three images, and the file once more
+        loading = 16 * pixels + size
+    if image.format == "TIFF" and image.info.get("compression") != "raw":
+        rows = min((image.height, *_tags(image, _STRIP_ROWS)))
+        area = max((0, *_tags(image, _TILE_WIDTH))) * max((0, *_tags(image, _TILE_HEIGHT)))
+        loading += 4 * (area or image.width * rows)
+    width, height = transform.size(*image.size)
+    resizing = 0 if (width, height) == image.size else 4 * width * (image.height + height)
+    return max(loading, held + resizing)
+
+
+def _tags(image: Image.Image, tag: int) -> tuple[int, ...]:
+    """The whole numbers of a tag; none where the image is no TIFF or has no such tag."""
+    value = image.tag_v2.get(tag, ()) if isinstance(image, TiffImageFile) else ()
+    values = value if isinstance(value, tuple) else (value,)
+    return tuple(one for one in values if isinstance(one, int))
+
+
+def _too_deep(found: str) -> str:
+    return f"more than 8 bits a channel ({found}); convert it to 8 bits"
 
 
 def _check_size(size: tuple[int, int], transform: Transform) -> None:

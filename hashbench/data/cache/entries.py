@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from hashbench.data.cache.decode import FileImage, read_image
+from hashbench.data.cache.folder import cache_folder, storing
 from hashbench.data.cache.index import (
     INDEX,
     DecodedImages,
@@ -32,21 +34,12 @@ from hashbench.data.cache.index import (
 )
 from hashbench.data.cache.pixel_file import PixelFile, PixelWriter, file_sha256
 from hashbench.data.cache.stamps import Stamps, stamp_files
-from hashbench.errors import StoreError
+from hashbench.data.sources import local_name
 from hashbench.progress import Progress, no_progress
 
-VARIABLE = "HASHBENCH_CACHE"
 LOCK = "lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """Error numbers of a file system without locks."""
-
-
-def cache_folder() -> Path:
-    """Where decoded data lies: $HASHBENCH_CACHE, or hashbench in $XDG_CACHE_HOME or ~/.cache."""
-    if chosen := os.environ.get(VARIABLE):
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "hashbench"
 
 
 def entry_folder(files: ImageFiles) -> Path:
@@ -113,18 +106,6 @@ class _Wanted:
         if found is None or (found.wide is None and self.files.wide):
             return None
         return found if np.array_equal(found.stamps, self.stamps.values) else None
-
-
-@contextlib.contextmanager
-def storing(folder: Path, what: str) -> Iterator[None]:
-    """Turn an error of writing the cache into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: the {what} cannot be stored ({error.strerror or error}); name another "
-            f"folder with the environment variable {VARIABLE}"
-        ) from None
 
 
 def _renewed(wanted: _Wanted, progress: Progress) -> DecodedImages:
@@ -256,23 +237,27 @@ def _read_all(
     workers = cores()
 
     def read(row: int) -> FileImage:
-        if row in faults:
-            return FileImage(bytes(32), fault=faults[row])
-        path = files.root / files.paths[row]
+        path = files.root / local_name(files.paths[row])
         return read_image(path, files.transform, wide=files.wide, known=known.get(row, b""))
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="hashbench-decode")
     try:
         ahead = iter(rows.tolist())
         # A few at a time: decoded images wait in memory, and an interrupt waits for those begun.
-        waiting: list[tuple[int, Future[FileImage]]] = []
-        for row in islice(ahead, 4 * workers):
-            waiting.append((row, pool.submit(read, row)))
+        waiting: deque[tuple[int, Future[FileImage] | None]] = deque()
+
+        def begin(count: int) -> None:
+            for row in islice(ahead, count):
+                waiting.append((row, None if row in faults else pool.submit(read, row)))
+
+        begin(4 * workers)
         while waiting:
-            row, future = waiting.pop(0)
-            yield row, future.result()
-            for following in islice(ahead, 1):
-                waiting.append((following, pool.submit(read, following)))
+            row, future = waiting.popleft()
+            yield (
+                row,
+                FileImage(bytes(32), fault=faults[row]) if future is None else future.result(),
+            )
+            begin(1)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashbench.atomic import sweep
-from hashbench.data.cache.entries import cache_folder, cores, locked, storing
+from hashbench.data.cache.entries import cores, locked
+from hashbench.data.cache.folder import cache_folder, storing
 from hashbench.data.cache.index import FORMAT
 from hashbench.data.cache.pixel_file import PixelWriter, open_pixels
 from hashbench.data.cache.transform import Transform

@@ -14,6 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.data.sources import local_name
+
+_KNOWN = 20_000
+"""Folders that are remembered: each may have a name of 4,096 bytes."""
+
 
 class OutsideFolderError(Exception):
     """Links lead files out of their folder.
@@ -53,17 +58,15 @@ def stamp_files(root: Path, paths: Sequence[str]) -> Stamps:
     """
     base = str(root)
     inside = base.rstrip("/") + "/"
-    folders: dict[str, bool] = {}
+    folders = {"": base}
     values = np.full((len(paths), 3), -1, np.int64)
     faults: dict[int, str] = {}
     outside = []
-    for place, path in enumerate(paths):
+    for place, path in enumerate(map(local_name, paths)):
         folder = path.rpartition("/")[0]
-        if folder not in folders:
-            real = os.path.realpath(f"{base}/{folder}")
-            folders[folder] = real == base or real.startswith(inside)
+        real = _real_folder(folder, folders)
         full = f"{base}/{path}"
-        if not folders[folder]:
+        if real != base and not real.startswith(inside):
             outside.append(place)
             continue
         try:
@@ -84,3 +87,23 @@ def stamp_files(root: Path, paths: Sequence[str]) -> Stamps:
     if outside:
         raise OutsideFolderError(tuple(outside))
     return Stamps(values, faults)
+
+
+def _real_folder(folder: str, known: dict[str, str]) -> str:
+    """A folder with its links followed, as `os.path.realpath`, but each part is looked at once.
+
+    Args:
+        folder: relative, without `.` and `..` parts.
+        known: what was found so far, the folder `""` among it; more is added.
+    """
+    if folder not in known and len(known) > _KNOWN:
+        return os.path.realpath(f"{known['']}/{folder}")
+    unknown = []
+    while folder not in known:
+        unknown.append(folder)
+        folder = folder.rpartition("/")[0]
+    for part in reversed(unknown):
+        above, _, name = part.rpartition("/")
+        path = f"{known[above].rstrip('/')}/{name}"
+        known[part] = os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114
+    return known[unknown[0] if unknown else folder]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hashbench.data.cache.entries import entry_folder, storing
+from hashbench.data.cache.entries import entry_folder
+from hashbench.data.cache.folder import storing
 from hashbench.data.cache.index import ImageFiles, read_index
 from hashbench.data.cache.pixel_file import file_sha256
 from hashbench.progress import Progress, no_progress

@@ -6,7 +6,6 @@ as a big-endian 32-bit number, then the values, last dimension fastest.
 
 from __future__ import annotations
 
-import gzip
 import math
 import zlib
 from pathlib import Path
@@ -14,9 +13,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.errors import UsageError
+from hashbench.data.sources import read_source
+from hashbench.errors import FileError, UsageError
 
 UNSIGNED_BYTE = 8
+
+MAX_BYTES = 1 << 26
+"""Most bytes of a file, packed or not: the 60,000 images of Fashion-MNIST have 47 million."""
+
+_GZIP = 31
+"""What zlib calls the format of gzip files."""
+_MEMBERS = 16
+"""Most gzip files that may stand one after the other in one; there is one."""
 
 
 def find_idx(folder: Path, name: str) -> Path:
@@ -28,7 +36,7 @@ def find_idx(folder: Path, name: str) -> Path:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; it must hold {name}, plain or as .gz")
     for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
+        if path.exists():
             return path
     raise UsageError(f"{folder / name}: no such file, and none with .gz added")
 
@@ -39,13 +47,29 @@ def read_content(path: Path) -> bytes:
     Raises:
         UsageError: it cannot be read, or is no whole gzip file.
     """
+    content = read_source(path, MAX_BYTES)
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        return _unpacked(content) if path.suffix == ".gz" else content
+    except FileError as error:
+        raise UsageError(f"{path}: {error}") from None
+    except (EOFError, zlib.error) as error:
         raise UsageError(f"{path}: damaged gzip file ({error}); download it again") from None
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _unpacked(content: bytes) -> bytes:
+    """The content of a gzip file, never more of it than `MAX_BYTES`."""
+    found = b""
+    for _ in range(_MEMBERS):
+        unpacker = zlib.decompressobj(_GZIP)
+        found += unpacker.decompress(content, MAX_BYTES + 1 - len(found))
+        if len(found) > MAX_BYTES:
+            raise FileError(f"it unpacks to more than {MAX_BYTES:,} bytes")
+        if not unpacker.eof:
+            raise EOFError("it ends before its end marker")
+        content = unpacker.unused_data.lstrip(b"\0")
+        if not content:
+            return found
+    raise FileError(f"it holds more than {_MEMBERS} gzip files in one")
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
@@ -79,4 +103,6 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
             f"{path}: {fault}, its header states {' x '.join(map(str, shape))} = {stated} bytes "
             f"of data, found {found}"
         )
+    if not stated:  # numpy takes no shape whose other sides are huge
+        raise UsageError(f"{path}: its header states {' x '.join(map(str, shape))}: no data")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import posixpath
 import re
+from io import BytesIO
 from pathlib import Path
+from typing import Final
 
+from hashbench.characters import MAX_QUOTED, shortened, shown
 from hashbench.errors import UsageError
+
+MAX_PATH: Final = 4096
+"""Most bytes of a path, as of most systems."""
+
+BLANKS: Final = b" \t\r\n"
+"""What may stand around a path or a label."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -27,18 +36,27 @@ def parse_image_paths(content: bytes, path: Path) -> tuple[str, ...]:
     """
     if not content:
         raise UsageError(f"{path}: the file is empty")
-    lines = content.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
     found = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            found.append(clean_path(line.decode().strip()))
-        except ValueError as error:
-            # A list of another encoding fails here as well: its error is a ValueError too.
-            fault = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-            raise UsageError(f"{path}, line {number}: {fault}") from None
+    for number, line in enumerate(BytesIO(content), start=1):
+        found.append(parse_path(line, path, number))
     return tuple(found)
+
+
+def parse_path(line: bytes, path: Path, number: int) -> str:
+    """Read the path of one line.
+
+    Args:
+        line: its bytes.
+        path: names the file in an error.
+        number: of the line, from 1.
+
+    Raises:
+        UsageError: as `parse_image_paths`.
+    """
+    try:
+        return clean_path(_decoded(line.strip(BLANKS)))
+    except ValueError as error:
+        raise UsageError(f"{path}, line {number}: {error}") from None
 
 
 def clean_path(text: str) -> str:
@@ -49,16 +67,36 @@ def clean_path(text: str) -> str:
     """
     if not text:
         raise ValueError("the line is empty, expected the path of an image")
+    if "\r" in text:
+        raise ValueError("it has a carriage return inside; end every line with a line feed")
     if not text.isprintable():
-        raise ValueError(f"the path {text!r} holds a control character")
+        raise ValueError(f"the path {quoted(text)} holds a control character")
     if "\\" in text:
-        raise ValueError(f"the path '{text}' holds a backslash; write / between folders")
+        raise ValueError(f"the path {quoted(text)} holds a backslash; write / between folders")
     if text[0] == "/" or _DRIVE.match(text):
-        raise ValueError(f"the path '{text}' is absolute, expected one relative to the data folder")
+        raise ValueError(
+            f"the path {quoted(text)} is absolute, expected one relative to the data folder"
+        )
     if ".." in text and ".." in text.split("/"):
-        raise ValueError(f"the path '{text}' has a '..' part, which could leave the data folder")
+        raise ValueError(
+            f"the path {quoted(text)} has a '..' part, which could leave the data folder"
+        )
     if "//" in text or text.startswith("./") or "/./" in text or text[-1] in "/.":
         text = posixpath.normpath(text)
     if text == ".":
         raise ValueError("the path '.' names a folder, expected an image")
     return text
+
+
+def quoted(text: str) -> str:
+    """A value of a list in quotes, as an error shows it: short, and nothing in it steers."""
+    return f"'{shown(shortened(text, MAX_QUOTED))}'"
+
+
+def _decoded(line: bytes) -> str:
+    if len(line) > MAX_PATH:
+        raise ValueError(f"it has {len(line):,} bytes, expected a path of at most {MAX_PATH:,}")
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None

@@ -9,16 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.data.lists.image_paths import parse_image_paths
-from hashbench.data.lists.label_rows import parse_label_rows
+from hashbench.characters import shown
+from hashbench.data.lists.image_paths import parse_image_paths, quoted
+from hashbench.data.lists.joint import parse_joint
+from hashbench.data.lists.label_rows import CLASS_NUMBERS, parse_label_rows, refuse_class_numbers
+from hashbench.data.sources import MAX_NAMES, read_list, read_source, told
 from hashbench.errors import UsageError
+from hashbench.files import decoded
 
 CLASS_NAMES = "classes.txt"
 """One class name a line, in the order of the label columns; may be missing."""
+
+MAX_NAME: Final = 200
+"""Most characters of a class name."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +78,11 @@ class Listing:
     def __post_init__(self) -> None:
         for name, split in self.splits.items():
             if split.labels.shape[1] != len(self.classes):
+                columns = split.labels.shape[1]
+                hint = f"; {CLASS_NUMBERS}" if 1 in (columns, len(self.classes)) else ""
                 raise UsageError(
-                    f"{split.file}: the {name} labels have {split.labels.shape[1]} columns, "
-                    f"but there are {len(self.classes)} classes"
+                    f"{split.file}: the {name} labels have {columns:,} columns, "
+                    f"but there are {len(self.classes):,} classes{hint}"
                 )
 
     @property
@@ -140,12 +150,15 @@ def read_split(root: Path, stem: str) -> ListedSplit:
     """Read `{stem}_img.txt` and `{stem}_label.txt`, or `{stem}.txt` where there is neither.
 
     Raises:
-        UsageError: a list is missing or malformed; names the file and the line.
+        UsageError: a list is missing or malformed, or holds class numbers in place of rows of 0 and
+            1; names the file and the line.
     """
     images, labels, both = (root / f"{stem}{end}.txt" for end in ("_img", "_label", ""))
-    if both.is_file() and not images.is_file() and not labels.is_file():
-        return _read_joint(both)
-    if not images.is_file() and not labels.is_file():
+    if both.exists() and not images.exists() and not labels.exists():
+        paths, rows = parse_joint(read_list(both), both)
+        refuse_class_numbers(rows, both)
+        return ListedSplit(both, paths, rows)
+    if not images.exists() and not labels.exists():
         raise UsageError(
             f"{root}: no list of the {stem} images; expected {images.name} and {labels.name}, "
             f"or {both.name} with lines 'path 0 1 0 ...'"
@@ -157,6 +170,7 @@ def read_split(root: Path, stem: str) -> ListedSplit:
             f"{labels}: {len(rows):,} label rows, but {images.name} has {len(paths):,} images "
             f"(the shorter one ends at line {min(len(paths), len(rows)):,})"
         )
+    refuse_class_numbers(rows, labels)
     return ListedSplit(images, paths, rows)
 
 
@@ -164,43 +178,27 @@ def class_names(root: Path, columns: int) -> tuple[str, ...]:
     """The names in the folder's classes.txt, or 'class 0', 'class 1', ... where there is none.
 
     Raises:
-        UsageError: there are more or fewer names than label columns.
+        UsageError: there are more or fewer names than label columns, or a name is none that can be
+            shown; names the file and the line.
     """
     path = root / CLASS_NAMES
-    if not path.is_file():
+    if not path.exists():
         return tuple(f"class {column}" for column in range(columns))
-    names = tuple(line.strip() for line in _text(path).splitlines() if line.strip())
+    with told(path):
+        text = decoded(read_source(path, MAX_NAMES))
+    lines = [line.strip() for line in text.split("\n")]
+    for number, line in enumerate(lines, start=1):
+        if len(line) > MAX_NAME:
+            raise UsageError(
+                f"{path}, line {number}: a class name of {len(line):,} characters, expected at "
+                f"most {MAX_NAME}"
+            )
+        if shown(line) != line:
+            raise UsageError(
+                f"{path}, line {number}: the class name {quoted(line)} holds a character that is "
+                "not seen"
+            )
+    names = tuple(line for line in lines if line)
     if len(names) != columns:
         raise UsageError(f"{path}: {len(names)} class names, but {columns} label columns")
     return names
-
-
-def read_list(path: Path) -> bytes:
-    """The bytes of a list.
-
-    Raises:
-        UsageError: it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
-
-
-def _read_joint(path: Path) -> ListedSplit:
-    content = read_list(path)
-    lines = content.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    # A line without labels, or without anything, is told by whichever parser meets it.
-    parts = [[*line.split(None, 1), b"", b""] for line in lines]
-    paths = parse_image_paths(b"".join(part[0] + b"\n" for part in parts), path)
-    rows = parse_label_rows(b"".join(part[1].rstrip() + b"\n" for part in parts), path)
-    return ListedSplit(path, paths, rows)
-
-
-def _text(path: Path) -> str:
-    try:
-        return read_list(path).decode()
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8") from None

@@ -27,7 +27,7 @@ class RebuiltDataset(PublishedDataset):
     @override
     def read(self, home: Path) -> Listing:
         """The lists; the database's rebuilt where it is missing."""
-        if any((home / name).is_file() for name in ("database_img.txt", "database.txt")):
+        if any((home / name).exists() for name in ("database_img.txt", "database.txt")):
             return read_listing(home)
         train, query = read_split(home, "train"), read_split(home, "test")
         lacking = self.lacking(home)
@@ -36,7 +36,7 @@ class RebuiltDataset(PublishedDataset):
                 f"{home}: neither database_img.txt (with database_label.txt) {lacking}"
             )
         database, names = self.rebuild(home, train, query)
-        if (home / CLASS_NAMES).is_file():
+        if (home / CLASS_NAMES).exists():
             names = class_names(home, len(names))
         return Listing(home, train, query, database, names)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.data.lists.listing import read_list
+from hashbench.data.sources import read_source
 from hashbench.errors import UsageError
 
 CLASSES = (
@@ -33,6 +33,9 @@ FOLDER = "cifar-10-batches-bin"
 
 _RECORD = 1 + 3 * SIDE * SIDE
 
+MAX_BYTES = 10_000 * _RECORD
+"""Most bytes of a file: all six have as many."""
+
 
 @dataclass(frozen=True)
 class CifarImages:
@@ -53,7 +56,7 @@ def read_cifar(home: Path) -> CifarImages:
     Raises:
         UsageError: one is missing, truncated, or has a label above 9; names the file.
     """
-    missing = [name for name in FILES if not (home / name).is_file()]
+    missing = [name for name in FILES if not (home / name).exists()]
     if missing:
         pickled = (home / "data_batch_1").is_file()
         raise UsageError(
@@ -68,7 +71,7 @@ def read_cifar(home: Path) -> CifarImages:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    flat = np.frombuffer(read_list(path), np.uint8)
+    flat = np.frombuffer(read_source(path, MAX_BYTES), np.uint8)
     if not len(flat) or len(flat) % _RECORD:
         raise UsageError(
             f"{path}: {len(flat):,} bytes are not a whole number of records of {_RECORD:,}; "

@@ -7,23 +7,39 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-from collections.abc import Mapping
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.atomic import write_file
-from hashbench.data.cache.entries import cache_folder
-from hashbench.data.lists.listing import ListedSplit, read_list
+from hashbench.characters import shortened, shown
+from hashbench.data.cache.folder import cache_folder, storing
+from hashbench.data.lists.image_paths import clean_path, quoted
+from hashbench.data.lists.listing import MAX_NAME, ListedSplit
+from hashbench.data.sets.json_entries import json_entries
+from hashbench.data.sources import open_source
 from hashbench.errors import UsageError
 
 FORMAT = 1
 PARTS = ("train2014", "val2014")
 FILES = tuple(f"annotations/instances_{part}.json" for part in PARTS)
+
+MAX_BYTES: Final = 1 << 30
+"""Most bytes of an annotation file: train2014's has 330 million."""
+
+MAX_CATEGORIES: Final = 200
+MAX_IMAGES: Final = 200_000
+MAX_ANNOTATIONS: Final = 650_000
+MAX_OTHERS: Final = 10_000
+"""Most entries of each kind; MS-COCO 2014 has 80, 82,783, 604,907, and 8 licences."""
+
+MAX_REASON: Final = 200
+"""Characters of what is said of a malformed entry."""
+
 _Labels = NDArray[np.uint8]
 
 
@@ -115,43 +131,78 @@ def read_annotations(home: Path) -> CocoAnnotations:
     """
     digest = hashlib.sha256(f"coco {FORMAT}".encode())
     for name in FILES:
-        try:
-            with (home / name).open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError as error:
-            raise UsageError(f"{home / name}: cannot be read ({error.strerror or error})") from None
+        with open_source(home / name, MAX_BYTES) as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     cached = cache_folder() / "annotations" / f"{digest.hexdigest()}.npz"
     found = _unpacked(cached)
     if found is None:
         found = _joined(
             *(_read_part(home / name, part) for name, part in zip(FILES, PARTS, strict=True))
         )
-        write_file(cached, _packed(found))
+        with storing(cached.parent, "annotations"):
+            write_file(cached, _packed(found))
     return found
 
 
-def _slim(parsed: dict[str, Any]) -> dict[str, Any]:
-    # Outlines are nine tenths of the file; without them it fits in a laptop's memory.
-    parsed.pop("segmentation", None)
-    return parsed
-
-
 def _read_part(path: Path, part: str) -> CocoAnnotations:
-    try:
-        content: Mapping[str, Any] = json.loads(read_list(path), object_hook=_slim)
-        categories = sorted((entry["id"], str(entry["name"])) for entry in content["categories"])
-        columns = {number: column for column, (number, _) in enumerate(categories)}
-        rows = {entry["id"]: row for row, entry in enumerate(content["images"])}
-        paths = tuple(f"{part}/{entry['file_name']}" for entry in content["images"])
-        both = np.zeros((2, len(rows), len(columns)), np.uint8)
-        for entry in content["annotations"]:
-            crowd = 1 if entry.get("iscrowd") else 0
-            both[crowd, rows[entry["image_id"]], columns[entry["category_id"]]] = 1
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"{path}: no annotation file of MS-COCO instances ({type(error).__name__}: {error})"
-        ) from None
-    return CocoAnnotations(paths, tuple(name for _, name in categories), both[0], both[1])
+    with open_source(path, MAX_BYTES) as file:
+        try:
+            return _gathered(file, part)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            what = shown(shortened(str(error), MAX_REASON))
+            raise UsageError(
+                f"{path}: no annotation file of MS-COCO instances ({kind}{what})"
+            ) from None
+
+
+def _gathered(file: BinaryIO, part: str) -> CocoAnnotations:
+    """What one file says; nothing of the outlines, nine tenths of it, is kept."""
+    categories: list[tuple[int, str]] = []
+    images: dict[int, str] = {}
+    marks = {name: array("q") for name in ("image_id", "category_id", "iscrowd")}
+    others = 0
+    for kind, entry in json_entries(file):
+        match kind:
+            case "categories":
+                categories.append((entry["id"], _class_name(entry["name"])))
+            case "images":
+                images.setdefault(entry["id"], clean_path(f"{part}/{entry['file_name']}"))
+            case "annotations":
+                marks["image_id"].append(entry["image_id"])
+                marks["category_id"].append(entry["category_id"])
+                marks["iscrowd"].append(bool(entry.get("iscrowd")))
+            case _:
+                others += 1
+        _check_sizes(len(categories), len(images), len(marks["iscrowd"]), others)
+    if not categories or not images:
+        raise ValueError("it has no categories or no images")
+    categories.sort()
+    columns = {number: column for column, (number, _) in enumerate(categories)}
+    rows = {number: row for row, number in enumerate(images)}
+    both = np.zeros((2, len(rows), len(columns)), np.uint8)
+    for image, category, crowd in zip(*marks.values(), strict=True):
+        both[crowd, rows[image], columns[category]] = 1
+    names = tuple(name for _, name in categories)
+    return CocoAnnotations(tuple(images.values()), names, both[0], both[1])
+
+
+def _class_name(name: object) -> str:
+    text = str(name)
+    if len(text) > MAX_NAME or shown(text) != text:
+        raise ValueError(f"a category is called {quoted(text)}")
+    return text
+
+
+def _check_sizes(categories: int, images: int, annotations: int, others: int) -> None:
+    for what, found, most in (
+        ("categories", categories, MAX_CATEGORIES),
+        ("images", images, MAX_IMAGES),
+        ("annotations", annotations, MAX_ANNOTATIONS),
+        ("other entries", others, MAX_OTHERS),
+    ):
+        if found > most:
+            raise ValueError(f"more than {most:,} {what}")
 
 
 def _joined(first: CocoAnnotations, second: CocoAnnotations) -> CocoAnnotations:

@@ -48,7 +48,7 @@ class MSCoco(RebuiltDataset):
 
     @override
     def lacking(self, home: Path) -> str:
-        missing = [name for name in FILES if not (home / name).is_file()]
+        missing = [name for name in FILES if not (home / name).exists()]
         if not missing:
             return ""
         return (

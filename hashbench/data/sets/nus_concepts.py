@@ -11,14 +11,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.data.lists.image_paths import parse_path
 from hashbench.data.lists.label_rows import parse_label_rows
-from hashbench.data.lists.listing import ListedSplit, read_list
+from hashbench.data.lists.listing import ListedSplit
+from hashbench.data.sources import read_list
 from hashbench.errors import UsageError
 
 IMAGES = "ImageList/Imagelist.txt"
 LABELS = "Groundtruth/AllLabels"
 PREFIX = "Labels_"
 FOLDER = "images"
+MAX_CONCEPTS = 200
+"""Most concept files; there are 81."""
 
 
 def nus_wide_database(
@@ -69,13 +73,21 @@ def nus_wide_database(
 
 
 def _image_names(path: Path) -> list[str]:
-    lines = read_list(path).decode("utf-8", "replace").replace("\\", "/").splitlines()
-    return [line.strip().rpartition("/")[2] for line in lines if line.strip()]
+    found = []
+    for number, line in enumerate(read_list(path).split(b"\n"), start=1):
+        if name := line.strip().replace(b"\\", b"/").rpartition(b"/")[2]:
+            found.append(parse_path(name, path, number))
+    return found
 
 
 def _concepts(folder: Path, images: int) -> dict[str, NDArray[np.uint8]]:
     found = {}
-    for path in sorted(folder.glob(f"{PREFIX}*.txt")):
+    paths = sorted(folder.glob(f"{PREFIX}*.txt"))
+    if len(paths) > MAX_CONCEPTS:
+        raise UsageError(
+            f"{folder}: {len(paths):,} files {PREFIX}CONCEPT.txt, expected at most {MAX_CONCEPTS}"
+        )
+    for path in paths:
         values = parse_label_rows(read_list(path), path)
         if values.shape != (images, 1):
             raise UsageError(

@@ -45,7 +45,7 @@ class NusWide(RebuiltDataset):
 
     @override
     def lacking(self, home: Path) -> str:
-        if (home / IMAGES).is_file() and (home / LABELS).is_dir():
+        if (home / IMAGES).exists() and (home / LABELS).is_dir():
             return ""
         return (
             f"nor {IMAGES} and {LABELS}/Labels_*.txt, from which it can be rebuilt; these are "

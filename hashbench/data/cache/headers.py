@@ -1,0 +1,182 @@
+"""What the headers of an image file say, before any decoder is asked: depth, and signs of a bomb.
+
+Pillow turns some files of 16 bits a channel into 8 without a word, and walks through headers of
+any length. Reads bytes of the formats that are decoded; what is malformed is left to the decoder.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+MAX_PARTS: Final = 20_000
+"""Most parts (chunks, segments, blocks, strips) of a file that are walked through."""
+
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE: Final = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
+_COMMENT: Final = re.compile(rb"#[^\r\n]*[\r\n]?")
+_NETPBM_HEADER: Final = 1 << 16
+"""Bytes in which the header of a netpbm file ends, comments included."""
+
+_MAX_COMMENTS: Final = 1_000
+_PLAIN: Final = (b"P1", b"P2", b"P3")
+_WITHOUT_MAXIMUM: Final = (b"P1", b"P4")
+_WITH_MAXIMUM: Final = (b"P2", b"P3", b"P5", b"P6", b"P0CMYK", b"PyP", b"PyRGBA", b"PyCMYK")
+_OFFSETS: Final = (273, 324)
+"""Tags of a TIFF that say where its strips, or its tiles, lie."""
+
+
+class HeaderError(ValueError):
+    """No sound image has such a header; the message says what is wrong, without the file's name."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known before decoding.
+
+    Attributes:
+        bits: of the deepest channel; 8 where the format has no other.
+        buffered: bytes a pixel that the decoder holds beside the image.
+        scans: how often the decoder goes over the image.
+        slow: it is decoded in Python, pixel by pixel.
+    """
+
+    bits: int = 8
+    buffered: float = 0.0
+    scans: int = 1
+    slow: bool = False
+
+
+def read_header(content: bytes) -> Header:
+    """Read the header of an image file.
+
+    Args:
+        content: the file's bytes.
+
+    Raises:
+        HeaderError: it has too many parts.
+    """
+    if content.startswith(_PNG):
+        return _png(content)
+    if content.startswith(b"\xff\xd8\xff"):
+        return _jpeg(content)
+    if content.startswith(b"BM"):
+        # Compression 1 and 2 are run lengths.
+        return Header(slow=content[30:31] in (b"\1", b"\2"))
+    if content.startswith(b"P"):
+        return _netpbm(content)
+    if content.startswith(b"GIF8"):
+        _walk_gif(content)
+    elif content.startswith((b"II", b"MM")):
+        _walk_tiff(content)
+    return Header()
+
+
+def _png(content: bytes) -> Header:
+    """The deepest IHDR; a palette's depth is that of its entries, 8 bits."""
+    bits, place = 8, len(_PNG)
+    for _ in _parts("chunks"):
+        name = content[place + 4 : place + 8]
+        if len(name) < 4:
+            break
+        if name == b"IHDR":
+            bits = max(bits, *content[place + 16 : place + 17])
+        place += 12 + int.from_bytes(content[place : place + 4])
+    return Header(bits)
+
+
+def _jpeg(content: bytes) -> Header:
+    bits, components, coefficients, scans, buffered = 8, 0, 0.0, 0, False
+    place = 2
+    for _ in _parts("segments"):
+        found = _MARKER.search(content, place)
+        if found is None or content[found.end() - 1] == 0xD9:
+            break
+        marker, place = content[found.end() - 1], found.end()
+        if marker in (0x01, 0xD8):
+            continue
+        segment = content[place : place + int.from_bytes(content[place : place + 2])]
+        if marker in _FRAMES and len(segment) >= 8:
+            bits, components = max(bits, segment[2]), segment[7]
+            coefficients = _coefficients(segment[8:])
+            buffered = marker in _PROGRESSIVE
+        elif marker == 0xDA and len(segment) >= 3:
+            scans += 1
+            buffered |= segment[2] < components
+        place += max(len(segment), 2)
+    return Header(bits, 2 * coefficients if buffered else 0.0, max(1, scans))
+
+
+def _coefficients(components: bytes) -> float:
+    """Coefficients a pixel of a JPEG: 3 without subsampling, 1.5 where colours have a quarter."""
+    factors = [(byte >> 4, byte & 15) for byte in components[1::3]]
+    most = max((x for x, _ in factors), default=1) * max((y for _, y in factors), default=1)
+    return sum(x * y for x, y in factors) / max(most, 1)
+
+
+def _netpbm(content: bytes) -> Header:
+    """Depth of a netpbm file, by the largest value that its header states."""
+    start = content[:_NETPBM_HEADER]
+    magic = start[:6].split(maxsplit=1)[0]
+    if magic not in _WITHOUT_MAXIMUM + _WITH_MAXIMUM:
+        return Header()
+    plain = magic in _PLAIN
+    if plain and content.count(b"#") > _MAX_COMMENTS:
+        raise HeaderError(f"it has more than {_MAX_COMMENTS:,} comments")
+    if magic in _WITHOUT_MAXIMUM:
+        return Header(slow=plain)
+    # A comment may stand inside a number.
+    words = _COMMENT.sub(b"", start[len(magic) :]).split(maxsplit=3)
+    if len(words) < 3 and len(content) > _NETPBM_HEADER:
+        raise HeaderError(f"its header is longer than {_NETPBM_HEADER:,} bytes")
+    try:
+        most = int(words[2])
+    except (IndexError, ValueError):
+        return Header()
+    return Header(bits=max(8, most.bit_length()), slow=plain or most != 255)
+
+
+def _walk_tiff(content: bytes) -> None:
+    """Count tags, and strips or tiles, of the first image."""
+    order = "<" if content.startswith(b"II") else ">"
+    big = content[2:3] == b"+"
+    number, entry = (order + "Q", order + "HHQ8s") if big else (order + "L", order + "HHL4s")
+    counted = order + ("Q" if big else "H")
+    try:
+        (place,) = struct.unpack_from(number, content, 8 if big else 4)
+        (count,) = struct.unpack_from(counted, content, place)
+        place += struct.calcsize(counted)
+        for _ in _parts("tags", count):
+            tag, _kind, length, _value = struct.unpack_from(entry, content, place)
+            if tag in _OFFSETS and length > MAX_PARTS:
+                raise HeaderError(f"it is in {length:,} parts, expected at most {MAX_PARTS:,}")
+            place += struct.calcsize(entry)
+    except struct.error:  # cut off
+        return
+
+
+def _walk_gif(content: bytes) -> None:
+    """Count the blocks before the first image."""
+    colours = content[10] if len(content) > 10 else 0
+    place = 13 + (3 << (1 + (colours & 7)) if colours & 0x80 else 0)
+    parts = _parts("blocks")
+    while content[place : place + 1] == b"!":
+        place += 2
+        while size := int.from_bytes(content[place : place + 1]):
+            place += 1 + size
+            next(parts)
+        place += 1
+        next(parts)
+
+
+def _parts(what: str, count: int | None = None) -> Iterator[None]:
+    """As many as there are; an error past `MAX_PARTS`."""
+    for number in range(MAX_PARTS + 1 if count is None else count):
+        if number == MAX_PARTS:
+            raise HeaderError(f"it has more than {MAX_PARTS:,} {what}")
+        yield
