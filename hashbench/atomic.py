@@ -61,8 +61,8 @@ def write_folder(path: Path, files: Mapping[str, bytes], last: str) -> None:
 def _set_aside(path: Path) -> Iterator[None]:
     """Make room for a new folder; the old one comes back if that fails, and goes if it does not.
 
-    An old one is a damaged artifact, or the same one that another process was faster with. It may be
-    a file or a link: what a link leads to stays as it is.
+    An old one is a damaged artifact, or the same one that another process was faster with. It may
+    be a file or a link: what a link leads to stays as it is.
     """
     if not path.exists() and not path.is_symlink():
         yield
@@ -84,8 +84,7 @@ def sweep(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file, or a folder with all that is in it, where that can be done; no link is
-    followed."""
+    """Delete a file or a whole folder, where that can be done; no link is followed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

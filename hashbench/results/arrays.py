@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +24,11 @@ MAX_MEMBERS: Final = 64
 
 _MAX_DIRECTORY: Final = 2**16
 """Bytes of a zip file's directory: 64 names take 4 kB."""
+
+_MAGIC: Final = b"\x93NUMPY\x01\x00"
+"""What an array begins with, in the version that numpy writes wherever it can."""
+
+_MAX_AXES: Final = 8
 
 _MAX_HEADER: Final = 1_024
 """Bytes in front of an array's numbers: 128 as numpy writes them."""
@@ -75,14 +82,54 @@ def read_arrays(content: bytes, wanted: Mapping[str, Array]) -> dict[str, NDArra
     Raises:
         FileError: it is no such file, an array is missing, or of another type or shape.
     """
+    with _zip_file(content) as file:
+        members = {info.filename: info for info in file.infolist()}
+        arrays = {}
+        for name, array in wanted.items():
+            member = members.get(f"{name}.npy")
+            if member is None:
+                raise FileError(f"it lacks the array '{name}'")
+            if not 0 <= member.file_size - array.bytes <= _MAX_HEADER:
+                raise FileError(f"the array '{name}' is of another size")
+            arrays[name] = _array(file, member)
+            check_array(name, arrays[name], array)
+    return arrays
+
+
+def read_all_arrays(content: bytes, limit: int) -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz file, in the order of its directory.
+
+    Args:
+        content: the file.
+        limit: the most bytes that they may take together.
+
+    Raises:
+        FileError: it is no such file, or its arrays take more.
+    """
+    with _zip_file(content) as file:
+        members = file.infolist()
+        if sum(member.file_size for member in members) > limit:
+            raise FileError(f"its arrays take more than {limit:,} bytes")
+        return {member.filename.removesuffix(".npy"): _array(file, member) for member in members}
+
+
+def check_array(name: str, found: NDArray[Any], wanted: Array) -> None:
+    """Refuse an array of another type or shape; raises FileError."""
+    if found.dtype != np.dtype(wanted.kind) or found.shape != wanted.shape:
+        raise FileError(
+            f"the array '{name}' is {found.dtype} {found.shape}, "
+            f"expected {np.dtype(wanted.kind)} {wanted.shape}"
+        )
+
+
+@contextmanager
+def _zip_file(content: bytes) -> Iterator[zipfile.ZipFile]:
     _check_end(content)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as file:
-            members = {info.filename: info for info in file.infolist()}
-            return {
-                name: _array(file, members.get(f"{name}.npy"), name, array)
-                for name, array in wanted.items()
-            }
+            yield file
+    except FileError:
+        raise
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise FileError(f"it is no .npz file, or damaged ({shortened(str(error))})") from None
     except (NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error):
@@ -101,23 +148,21 @@ def _check_end(content: bytes) -> None:
         raise FileError("it is no .npz file as numpy writes it")
 
 
-def _array(
-    file: zipfile.ZipFile, member: zipfile.ZipInfo | None, name: str, wanted: Array
-) -> NDArray[Any]:
-    if member is None:
-        raise FileError(f"it lacks the array '{name}'")
-    if not 0 <= member.file_size - wanted.bytes <= _MAX_HEADER:
-        raise FileError(f"the array '{name}' is of another size")
+def _array(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    """A member whose size is one that may be inflated."""
+    name = shortened(member.filename)
     with file.open(member) as stored:
         plain = stored.read(member.file_size + 1)
-    start = len(plain) - wanted.bytes
-    header = _HEADER.fullmatch(plain[10 : max(10, start)]) if plain[:6] == b"\x93NUMPY" else None
-    if header is None:
-        raise FileError(f"the array '{name}' is of another type")
+    version, length = plain[:8], int.from_bytes(plain[8:10], "little")
+    header = _HEADER.fullmatch(plain[10 : 10 + min(length, _MAX_HEADER)])
+    if version != _MAGIC or header is None:
+        raise FileError(f"the array '{name}' is of a type that is not read")
     dtype = np.dtype(header[1].decode())
-    shape = tuple(int(length) for length in header[3].decode().split(",") if length.strip())
-    if dtype.newbyteorder("=") != np.dtype(wanted.kind) or shape != wanted.shape:
-        raise FileError(f"the array '{name}' is of another type or shape")
-    numbers = np.frombuffer(plain, dtype, offset=start)
-    ordered = numbers.reshape(shape, order="F" if header[2] == b"True" else "C")
-    return ordered.astype(dtype.newbyteorder("="))
+    lengths = header[3].decode().split(",")
+    shape = tuple(int(length) for length in lengths if length.strip())
+    numbers = len(plain) - 10 - length
+    if len(shape) > _MAX_AXES or math.prod(shape) * dtype.itemsize != numbers:
+        raise FileError(f"the array '{name}' is not as long as it says")
+    array = np.frombuffer(plain, dtype, offset=10 + length)
+    ordered = array.reshape(shape, order="F" if header[2] == b"True" else "C")
+    return ordered.astype(dtype.newbyteorder("="), order="C")

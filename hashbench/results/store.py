@@ -10,9 +10,9 @@ only regular files inside of it are read, each bounded, and nothing outside of i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +30,9 @@ __all__ = ["DONE", "SCHEMA", "Address", "Artifact", "Failure", "Store"]
 
 DONE = "done.json"
 
+KEY_DIGITS: Final = 20
+"""How many digits of a key stand in the names of folders and notes."""
+
 MAX_RECORD_BYTES: Final = 2**20
 MAX_FILES: Final = 16
 """How many files an artifact may have."""
@@ -37,6 +40,9 @@ MAX_FILES: Final = 16
 MAX_PLAN_BYTES: Final = 2**26
 MAX_PLAN_VALUES: Final = 2_500_000
 """Of 20,000 cells in the formats 1 and 2, which write 3 kB and some 80 values for each."""
+
+NUMBERED: Final = 3
+"""The format since which plans have numbers."""
 
 MAX_NUMBER: Final = 10**15
 """Of a plan. None that was written by a run comes near."""
@@ -89,7 +95,7 @@ class Address:
     def path(self) -> Path:
         """Its folder, relative to the store."""
         readable = re.sub(r"[^a-z0-9.]+", "-", self.slug.lower()).strip("-")[:60]
-        return Path("artifacts") / self.kind / f"{readable}-{self.key[:20]}"
+        return Path("artifacts") / self.kind / f"{readable}-{self.key[:KEY_DIGITS]}"
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,9 @@ class Store:
         except (OSError, FileError) as error:
             raise FileError(f"{DONE}: {_cause(error)}") from None
         try:
-            return Artifact(folder, _checked(checked_record(parsed_json(content), Summed.ARTIFACT), address))
+            return Artifact(
+                folder, _checked(checked_record(parsed_json(content), Summed.ARTIFACT), address)
+            )
         except FileError as error:
             raise FileError(f"{DONE}: {error}") from None
 
@@ -223,10 +231,11 @@ class Store:
 
     def failure(self, address: Address) -> Failure | None:
         """Why a step failed when it was last tried; `None` where it did not."""
+        with contextlib.suppress(FileError):
+            if self.artifact(address) is not None:
+                return None  # the note could not be deleted when the step succeeded
         try:
-            content = read_bytes(
-                self._failure_path(address.key), MAX_RECORD_BYTES, links=False
-            )
+            content = read_bytes(self._failure_path(address.key), MAX_RECORD_BYTES, links=False)
             record = checked_record(parsed_json(content), Summed.NEVER)
         except (OSError, FileError):
             return None  # a damaged note: the step has no artifact, so it counts as not run
@@ -238,7 +247,7 @@ class Store:
     def failed_keys(self) -> frozenset[str]:
         """The first digits of the keys of all steps that failed, as their notes are named."""
         try:
-            return frozenset(name.removesuffix(".json") for name in os.listdir(self._failures))
+            return frozenset(path.stem for path in self._failures.iterdir())
         except OSError:
             return frozenset()
 
@@ -246,7 +255,8 @@ class Store:
         """Forget a failure, since the step is to be tried again."""
         path = self._failure_path(address.key)
         _make_room(path)
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it says nothing once the artifact is there
+            path.unlink(missing_ok=True)
 
     def write_plan(self, name: str, plan: Mapping[str, Any]) -> None:
         """Note what a run was asked for."""
@@ -263,6 +273,10 @@ class Store:
             StoreError: as for `plans`, and where there is none.
         """
         return _plan(self.folder / "plans" / f"{name}.json")
+
+    def plan_names(self) -> tuple[str, ...]:
+        """The names of the plans of this folder."""
+        return tuple(path.stem for path in self._plan_paths())
 
     def plans(self) -> Iterator[dict[str, Any]]:
         """Every plan of this folder, the one that was last asked for at the end.
@@ -314,7 +328,7 @@ class Store:
         return self.folder / "failures"
 
     def _failure_path(self, key: str) -> Path:
-        return self._failures / f"{key[:20]}.json"
+        return self._failures / f"{key[:KEY_DIGITS]}.json"
 
     def _plan_paths(self) -> list[Path]:
         return sorted((self.folder / "plans").glob("*.json"))
@@ -350,6 +364,8 @@ def _plan(path: Path) -> dict[str, Any]:
         number = record.get("number", 0)
         if type(number) is not int or not 0 <= number <= MAX_NUMBER:
             raise FileError("its number is none")
+        if record["schema"] < NUMBERED:
+            record.pop("number", None)
     except NewerError as error:
         raise StoreError(f"{path}: {error}") from None
     except (OSError, FileError) as error:
@@ -374,6 +390,9 @@ def _checked(record: dict[str, Any], address: Address) -> dict[str, Any]:
     seconds = record.get("seconds", 0)
     if type(seconds) not in (int, float) or not 0 <= seconds <= MAX_SECONDS:
         raise FileError("its seconds are no length of time")
+    versions = record.get("environment", {})
+    if not isinstance(versions, dict) or not all(isinstance(one, str) for one in versions.values()):
+        raise FileError("its environment is none")
     return record
 
 

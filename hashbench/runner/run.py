@@ -10,14 +10,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hashbench.errors import UsageError
-from hashbench.results.load import load_results
-from hashbench.results.results import Results, only
+from hashbench.results.load import load_plan
+from hashbench.results.results import Results
 from hashbench.results.store import Store
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan, make_plan
+from hashbench.runner.plan_record import plan_record
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.steps import Step
+from hashbench.runner.stored import is_usable
 from hashbench.runner.suite import Suite, load
 
 
@@ -63,7 +65,8 @@ def run_plan(
     store = Store(out)
     with _only_writer(out):
         store.sweep()
-        store.write_plan(plan.name, plan.record(datetime.now(UTC).isoformat()))
+        record = plan_record(plan, datetime.now(UTC).isoformat(), store.next_number())
+        store.write_plan(plan.name, record)
         todo = missing_steps(plan, store)
         for step in todo:
             store.clear_failure(step.address)
@@ -74,18 +77,26 @@ def run_plan(
             maker.make(plan, schedule, store, reporter, workers)
         finally:
             reporter.end()
-    return only(load_results(out), (planned.cell for planned in plan.cells))
+    return load_plan(out, plan.name)
 
 
 def missing_steps(plan: Plan, store: Store) -> list[Step]:
-    """The steps that have to be made, in order: those that a missing result still needs."""
+    """The steps that have to be made, in order: those that a missing result still needs.
+
+    What is damaged, or nothing that a step can have written, is missing.
+    """
     needed: dict[str, Step] = {}
+    usable: set[str] = set()
 
     def visit(step: Step) -> None:
-        if step.key not in needed and not store.has(step.address):
-            for before in step.upstream:
-                visit(before)
-            needed[step.key] = step
+        if step.key in needed or step.key in usable:
+            return
+        if is_usable(step, store):
+            usable.add(step.key)
+            return
+        for before in step.upstream:
+            visit(before)
+        needed[step.key] = step
 
     for planned in plan.cells:
         visit(planned.scores)
