@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hashbench.characters import shortened
+from hashbench.characters import MAX_QUOTED, shortened
 from hashbench.coercion import coerce
 from hashbench.errors import UsageError
 from hashbench.suggestions import did_you_mean
@@ -124,7 +124,8 @@ def _record(cls: type[T], data: Any, path: str, author: Author) -> T:
             continue
         if author is Author.PERSON:
             said = f"[{path}] has no key" if path else "there is no key"
-            raise UsageError(f"{said} '{key}'{did_you_mean(str(key), fields)}")
+            name = str(key)
+            raise UsageError(f"{said} '{shortened(name)}'{did_you_mean(name, fields)}")
         if getattr(cls, "identity", False):
             raise UsageError(
                 f"{_inside(path, key)} is not known: a newer hashbench wrote it; update this one"
@@ -156,6 +157,8 @@ def _fields(cls: type[Any]) -> tuple[dict[str, dataclasses.Field[Any]], dict[str
 
 
 def _value(value: Any, kind: Any, path: str, author: Author) -> Any:
+    if type(value) is kind:
+        return value  # nearly all of the million values of a large plan
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union) and type(None) in parts and len(parts) == 2:
         if value is None or (author is Author.PERSON and value == "none"):
@@ -175,14 +178,17 @@ def _value(value: Any, kind: Any, path: str, author: Author) -> Any:
         }
     if kind is Path:
         if not isinstance(value, str):
-            raise UsageError(f"{path}: expected a path, found {value!r}")
+            raise UsageError(f"{path}: expected a path, found {_short(value)}")
         return Path(value)
     if dataclasses.is_dataclass(kind) and not hasattr(kind, "parse"):
         return _record(kind, value, path, author)  # type: ignore[arg-type]
     if author is Author.PERSON or hasattr(kind, "parse") or _is_enum(kind):
         return coerce(value, kind, path)
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise UsageError(f"{path} is too large a number") from None
     raise UsageError(_expected(path, value, _WORDS.get(kind, "a list" if origin is tuple else "")))
 
 
@@ -200,8 +206,23 @@ def _is_enum(kind: Any) -> bool:
 
 
 def _expected(path: str, value: Any, wanted: str) -> str:
-    return f"{path or 'it'} is {shortened(repr(value))}, expected {wanted or 'something else'}"
+    return f"{path or 'it'} is {_short(value)}, expected {wanted or 'something else'}"
+
+
+def _short(value: Any) -> str:
+    """A value to be quoted; what holds others may hold too many of them, or nest too deep."""
+    if isinstance(value, Mapping | list | tuple):
+        return ("a table" if isinstance(value, Mapping) else "a list") if value else repr(value)
+    if isinstance(value, str):
+        return shortened(repr(value[: 2 * MAX_QUOTED]))
+    return shortened(repr(value)) if not isinstance(value, int) else _number(value)
+
+
+def _number(value: int) -> str:
+    # Python refuses to write an integer of thousands of digits.
+    return repr(value) if abs(value) < 10**MAX_QUOTED else "too large a number"
 
 
 def _inside(path: str, key: object) -> str:
-    return f"{path}.{key}" if path else str(key)
+    name = shortened(str(key))
+    return f"{path}.{name}" if path else name

@@ -19,6 +19,7 @@ from hashbench.cli.screen import duration, image_bar, warn_of_broken
 from hashbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from hashbench.results.scored import Measured
     from hashbench.runner.reporter import Reporter
 
 
@@ -127,7 +128,8 @@ def run(
         )
         os._exit(EXIT_INTERRUPTED)
     warn_of_broken(notes)
-    missing = missing_steps(plan, Store(out))
+    known: dict[str, Measured] = {}
+    missing = missing_steps(plan, Store(out), known)
     if missing or dry_run:
         ahead = estimate(missing)
         notes.print(
@@ -143,7 +145,12 @@ def run(
     try:
         with repeat_interrupts():
             results = run_plan(
-                plan, out=out, workers=workers, engine=engine, reporter=_reporter(notes)
+                plan,
+                out=out,
+                workers=workers,
+                engine=engine,
+                reporter=_reporter(notes),
+                known=known,
             )
     except KeyboardInterrupt:
         notes.print("Interrupted. What is done is kept: the same command goes on from there.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hashbench.data.protocol import Protocol
 from hashbench.errors import FileError, UsageError
@@ -13,8 +13,11 @@ from hashbench.results.artifacts import ArtifactKind
 from hashbench.results.cell import CLEAN, Cell, CellResult, Status
 from hashbench.results.planned import StoredCell, StoredPlan, stored_plan, stored_plans
 from hashbench.results.results import Results
-from hashbench.results.scored import measured
+from hashbench.results.scored import Measured, measured
 from hashbench.results.store import KEY_DIGITS, Store
+
+NOTHING: Final[Mapping[str, Measured]] = {}
+"""Of scores that were read already."""
 
 
 def load_results(*folders: str | Path) -> Results:
@@ -51,19 +54,26 @@ def load_results(*folders: str | Path) -> Results:
     return _results(sorted(asked, key=lambda plan: plan.place), stores)
 
 
-def load_plan(folder: Path, name: str) -> Results:
+def load_plan(folder: Path, name: str, known: Mapping[str, Measured] = NOTHING) -> Results:
     """Read the results of one plan of a store, the one that was last asked for.
 
     It speaks for its own cells, so no other plan is read: none of them can hide what came of it.
+
+    Args:
+        folder: of the store.
+        name: of the plan.
+        known: by the keys of scores, what was read of them already.
 
     Raises:
         StoreError: the plan cannot be read.
     """
     store = Store(folder)
-    return _results([stored_plan(store, name)], [store])
+    return _results([stored_plan(store, name)], [store], known)
 
 
-def _results(plans: Iterable[StoredPlan], stores: Sequence[Store]) -> Results:
+def _results(
+    plans: Iterable[StoredPlan], stores: Sequence[Store], known: Mapping[str, Measured] = NOTHING
+) -> Results:
     """What came of the cells of some plans, the latest one last."""
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, Mapping[str, Any]] = {}
@@ -75,7 +85,7 @@ def _results(plans: Iterable[StoredPlan], stores: Sequence[Store]) -> Results:
         for planned in plan.cells:
             latest[planned.cell] = planned
             versions.note(planned)
-    reader = _Reader(tuple((store, store.failed_keys()) for store in stores), protocols)
+    reader = _Reader(tuple((store, store.failed_keys()) for store in stores), protocols, known)
     return Results(
         cells=tuple(reader.read(latest[cell], versions) for cell in sorted(latest)),
         protocols=protocols,
@@ -127,10 +137,12 @@ class _Reader:
     Attributes:
         stores: the folders, each with the keys of the steps that failed there.
         protocols: by hash.
+        known: by the keys of scores, what was read of them already.
     """
 
     stores: tuple[tuple[Store, frozenset[str]], ...]
     protocols: Mapping[str, Protocol]
+    known: Mapping[str, Measured]
 
     def read(self, planned: StoredCell, versions: _Versions) -> CellResult:
         """What came of a cell; one of an earlier version is not looked at."""
@@ -142,7 +154,9 @@ class _Reader:
         damage = ""
         for store, _ in self.stores:
             try:
-                found = measured(store, planned.scores, self.protocols[cell.protocol])
+                found = self.known.get(planned.scores.key) or measured(
+                    store, planned.scores, self.protocols[cell.protocol]
+                )
             except FileError as error:
                 damage = damage or f"its result is damaged ({error}); run it again"
                 continue
