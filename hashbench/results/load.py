@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from hashbench.characters import shown
 from hashbench.data.protocol import Protocol
 from hashbench.errors import FileError, UsageError
 from hashbench.results.artifacts import ArtifactKind
@@ -158,7 +159,7 @@ class _Reader:
                     store, planned.scores, self.protocols[cell.protocol]
                 )
             except FileError as error:
-                damage = damage or f"its result is damaged ({error}); run it again"
+                damage = damage or shown(f"its result is damaged ({error}); run it again")
                 continue
             if found is not None:
                 return CellResult(
@@ -171,9 +172,9 @@ class _Reader:
                     attack=facts,
                     seconds=self._seconds(planned, len(found.per_query)),
                 )
-        reason = self._failure(planned)
-        if reason is not None:
-            return CellResult(cell, Status.FAILED, reason, attack=facts)
+        failure = self._failure(planned)
+        if failure is not None:
+            return CellResult(cell, Status.FAILED, failure, attack=facts)
         reason = damage or "it was not run, or not to the end"
         return CellResult(cell, Status.MISSING, reason, attack=facts)
 

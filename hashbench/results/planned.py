@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hashbench.characters import shortened
+from hashbench.characters import shortened, shown
 from hashbench.data.protocol import Protocol
 from hashbench.errors import StoreError, UsageError
 from hashbench.records import migrated, read
@@ -126,14 +126,15 @@ def stored_plans(store: Store) -> Iterator[StoredPlan]:
 def stored_plan(store: Store, name: str) -> StoredPlan:
     """One plan of a folder; errors as of `stored_plans`, and where there is none of that name."""
     plan = store.plan(name)
-    where = f"{store.folder / 'plans' / name}.json: the plan is damaged"
     try:
         current = migrated(MIGRATIONS, PLAN, plan, plan["schema"], SCHEMA)
-        return read(StoredPlan, _whole(current), where)
+        return read(StoredPlan, _whole(current), "")
     except UsageError as error:
-        raise StoreError(f"{error}; run the suite again") from error
+        cause = str(error)
     except (KeyError, TypeError, AttributeError) as error:  # what a migration looks for
-        raise StoreError(f"{where} ({shortened(repr(error))}); run the suite again") from error
+        cause = shortened(repr(error))
+    path = store.folder / "plans" / f"{name}.json"
+    raise StoreError(shown(f"{path}: the plan is damaged: {cause}; run the suite again"))
 
 
 def _whole(plan: Mapping[str, Any]) -> dict[str, Any]:
