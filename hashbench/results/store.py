@@ -182,9 +182,9 @@ class Store:
             FileError: there is one, but its record is damaged, or of a newer hashbench.
         """
         folder = self.folder / address.path
+        if folder.is_symlink():
+            raise FileError("its folder is a link")
         try:
-            if folder.is_symlink():
-                raise FileError("its folder is a link")
             content = read_bytes(folder / DONE, MAX_RECORD_BYTES, links=False)
         except FileNotFoundError:
             if folder.exists():
