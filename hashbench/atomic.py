@@ -61,9 +61,10 @@ def write_folder(path: Path, files: Mapping[str, bytes], last: str) -> None:
 def _set_aside(path: Path) -> Iterator[None]:
     """Make room for a new folder; the old one comes back if that fails, and goes if it does not.
 
-    An old one is a damaged artifact, or the same one that another process was faster with.
+    An old one is a damaged artifact, or the same one that another process was faster with. It may
+    be a file or a link: what a link leads to stays as it is.
     """
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         yield
         return
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
@@ -73,17 +74,22 @@ def _set_aside(path: Path) -> Iterator[None]:
     except BaseException:
         aside.rename(path)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    remove(aside)
 
 
 def sweep(folder: Path) -> None:
     """Delete what interrupted writers left in a folder that nobody else writes to."""
     for rest in [*folder.glob(".*.tmp"), *folder.glob(".*.old")]:
-        if rest.is_dir():
-            shutil.rmtree(rest, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                rest.unlink()
+        remove(rest)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a whole folder, where that can be done; no link is followed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _write_synced(path: Path, content: bytes) -> None:

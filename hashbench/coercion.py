@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from hashbench.characters import shortened
+from hashbench.characters import MAX_QUOTED, shortened
 from hashbench.errors import UsageError
 from hashbench.exact import exact
 from hashbench.suggestions import did_you_mean
+
+_WRITTEN: Final = 5
+"""How many values of a list an error message writes out."""
 
 
 def coerce(value: Any, kind: Any, where: str) -> Any:
@@ -83,7 +86,17 @@ def _number(value: Any, kind: type[int] | type[float], where: str) -> int | floa
 
 def quoted(value: Any, how: Callable[[Any], str] = repr) -> str:
     """A value of any type as an error message quotes it: short, whatever it is."""
-    return shortened(_text(value, how))
+    if isinstance(value, Mapping) and value:
+        return "a table"
+    if isinstance(value, list | tuple) and not _is_short(value):
+        return "a list"
+    return shortened(_text(value[: 2 * MAX_QUOTED] if isinstance(value, str) else value, how))
+
+
+def _is_short(values: Sequence[Any]) -> bool:
+    """Whether a list can be written out: one that holds lists may hold too many, or nest deep."""
+    nested = any(isinstance(value, Mapping | list | tuple) for value in values[: _WRITTEN + 1])
+    return len(values) <= _WRITTEN and not nested
 
 
 def _text(value: Any, how: Callable[[Any], str] = str) -> str:

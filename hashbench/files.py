@@ -7,6 +7,7 @@ not name the file: the caller knows what it is to people.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -31,26 +32,32 @@ _KINDS: Final = (
 )
 
 
-def opened(path: Path, limit: int | None = None) -> BufferedReader:
+def opened(path: Path, limit: int | None = None, *, links: bool = True) -> BufferedReader:
     """A regular file, open for reading.
 
     Args:
-        path: links are followed.
+        path: the file.
         limit: the most bytes that it may have; one that grows meanwhile may give more.
+        links: whether a link is followed; one that is not is no regular file.
 
     Raises:
         FileError: it is no regular file, or larger.
         OSError: it is not there, or cannot be read.
     """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+    if not links:
+        flags |= getattr(os, "O_NOFOLLOW", 0)
     try:
         # A named pipe that nobody writes to would be waited for; looked at once it is open, so
         # that nothing can be put in its place in between.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        handle = os.open(path, flags)
     except ValueError:
         raise FileError("its name holds a character that no file can have") from None
     except OSError as error:
         if error.errno == errno.ENXIO:  # what a system says of a socket
             raise FileError("it is a socket or a device, expected a file") from None
+        if error.errno == errno.ELOOP and not links:
+            raise FileError("it is a link, expected a file") from None
         raise
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
@@ -63,22 +70,22 @@ def opened(path: Path, limit: int | None = None) -> BufferedReader:
     return os.fdopen(handle, "rb")
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
-    """The content of a regular file.
-
-    Args:
-        path: links are followed.
-        limit: the most bytes that it may have.
-
-    Raises:
-        FileError: it is no regular file, or larger.
-        OSError: it is not there, or cannot be read.
-    """
-    with opened(path, limit) as file:
+def read_bytes(path: Path, limit: int, *, links: bool = True) -> bytes:
+    """The content of a regular file; arguments and errors as for `opened`."""
+    with opened(path, limit, links=links) as file:
         content = file.read(limit + 1)
     if len(content) > limit:  # a file without a size, as those of the system, or one that grew
         raise FileError(f"it has {len(content):,} bytes or more, expected at most {limit:,}")
     return content
+
+
+def sha256_of_file(path: Path, limit: int, *, links: bool = True) -> str:
+    """SHA-256 of a regular file's content, which is never in memory as a whole.
+
+    Arguments and errors as for `opened`.
+    """
+    with opened(path, limit, links=links) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_text(path: Path, limit: int) -> str:
@@ -105,23 +112,28 @@ def decoded(content: bytes) -> str:
         raise FileError(f"it is not in UTF-8 (line {line})") from None
 
 
-def read_json(path: Path, limit: int) -> Any:
+def read_json(path: Path, limit: int, *, values: int = MAX_JSON_VALUES) -> Any:
     """What a JSON file holds.
+
+    Args:
+        path: links are followed.
+        limit: the most bytes that it may have.
+        values: the most values.
 
     Raises:
         FileError, OSError: as for `read_text`; FileError also where it is no JSON, where it is
-            nested too deep, where it holds more than `MAX_JSON_VALUES` values or a number of
-            thousands of digits, or half a surrogate pair, which is no character.
+            nested too deep, where it holds too many values or a number of thousands of digits, or
+            half a surrogate pair, which is no character.
     """
-    return parsed_json(read_bytes(path, limit))
+    return parsed_json(read_bytes(path, limit), values=values)
 
 
-def parsed_json(content: bytes) -> Any:
+def parsed_json(content: bytes, *, values: int = MAX_JSON_VALUES) -> Any:
     """What the bytes of a JSON file mean; see `read_json`."""
     text = decoded(content)
-    values = sum(content.count(mark) for mark in (b",", b"[", b"{"))
-    if values > MAX_JSON_VALUES:  # those in texts count as well: no file of ours comes near
-        raise FileError(f"it holds more than {MAX_JSON_VALUES:,} values")
+    if sum(content.count(mark) for mark in (b",", b"[", b"{")) > values:
+        # Those in texts count as well: no file of ours comes near.
+        raise FileError(f"it holds more than {values:,} values")
     try:
         value = json.loads(text)
         if _SURROGATE.search(content):

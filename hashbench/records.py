@@ -156,6 +156,8 @@ def _fields(cls: type[Any]) -> tuple[dict[str, dataclasses.Field[Any]], dict[str
 
 
 def _value(value: Any, kind: Any, path: str, author: Author) -> Any:
+    if type(value) is kind:
+        return value  # nearly all of the million values of a large plan
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union) and type(None) in parts and len(parts) == 2:
         if value is None or (author is Author.PERSON and value == "none"):
@@ -184,7 +186,10 @@ def _value(value: Any, kind: Any, path: str, author: Author) -> Any:
     if author is Author.PERSON or hasattr(kind, "parse") or _is_enum(kind):
         return coerce(value, kind, path)
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise UsageError(f"{path} is too large a number") from None
     raise UsageError(_expected(path, value, _WORDS.get(kind, "a list" if origin is tuple else "")))
 
 
@@ -206,4 +211,5 @@ def _expected(path: str, value: Any, wanted: str) -> str:
 
 
 def _inside(path: str, key: object) -> str:
-    return f"{path}.{key}" if path else str(key)
+    name = shortened(str(key))
+    return f"{path}.{name}" if path else name

@@ -25,6 +25,7 @@ from hashbench.errors import UsageError
 from hashbench.plugins.paths import at_home
 
 if TYPE_CHECKING:
+    from hashbench.results.scored import Measured
     from hashbench.runner.reporter import Reporter
 
 
@@ -258,7 +259,8 @@ def run(
         notes.say(f"{word} before anything was run; images that were being read are not kept.")
         os._exit(code)
     warn_of_broken(notes)
-    missing = missing_steps(plan, Store(out))
+    known: dict[str, Measured] = {}
+    missing = missing_steps(plan, Store(out), known)
     if missing or dry_run:
         with about_suite(named):
             ahead = estimate(missing)
@@ -272,7 +274,12 @@ def run(
     try:
         with repeat_interrupts():
             results = run_plan(
-                plan, out=out, workers=workers, engine=engine, reporter=_reporter(notes)
+                plan,
+                out=out,
+                workers=workers,
+                engine=engine,
+                reporter=_reporter(notes),
+                known=known,
             )
     except KeyboardInterrupt as interrupt:
         word, code = word_and_code(interrupt)

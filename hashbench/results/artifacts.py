@@ -31,3 +31,9 @@ PER_QUERY: Final = "per_query.npz"
 
 LOG: Final = "log.json"
 """How a training went."""
+
+MAX_FILE_BYTES: Final = 2**22
+"""The largest `scores.json` or `probe.json`: they take a few kB."""
+
+MAX_BYTES: Final = 2**35
+"""The largest file of all: weights and codes."""

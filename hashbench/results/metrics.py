@@ -5,6 +5,9 @@ A name is stored with every result. To rename one takes a migration of the store
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -16,7 +19,7 @@ _TOWARD_TARGETS: Final = "t-"
 class Metric(StrEnum):
     """What is measured besides mAP, whose name the protocol gives: `Protocol.metric`.
 
-    Precisions and shares are in `[0, 1]`.
+    Precisions and shares are in `[0, 1]`; `largest` says it of each.
     """
 
     # Of clean queries, and of the codes of the model.
@@ -67,3 +70,43 @@ def is_toward_targets(name: str) -> bool:
 def of_flag(code: str) -> str:
     """The name under which a data frame holds a flag that is up: `flag(zero-gradients)`."""
     return f"flag({code})"
+
+
+_UNBOUNDED: Final = frozenset(
+    {
+        Metric.QUERIES_WITHOUT_RELEVANT,
+        Metric.QUERIES_WITHOUT_TARGET,
+        Metric.DISTINCT_CODES,
+        Metric.L2,
+        Metric.FORWARDS,
+        Metric.BACKWARDS,
+    }
+)
+"""Counts and lengths. All others are shares, precisions, entropies of a bit, changes of a pixel."""
+
+_NAMES: Final = frozenset(Metric)
+
+_MAP: Final = re.compile(r"(t-)?map(@\d{1,9})?(\(ties=[a-z]+\))?")
+
+_ROUNDING: Final = 1e-9
+"""By how much a mean over millions of float64 may leave the range of what it is the mean of."""
+
+
+def is_in_range(name: str, value: float) -> bool:
+    """Whether a metric may have this value: it is finite, not below 0, and at most `largest`.
+
+    A name that this version does not know may have any finite value.
+    """
+    if name not in _NAMES and not _MAP.fullmatch(name):
+        return math.isfinite(value)
+    return -_ROUNDING <= value <= largest(name) + _ROUNDING and math.isfinite(value)
+
+
+def largest(name: str) -> float:
+    """The largest value that a metric can have: 1, or infinity for counts and lengths."""
+    return math.inf if name in _UNBOUNDED else 1.0
+
+
+def wrong_metric(metrics: Mapping[str, float]) -> str | None:
+    """The name of a metric whose value is out of its range; `None` where all are right."""
+    return next((name for name, value in metrics.items() if not is_in_range(name, value)), None)

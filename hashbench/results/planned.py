@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hashbench.characters import shortened, shown
 from hashbench.data.protocol import Protocol
 from hashbench.errors import StoreError, UsageError
 from hashbench.records import migrated, read
-from hashbench.results.artifacts import SCORES as SCORES_FILE
-from hashbench.results.cell import AttackFacts, Cell
-from hashbench.results.migrations import MIGRATIONS, PLAN, SCORES
-from hashbench.results.store import SCHEMA, Address, Store
+from hashbench.results.cell import CLEAN, AttackFacts, Cell
+from hashbench.results.limits import (
+    check_cell,
+    check_facts,
+    check_protocol,
+    check_training,
+    check_version,
+)
+from hashbench.results.migrations import MIGRATIONS, PLAN
+from hashbench.results.store import Address, Store, place_of
+from hashbench.results.sums import SCHEMA
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,8 @@ class StoredCell:
         steps: all that it is made from, each after what it reads from; may repeat.
         attack: a hash of the attack's parameters, version and source; empty for clean queries.
         facts: what reports have to know of the attack; `None` for clean queries.
+        model: the defended model among the steps; `None` where a plan says of none.
+        made: a hash of how the model is made, whatever its seed; empty where it is not known.
     """
 
     cell: Cell
@@ -33,6 +42,22 @@ class StoredCell:
     steps: tuple[Address, ...]
     attack: str = ""
     facts: AttackFacts | None = None
+    model: Address | None = None
+    made: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what no run can have asked for.
+
+        Raises:
+            UsageError: a value is out of its range, or the facts are of another attack.
+        """
+        check_cell(self.cell)
+        check_version(self.attack)
+        check_version(self.made)
+        if self.facts is not None:
+            check_facts(self.facts)
+            if self.cell.attack == CLEAN:
+                raise UsageError("clean queries have facts of an attack")
 
 
 @dataclass(frozen=True)
@@ -43,65 +68,117 @@ class StoredPlan:
         cells: every cell, clean ones included.
         protocols: the protocol cards by hash.
         trainings: by hash, what cells of one training share.
-        asked: when, ISO 8601: the latest plan speaks for a cell.
+        number: the largest one of a folder is of the plan that was last asked for; 0 in the formats
+            1 and 2, which go by `asked`.
+        asked: when, ISO 8601; for people to look at.
+        sha256: the sum of the plan.
         suite: as it was asked for; for people to look at.
     """
 
     cells: tuple[StoredCell, ...]
     protocols: Mapping[str, Protocol]
     trainings: Mapping[str, Mapping[str, Any]]
+    number: int = 0
     asked: str = ""
+    sha256: str = ""
     suite: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse a plan that asks for nothing, or whose parts do not fit together.
 
-@dataclass(frozen=True)
-class StoredCurve:
-    """Precision at levels of recall."""
+        Raises:
+            UsageError: it has no cells, a cell twice, or a cell whose protocol or training is not
+                described or is another one than it says.
+        """
+        if not self.cells:
+            raise UsageError("it asks for no cell")
+        for key, protocol in self.protocols.items():
+            check_protocol(protocol)
+            if protocol.hash != key:
+                raise UsageError(f"the protocol {key[:12]} is not what its hash says")
+        for training in self.trainings.values():
+            check_training(training)
+        for cell in (planned.cell for planned in self.cells):
+            protocol_of_cell = self.protocols.get(cell.protocol)
+            if protocol_of_cell is None or protocol_of_cell.dataset != cell.dataset:
+                raise UsageError(f"it does not describe the protocol {cell.protocol[:12]}")
+            if cell.training not in self.trainings:
+                raise UsageError(f"it does not describe the training {cell.training[:12]}")
+        if len({planned.cell for planned in self.cells}) < len(self.cells):
+            raise UsageError("it asks for a cell twice")
 
-    recall: tuple[float, ...]
-    precision: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class StoredScores:
-    """What was measured of a cell.
-
-    Attributes:
-        metrics: value by name, see `hashbench.results.metrics`.
-        curve: averaged over the queries.
-    """
-
-    metrics: Mapping[str, float]
-    curve: StoredCurve
-
-
-def stored_scores(store: Store, address: Address) -> StoredScores:
-    """The scores of a cell that is there, of whatever format.
-
-    Raises:
-        StoreError: they are damaged.
-    """
-    path = store.file(address, SCORES_FILE)
-    record = store.record(address) or {}
-    try:
-        plain = json.loads(path.read_text())
-        since = record.get("schema", SCHEMA)
-        return read(StoredScores, migrated(MIGRATIONS, SCORES, plain, since, SCHEMA), str(path))
-    except (UsageError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be read ({error}); run the suite again") from error
+    @property
+    def place(self) -> tuple[int, str, str]:
+        """What plans are ordered by, see `hashbench.results.store.place_of`."""
+        return place_of({"number": self.number, "asked": self.asked, "sha256": self.sha256})
 
 
 def stored_plans(store: Store) -> Iterator[StoredPlan]:
-    """Every plan of a folder, of whatever format, in the order in which they were last asked for.
+    """Every plan of a folder, of whatever format, the one that was last asked for at the end.
 
     Raises:
         StoreError: a damaged plan, or one of a newer hashbench.
     """
-    for plan in store.plans():
-        where = f"folder {store.folder}: a plan is damaged"
-        try:
-            yield read(StoredPlan, migrated(MIGRATIONS, PLAN, plan, plan["schema"], SCHEMA), where)
-        except UsageError as error:
-            raise StoreError(f"{error}; run the suite again") from error
-        except (KeyError, TypeError, AttributeError) as error:  # what a migration looks for
-            raise StoreError(f"{where} ({error!r}); run the suite again") from error
+    plans = [stored_plan(store, name) for name in store.plan_names()]
+    yield from sorted(plans, key=lambda plan: plan.place)
+
+
+def stored_plan(store: Store, name: str) -> StoredPlan:
+    """One plan of a folder; errors as of `stored_plans`, and where there is none of that name."""
+    plan = store.plan(name)
+    try:
+        current = migrated(MIGRATIONS, PLAN, plan, plan["schema"], SCHEMA)
+        return read(StoredPlan, _whole(current), "")
+    except UsageError as error:
+        cause = str(error)
+    except (KeyError, TypeError, AttributeError) as error:  # what a migration looks for
+        cause = shortened(repr(error))
+    path = store.folder / "plans" / f"{name}.json"
+    raise StoreError(shown(f"{path}: the plan is damaged: {cause}; run the suite again"))
+
+
+def _whole(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A plan whose cells hold addresses and facts, not their places in the plan's tables.
+
+    A plan names each address and each attack once, and thousands of cells name their places.
+    """
+    addresses = [read(Address, address, "addresses") for address in plan.get("addresses", ())]
+    facts = list(plan.get("facts", ()))
+    known: dict[tuple[str, str, str], Address] = {}
+
+    def address(value: Any) -> Any:
+        if type(value) is int:
+            return _at(addresses, value, "address")
+        if not isinstance(value, Mapping) or value.keys() != _ADDRESS:
+            return value  # which `read` refuses, with the right words
+        words = (value["kind"], value["slug"], value["key"])
+        if not all(isinstance(word, str) for word in words):
+            return value
+        if words not in known:
+            known[words] = read(Address, value, "")
+        return known[words]
+
+    return {**plan, "cells": [_whole_cell(cell, address, facts) for cell in plan["cells"]]}
+
+
+_ADDRESS = frozenset(("kind", "slug", "key"))
+
+
+def _whole_cell(cell: Any, address: Callable[[Any], Any], facts: list[Any]) -> Any:
+    if not isinstance(cell, Mapping):
+        return cell
+    whole = dict(cell)
+    for name in ("scores", "model"):
+        if name in cell:
+            whole[name] = address(cell[name])
+    if isinstance(cell.get("steps"), list | tuple):
+        whole["steps"] = tuple(address(step) for step in cell["steps"])
+    if type(cell.get("facts")) is int:
+        whole["facts"] = _at(facts, cell["facts"], "attack")
+    return whole
+
+
+def _at(table: list[Any], place: int, what: str) -> Any:
+    if not 0 <= place < len(table):
+        raise UsageError(f"it has no {what} number {shortened(str(place))}")
+    return table[place]

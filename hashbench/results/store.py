@@ -4,26 +4,62 @@
     failures/<key>.json               why a step failed; gone once it succeeds
     plans/<hash>.json                 the cells that a run was asked for
 
-Folders of two machines are merged by copying one over the other.
+Folders of two machines are merged by copying one over the other. A folder may come from a stranger:
+only regular files inside of it are read, each bounded, and nothing outside of it is written.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
-from hashbench.atomic import sweep, write_file, write_folder
-from hashbench.errors import StoreError
+from hashbench.atomic import remove, sweep, write_file, write_folder
+from hashbench.characters import shortened
+from hashbench.errors import FileError, StoreError, UsageError
+from hashbench.files import parsed_json, read_bytes, sha256_of_file
+from hashbench.results.artifacts import MAX_BYTES, MAX_FILE_BYTES
+from hashbench.results.sums import SCHEMA, NewerError, Summed, checked_record, sealed
 
-SCHEMA = 2
-"""The format of plans, records and notes; see `hashbench.results.migrations` for older ones."""
+__all__ = ["DONE", "SCHEMA", "Address", "Artifact", "Failure", "Store"]
 
 DONE = "done.json"
+
+KEY_DIGITS: Final = 20
+"""How many digits of a key stand in the names of folders and notes."""
+
+MAX_RECORD_BYTES: Final = 2**20
+MAX_FILES: Final = 16
+"""How many files an artifact may have."""
+
+MAX_PLAN_BYTES: Final = 2**26
+MAX_PLAN_VALUES: Final = 2_500_000
+"""Of 20,000 cells in the formats 1 and 2, which write 3 kB and some 80 values for each."""
+
+NUMBERED: Final = 3
+"""The format since which plans have numbers."""
+
+MAX_NUMBER: Final = 10**15
+"""Of a plan. None that was written by a run comes near."""
+
+MAX_SECONDS: Final = 1e9
+"""Of a step: 30 years."""
+
+MAX_REASON: Final = 4_000
+MAX_TRACEBACK: Final = 100_000
+"""How many characters of a failure are kept, from the end of a traceback."""
+
+MAX_SLUG: Final = 8_000
+
+_KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
+_PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,60}")
+"""Names of files that lie in an artifact's own folder."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +78,24 @@ class Address:
     slug: str
     key: str
 
+    def __post_init__(self) -> None:
+        """Refuse what would be no folder inside of a store.
+
+        Raises:
+            UsageError: the kind is no plain word, the key no SHA-256, or the slug too long.
+        """
+        if not _KIND.fullmatch(self.kind):
+            raise UsageError(f"'{shortened(self.kind)}' is no kind of artifact")
+        if not _KEY.fullmatch(self.key):
+            raise UsageError(f"'{shortened(self.key)}' is no key: expected 64 hexadecimal digits")
+        if len(self.slug) > MAX_SLUG:
+            raise UsageError(f"a slug of {len(self.slug):,} characters, expected {MAX_SLUG:,}")
+
     @property
     def path(self) -> Path:
         """Its folder, relative to the store."""
         readable = re.sub(r"[^a-z0-9.]+", "-", self.slug.lower()).strip("-")[:60]
-        return Path("artifacts") / self.kind / f"{readable}-{self.key[:20]}"
+        return Path("artifacts") / self.kind / f"{readable}-{self.key[:KEY_DIGITS]}"
 
 
 @dataclass(frozen=True)
@@ -60,6 +109,44 @@ class Failure:
 
     reason: str
     traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished artifact whose record holds; its files are not looked at before they are read.
+
+    Attributes:
+        folder: where it lies.
+        record: what is known of its making, `done.json`.
+    """
+
+    folder: Path
+    record: Mapping[str, Any]
+
+    def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
+        """The content of one of its files.
+
+        Raises:
+            FileError: it is missing or damaged; the message names the file.
+        """
+        try:
+            content = read_bytes(self.folder / name, limit, links=False)
+        except (OSError, FileError) as error:
+            raise FileError(f"{name}: {_cause(error)}") from None
+        self._compare(name, hashlib.sha256(content).hexdigest())
+        return content
+
+    def check(self, name: str) -> None:
+        """Compare a file with its sum; raises as `read`."""
+        try:
+            found = sha256_of_file(self.folder / name, MAX_BYTES, links=False)
+        except (OSError, FileError) as error:
+            raise FileError(f"{name}: {_cause(error)}") from None
+        self._compare(name, found)
+
+    def _compare(self, name: str, found: str) -> None:
+        if self.record["files"].get(name) != found:
+            raise FileError(f"{name}: its content is not what {DONE} says it was")
 
 
 class Store:
@@ -88,6 +175,30 @@ class Store:
         """What is known of an artifact's making (`made`, `environment`, `seconds`)."""
         return self._intact(address)
 
+    def artifact(self, address: Address) -> Artifact | None:
+        """An artifact by its record, without a look at its files; `None` where there is none.
+
+        Raises:
+            FileError: there is one, but its record is damaged, or of a newer hashbench.
+        """
+        folder = self.folder / address.path
+        if folder.is_symlink():
+            raise FileError("its folder is a link")
+        try:
+            content = read_bytes(folder / DONE, MAX_RECORD_BYTES, links=False)
+        except FileNotFoundError:
+            if folder.exists():
+                raise FileError(f"{DONE}: it is missing") from None
+            return None
+        except (OSError, FileError) as error:
+            raise FileError(f"{DONE}: {_cause(error)}") from None
+        try:
+            return Artifact(
+                folder, _checked(checked_record(parsed_json(content), Summed.ARTIFACT), address)
+            )
+        except FileError as error:
+            raise FileError(f"{DONE}: {error}") from None
+
     def write(self, address: Address, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
         """Write an artifact; `done.json` with every file's hash comes last.
 
@@ -103,90 +214,198 @@ class Store:
             "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
             **about,
         }
-        content = (json.dumps(record, indent=2, sort_keys=True) + "\n").encode()
+        content = (json.dumps(sealed(record), indent=2, sort_keys=True) + "\n").encode()
         write_folder(self.folder / address.path, {**files, DONE: content}, last=DONE)
-        self._failure_path(address.key).unlink(missing_ok=True)
+        self.clear_failure(address)
 
     def fail(self, address: Address, failure: Failure) -> None:
         """Note that a step failed."""
-        content = json.dumps({"schema": SCHEMA, **asdict(failure)}, indent=2) + "\n"
-        write_file(self._failure_path(address.key), content.encode())
+        note = {
+            "schema": SCHEMA,
+            "reason": _writable(shortened(failure.reason, MAX_REASON)),
+            "traceback": _writable(failure.traceback[-MAX_TRACEBACK:]),
+        }
+        path = self._failure_path(address.key)
+        _make_room(path)
+        write_file(path, (json.dumps(note, indent=2) + "\n").encode())
 
     def failure(self, address: Address) -> Failure | None:
         """Why a step failed when it was last tried; `None` where it did not."""
-        record = _read_json(self._failure_path(address.key))
-        if record is None or not isinstance(record.get("reason"), str):
+        with contextlib.suppress(FileError):
+            if self.artifact(address) is not None:
+                return None  # the note could not be deleted when the step succeeded
+        try:
+            content = read_bytes(self._failure_path(address.key), MAX_RECORD_BYTES, links=False)
+            record = checked_record(parsed_json(content), Summed.NEVER)
+        except (OSError, FileError):
             return None  # a damaged note: the step has no artifact, so it counts as not run
-        return Failure(record["reason"], str(record.get("traceback", "")))
+        if not isinstance(record.get("reason"), str):
+            return None
+        reason, traceback = record["reason"], str(record.get("traceback", ""))
+        return Failure(shortened(reason, MAX_REASON), traceback)
+
+    def failed_keys(self) -> frozenset[str]:
+        """The first digits of the keys of all steps that failed, as their notes are named."""
+        try:
+            return frozenset(path.stem for path in self._failures.iterdir())
+        except OSError:
+            return frozenset()
 
     def clear_failure(self, address: Address) -> None:
         """Forget a failure, since the step is to be tried again."""
-        self._failure_path(address.key).unlink(missing_ok=True)
+        path = self._failure_path(address.key)
+        _make_room(path)
+        with contextlib.suppress(OSError):  # it says nothing once the artifact is there
+            path.unlink(missing_ok=True)
 
     def write_plan(self, name: str, plan: Mapping[str, Any]) -> None:
         """Note what a run was asked for."""
-        record = {"schema": SCHEMA, **plan}
-        content = json.dumps({**record, "sha256": _digest(record)}, indent=2, sort_keys=True) + "\n"
-        write_file(self.folder / "plans" / f"{name}.json", content.encode())
+        path = self.folder / "plans" / f"{name}.json"
+        _make_room(path)
+        record = sealed({"schema": SCHEMA, **plan})
+        content = json.dumps(record, sort_keys=True, separators=(",", ":")) + "\n"
+        write_file(path, content.encode())
+
+    def plan(self, name: str) -> dict[str, Any]:
+        """One plan of this folder.
+
+        Raises:
+            StoreError: as for `plans`, and where there is none.
+        """
+        return _plan(self.folder / "plans" / f"{name}.json")
+
+    def plan_names(self) -> tuple[str, ...]:
+        """The names of the plans of this folder."""
+        return tuple(path.stem for path in self._plan_paths())
 
     def plans(self) -> Iterator[dict[str, Any]]:
-        """Every plan of this folder, in the order in which they were last asked for.
+        """Every plan of this folder, the one that was last asked for at the end.
+
+        The order is that of their numbers. Plans that have none are of older formats and come
+        before all others, as they were asked for by the clock.
 
         Raises:
             StoreError: a damaged plan, or one of a newer hashbench.
         """
-        plans = []
-        for path in sorted((self.folder / "plans").glob("*.json")):
-            plan = _read_json(path)
-            damaged = StoreError(f"{path}: cannot be read; run the suite again to mend it")
-            if plan is None:
-                raise damaged
-            if plan["schema"] > SCHEMA:
-                raise StoreError(
-                    f"{path}: written in format {plan['schema']}, this hashbench reads up to "
-                    f"{SCHEMA}: update it"
-                )
-            # A plan says which result speaks for which cell, so it is checked as artifacts are.
-            if plan.pop("sha256", "") not in ("", _digest(plan)):
-                raise damaged
-            plans.append(plan)
-        yield from sorted(plans, key=lambda plan: str(plan.get("asked", "")))
+        yield from sorted(map(_plan, self._plan_paths()), key=place_of)
+
+    def next_number(self) -> int:
+        """One more than the number of any plan that is there: it is the latest, whatever the clock.
+
+        To be asked for by the only writer. A damaged plan has no number.
+        """
+        found = 0
+        for path in self._plan_paths():
+            try:
+                plan = parsed_json(_plan_bytes(path), values=MAX_PLAN_VALUES)
+            except (OSError, FileError):
+                continue
+            number = plan.get("number") if isinstance(plan, dict) else None
+            if type(number) is int and number <= MAX_NUMBER:
+                found = max(found, number)
+        return found + 1
 
     def sweep(self) -> None:
-        """Delete what interrupted runs left half-written."""
-        for kind in (self.folder / "artifacts").glob("*"):
-            sweep(kind)
-        for folder in ("failures", "plans"):
-            sweep(self.folder / folder)
+        """Delete what interrupted runs left half-written.
+
+        Raises:
+            StoreError: one of the store's folders is a link or a file, so that something would be
+                written or deleted elsewhere.
+        """
+        artifacts = self.folder / "artifacts"
+        kinds = [] if artifacts.is_symlink() else sorted(artifacts.glob("*"))
+        for folder in (artifacts, *kinds, self._failures, self.folder / "plans"):
+            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+                what = "a link" if folder.is_symlink() else "a file"
+                raise StoreError(
+                    f"{folder}: it is {what}, expected a folder; a run writes into nothing else"
+                )
+        for folder in (*kinds, self._failures, self.folder / "plans"):
+            sweep(folder)
+
+    @property
+    def _failures(self) -> Path:
+        return self.folder / "failures"
 
     def _failure_path(self, key: str) -> Path:
-        return self.folder / "failures" / f"{key[:20]}.json"
+        return self._failures / f"{key[:KEY_DIGITS]}.json"
+
+    def _plan_paths(self) -> list[Path]:
+        return sorted((self.folder / "plans").glob("*.json"))
 
     def _intact(self, address: Address) -> dict[str, Any] | None:
-        folder = self.folder / address.path
-        record = _read_json(folder / DONE)
-        if record is None or record.get("key") != address.key or record["schema"] > SCHEMA:
+        try:
+            found = self.artifact(address)
+            for name in {} if found is None else found.record["files"]:
+                found.check(name)  # type: ignore[union-attr]
+        except FileError:
             return None
-        files = record.get("files")
-        if not isinstance(files, dict):
-            return None
-        for name, digest in files.items():
-            try:
-                content = (folder / name).read_bytes()
-            except (OSError, ValueError):  # ValueError: no name that a file can have
-                return None
-            if hashlib.sha256(content).hexdigest() != digest:
-                return None
-        return record
+        return None if found is None else dict(found.record)
 
 
-def _digest(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+def place_of(plan: Mapping[str, Any]) -> tuple[int, str, str]:
+    """What plans are ordered by, those of several folders too: the last one speaks for its cells.
+
+    Two plans of one number come from folders that were merged, or are read together. None of them
+    is known to be the later one: the clock decides, then the sum, so that the order of folders
+    never matters.
+    """
+    return (plan.get("number") or 0, str(plan.get("asked", "")), str(plan.get("sha256", "")))
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _plan_bytes(path: Path) -> bytes:
+    return read_bytes(path, MAX_PLAN_BYTES, links=False)
+
+
+def _plan(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and isinstance(record.get("schema"), int) else None
+        # A plan says which result speaks for which cell, so it is checked as artifacts are.
+        record = checked_record(parsed_json(_plan_bytes(path), values=MAX_PLAN_VALUES), Summed.PLAN)
+        number = record.get("number", 0)
+        if type(number) is not int or not 0 <= number <= MAX_NUMBER:
+            raise FileError("its number is none")
+        if record["schema"] < NUMBERED:
+            record.pop("number", None)
+    except NewerError as error:
+        raise StoreError(f"{path}: {error}") from None
+    except (OSError, FileError) as error:
+        raise StoreError(
+            f"{path}: cannot be read; run the suite again to mend it ({_cause(error)})"
+        ) from None
+    return record
+
+
+def _checked(record: dict[str, Any], address: Address) -> dict[str, Any]:
+    """The record of an artifact, once it holds what every one of them holds."""
+    if record.get("key") != address.key or record.get("kind") != address.kind:
+        raise FileError("it is of another artifact")
+    files = record.get("files")
+    if not isinstance(files, dict) or len(files) > MAX_FILES:
+        raise FileError("its list of files is none")
+    for name, digest in files.items():
+        if not _PLAIN.fullmatch(name) or name == DONE:
+            raise FileError(f"it names '{shortened(name)}', which is no file of an artifact")
+        if not isinstance(digest, str) or not _KEY.fullmatch(digest):
+            raise FileError(f"the sum of {name} is none")
+    seconds = record.get("seconds", 0)
+    if type(seconds) not in (int, float) or not 0 <= seconds <= MAX_SECONDS:
+        raise FileError("its seconds are no length of time")
+    versions = record.get("environment", {})
+    if not isinstance(versions, dict) or not all(isinstance(one, str) for one in versions.values()):
+        raise FileError("its environment is none")
+    return record
+
+
+def _make_room(path: Path) -> None:
+    """Take away what stands in the place of a file and cannot be replaced by one."""
+    if path.is_dir() and not path.is_symlink():
+        remove(path)
+
+
+def _writable(text: str) -> str:
+    """A text without halves of surrogate pairs, which no file in UTF-8 can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _cause(error: OSError | FileError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

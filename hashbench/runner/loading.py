@@ -16,6 +16,7 @@ from hashbench.attacking.setup import sizes_of
 from hashbench.data.contract import Dataset
 from hashbench.data.images import RetrievalData
 from hashbench.defending.contract import WrappingDefense
+from hashbench.errors import FileError, StoreError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint
 from hashbench.hashing.contract import Backbone
@@ -23,7 +24,8 @@ from hashbench.hashing.memory import own_memory, refuse_unsavable
 from hashbench.hashing.model import HashModel
 from hashbench.results.store import Store
 from hashbench.runner.setting import Setting
-from hashbench.runner.steps import DefendedModel, GivenModel, Step, TrainedAttacker
+from hashbench.runner.steps import DefendedModel, GivenModel, Probe, Step, TrainedAttacker
+from hashbench.runner.stored import CodesStep, codes_of, probe_of
 from hashbench.runner.suite_tables import MIXED
 from hashbench.seeds import seed_of
 
@@ -112,7 +114,31 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def read_npz(store: Store, step: Step, name: str) -> dict[str, NDArray[Any]]:
-    """The arrays of one file of a finished step."""
-    with np.load(store.file(step.address, name), allow_pickle=False) as arrays:
-        return dict(arrays)
+def read_npz(store: Store, step: CodesStep, name: str) -> dict[str, NDArray[Any]]:
+    """The arrays of one file of a finished step.
+
+    Raises:
+        StoreError: it is missing or damaged, or holds other arrays than the step writes.
+    """
+    try:
+        artifact = store.artifact(step.address)
+        if artifact is None:
+            raise FileError("it is missing")
+        return codes_of(step, artifact, name)
+    except FileError as error:
+        raise StoreError(f"{store.folder / step.address.path}: {error}; run it again") from None
+
+
+def probe_answers_of(step: Probe, store: Store) -> dict[str, float]:
+    """The metrics of a finished probe.
+
+    Raises:
+        StoreError: they are missing or damaged.
+    """
+    try:
+        artifact = store.artifact(step.address)
+        if artifact is None:
+            raise FileError("it is missing")
+        return probe_of(artifact)
+    except FileError as error:
+        raise StoreError(f"{store.folder / step.address.path}: {error}; run it again") from None

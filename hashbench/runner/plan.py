@@ -22,12 +22,12 @@ from hashbench.hashing.augment import Augment
 from hashbench.hashing.checkpoint import load_checkpoint, read_card
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.hashing.recipe import OptimizerName, Recipe
-from hashbench.plugins.card import Access, Aim
+from hashbench.plugins.card import Aim
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.parameters import Spec, canonical, resolved
+from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
-from hashbench.results.cell import CLEAN, AttackFacts, Cell
-from hashbench.runner.fingerprint import describe, sha256_of
+from hashbench.results.cell import CLEAN, Cell
+from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
 from hashbench.runner.resolve import (
@@ -77,29 +77,6 @@ class Plan:
     steps: tuple[Step, ...]
     protocols: dict[str, Protocol]
     trainings: dict[str, dict[str, Any]]
-
-    def record(self, asked: str) -> dict[str, Any]:
-        """The plan as the store keeps it.
-
-        Args:
-            asked: when it was asked for, ISO 8601: the latest plan speaks for a cell.
-        """
-        return {
-            "asked": asked,
-            "suite": self.suite.to_plain(),
-            "protocols": {key: value.to_plain() for key, value in self.protocols.items()},
-            "trainings": self.trainings,
-            "cells": [
-                {
-                    "cell": asdict(planned.cell),
-                    "scores": asdict(planned.scores.address),
-                    "attack": _attack_version(planned.scores),
-                    "facts": _facts(planned.scores),
-                    "steps": [asdict(step.address) for step in ancestors(planned.scores)],
-                }
-                for planned in self.cells
-            ],
-        }
 
     @property
     def name(self) -> str:
@@ -230,28 +207,6 @@ def _asked(attack: Attack) -> Attack:
         if not isinstance(answer, kinds):
             raise UsageError(f"{where} returns {answer!r}, which is of the wrong type")
     return attack
-
-
-def _attack_version(scores: Scores) -> str:
-    """A hash of the attack's parameters, version and source; empty for clean queries."""
-    step = scores.adversarial
-    return "" if step is None else sha256_of(describe(step.attack))
-
-
-def _facts(scores: Scores) -> dict[str, Any] | None:
-    """What a report has to know of the attack without loading its plugin."""
-    step = scores.adversarial
-    if step is None:
-        return None
-    facts = AttackFacts(
-        name=step.attack.card.name,
-        aim=step.attack.aim(),
-        access=step.attack.card.access or Access.GRADIENT,
-        # With gradients of the attacked model as well it is a white-box attack.
-        transfers=step.surrogate is not None and step.attack.card.access is not Access.GRADIENT,
-        parameters=resolved(step.attack),
-    )
-    return asdict(facts)
 
 
 def ancestors(step: Step) -> Iterator[Step]:

@@ -10,16 +10,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hashbench.errors import UsageError
-from hashbench.results.load import load_results
-from hashbench.results.results import Results, only
+from hashbench.results.load import load_plan
+from hashbench.results.results import Results
+from hashbench.results.scored import Measured
 from hashbench.results.store import Store
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan, make_plan
+from hashbench.runner.plan_record import plan_record
 from hashbench.runner.rehearsal import rehearse
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.resolve import check_device
 from hashbench.runner.steps import Step
+from hashbench.runner.stored import is_usable
 from hashbench.runner.suite import Suite, load
 
 
@@ -59,9 +62,16 @@ def run(
 
 
 def run_plan(
-    plan: Plan, *, out: Path, workers: int, reporter: Reporter, engine: str = LOCAL
+    plan: Plan,
+    *,
+    out: Path,
+    workers: int,
+    reporter: Reporter,
+    engine: str = LOCAL,
+    known: dict[str, Measured] | None = None,
 ) -> Results:
-    """Run a plan; see `run`."""
+    """Run a plan; see `run`, and `missing_steps` for what is known."""
+    known = {} if known is None else known
     maker = find_engine(engine)
     check_device(plan.suite.compute.device)
     if workers < 1:
@@ -69,8 +79,9 @@ def run_plan(
     store = Store(out)
     with _only_writer(out):
         store.sweep()
-        store.write_plan(plan.name, plan.record(datetime.now(UTC).isoformat()))
-        todo = missing_steps(plan, store)
+        record = plan_record(plan, datetime.now(UTC).isoformat(), store.next_number())
+        store.write_plan(plan.name, record)
+        todo = missing_steps(plan, store, known)
         for step in todo:
             store.clear_failure(step.address)
         stored = {step.key for step in plan.steps} - {step.key for step in todo}
@@ -80,18 +91,32 @@ def run_plan(
             maker.make(plan, schedule, store, reporter, workers)
         finally:
             reporter.end()
-    return only(load_results(out), (planned.cell for planned in plan.cells))
+    return load_plan(out, plan.name, known)
 
 
-def missing_steps(plan: Plan, store: Store) -> list[Step]:
-    """The steps that have to be made, in order: those that a missing result still needs."""
+def missing_steps(plan: Plan, store: Store, known: dict[str, Measured] | None = None) -> list[Step]:
+    """The steps that have to be made, in order: those that a missing result still needs.
+
+    What is damaged, or nothing that a step can have written, is missing.
+
+    Args:
+        plan: what is asked for.
+        store: what is there.
+        known: gets what is read of finished scores, by their keys: each is read once in a run.
+    """
+    known = {} if known is None else known
     needed: dict[str, Step] = {}
+    usable: set[str] = set()
 
     def visit(step: Step) -> None:
-        if step.key not in needed and not store.has(step.address):
-            for before in step.upstream:
-                visit(before)
-            needed[step.key] = step
+        if step.key in needed or step.key in usable:
+            return
+        if is_usable(step, store, known):
+            usable.add(step.key)
+            return
+        for before in step.upstream:
+            visit(before)
+        needed[step.key] = step
 
     for planned in plan.cells:
         visit(planned.scores)
@@ -105,7 +130,10 @@ def _only_writer(folder: Path) -> Iterator[None]:
     Raises:
         UsageError: another run is at work there, or it cannot be written to.
     """
-    lock = FileLock(folder / ".lock")
+    path = folder / ".lock"
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UsageError(f"{path}: it is no file of this folder; delete it")
+    lock = FileLock(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from hashbench.progress import Progress
-from hashbench.results.artifacts import CODES, PER_QUERY, PROBE, SCORES
+from hashbench.results.artifacts import CODES, PER_QUERY, SCORES
 from hashbench.results.store import Store
-from hashbench.runner.loading import data_of, npz, read_npz
+from hashbench.runner.loading import data_of, npz, probe_answers_of, read_npz
 from hashbench.runner.scoring import score_attack, score_clean
 from hashbench.runner.steps import Scores
 
@@ -26,7 +26,7 @@ def scores(step: Scores, store: Store, _progress: Progress) -> Mapping[str, byte
         attacked = read_npz(store, step.adversarial, CODES)
         found = score_attack(clean, attacked, data, protocol)
     if step.probe is not None:
-        answers = json.loads(store.file(step.probe.address, PROBE).read_text())
+        answers = probe_answers_of(step.probe, store)
     summary = {"metrics": {**found.metrics, **answers}, "curve": asdict(found.curve)}
     return {
         SCORES: (json.dumps(summary, indent=2, allow_nan=False) + "\n").encode(),

@@ -24,6 +24,9 @@ from hashbench.runner.fingerprint import sha256_of
 
 WORST_CASE_LACKS = "an attack of this row failed or was not run"
 PROTOCOL = Protocol("tiny", 24, 3, 40, 4, "5" * 64, None)
+OUTFITS = replace(PROTOCOL, dataset="outfits")
+WIDER = replace(PROTOCOL, database=41)
+PROTOCOLS = {protocol.hash: protocol for protocol in (PROTOCOL, OUTFITS, WIDER)}
 TRAINING = {"base": {"epochs": 2}}
 CLEAN = Cell(
     dataset="tiny",
@@ -65,8 +68,8 @@ class Folder:
             {
                 "asked": asked,
                 "suite": {},
-                "protocols": {PROTOCOL.hash: asdict(PROTOCOL)},
-                "trainings": {CLEAN.training: TRAINING},
+                "protocols": {cell.protocol: PROTOCOLS[cell.protocol].to_plain() for cell in cells},
+                "trainings": {cell.training: TRAINING for cell in cells},
                 "cells": [
                     {
                         "cell": asdict(cell),
@@ -274,9 +277,9 @@ def test_a_worst_case_needs_every_attack(folder: Folder) -> None:
         {"bits": 16},
         {"loss": "dpsh"},
         {"backbone": "vgg11"},
-        {"dataset": "outfits"},
+        {"dataset": "outfits", "protocol": OUTFITS.hash},
         {"training": "8" * 64},
-        {"protocol": "9" * 64},
+        {"protocol": WIDER.hash},
     ],
     ids=lambda change: next(iter(change)),
 )

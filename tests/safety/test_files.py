@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -31,6 +32,20 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
     ):
         with pytest.raises(FileError, match=what):
             files.read_bytes(path, 10)
+
+
+def test_a_link_is_followed_where_it_may_be(tmp_path: Path) -> None:
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_bytes(b"abcd")
+    link.symlink_to(path)
+    digest = hashlib.sha256(b"abcd").hexdigest()
+    assert files.read_bytes(link, 4) == b"abcd"
+    assert files.sha256_of_file(link, 4) == files.sha256_of_file(path, 4, links=False) == digest
+    for read in (files.read_bytes, files.sha256_of_file):
+        with pytest.raises(FileError, match="it is a link"):
+            read(link, 4, links=False)
+        with pytest.raises(FileError, match="it has 4 bytes, expected at most 3"):
+            read(path, 3)
 
 
 def test_a_name_with_a_nul_is_refused_as_a_file_is() -> None:

@@ -1,0 +1,148 @@
+"""What was measured of a cell: read from an artifact, and every value checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.characters import shortened
+from hashbench.data.protocol import Protocol
+from hashbench.errors import FileError, UsageError
+from hashbench.files import parsed_json
+from hashbench.records import migrated, read
+from hashbench.results.arrays import Array, largest_file, read_arrays
+from hashbench.results.artifacts import PER_QUERY
+from hashbench.results.artifacts import SCORES as SCORES_FILE
+from hashbench.results.metrics import Metric, under, wrong_metric
+from hashbench.results.migrations import MIGRATIONS, SCORES
+from hashbench.results.store import Address, Artifact, Store
+from hashbench.results.sums import SCHEMA
+from hashbench.retrieval import Ties
+
+MAX_METRICS: Final = 200
+MAX_LEVELS: Final = 1_000
+"""Of a precision-recall curve; 20 are drawn."""
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9@()=. -]{0,99}")
+
+_ROUNDING: Final = 1e-9
+"""By how much two means of the same float64 may differ: another numpy adds in another order."""
+
+_ORDERS: Final = (Ties.BEST, Ties.WORST)
+
+
+@dataclass(frozen=True)
+class StoredCurve:
+    """Precision at levels of recall."""
+
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class StoredScores:
+    """What `scores.json` holds.
+
+    Attributes:
+        metrics: value by name, see `hashbench.results.metrics`.
+        curve: averaged over the queries.
+    """
+
+    metrics: Mapping[str, float]
+    curve: StoredCurve
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a cell.
+
+    Attributes:
+        scores: its metrics and its curve.
+        per_query: expected average precision of each query, float64 (Q,).
+    """
+
+    scores: StoredScores
+    per_query: NDArray[np.float64]
+
+
+def measured(store: Store, address: Address, protocol: Protocol) -> Measured | None:
+    """What was measured of a cell, in whatever format it is stored; `None` where nothing is.
+
+    Args:
+        store: where it lies.
+        address: of its artifact.
+        protocol: of the cell: it names mAP, and says how many queries there are.
+
+    Raises:
+        FileError: it is damaged, or nothing that a run can have measured.
+    """
+    artifact = store.artifact(address)
+    if artifact is None:
+        return None
+    scores = _read(artifact)
+    _check(scores, protocol)
+    return Measured(scores, _per_query(artifact, scores, protocol))
+
+
+def _read(artifact: Artifact) -> StoredScores:
+    content = artifact.read(SCORES_FILE)
+    try:
+        plain = parsed_json(content)
+        if not isinstance(plain, Mapping):
+            raise FileError("it is no table")
+        since = artifact.record["schema"]
+        return read(StoredScores, migrated(MIGRATIONS, SCORES, plain, since, SCHEMA), "")
+    except (FileError, UsageError) as error:
+        raise FileError(f"{SCORES_FILE}: {error}") from None
+    except (KeyError, TypeError, AttributeError) as error:  # what a migration looks for
+        raise FileError(f"{SCORES_FILE}: {shortened(repr(error))}") from None
+
+
+def _check(scores: StoredScores, protocol: Protocol) -> None:
+    metrics, curve = scores.metrics, scores.curve
+    wrong = wrong_metric(metrics)
+    most = {
+        Metric.QUERIES_WITHOUT_RELEVANT: protocol.query,
+        Metric.QUERIES_WITHOUT_TARGET: protocol.query,
+        Metric.DISTINCT_CODES: max(protocol.query, protocol.database),
+    }
+    wrong = wrong or next((name for name, top in most.items() if metrics.get(name, 0) > top), None)
+    levels = (*curve.recall, *curve.precision)
+    if not 0 < len(metrics) <= MAX_METRICS or not all(map(_NAME.fullmatch, metrics)):
+        reason = "its metrics have names that no metric has"
+    elif wrong is not None:
+        reason = f"{wrong} is {metrics[wrong]:g}, out of its range"
+    elif protocol.metric not in metrics:
+        reason = f"it holds no {protocol.metric}"
+    elif not 0 < len(curve.recall) == len(curve.precision) <= MAX_LEVELS:
+        reason = "its curve has no points, or too many"
+    elif not all(0 <= level <= 1 + _ROUNDING for level in levels):
+        reason = "its curve leaves the range from 0 to 1"
+    else:
+        return
+    raise FileError(f"{SCORES_FILE}: {reason}")
+
+
+def _per_query(artifact: Artifact, scores: StoredScores, protocol: Protocol) -> NDArray[np.float64]:
+    """Of the expected order of ties; the others that are there have the mean that is told too."""
+    metric, each = protocol.metric, Array("f8", (protocol.query,))
+    named = {under(metric, ties): ties for ties in _ORDERS if under(metric, ties) in scores.metrics}
+    wanted = {metric: Ties.EXPECTED, **named}
+    content = artifact.read(PER_QUERY, largest_file(dict.fromkeys(Ties, each)))
+    try:
+        arrays = read_arrays(content, {str(ties): each for ties in wanted.values()})
+    except FileError as error:
+        raise FileError(f"{PER_QUERY}: {error}") from None
+    for name, ties in wanted.items():
+        values = arrays[ties]
+        # One that is not a number is in no range.
+        if not (values.min() >= 0 and values.max() <= 1):
+            raise FileError(f"{PER_QUERY}: an average precision is not from 0 to 1")
+        if not abs(values.mean() - scores.metrics[name]) <= _ROUNDING:
+            raise FileError(f"{PER_QUERY}: {name} is not the mean over the queries")
+    return arrays[Ties.EXPECTED]
