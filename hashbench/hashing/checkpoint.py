@@ -50,6 +50,7 @@ MAX_SEED: Final = 2**64
 MAX_SIDE: Final = 2**16
 MAX_TEXT: Final = 1_000
 MAX_DEPTH: Final = 20
+MAX_COMPUTE: Final = 100_000
 """What a card's fields may hold: beyond what any model that is made here has."""
 
 MIGRATIONS: Migrations = {}
@@ -101,6 +102,10 @@ class ModelCard:
     def __post_init__(self) -> None:
         # A card comes from other people: what a run would trip over later is refused at once, and
         # numbers are bounded before anything is built of them.
+        if not all(isinstance(table, dict) for table in self.training.values()):
+            raise UsageError(
+                f"training is {shown(shortened(repr(self.training)))}, expected tables"
+            )
         for name, sound, wanted in (
             ("bits", 0 < self.bits <= MAX_BITS, f"1 to {MAX_BITS}"),
             ("seed", abs(self.seed) < MAX_SEED, "a whole number of at most 64 bits"),
@@ -110,7 +115,11 @@ class ModelCard:
                 f"channels, height and width of 1 to {MAX_SIDE:,}",
             ),
             ("clean", all(0 <= share <= 1 for share in self.clean.values()), "shares from 0 to 1"),
-            ("training", all(isinstance(t, dict) for t in self.training.values()), "tables"),
+            (
+                "training",
+                _is_compute(self.training.get("compute", {})),
+                f"compute of cpu or cuda, and of numbers from 1 to {MAX_COMPUTE:,}",
+            ),
             *(
                 (name, _is_digest(getattr(self, name)), "64 digits of a SHA-256")
                 for name in ("protocol", "weights")
@@ -126,12 +135,22 @@ class ModelCard:
             ),
         ):
             if not sound:
-                found = shown(shortened(repr(getattr(self, name))))
+                value = getattr(self, name)
+                deep = name in ("recipe", "training", "protocol_card")  # not to be written out
+                found = "another table" if deep else shown(shortened(repr(value)))
                 raise UsageError(f"{name} is {found}, expected {wanted}")
 
 
 def _is_digest(text: str) -> bool:
     return re.fullmatch("[0-9a-f]{64}", text) is not None
+
+
+def _is_compute(found: Any) -> bool:
+    """Whether the settings that a run takes over from a card are ones that a machine can have."""
+    numbers = (found.get(name, 1) for name in ("threads", "attack_batch"))
+    return found.get("device", "cpu") in ("cpu", "cuda") and all(
+        type(number) is int and 1 <= number <= MAX_COMPUTE for number in numbers
+    )
 
 
 def _is_shallow(value: object) -> bool:

@@ -127,7 +127,7 @@ def _said_of(folder: Path) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise UsageError(f"model {folder}: {error}") from None
+        raise UsageError(f"model {folder}: {shown(str(error))}") from None
 
 
 def _wrapper(card: ModelCard) -> WrappingDefense | None:
