@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -15,7 +15,7 @@ SAYS = "class numbers are to be written as rows of 0 and 1, one column for each 
 STEMS = ("train", "test", "database")
 
 
-def write(root: Path, layout: str, rows: dict[str, Sequence[str]]) -> Path:
+def write(root: Path, layout: str, rows: Mapping[str, Sequence[str]]) -> Path:
     """Lists of these label rows, in layout A or B."""
     for stem, labels in rows.items():
         names = [f"{stem}{number}.png" for number in range(len(labels))]
@@ -56,7 +56,7 @@ def test_one_column_is_legal_where_it_is_1_in_every_row(
 def test_class_numbers_in_one_list_are_told_by_its_name_and_line(
     tmp_path: Path, layout: str, stem: str, odd: tuple[str, ...], line: int
 ) -> None:
-    rows: dict[str, Sequence[str]] = dict.fromkeys(STEMS, ("0 1", "1 0")) | {stem: odd}
+    rows = dict[str, Sequence[str]].fromkeys(STEMS, ("0 1", "1 0")) | {stem: odd}
     name = f"{stem}_label.txt" if layout == "A" else f"{stem}.txt"
     with pytest.raises(UsageError) as caught:
         read_listing(write(tmp_path, layout, rows))
@@ -69,7 +69,7 @@ def test_class_numbers_in_one_list_are_told_by_its_name_and_line(
 def test_a_list_of_class_1_alone_beside_rows_is_told_as_class_numbers(
     tmp_path: Path, layout: str, stem: str
 ) -> None:
-    rows: dict[str, Sequence[str]] = dict.fromkeys(STEMS, ("0 1", "1 0")) | {stem: ("1", "1")}
+    rows = dict[str, Sequence[str]].fromkeys(STEMS, ("0 1", "1 0")) | {stem: ("1", "1")}
     with pytest.raises(UsageError, match=SAYS):
         read_listing(write(tmp_path, layout, rows))
 
