@@ -27,7 +27,7 @@ from PIL import Image
 
 from hashbench.data.cache import entries as room
 from hashbench.data.cache.decode import FileImage, read_image
-from hashbench.data.cache.entries import cache_folder
+from hashbench.data.cache.folder import cache_folder
 from hashbench.data.cache.index import INDEX, ImageFiles, read_index
 from hashbench.data.cache.pixel_file import IndexedPixels, file_sha256
 from hashbench.data.cache.transform import Transform

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from hashbench.data.garments.idx import read_idx
+from hashbench.data.garments import idx as room
+from hashbench.data.garments.idx import read_content, read_idx
 from hashbench.data.garments.idx_folder import read_idx_folder
 from hashbench.errors import UsageError
 
@@ -182,3 +184,42 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder") as caught:
         read_idx_folder(tmp_path / "absent")
     assert str(tmp_path / "absent") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (gzip.compress(bytes(401)), "it unpacks to more than 400 bytes"),
+        (
+            gzip.compress(bytes(300)) + gzip.compress(bytes(101)),
+            "it unpacks to more than 400 bytes",
+        ),
+        (gzip.compress(b"") * 17, "it holds more than 16 gzip files in one"),
+        (gzip.compress(bytes(50))[:-1], "damaged gzip file"),
+        (gzip.compress(bytes(50)) + b"rest", "damaged gzip file"),
+    ],
+)
+def test_no_more_is_unpacked_than_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, says: str
+) -> None:
+    monkeypatch.setattr(room, "MAX_BYTES", 400)
+    path = tmp_path / "labels.gz"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        read_content(path)
+    assert str(caught.value).startswith(f"{path}: {says}")
+
+
+def test_gzip_files_one_after_the_other_are_read_as_the_library_does(tmp_path: Path) -> None:
+    path = tmp_path / "labels.gz"
+    for content in (b"", b"abc", bytes(1000)):
+        whole = gzip.compress(content) + gzip.compress(b"more") + bytes(5)
+        path.write_bytes(whole)
+        assert read_content(path) == gzip.decompress(whole) == content + b"more"
+
+
+def test_a_header_of_no_data_and_huge_sides_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(struct.pack(">IIII", 0x803, 2**32 - 1, 0, 2**32 - 1))
+    with pytest.raises(UsageError, match="its header states 4294967295 x 0 x 4294967295, which no"):
+        read_idx(path, 3)

@@ -21,6 +21,9 @@ LIST = Path("list.txt")
 NAMES = st.text(st.characters(codec="utf-8", categories=["L", "N", "P"], exclude_characters="/\\:"))
 PARTS = NAMES.filter(lambda part: part.strip(".") != "" and part == part.strip())
 PATHS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
+ONE_PATH = st.lists(PATHS, min_size=1, max_size=3).map(" ".join)
+"""With blanks; a path of one line may not end in a word that is a label."""
+JOINT_PATHS = ONE_PATH.filter(lambda path: " " not in path or path.split(" ")[-1] not in ("0", "1"))
 
 
 @st.composite
@@ -42,7 +45,7 @@ def test_label_rows_come_back(rows: NDArray[np.uint8], end: str, between: str, l
     assert found.tolist() == rows.tolist()
 
 
-@given(paths=st.lists(PATHS, min_size=1, max_size=5), end=st.sampled_from(["\n", "\r\n"]))
+@given(paths=st.lists(ONE_PATH, min_size=1, max_size=5), end=st.sampled_from(["\n", "\r\n"]))
 def test_paths_come_back(paths: list[str], end: str) -> None:
     assert parse_image_paths("".join(path + end for path in paths).encode(), LIST) == tuple(paths)
 
@@ -52,8 +55,10 @@ def test_layouts_say_the_same(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, rows: NDArray[np.uint8]
 ) -> None:
     count = len(rows)
-    paths = data.draw(st.lists(PATHS, min_size=count, max_size=count))
+    paths = data.draw(st.lists(JOINT_PATHS, min_size=count, max_size=count))
     folder = tmp_path_factory.mktemp("layouts")
+    if rows.shape[1] == 1:
+        rows = np.ones_like(rows)  # else class numbers
     texts = [" ".join(map(str, row)) for row in rows.tolist()]
     (folder / "a_img.txt").write_text("".join(f"{path}\n" for path in paths))
     (folder / "a_label.txt").write_text("".join(f"{text}\n" for text in texts))
@@ -205,8 +210,8 @@ def test_joint_lines_without_labels_are_refused(tmp_path: Path) -> None:
     write(tmp_path, b="a.jpg 1 0\n\n")
     with pytest.raises(UsageError, match=r"b\.txt, line 2: the line is empty"):
         read_split(tmp_path, "b")
-    write(tmp_path, b="my photo.jpg 1 0\n")
-    with pytest.raises(UsageError, match=r"b\.txt, line 1: labels must be 0 or 1"):
+    write(tmp_path, b="my photo.jpg\n")
+    with pytest.raises(UsageError, match=r"b\.txt, line 1: labels must be 0 or 1, found 'photo"):
         read_split(tmp_path, "b")
 
 

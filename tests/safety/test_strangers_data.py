@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from random import Random
 
@@ -39,7 +40,7 @@ def largest() -> Iterator[list[tuple[float, float, str]]]:
     told: list[tuple[float, float, str]] = []
     yield told
     for place, what in enumerate(("processor time", "memory")):
-        for entry in sorted(told, key=lambda entry: -entry[place])[:8]:
+        for entry in sorted(told, key=itemgetter(place), reverse=True)[:8]:
             sys.stdout.write(f"{what}: {entry[0]:.2f} s, {entry[1]:.0f} MB, {entry[2]}\n")
 
 

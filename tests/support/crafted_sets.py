@@ -37,14 +37,14 @@ def coco(root: Path) -> None:
         write_images(folder)
         for number in range(4):
             (folder / f"im/{number}.png").rename(folder / f"{number}.png")
-        table = annotations([f"{number}.png" for number in range(4)], first)
+        table = labelled([f"{number}.png" for number in range(4)], first)
         (root / f"annotations/instances_{part}.json").write_text(json.dumps(table))
     for stem, numbers in (("train", (0, 1)), ("test", (2, 3))):
         (root / f"{stem}_img.txt").write_text("".join(f"train2014/{n}.png\n" for n in numbers))
         (root / f"{stem}_label.txt").write_text("1 0\n0 1\n")
 
 
-def annotations(names: list[str], first: int = 0) -> dict[str, Any]:
+def labelled(names: list[str], first: int = 0) -> dict[str, Any]:
     """Images of two categories in turn."""
     return {
         "info": {"year": 2014},
@@ -102,7 +102,7 @@ def packed(content: Content) -> Change:
 
 def changed(**lists: Any) -> Change:
     """Annotations with these lists in place of their own."""
-    return written(lambda: json.dumps(annotations(["0.png"]) | lists).encode())
+    return written(lambda: json.dumps(labelled(["0.png"]) | lists).encode())
 
 
 _MEMBER = gzip.compress(b"")

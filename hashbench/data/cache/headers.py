@@ -6,6 +6,7 @@ any length. Reads bytes of the formats that are decoded; what is malformed is le
 
 from __future__ import annotations
 
+import contextlib
 import re
 import struct
 from collections.abc import Iterator
@@ -29,6 +30,11 @@ _WITHOUT_MAXIMUM: Final = (b"P1", b"P4")
 _WITH_MAXIMUM: Final = (b"P2", b"P3", b"P5", b"P6", b"P0CMYK", b"PyP", b"PyRGBA", b"PyCMYK")
 _OFFSETS: Final = (273, 324)
 """Tags of a TIFF that say where its strips, or its tiles, lie."""
+
+_BITS: Final = 258
+_WHOLE_NUMBERS: Final = {1: "B", 3: "H", 4: "L"}
+_CHANNELS: Final = 16
+"""Most channels whose depth is looked at."""
 
 
 class HeaderError(ValueError):
@@ -70,10 +76,10 @@ def read_header(content: bytes) -> Header:
         return Header(slow=content[30:31] in (b"\1", b"\2"))
     if content.startswith(b"P"):
         return _netpbm(content)
+    if content.startswith((b"II", b"MM")):
+        return _tiff(content)
     if content.startswith(b"GIF8"):
         _walk_gif(content)
-    elif content.startswith((b"II", b"MM")):
-        _walk_tiff(content)
     return Header()
 
 
@@ -85,7 +91,7 @@ def _png(content: bytes) -> Header:
         if len(name) < 4:
             break
         if name == b"IHDR":
-            bits = max(bits, *content[place + 16 : place + 17])
+            bits = max((bits, *content[place + 16 : place + 17]))
         place += 12 + int.from_bytes(content[place : place + 4])
     return Header(bits)
 
@@ -141,23 +147,28 @@ def _netpbm(content: bytes) -> Header:
     return Header(bits=max(8, most.bit_length()), slow=plain or most != 255)
 
 
-def _walk_tiff(content: bytes) -> None:
-    """Count tags, and strips or tiles, of the first image."""
+def _tiff(content: bytes) -> Header:
+    """Bits a sample of the first image; counts its tags, and its strips or tiles."""
     order = "<" if content.startswith(b"II") else ">"
     big = content[2:3] == b"+"
     number, entry = (order + "Q", order + "HHQ8s") if big else (order + "L", order + "HHL4s")
     counted = order + ("Q" if big else "H")
-    try:
+    bits = 8
+    with contextlib.suppress(struct.error, OverflowError, IndexError):  # cut off, or led nowhere
         (place,) = struct.unpack_from(number, content, 8 if big else 4)
         (count,) = struct.unpack_from(counted, content, place)
         place += struct.calcsize(counted)
         for _ in _parts("tags", count):
-            tag, _kind, length, _value = struct.unpack_from(entry, content, place)
+            tag, kind, length, value = struct.unpack_from(entry, content, place)
+            place += struct.calcsize(entry)
             if tag in _OFFSETS and length > MAX_PARTS:
                 raise HeaderError(f"it is in {length:,} parts, expected at most {MAX_PARTS:,}")
-            place += struct.calcsize(entry)
-    except struct.error:  # cut off
-        return
+            if tag == _BITS and kind in _WHOLE_NUMBERS:
+                values = f"{order}{min(length, _CHANNELS)}{_WHOLE_NUMBERS[kind]}"
+                inside = struct.calcsize(values) <= len(value)
+                at = place - len(value) if inside else struct.unpack(number, value)[0]
+                bits = max((bits, *struct.unpack_from(values, content, at)))
+    return Header(bits)
 
 
 def _walk_gif(content: bytes) -> None:

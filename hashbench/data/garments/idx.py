@@ -36,7 +36,7 @@ def find_idx(folder: Path, name: str) -> Path:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; it must hold {name}, plain or as .gz")
     for path in (folder / name, folder / f"{name}.gz"):
-        if path.exists():
+        if path.exists() and not path.is_dir():
             return path
     raise UsageError(f"{folder / name}: no such file, and none with .gz added")
 
@@ -103,6 +103,8 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
             f"{path}: {fault}, its header states {' x '.join(map(str, shape))} = {stated} bytes "
             f"of data, found {found}"
         )
-    if not stated:  # numpy takes no shape whose other sides are huge
-        raise UsageError(f"{path}: its header states {' x '.join(map(str, shape))}: no data")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    try:
+        return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    except ValueError:  # no data, but sides that numpy multiplies all the same
+        sides = " x ".join(map(str, shape))
+        raise UsageError(f"{path}: its header states {sides}, which no array has") from None

@@ -19,8 +19,8 @@ class Lists(ListedDataset):
     Layout A: `train_img.txt`, `test_img.txt` and `database_img.txt` hold one relative path a line,
     `train_label.txt`, `test_label.txt` and `database_label.txt` one row of 0 and 1. Layout B:
     `train.txt`, `test.txt` and `database.txt` hold lines `path 0 1 0 ...`. An optional
-    `classes.txt` names the label columns. Paths may repeat inside a list; no query may be in the
-    database.
+    `classes.txt` names the label columns. Paths may hold blanks, and repeat inside a list; no query
+    may be in the database. Class numbers are refused: one column for each class.
 
     Attributes:
         resize: short side in pixels before the crop; by default 256 for a crop of 224, as in the

@@ -104,8 +104,8 @@ class _Text:
             except RecursionError:
                 raise FileError("its lists or tables are nested too deep") from None
             else:
-                # A number may go on in what is not read yet.
-                if end < len(self._text) or self._whole:
+                # A number may go on in what is not read yet: `1e+` is a 1 so far.
+                if end + len("e+1") <= len(self._text) or self._whole:
                     self._place = end
                     return value
             if len(self._text) - self._place > MAX_ENTRY:
