@@ -23,11 +23,12 @@ from hashbench.cli.data import app as data_app
 from hashbench.cli.ended import Listener
 from hashbench.cli.model import app as model_app
 from hashbench.cli.new import new
-from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, LONGEST_PATH
 from hashbench.cli.report import report
 from hashbench.cli.run import run
 from hashbench.cli.screen import for_notes
 from hashbench.cli.show import plugins, show
+from hashbench.cli.slips import refuse_slips
 from hashbench.errors import ModelError, StoreError, UsageError
 
 app = typer.Typer(
@@ -45,9 +46,6 @@ for command in (run, report, plugins, show, check, new):
     app.command()(command)
 
 
-LONGEST_PATH: Final = 200
-"""Characters of a path that an error shows."""
-
 _TYPED: Final = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 """Errors of a path that no file can have: what was typed is wrong. A full disk is nobody's word."""
 
@@ -63,6 +61,7 @@ def main() -> None:
     ended = Listener()
     try:
         with errors_as_exit_codes():
+            refuse_slips(sys.argv[1:])
             code = app(standalone_mode=False) or 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else EXIT_FAILED

@@ -9,11 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from hashbench.cli.ended import word_and_code
+from hashbench.cli.named import refuse_folder
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
 from hashbench.cli.screen import duration, for_answers, for_notes, image_bar, warn_of_broken
 from hashbench.console import TextConsole
@@ -21,6 +22,9 @@ from hashbench.errors import UsageError
 
 if TYPE_CHECKING:
     from hashbench.runner.reporter import Reporter
+
+MOST_WORKERS: Final = 1_024
+"""Processes of one machine; each holds a copy of the models and takes some 500 MB."""
 
 
 def run(
@@ -107,10 +111,12 @@ def run(
     from hashbench.runner.engines.lookup import find_engine
 
     find_engine(engine)  # a wrong name is told before anything else is done
-    if workers < 1:
-        raise UsageError(f"workers is {workers}, but must be 1 or more")
+    if not 1 <= workers <= MOST_WORKERS:
+        least = "must be 1 or more" if workers < 1 else f"can be {MOST_WORKERS:,} at most"
+        raise UsageError(f"workers is {workers}, but {least}")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: there is a file of that name, expected a folder")
+    refuse_folder(out)
     from hashbench.results.store import Store
     from hashbench.runner.estimate import estimate
     from hashbench.runner.plan import make_plan

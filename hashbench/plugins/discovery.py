@@ -17,6 +17,7 @@ from typing import Any, TypeGuard
 from typing_extensions import override
 
 from hashbench.errors import UsageError
+from hashbench.files import why_no_file
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.card import API
 from hashbench.plugins.kinds import Kind
@@ -46,7 +47,7 @@ def add_file(registry: Registry, path: Path) -> None:
         UsageError: there is no such file.
     """
     if not path.is_file():
-        raise UsageError(f"plugin file {path}: no such file")
+        raise UsageError(f"plugin file {path}: {why_no_file(path)}")
     # Resolved, so that a file is one place however it is spelled: two runs of one session may name
     # it twice, and it may have been edited in between.
     origin = Origin(source=str(path.resolve()), version="", target=path.name)
