@@ -117,6 +117,12 @@ def run(
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: there is a file of that name, expected a folder")
     refuse_folder(out)
+    try:
+        os.fsencode(out).decode()
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"--out {out}: no name in UTF-8, and weights are read from no other"
+        ) from None
     from hashbench.results.store import Store
     from hashbench.runner.estimate import estimate
     from hashbench.runner.plan import make_plan

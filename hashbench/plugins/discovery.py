@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -115,7 +116,7 @@ class _FreshLoader(SourceFileLoader):
 
 def _import_file(path: Path) -> ModuleType:
     # The name carries the path's hash: two files of one name are two modules.
-    unique = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    unique = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
     name = f"hashbench_plugin_{path.stem}_{unique}"
     loader = _FreshLoader(name, str(path))
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
