@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from hashbench.characters import shortened
+from hashbench.cli.options import LONGEST_PATH
 from hashbench.errors import FileError, UsageError
 
 _OF_THE_MACHINE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -68,8 +70,12 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except FileError as error:
-        raise UsageError(f"cannot write {path}: {error}") from None
+        raise UsageError(f"cannot write {_short(path)}: {error}") from None
     except OSError as error:
         if error.errno in _OF_THE_MACHINE:
             raise OSError(error.errno, error.strerror, str(path)) from None
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
+        raise UsageError(f"cannot write {_short(path)}: {error.strerror or error}") from None
+
+
+def _short(path: Path) -> str:
+    return shortened(str(path), LONGEST_PATH)

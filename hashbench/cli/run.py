@@ -18,6 +18,7 @@ from hashbench.cli.dry_run import download_lines, model_lines, step_lines, total
 from hashbench.cli.ended import word_and_code
 from hashbench.cli.grid_options import about_suite, check_repeats, only_suite
 from hashbench.cli.helped import defaulting
+from hashbench.cli.named import refuse_folder
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
 from hashbench.cli.screen import for_answers, for_notes, image_bar, warn_of_broken
 from hashbench.console import TextConsole
@@ -27,6 +28,9 @@ from hashbench.plugins.paths import at_home
 if TYPE_CHECKING:
     from hashbench.results.scored import Measured
     from hashbench.runner.reporter import Reporter
+
+MOST_WORKERS: Final = 1_024
+"""Processes of one machine; each holds a copy of the models and takes some 500 MB."""
 
 
 _ASKED: Final = "What to run"
@@ -235,11 +239,19 @@ def run(
     from hashbench.runner.engines.lookup import find_engine
 
     find_engine(engine)  # a wrong name is told before anything else is done
-    if workers < 1:
-        raise UsageError(f"workers is {workers}, but must be 1 or more")
+    if not 1 <= workers <= MOST_WORKERS:
+        least = "must be 1 or more" if workers < 1 else f"can be {MOST_WORKERS:,} at most"
+        raise UsageError(f"workers is {workers}, but {least}")
     out = Path(at_home(str(out), "--out"))
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: there is a file of that name, expected a folder")
+    refuse_folder(out)
+    try:
+        os.fsencode(out).decode()
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"--out {out}: no name in UTF-8, and weights are read from no other"
+        ) from None
     from hashbench.results.store import Store
     from hashbench.runner.estimate import estimate
     from hashbench.runner.plan import make_plan

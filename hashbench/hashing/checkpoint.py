@@ -20,7 +20,7 @@ from torch import nn
 
 from hashbench.characters import shortened, shown
 from hashbench.errors import FileError, UsageError
-from hashbench.files import read_json
+from hashbench.files import read_json, why_no_folder
 from hashbench.hashing.memory import (
     own_memory,
     plain_copy,
@@ -206,7 +206,7 @@ def read_card(folder: Path, what: str = "checkpoint") -> ModelCard:
     """
     path = folder / CARD
     if not folder.is_dir():
-        raise UsageError(f"{what} {folder}: no such folder")
+        raise UsageError(f"{what} {folder}: {why_no_folder(folder)}")
     try:
         fields = read_json(path, MAX_CARD)
     except FileNotFoundError:
