@@ -79,7 +79,7 @@ def total(plan: Plan, missing: int, ahead: Estimate, workers: int) -> str:
     if not missing:
         return f"{size}: all are stored"
     passes = f"{ahead.passes:,} passes"
-    if ahead.seconds is None:
+    if not ahead.measured:
         return (
             f"{size}; {counted(missing, 'step')} to do: {passes}; how long they take is not known, "
             f"since torch finds no {plan.suite.compute.device} device here"

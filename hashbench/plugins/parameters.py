@@ -60,7 +60,7 @@ class Spec:
             raise UsageError(
                 f"'{shortened(text)}': write NAME, NAME@PRESET or NAME:key=value,key=value"
             )
-        given = []
+        given: list[tuple[str, Any]] = []
         for part in tail.split(",") if tail else ():
             key, equals, value = part.partition("=")
             if not equals or not key.strip() or not value.strip():
@@ -185,10 +185,9 @@ def located(plugin: type[Plugin], spec: Spec) -> Spec:
     return dataclasses.replace(spec, given=given, folder=None)
 
 
-@cache
 def field_types(plugin: type[Plugin]) -> dict[str, Any]:
     """The type of every parameter, in the order of the dataclass fields, without its unit."""
-    return _hints(plugin, units=False)
+    return dict(_types(plugin))
 
 
 def field_units(plugin: type[Plugin]) -> dict[str, Unit]:
@@ -199,6 +198,11 @@ def field_units(plugin: type[Plugin]) -> dict[str, Unit]:
 
 
 @cache
+def _types(plugin: type[Plugin]) -> dict[str, Any]:
+    """As `field_types`: a plan of thousands of steps asks for them as often."""
+    return _hints(plugin, units=False)
+
+
 def field_paths(plugin: type[Plugin]) -> dict[str, tuple[str, ...]]:
     """The parameters that are paths, each with the words that it takes besides; see `paths`."""
     words = {name: path_words(kind) for name, kind in _hints(plugin, units=True).items()}

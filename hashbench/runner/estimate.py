@@ -42,15 +42,17 @@ class Estimate:
 
     Attributes:
         passes: images that go forward and backward; those that go forward alone count a third.
-        seconds: of one worker's work; `None` where the device is not on this machine.
+        seconds: of one worker's work; 0 where they could not be measured.
         downloads: backbones, by their canonical text, whose weights a run fetches unless they are
             in the cache of their package.
+        measured: whether they were: not where the device is not on this machine.
         start: seconds that another process takes until it can begin: what this one has taken.
     """
 
     passes: int
-    seconds: float | None
+    seconds: float
     downloads: tuple[str, ...] = ()
+    measured: bool = True
     start: float = 0.0
 
 
@@ -88,7 +90,7 @@ def estimate(steps: Iterable[Step]) -> Estimate:
                 if bits not in rankings:
                     rankings[bits] = _seconds_per_ranking(step.setting)
                 seconds += rankings[bits] * (1 if step.adversarial else _CLEAN_SCORES)
-    return Estimate(passes, seconds if measurable else None, tuple(downloads), start)
+    return Estimate(passes, seconds if measurable else 0.0, tuple(downloads), measurable, start)
 
 
 def _work_of(step: Step) -> Work:

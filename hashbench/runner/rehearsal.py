@@ -7,9 +7,9 @@ written. What cannot work is an error that a person can mend before anything was
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -34,6 +34,9 @@ from hashbench.runner.steps import (
     Step,
     TrainedAttacker,
 )
+
+MAX_PARAMETERS: Final = 1_000_000_000
+"""Of a network: twice those of the largest that are trained for hashing, 4 GB of memory."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,13 @@ def _is_fetched(backbone: Backbone) -> bool:
 
 def _built(setting: Setting, *, bare: bool) -> HashModel:
     here = replace(setting, compute=replace(setting.compute, device="cpu"))
-    name = f"backbone '{canonical(setting.backbone)}'"
+    name = f"backbone '{shortened(canonical(setting.backbone), 200)}'"
+    count = _parameters(setting)
+    if count > MAX_PARAMETERS:
+        raise UsageError(
+            f"{name} has {count:,} parameters for these images, but at most {MAX_PARAMETERS:,} "
+            "are taken"
+        )
     try:
         model = new_model(here, bare=bare)
     except HashbenchError:
@@ -107,6 +116,14 @@ def _built(setting: Setting, *, bare: bool) -> HashModel:
             f"{type(error).__name__}: {error}"
         ) from error
     return model
+
+
+def _parameters(setting: Setting) -> int:
+    """How many numbers a network has, counted without any memory; 0 where that cannot be done."""
+    with suppress(Exception), torch.device("meta"):  # a plugin may raise anything, and does below
+        net = setting.backbone.bare().build(setting.source.images)
+        return sum(value.numel() for value in net.module.parameters())
+    return 0
 
 
 def black(setting: Setting, count: int) -> torch.Tensor:
@@ -164,12 +181,13 @@ def _defend(defense: Defense, step: DefendedModel, model: HashModel) -> None:
 
 def _wrap(defense: WrappingDefense, model: HashModel, setting: Setting) -> None:
     with torch.random.fork_rng(devices=[]), torch.no_grad(), _asking(defense):
-        defense.wrap(model).eval().outputs(black(setting, 1))
+        # One pass, however many draws its outputs are the mean of.
+        defense.wrap(model).eval().logits(black(setting, 1))
 
 
 def _train_attacker(step: TrainedAttacker) -> None:
     attack, train = step.attack, data_of(step.setting).train
-    with torch.random.fork_rng(devices=[]), _asking(attack):
+    with torch.device("meta"), _asking(attack):
         attack.network(sizes_of(train, step.setting.bits))
     with _asking(attack):
         passes = -(-attack.training_passes(len(train)) // len(train))

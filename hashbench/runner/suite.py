@@ -321,10 +321,13 @@ def _suite(said: Mapping[str, Any]) -> Suite:
         if key in data:
             data[key] = _distinct(_spec(value, key) for value in data[key])
     data["eps"] = _distinct(Eps.parse(value) for value in data["eps"])
-    models = ("model",) if given else _GRID
-    kind = GivenModels if given else Grid
-    found = read(kind, {key: data[key] for key in models if key in data}, "", Author.PERSON)
-    data["models"] = _without_repeats(found)
+    names = ("model",) if given else _GRID
+    said_of_models = {key: data[key] for key in names if key in data}
+    data["models"] = _without_repeats(
+        read(GivenModels, said_of_models, "", Author.PERSON)
+        if given
+        else read(Grid, said_of_models, "", Author.PERSON)
+    )
     shared = {key: data[key] for key in (*_SHARED, "models") if key in data}
     return read(Suite, shared, "", Author.PERSON)
 

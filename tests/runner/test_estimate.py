@@ -11,6 +11,7 @@ from hashbench.runner.suite import compose
 def passes(defense: str, attack: str) -> int:
     plan = make_plan(compose(None, {"defense": defense, "attack": attack}))
     found = estimate([step for step in plan.steps if isinstance(step, AdversarialCodes)])
+    assert found.measured
     assert found.seconds > 0
     return found.passes
 

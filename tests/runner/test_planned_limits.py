@@ -85,10 +85,10 @@ class Picky(nn.Module):
         super().__init__()
         self.model = model
 
-    def outputs(self, images, alpha=1.0):
+    def logits(self, images):
         if images.shape[1] != 3:
             raise UsageError("takes images of 3 channels")
-        return self.model.outputs(images, alpha)
+        return self.model.logits(images)
 
 
 @attack("endless", access=Access.NONE, knowledge=())
@@ -155,6 +155,8 @@ def test_the_longest_code_and_the_most_classes_are_planned(
     [
         ({"backbone": "broken"}, "backbone 'broken' cannot be built: AttributeError"),
         ({"backbone": "misfit"}, "backbone 'misfit' does not take images of 1 x 8 x 8"),
+        ({"backbone": "small-cnn:hidden=10000000"}, "parameters for these images, but at most"),
+        ({"backbone": "small-cnn:width=1000000000"}, "cannot be built: RuntimeError"),
         ({"backbone": "alexnet"}, "backbone 'alexnet' needs images of at least 63 pixels a side"),
         ({"backbone": "timm:model=NOSUCH"}, "timm has no such model"),
         ({"backbone": "timm:model=resnet18.nosuchtag"}, "'resnet18.nosuchtag': Invalid pretrained"),
@@ -178,6 +180,7 @@ def test_what_works_or_breaks_by_a_bug_is_left_to_its_cells(tried: Callable[...,
     tried(loss="even-bits", bits=8)
     tried(attack="endless:steps=20000")
     tried(attack="endless", limits={"passes": 20_001})
+    tried(defense="resize-pad:draws=1000000000")  # of which one is tried
 
 
 def test_a_run_from_python_is_refused_before_anything_is_written(

@@ -98,6 +98,7 @@ def crafted() -> Iterator[Case]:
         b'attack = "none"\ndefense = "none"\ntraining.epochs = 1',
         b'"defense" = "none"\n\'attack\' = "noise"',
         b'defense = "none"\nattack = "noise"\neps = "1e-300"',
+        b'defense = "resize-pad:draws=1000000000"\nattack = "noise"',
     )
     for number, content in enumerate(good):
         yield Case(f"good{number}", content, good=True)
@@ -138,6 +139,9 @@ def crafted() -> Iterator[Case]:
         b'backbone = {name = "resnet18", weights = "a\\u0000b"}',
         b"bits = 513",
         b"bits = 1000000000000",
+        b'backbone = "small-cnn:width=1000000000"',
+        b'backbone = "small-cnn:hidden=10000000"',
+        b'backbone = "small-cnn:width=5000,hidden=5000"',
         b"threads = 1",
         b"[compute]\nthreads = 1000000000",
         b"[training]\nlearning_rate = nan",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ def is_one_sentence(trial: Trial, path: str) -> bool:
 
 @pytest.mark.slow
 def test_suites_that_were_made_to_break_it(
-    trials: Trials, tmp_path: Path, record_property: pytest.RecordProperty
+    trials: Trials, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     cases = [*crafted(), *mutated(MUTANTS, seed=12)]
     assert len(cases) >= 100
