@@ -13,10 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from hashbench.cli.completion import plugins_of, suites
 from hashbench.cli.ended import word_and_code
 from hashbench.cli.helped import defaulting
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
-from hashbench.cli.screen import duration, for_answers, for_notes, image_bar, warn_of_broken
+from hashbench.cli.screen import (
+    counted,
+    duration,
+    for_answers,
+    for_notes,
+    image_bar,
+    warn_of_broken,
+)
 from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 
@@ -33,6 +41,7 @@ def run(
     suite: Annotated[
         str | None,
         typer.Argument(
+            autocompletion=suites,
             help=defaulting(
                 "A suite file (.toml), or the name of one that ships: quick, zoo, controls, "
                 "eps-sweep, ... ('hashbench suites' lists them).",
@@ -43,6 +52,7 @@ def run(
     dataset: Annotated[
         list[str] | None,
         typer.Option(
+            autocompletion=plugins_of("dataset"),
             metavar="NAME",
             help=defaulting("fashion, outfits, flickr25k, lists, ...", "fashion"),
             rich_help_panel=_ASKED,
@@ -51,6 +61,7 @@ def run(
     loss: Annotated[
         list[str] | None,
         typer.Option(
+            autocompletion=plugins_of("loss"),
             metavar="NAME",
             help=defaulting("csq, dph, hashnet, ...", "csq"),
             rich_help_panel=_ASKED,
@@ -59,6 +70,7 @@ def run(
     backbone: Annotated[
         list[str] | None,
         typer.Option(
+            autocompletion=plugins_of("backbone"),
             metavar="NAME",
             help=defaulting("small-cnn, resnet18, ...", "small-cnn"),
             rich_help_panel=_ASKED,
@@ -71,6 +83,7 @@ def run(
     defense: Annotated[
         list[str] | None,
         typer.Option(
+            autocompletion=plugins_of("defense"),
             metavar="NAME",
             help=defaulting("none, atrdh, cgat, saat, ...", "none, atrdh, cgat"),
             rich_help_panel=_ASKED,
@@ -79,6 +92,7 @@ def run(
     attack: Annotated[
         list[str] | None,
         typer.Option(
+            autocompletion=plugins_of("attack"),
             metavar="NAME",
             help=defaulting(
                 "noise, hag, sdha, pgd-hamming, ...; none for clean queries alone.",
@@ -248,9 +262,10 @@ def run(
     if missing or dry_run:
         ahead = estimate(missing)
         notes.print(
-            f"{len(plan.cells)} cells, {len(plan.steps)} steps; {len(missing)} steps to do: "
+            f"{counted(len(plan.cells), 'cell')}, {counted(len(plan.steps), 'step')}; "
+            f"{counted(len(missing), 'step')} to do: "
             f"at least {duration(ahead.seconds / min(workers, max(1, len(missing))))} with "
-            f"{workers} worker{'s' * (workers > 1)} ({ahead.passes:,} passes)",
+            f"{counted(workers, 'worker')} ({counted(ahead.passes, 'pass', 'passes')})",
             highlight=False,
             soft_wrap=True,
         )
@@ -270,7 +285,7 @@ def run(
         os._exit(code)
     failed = results.failed
     notes.say(
-        f"{len(results.cells) - len(failed)} of {len(results.cells)} cells done. "
+        f"{len(results.cells) - len(failed)} of {counted(len(results.cells), 'cell')} done. "
         f"Read them with: hashbench report {out}"
     )
     if failed:
