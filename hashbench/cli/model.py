@@ -128,6 +128,7 @@ def check(
     plugin: PluginFiles = None,
 ) -> None:
     """Say whether a model still gives the clean mAP that its card claims. Exit code 1 if not."""
+    from hashbench.results.metrics import spoken
     from hashbench.zoo.models import check_model
 
     use_files(plugin)
@@ -135,16 +136,18 @@ def check(
         claim = check_model(model, root, device, progress)
     verdict = "it still does" if claim.holds else "it does NOT"
     for_answers().say(
-        f"{model}: the card claims a clean {claim.metric} of {100 * claim.claimed:.2f} %, here it "
-        f"gives {100 * claim.measured:.2f} %: {verdict}.",
+        f"{model}: the card claims a clean {spoken(claim.metric)} of {100 * claim.claimed:.2f} %, "
+        f"here it gives {100 * claim.measured:.2f} %: {verdict}.",
     )
     if not claim.holds:
         raise typer.Exit(EXIT_FAILED)
 
 
 def _announce(folder: Path, card: ModelCard) -> None:
+    from hashbench.results.metrics import spoken
+
     [(metric, value)] = card.clean.items()
     for_notes().say(
         f"{folder}: {card.defense} on {card.dataset}, {card.bits} bits, seed {card.seed}, "
-        f"clean {metric} {100 * value:.2f} %, licence {card.licence}.",
+        f"clean {spoken(metric)} {100 * value:.1f} %, licence {card.licence}.",
     )

@@ -67,3 +67,8 @@ def is_toward_targets(name: str) -> bool:
 def of_flag(code: str) -> str:
     """The name under which a data frame holds a flag that is up: `flag(zero-gradients)`."""
     return f"flag({code})"
+
+
+def spoken(name: str) -> str:
+    """The name of a mAP as people write it: `mAP@5000`, `t-mAP`."""
+    return name.replace("map", "mAP", 1)

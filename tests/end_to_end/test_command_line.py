@@ -181,7 +181,7 @@ def test_a_model_is_handed_on(hashbench: Command, tmp_path: Path) -> None:
     first = ["--dataset", "tiny", "--defense", "cgat:epochs=1", "--bits", "8", "--out", "made"]
     hashbench("run", *asked, *first)
     told = hashbench("model", "export", "made", "--defense", "cgat", "--to", "model").stderr
-    assert re.search(r"model: cgat:epochs=1 on tiny, 8 bits, seed 0, clean map \d+\.\d\d %", told)
+    assert re.search(r"model: cgat:epochs=1 on tiny, 8 bits, seed 0, clean mAP \d+\.\d %", told)
     assert "there already" in hashbench("model", "export", "made", "--to", "model", expect=2).stderr
     again = hashbench("model", "check", "model", "--plugin", TINY).stdout
     assert "it still does" in again
@@ -196,7 +196,7 @@ def test_a_model_is_handed_on(hashbench: Command, tmp_path: Path) -> None:
     lies = hashbench("model", "check", "model", "--plugin", TINY, expect=1)
     assert "it does NOT" in lies.stdout
     failed = hashbench("run", "--model", "model", *asked, "--out", "lies", expect=1)
-    assert "its card claims a clean map" in failed.stderr
+    assert "its card claims a clean mAP" in failed.stderr
 
 
 def test_a_checkpoint_replaces_training(hashbench: Command, tmp_path: Path) -> None:
