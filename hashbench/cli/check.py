@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
+from hashbench.cli.completion import plugins_of
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
-from hashbench.cli.screen import for_answers
+from hashbench.cli.screen import for_answers, print_trimmed
 from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 from hashbench.plugins.card import API
@@ -29,15 +31,19 @@ def check(
         str,
         typer.Argument(
             metavar="NAME-OR-FILE",
+            autocompletion=plugins_of("attack", "defense", "loss"),
             help="NAME, KIND/NAME, NAME:steps=20, or a .py file, whose code is run.",
         ),
     ],
     plugin: PluginFiles = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say of every check what it asks for.")
+        bool, typer.Option("--verbose", "-v", help="Name every check, and say what it asks for.")
     ] = False,
 ) -> None:
-    """Check that an attack, a defense or a loss keeps the rules. Exit code 1 if it does not."""
+    """Check that an attack, a defense or a loss keeps the rules. Exit code 1 if it does not.
+
+    Printed are the rules that are broken, and how many hold; with --verbose all of them.
+    """
     from hashbench.testing import check_plugin
 
     use_files(plugin)
@@ -111,21 +117,22 @@ def _named(text: str) -> Plugin:
 
 
 def _print(console: TextConsole, report: CheckReport, *, verbose: bool) -> None:
+    """What did not hold, and how many checks ended how; all of them where that is asked for."""
     from hashbench.testing import Verdict
 
     console.print(f"{report.kind} {report.subject}", style="bold")
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
     styles = {Verdict.FAILED: "red", Verdict.EXPECTED: "yellow", Verdict.SKIPPED: "dim"}
-    for outcome in report.outcomes:
-        quiet = outcome.verdict is Verdict.PASSED and not verbose
-        table.add_row(
-            outcome.check,
-            str(outcome.verdict),
-            "" if quiet else outcome.sentence,
-            style=styles.get(outcome.verdict),
-        )
-    console.print(table)
-    console.print(report.counts + "\n")
+    told = (Verdict.FAILED, Verdict.EXPECTED)
+    outcomes = [one for one in report.outcomes if verbose or one.verdict in told]
+    if outcomes:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        # As wide for a few as for all, so that the tables of several plugins stand alike.
+        table.add_column(no_wrap=True, min_width=max(len(one.check) for one in report.outcomes))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for one in outcomes:
+            cells = (one.check, str(one.verdict), one.sentence)
+            table.add_row(*cells, style=styles.get(one.verdict))
+        print_trimmed(console, table)
+    print_trimmed(console, Text(report.counts))
+    console.print()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hashbench.cli.completion import plugins_of
 from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, PluginFiles, use_files
 from hashbench.cli.screen import for_answers, for_notes, image_bar
 from hashbench.errors import UsageError
@@ -34,7 +35,11 @@ def _data() -> None:
 @app.command()
 def check(
     name: Annotated[
-        str, typer.Argument(help="A data set, with parameters: flickr25k, lists:crop=32, ...")
+        str,
+        typer.Argument(
+            autocompletion=plugins_of("dataset"),
+            help="A data set, with parameters: flickr25k, lists:crop=32, ...",
+        ),
     ],
     root: Annotated[
         Path | None, typer.Option(help="Folder of a data set that does not ship.")

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hashbench.cli.plugin_list import NO_WORDS
+from hashbench.cli.screen import print_trimmed
 from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 from hashbench.plugins.card import Access, Aim, Card, Draws, Knowledge
@@ -77,7 +78,7 @@ def print_plugin(console: TextConsole, name: str) -> None:
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         say("")
-        console.print(table)
+        print_trimmed(console, table)
     units = field_units(plugin)
     for preset, values in card.presets.items():
         said = ", ".join(

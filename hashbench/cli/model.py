@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hashbench.cli.completion import plugins_of
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
 from hashbench.cli.screen import for_answers, for_notes, image_bar
 
@@ -20,11 +21,25 @@ app = typer.Typer(no_args_is_help=True, help="Models to hand on: write, read and
 def export(
     to: Annotated[Path, typer.Option(help="The new folder to write the model to.")],
     results: Annotated[Path, typer.Argument(help="Folder of results.")] = Path("results"),
-    dataset: Annotated[str | None, typer.Option(help="Which model: its data set.")] = None,
-    loss: Annotated[str | None, typer.Option(help="Its hashing loss.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Its backbone.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=plugins_of("dataset"), metavar="NAME", help="Which model: its data set."
+        ),
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(autocompletion=plugins_of("loss"), metavar="NAME", help="Its hashing loss."),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(autocompletion=plugins_of("backbone"), metavar="NAME", help="Its backbone."),
+    ] = None,
     bits: Annotated[int | None, typer.Option(metavar="K", help="Its code length.")] = None,
-    defense: Annotated[str | None, typer.Option(help="Its defense.")] = None,
+    defense: Annotated[
+        str | None,
+        typer.Option(autocompletion=plugins_of("defense"), metavar="NAME", help="Its defense."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Its seed.")] = None,
     licence: Annotated[
         str, typer.Option(help="Under which the weights are handed on, as an SPDX name.")
@@ -53,10 +68,34 @@ def export(
 def import_(
     weights: Annotated[Path, typer.Argument(help="A state dict: .pth or .safetensors.")],
     to: Annotated[Path, typer.Option(help="The new folder to write the model to.")],
-    dataset: Annotated[str, typer.Option(help="What it was trained on: flickr25k, ...")],
-    loss: Annotated[str, typer.Option(help="Its hashing loss.")],
-    backbone: Annotated[str, typer.Option(help="alexnet, vgg11, resnet50, ...")],
-    defense: Annotated[str, typer.Option(help="What it went through; any name.")] = "none",
+    dataset: Annotated[
+        str,
+        typer.Option(
+            autocompletion=plugins_of("dataset"),
+            metavar="NAME",
+            help="What it was trained on: flickr25k, ...",
+        ),
+    ],
+    loss: Annotated[
+        str,
+        typer.Option(autocompletion=plugins_of("loss"), metavar="NAME", help="Its hashing loss."),
+    ],
+    backbone: Annotated[
+        str,
+        typer.Option(
+            autocompletion=plugins_of("backbone"),
+            metavar="NAME",
+            help="alexnet, vgg11, resnet50, ...",
+        ),
+    ],
+    defense: Annotated[
+        str,
+        typer.Option(
+            autocompletion=plugins_of("defense"),
+            metavar="NAME",
+            help="What it went through; any name.",
+        ),
+    ] = "none",
     seed: Annotated[int, typer.Option(help="Seed of its training, where it is known.")] = 0,
     clean_map: Annotated[
         float | None,
@@ -89,6 +128,7 @@ def check(
     plugin: PluginFiles = None,
 ) -> None:
     """Say whether a model still gives the clean mAP that its card claims. Exit code 1 if not."""
+    from hashbench.results.metrics import spoken
     from hashbench.zoo.models import check_model
 
     use_files(plugin)
@@ -96,16 +136,18 @@ def check(
         claim = check_model(model, root, device, progress)
     verdict = "it still does" if claim.holds else "it does NOT"
     for_answers().say(
-        f"{model}: the card claims a clean {claim.metric} of {100 * claim.claimed:.2f} %, here it "
-        f"gives {100 * claim.measured:.2f} %: {verdict}.",
+        f"{model}: the card claims a clean {spoken(claim.metric)} of {100 * claim.claimed:.2f} %, "
+        f"here it gives {100 * claim.measured:.2f} %: {verdict}.",
     )
     if not claim.holds:
         raise typer.Exit(EXIT_FAILED)
 
 
 def _announce(folder: Path, card: ModelCard) -> None:
+    from hashbench.results.metrics import spoken
+
     [(metric, value)] = card.clean.items()
     for_notes().say(
         f"{folder}: {card.defense} on {card.dataset}, {card.bits} bits, seed {card.seed}, "
-        f"clean {metric} {100 * value:.2f} %, licence {card.licence}.",
+        f"clean {spoken(metric)} {100 * value:.1f} %, licence {card.licence}.",
     )

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hashbench import plugins
-from hashbench.cli.screen import counted
+from hashbench.cli.screen import counted, print_trimmed
 from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 from hashbench.plugins.catalog import OWN, Listed, own_plugins
@@ -188,7 +188,7 @@ def _print_kind(console: TextConsole, kind: Kind, lines: Sequence[Line], *, whol
         if not whole:
             words.truncate(max(room, 1), overflow="ellipsis")
         table.add_row(*(Text(read(line)) for _, read in columns), words)
-    console.print(table)
+    print_trimmed(console, table)
     folded: dict[str, list[str]] = {}
     for line in lines:
         if line.summary is None:

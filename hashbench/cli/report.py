@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from hashbench.cli.completion import plugins_of, suites
 from hashbench.cli.helped import defaulting
 from hashbench.cli.named import make_folder, refuse_file, refuse_folder, write_file
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
@@ -32,13 +33,27 @@ def report(
     ] = None,
     dataset: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Data sets.", rich_help_panel=_PART),
+        typer.Option(
+            autocompletion=plugins_of("dataset"),
+            metavar="NAME",
+            help="Data sets.",
+            rich_help_panel=_PART,
+        ),
     ] = None,
     loss: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Losses.", rich_help_panel=_PART)
+        list[str] | None,
+        typer.Option(
+            autocompletion=plugins_of("loss"), metavar="NAME", help="Losses.", rich_help_panel=_PART
+        ),
     ] = None,
     backbone: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Backbones.", rich_help_panel=_PART)
+        list[str] | None,
+        typer.Option(
+            autocompletion=plugins_of("backbone"),
+            metavar="NAME",
+            help="Backbones.",
+            rich_help_panel=_PART,
+        ),
     ] = None,
     bits: Annotated[
         list[str] | None, typer.Option(metavar="K", help="Code lengths.", rich_help_panel=_PART)
@@ -46,6 +61,7 @@ def report(
     defense: Annotated[
         list[str] | None,
         typer.Option(
+            autocompletion=plugins_of("defense"),
             metavar="NAME",
             help="Defenses: cgat with any parameters, cgat:weight=2 with these.",
             rich_help_panel=_PART,
@@ -54,7 +70,10 @@ def report(
     attack: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Attacks; none for clean queries.", rich_help_panel=_PART
+            autocompletion=plugins_of("attack"),
+            metavar="NAME",
+            help="Attacks; none for clean queries.",
+            rich_help_panel=_PART,
         ),
     ] = None,
     eps: Annotated[
@@ -66,7 +85,10 @@ def report(
     suite: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="What runs of this suite asked for.", rich_help_panel=_PART
+            autocompletion=suites,
+            metavar="NAME",
+            help="What runs of this suite asked for.",
+            rich_help_panel=_PART,
         ),
     ] = None,
     full: Annotated[
@@ -81,6 +103,7 @@ def report(
         str | None,
         typer.Option(
             "--format",
+            autocompletion=plugins_of("format"),
             metavar="NAME",
             help=defaulting(
                 "terminal, markdown, csv, plots, or a plugin's.",

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from hashbench.cli.completion import plugins_of, suites
 from hashbench.cli.dry_run import download_lines, model_lines, step_lines, total, wrapped
 from hashbench.cli.ended import word_and_code
 from hashbench.cli.grid_options import about_suite, check_repeats, only_suite
 from hashbench.cli.helped import defaulting
 from hashbench.cli.named import refuse_folder
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
-from hashbench.cli.screen import for_answers, for_notes, image_bar, warn_of_broken
+from hashbench.cli.screen import counted, for_answers, for_notes, image_bar, warn_of_broken
 from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 from hashbench.plugins.paths import at_home
@@ -43,6 +44,7 @@ def run(
         list[str] | None,
         typer.Argument(
             metavar="[SUITE]",
+            autocompletion=suites,
             help=defaulting(
                 "A suite file (.toml), or the name of one that ships: quick, zoo, controls, "
                 "eps-sweep, ... ('hashbench suites' lists them).",
@@ -53,6 +55,7 @@ def run(
     dataset: Annotated[
         list[str] | None,
         typer.Option(
+            autocompletion=plugins_of("dataset"),
             metavar="NAME",
             help=defaulting("fashion, outfits, flickr25k, lists, ...", "fashion"),
             rich_help_panel=_ASKED,
@@ -61,6 +64,7 @@ def run(
     loss: Annotated[
         list[str] | None,
         typer.Option(
+            autocompletion=plugins_of("loss"),
             metavar="NAME",
             help=defaulting("csq, dph, hashnet, ...", "csq"),
             rich_help_panel=_ASKED,
@@ -69,6 +73,7 @@ def run(
     backbone: Annotated[
         list[str] | None,
         typer.Option(
+            autocompletion=plugins_of("backbone"),
             metavar="NAME",
             help=defaulting("small-cnn, resnet18, ...", "small-cnn"),
             rich_help_panel=_ASKED,
@@ -81,6 +86,7 @@ def run(
     defense: Annotated[
         list[str] | None,
         typer.Option(
+            autocompletion=plugins_of("defense"),
             metavar="NAME",
             help=defaulting("none, atrdh, cgat, saat, ...", "none, atrdh, cgat"),
             rich_help_panel=_ASKED,
@@ -89,6 +95,7 @@ def run(
     attack: Annotated[
         list[str] | None,
         typer.Option(
+            autocompletion=plugins_of("attack"),
             metavar="NAME",
             help=defaulting(
                 "noise, hag, sdha, pgd-hamming, ...; none for clean queries alone.",
@@ -301,7 +308,7 @@ def run(
         os._exit(code)
     failed = results.failed
     notes.say(
-        f"{len(results.cells) - len(failed)} of {len(results.cells)} cells done. "
+        f"{len(results.cells) - len(failed)} of {counted(len(results.cells), 'cell')} done. "
         f"Read them with: hashbench report {out}"
     )
     if failed:

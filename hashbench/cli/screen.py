@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.segment import Segment, Segments
 
 from hashbench.console import TextConsole
 from hashbench.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def for_answers() -> TextConsole:
@@ -17,6 +23,17 @@ def for_answers() -> TextConsole:
 def for_notes() -> TextConsole:
     """The console on standard error, for what goes to people beside the answer."""
     return TextConsole(stderr=True)
+
+
+def print_trimmed(console: TextConsole, what: RenderableType) -> None:
+    """Print a table or a text without the blanks that would fill up its lines."""
+    for line in console.render_lines(what, pad=False):
+        kept = list(line)
+        while kept and not kept[-1].text.strip():
+            kept.pop()
+        if kept:
+            kept[-1] = Segment(kept[-1].text.rstrip(), kept[-1].style)
+        console.print(Segments([*kept, Segment("\n")]), end="")
 
 
 @contextmanager
@@ -70,6 +87,12 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def counted(number: int, what: str) -> str:
-    """How many there are, as people say it: `1 cell`, `2,000 cells`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def counted(number: int, one: str, several: str = "") -> str:
+    """How many there are, as people say it: `1 cell`, `2,000 cells`.
+
+    Args:
+        number: of them.
+        one: the word for one of them.
+        several: the word for several, where it is not that with an `s`.
+    """
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hashbench.cli import completion
 from hashbench.cli.options import PluginFiles, use_files
 from hashbench.cli.screen import for_answers
 
@@ -15,7 +16,9 @@ def plugins(
     kind: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KIND", help="attack, defense, loss, backbone, dataset or format alone."
+            metavar="KIND",
+            autocompletion=completion.kinds,
+            help="attack, defense, loss, backbone, dataset or format alone.",
         ),
     ] = None,
     as_json: Annotated[
@@ -54,8 +57,9 @@ def show(
     name: Annotated[
         str,
         typer.Argument(
+            autocompletion=completion.shown,
             help="A plugin's name, KIND/NAME where two kinds share it; or a suite's, whose file is "
-            "printed: hashbench show quick > my-suite.toml"
+            "printed: hashbench show quick > my-suite.toml",
         ),
     ],
     plugin: PluginFiles = None,

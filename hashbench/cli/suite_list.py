@@ -7,6 +7,7 @@ from importlib.resources import files
 from rich.table import Table
 from rich.text import Text
 
+from hashbench.cli.screen import print_trimmed
 from hashbench.console import TextConsole
 from hashbench.runner.suite import shipped
 
@@ -21,7 +22,7 @@ def print_suites(console: TextConsole) -> None:
     table.add_column("what it runs", overflow="fold")
     for name in shipped():
         table.add_row(name, Text(about(_text(name))))
-    console.print(table)
+    print_trimmed(console, table)
     console.print(
         "\nRun one: hashbench run NAME. Its file, to start one of your own from: "
         "hashbench show NAME > my-suite.toml",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,7 +51,13 @@ class Cell:
     @property
     def radius(self) -> Eps:
         """`eps` as a number."""
-        return Eps.parse(self.eps)
+        return _radius(self.eps)
+
+
+@lru_cache(maxsize=1024)
+def _radius(text: str) -> Eps:
+    """Read once: a report asks for the radius of each cell many times."""
+    return Eps.parse(text)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,11 @@ def of_flag(code: str) -> str:
     return f"flag({code})"
 
 
+def spoken(name: str) -> str:
+    """The name of a mAP as people write it: `mAP@5000`, `t-mAP`."""
+    return name.replace("map", "mAP", 1)
+
+
 _UNBOUNDED: Final = frozenset(
     {
         Metric.QUERIES_WITHOUT_RELEVANT,

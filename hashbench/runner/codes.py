@@ -9,6 +9,7 @@ from hashbench.hashing.checkpoint import CARD, WEIGHTS, load_checkpoint
 from hashbench.hashing.encode import encode_splits
 from hashbench.progress import Progress
 from hashbench.results.artifacts import CODES
+from hashbench.results.metrics import spoken
 from hashbench.results.store import Store
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.loading import data_of, load_model, new_model, npz
@@ -48,6 +49,7 @@ def check_claim(model: GivenModel, measured: Mapping[str, float]) -> None:
     for name, claimed in model.clean:
         if abs(measured[name] - claimed) > CLAIM_TOLERANCE:
             raise ModelError(
-                f"model {model.folder}: its card claims a clean {name} of {100 * claimed:.2f} %, "
+                f"model {model.folder}: its card claims a clean {spoken(name)} of "
+                f"{100 * claimed:.2f} %, "
                 f"but here it gives {100 * measured[name]:.2f} %"
             )

@@ -20,7 +20,7 @@ from hashbench.hashing.model import HashModel
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
-from hashbench.results.metrics import under
+from hashbench.results.metrics import spoken, under
 from hashbench.retrieval import Ties
 from hashbench.runner.codes import CLAIM_TOLERANCE
 from hashbench.runner.determinism import environment
@@ -102,7 +102,7 @@ def import_model(
         worst, best = (metrics[under(metric, rule)] for rule in (Ties.WORST, Ties.BEST))
         if not worst - CLAIM_TOLERANCE <= origin.clean <= best + CLAIM_TOLERANCE:
             raise ModelError(
-                f"weights {source}: its makers report a clean {metric} of "
+                f"weights {source}: its makers report a clean {spoken(metric)} of "
                 f"{100 * origin.clean:.2f} %, but here it gives {100 * metrics[metric]:.2f} % "
                 f"({100 * worst:.2f} to {100 * best:.2f} % over all orders of ties): data, "
                 "transform or backbone are not theirs"

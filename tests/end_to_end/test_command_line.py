@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import resource
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from hashbench.runner.suite import quick
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -37,6 +40,47 @@ def test_help_imports_no_torch(tmp_path: Path) -> None:
     sys.stdout.write(f"hashbench --help: {spent:.2f} CPU-seconds\n")
     assert "run" in done.stdout
     assert "report" in done.stdout
+
+
+COMMANDS = (
+    "", "run", "report", "suites", "plugins", "show", "check", "new",
+    "data check", "model export", "model import", "model check",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_speaks_to_people(hashbench: Command, command: str) -> None:
+    """No Python types, no braces, no line that is broken before it is full."""
+    said = hashbench(*command.split(), "--help").stdout
+    for scrap in ("list[", "<", "{", "}", "Path]"):
+        assert scrap not in said, scrap
+    lines = [line.strip() for line in said.splitlines()]
+    prose = said.partition("╭")[0].splitlines()
+    for line, after in itertools.pairwise(prose):
+        # The next word would have fitted: then the break is one of the source's.
+        first = after.split()[0] if after.split() else ""
+        if line.strip() and first and not line.startswith("   ") and "Usage" not in line:
+            assert len(line.rstrip()) + 1 + len(first) > 78, (line, after)
+    assert any(line.startswith("Usage: ") for line in lines)
+
+
+def test_help_of_a_run_tells_the_defaults_truly(hashbench: Command) -> None:
+    """Those of the quick suite, and that a radius is the data set's; and it names the suites."""
+    said = " ".join(hashbench("run", "--help").stdout.replace("│", " ").split())
+    suite = quick()
+    options = said[said.index("╭─ Options") :]
+    for name in ("dataset", "loss", "backbone", "defense", "attack", "bits", "seed"):
+        values = ", ".join(str(value) for value in getattr(suite, name))
+        option = options.index(f"--{name} ")
+        assert f"[default: {values}]" in options[option : option + 300], name
+    assert f"[default: {suite.eps[0]}; with another data set or a model, the data set's" in said
+    for name in ("threads", "attack_batch", "device", "precision"):
+        option = options.index(f"--{name.replace('_', '-')} ")
+        assert f"[default: {getattr(suite.compute, name)}]" in options[option : option + 200]
+    for panel in ("What to run", "Where models and data come from", "How it is computed"):
+        assert panel in said
+    assert "hashbench run zoo" in said
+    assert "hashbench suites" in said
 
 
 @pytest.mark.parametrize(
@@ -76,7 +120,10 @@ def test_help_imports_no_torch(tmp_path: Path) -> None:
         (["report", "."], ["no results in it"]),
         (["report", "--format", "csv", "--published", "a.csv"], ["no parameter 'published'"]),
         (["report", "--format", "markdwn"], ["did you mean 'markdown'"]),
-        (["show", "pgd-haming"], ["did you mean 'pgd-hamming'"]),
+        (["show", "pgd-haming"], ["did you mean 'pgd-hamming'", "more"]),
+        (["show", "quik"], ["did you mean 'quick'"]),
+        (["show", "attack/hga"], ["no attack 'hga'; did you mean 'hag'"]),
+        (["plugins", "--kind", "atack"], ["did you mean 'attack'"]),
         (["rnu"], ["rnu"]),
     ],
 )
@@ -180,7 +227,7 @@ def test_a_model_is_handed_on(hashbench: Command, tmp_path: Path) -> None:
     first = ["--dataset", "tiny", "--defense", "cgat:epochs=1", "--bits", "8", "--out", "made"]
     hashbench("run", *asked, *first)
     told = hashbench("model", "export", "made", "--defense", "cgat", "--to", "model").stderr
-    assert re.search(r"model: cgat:epochs=1 on tiny, 8 bits, seed 0, clean map \d+\.\d\d %", told)
+    assert re.search(r"model: cgat:epochs=1 on tiny, 8 bits, seed 0, clean mAP \d+\.\d %", told)
     assert "there already" in hashbench("model", "export", "made", "--to", "model", expect=2).stderr
     again = hashbench("model", "check", "model", "--plugin", TINY).stdout
     assert "it still does" in again
@@ -195,7 +242,7 @@ def test_a_model_is_handed_on(hashbench: Command, tmp_path: Path) -> None:
     lies = hashbench("model", "check", "model", "--plugin", TINY, expect=1)
     assert "it does NOT" in lies.stdout
     failed = hashbench("run", "--model", "model", *asked, "--out", "lies", expect=1)
-    assert "its card claims a clean map" in failed.stderr
+    assert "its card claims a clean mAP" in failed.stderr
 
 
 def test_a_checkpoint_replaces_training(hashbench: Command, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_model_that_misses_its_claim_gets_no_number(tiny_suite: Build, tmp_pat
     results = run(suite, out=tmp_path / "found")
     assert {result.status for result in results.cells} == {Status.FAILED}
     for result in results.cells:
-        assert f"claims a clean map of {100 * claimed - 1:.2f} %" in result.reason
+        assert f"claims a clean mAP of {100 * claimed - 1:.2f} %" in result.reason
         assert f"gives {100 * claimed:.2f} %" in result.reason
     assert not check_model(tmp_path / "model", None).holds
     edit(path, clean={"map": claimed - 0.001})  # another processor's rounding

@@ -58,7 +58,7 @@ def test_a_reported_map_may_lie_anywhere_between_the_orders_of_ties(
     for number, claim in enumerate((measured, measured + 0.01)):  # 12 bits: many ties
         import_model(state, tmp_path / str(number), replace(ORIGIN, clean=claim), None)
     for claim in (0.001, 0.999):
-        with pytest.raises(ModelError, match=rf"report a clean map of {100 * claim:.2f} %"):
+        with pytest.raises(ModelError, match=rf"report a clean mAP of {100 * claim:.2f} %"):
             import_model(state, tmp_path / "no", replace(ORIGIN, clean=claim), None)
     assert not (tmp_path / "no").exists()
 
