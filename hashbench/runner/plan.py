@@ -30,6 +30,7 @@ from hashbench.results.cell import CLEAN, AttackFacts, Cell
 from hashbench.runner.fingerprint import describe, sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
+from hashbench.runner.reach import reach_of
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import (
@@ -223,6 +224,7 @@ def _asked(attack: Attack) -> Attack:
             raise UsageError(f"{where} raises {type(error).__name__}: {error}") from error
         if not isinstance(answer, kinds):
             raise UsageError(f"{where} returns {answer!r}, which is of the wrong type")
+    reach_of(attack, 1.0, 1)
     return attack
 
 
@@ -244,6 +246,7 @@ def _facts(scores: Scores) -> dict[str, Any] | None:
         # With gradients of the attacked model as well it is a white-box attack.
         transfers=step.surrogate is not None and step.attack.card.access is not Access.GRADIENT,
         parameters=resolved(step.attack),
+        reach=reach_of(step.attack, float(step.eps), step.setting.source.protocol.train),
     )
     return asdict(facts)
 
