@@ -115,6 +115,11 @@ class Auto(Attack):
         """All runs to their ends, and a look at the clean image."""
         return 1 + max(sum(run.passes for run in runs) for runs in (RUNS, DRAWN_RUNS))
 
+    @override
+    def reach_of_steps(self, radius: float, images: int) -> float:
+        """That of its longest run, whose stages go on from one another."""
+        return max(sum(stage.reach(radius) for stage in run.stages) for run in (*RUNS, *DRAWN_RUNS))
+
 
 class _Search:
     """What is known of a batch, and each query's worst case so far."""

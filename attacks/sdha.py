@@ -17,6 +17,7 @@ from hashbench.attacking import (
     OutputLoss,
     QueryRandom,
     Threat,
+    adam_reach,
     check_descent,
     descend,
 )
@@ -115,6 +116,11 @@ class SDHA(Attack):
     def passes(self) -> int:
         """The steps, and a look at the clean image."""
         return self.steps + 1
+
+    @override
+    def reach_of_steps(self, radius: float, images: int) -> float:
+        """What Adam's steps add up to at most."""
+        return adam_reach(self.learning_rate, self.steps)
 
     def _distance(self, own: Tensor, goal: Goal) -> OutputLoss:
         labels = goal.target_labels if self.targeted else goal.labels

@@ -101,6 +101,11 @@ class SmoothAP(Attack):
         """The steps, and a look at the clean image for its scale."""
         return self.steps + self.scaled
 
+    @override
+    def reach_of_steps(self, radius: float, images: int) -> float:
+        """The sum of its steps' sizes, each a share of the radius."""
+        return self._descent(self.momentum).reach(radius)
+
     def _descent(self, momentum: float) -> AnnealedDescent:
         return AnnealedDescent(
             self.steps, self.alpha_start, self.alpha_end, self.first_step, momentum

@@ -82,9 +82,10 @@ class Universal(TrainedAttack):
         count, radius = len(setup.train), setup.threat.radius
         centers = center_codes(setup.train.labels, setup.codes, setup.train.labels)
         towards = torch.from_numpy(centers).to(delta)
-        batches = -(-count // self.batch)
         sizes = iter(
-            self.step_schedule.sizes(self.first_step * radius, max(1, self.epochs * batches))
+            self.step_schedule.sizes(
+                self.first_step * radius, max(1, self.epochs * self._batches(count))
+            )
         )
         for epoch in range(self.epochs):
             order = torch.randperm(count, generator=setup.generator)
@@ -111,6 +112,16 @@ class Universal(TrainedAttack):
     def passes(self) -> int:
         """None: the perturbation is there already."""
         return 0
+
+    @override
+    def reach_of_steps(self, radius: float, images: int) -> float:
+        """The sum of its steps' sizes, each a share of the radius."""
+        return self.step_schedule.total(
+            self.first_step * radius, self.epochs * self._batches(images)
+        )
+
+    def _batches(self, images: int) -> int:
+        return -(-images // self.batch)
 
     @override
     def training_passes(self, images: int) -> int:

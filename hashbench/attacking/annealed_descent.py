@@ -53,6 +53,14 @@ class AnnealedDescent:
         done = step / max(1, self.steps - 1)
         return float(self.alpha_start ** (1 - done) * self.alpha_end**done)
 
+    def reach(self, radius: float) -> float:
+        """How far its steps together can move a pixel: the sum of their sizes.
+
+        Args:
+            radius: of the ball, in `[0, 1]` pixels.
+        """
+        return StepSchedule.COSINE.total(self.first_step * radius, self.steps)
+
     def run(
         self,
         loss: Callable[[Tensor], Tensor],

@@ -76,6 +76,28 @@ class Attack(Plugin):
         """
         return int(getattr(self, "steps", 1))
 
+    def reach_of_steps(self, radius: float, images: int) -> float | None:  # noqa: ARG002
+        """How far all its steps together can move a pixel from where it starts, in `[0, 1]` pixels.
+
+        A report says so where that is less than the radius: such an attack stops before it has used
+        what it is allowed. By default `steps` times `step_size`, where it has parameters of these
+        names that are numbers. An attack whose steps shrink, or are a share of the radius, or have
+        other names, overrides it. Restarts do not add up: one of them alone counts.
+
+        Args:
+            radius: of the ball, in `[0, 1]` pixels.
+            images: of the training set, for an attack that takes its steps there.
+
+        Returns:
+            `None` where no step has a size of its own: raw gradients, noise, searches.
+        """
+        steps, size = getattr(self, "steps", None), getattr(self, "step_size", None)
+        if isinstance(steps, bool) or isinstance(size, bool):
+            return None
+        if not isinstance(steps, int | float) or not isinstance(size, int | float):
+            return None
+        return float(steps * size)
+
     def aim(self) -> Aim:
         """Where it leads the query; by default what its card says.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Protocol
@@ -98,6 +99,29 @@ class AdamStep:
         mean = self._first / (1 - one**self._count)
         spread = (self._second / (1 - two**self._count)).sqrt()
         return point - self.rate * mean / (spread + 1e-8)
+
+
+def adam_reach(rate: float, steps: int, betas: tuple[float, float] = (0.9, 0.999)) -> float:
+    """How far so many steps of `AdamStep` can move a pixel together, whatever the gradients.
+
+    Step t is `rate * sum_i w_i g_i / sqrt(sum_i q_i g_i^2)`, w and q the weights that the decays
+    give to the gradients so far, each adding up to 1. By Cauchy and Schwarz that is at most
+    `rate * sqrt(sum_i w_i^2 / q_i)`: the rate in the first step, 2.3 times it in the hundredth,
+    and 7.3 times it at last.
+
+    Args:
+        rate: of Adam.
+        steps: number of updates.
+        betas: decays of the two moments; the first squared is less than the second.
+    """
+    one, two = betas
+    ratio = one**2 / two
+    last = (1 - one) / math.sqrt((1 - two) * (1 - ratio))
+    summed = min(steps, 10_000)
+    total = 0.0
+    for step in range(1, summed + 1):
+        total += last * math.sqrt((1 - two**step) * (1 - ratio**step)) / (1 - one**step)
+    return rate * (total + (steps - summed) * last)
 
 
 def descend(

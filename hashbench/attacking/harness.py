@@ -128,6 +128,39 @@ def run_attack(
     )
 
 
+def attacked_together(
+    attack: Attack,
+    model: HashModel,
+    pixels: Pixels,
+    attacker: Attacker,
+    threat: Threat,
+    seeds: Sequence[int],
+    *,
+    limit: float = math.inf,
+) -> Tensor:
+    """What an attack makes of some queries in a single call, as `run_attack` asks it for a batch.
+
+    Args:
+        attack: the plugin.
+        model: the defended model, on the device to compute on.
+        pixels: the queries, uint8 (Q, C, H, W).
+        attacker: what is known of them, and what he brings along.
+        threat: the ball.
+        seeds: one per query.
+        limit: as for `run_attack`.
+
+    Returns:
+        The images, float32 (Q, C, H, W) in `[0, 1]`, in the ball.
+
+    Raises:
+        PluginError: the attack broke its contract.
+        MemoryError, RuntimeError: memory ran out.
+    """
+    run = _Run(attack, model, pixels, attacker.to(device_of(model)), threat, seeds, limit)
+    with _at_rest(model, attacker):
+        return run.attacked(slice(len(pixels))).images
+
+
 @contextmanager
 def _at_rest(model: HashModel, attacker: Attacker) -> Iterator[None]:
     """Every network that takes part in eval mode and frozen; restored after."""

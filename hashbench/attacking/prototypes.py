@@ -91,7 +91,8 @@ def target_rows(labels: Tensor) -> Tensor:
         labels: (N, classes) of 0 and 1.
 
     Returns:
-        (rows, classes), sorted.
+        (rows, classes), sorted. Where no image has a label, a single row of zeros: there is always
+        something to draw, and no query has a target that it could matter to.
     """
     rows: Tensor = labels[labels.any(dim=1)].unique(dim=0)
-    return rows
+    return rows if len(rows) else labels.new_zeros(1, labels.shape[1])

@@ -145,6 +145,11 @@ class SignDescent(Attack):
             each = 1 + self.samples
         return self.steps * each
 
+    @override
+    def reach_of_steps(self, radius: float, images: int) -> float:
+        """The sum of its steps' sizes."""
+        return self.step_schedule.total(self.step_size, self.steps)
+
     def _samples_around(self) -> bool:
         return self.samples > 0 and self.neighbourhood > 0
 

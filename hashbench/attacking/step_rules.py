@@ -60,6 +60,17 @@ class StepSchedule(StrEnum):
             return (first,) * steps
         return tuple(first * (1 + math.cos(math.pi * step / steps)) / 2 for step in range(steps))
 
+    def total(self, first: float, steps: int) -> float:
+        """What the sizes of all steps add up to; the cosines of steps t and T - t cancel.
+
+        Args:
+            first: size of the first, in `[0, 1]` pixels.
+            steps: T.
+        """
+        if self is StepSchedule.CONSTANT or steps == 0:
+            return first * steps
+        return first * (steps + 1) / 2
+
 
 class Momentum:
     """Accumulated gradients, `g = decay * g + grad / mean|grad|`, the mean over each image's own.

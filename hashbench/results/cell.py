@@ -70,6 +70,8 @@ class AttackFacts:
         access: how it looks at the model.
         transfers: whether it follows a surrogate instead.
         parameters: every parameter with its value, as plain data.
+        reach: how far its steps together can move a pixel at the cell's radius, in `[0, 1]` pixels;
+            `None` where nothing bounds it, and in older plans.
     """
 
     name: str
@@ -77,6 +79,7 @@ class AttackFacts:
     access: Access
     transfers: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    reach: float | None = None
 
     @property
     def white_box(self) -> bool:

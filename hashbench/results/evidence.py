@@ -54,6 +54,19 @@ class AtEps0:
 
 
 @dataclass(frozen=True)
+class InCompany:
+    """Some queries that an attack of either aim was asked for again, in other company.
+
+    Attributes:
+        name: canonical text of the attack.
+        dependent: share of them whose adversarial image depends on the others.
+    """
+
+    name: str
+    dependent: float
+
+
+@dataclass(frozen=True)
 class Probed:
     """Mean average precision of the probe's queries, each in `[0, 1]`.
 
@@ -81,6 +94,8 @@ class Evidence:
         zero_gradients: share of queries without any gradient.
         unstable, moved: shares of queries whose code differs when asked for again, and after an
             attack of radius 0.
+        dependent: share of some queries whose code depends on who else is asked.
+        in_company: the same of every attack's answers, at this radius.
         probed: the attack without a bound.
         at_eps_0: every cell of radius 0.
         attacks: the untargeted ones at this radius that are done.
@@ -101,6 +116,8 @@ class Evidence:
     zero_gradients: float | None = None
     unstable: float | None = None
     moved: float | None = None
+    dependent: float | None = None
+    in_company: tuple[InCompany, ...] = ()
     probed: Probed | None = None
     at_eps_0: tuple[AtEps0, ...] = ()
     attacks: tuple[Attacked, ...] = ()

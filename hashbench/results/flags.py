@@ -32,6 +32,13 @@ LEAST_BIT_ENTROPY = 0.1
 
 A bit of that entropy is the same for 98.7 % of the database."""
 
+DEPENDENT_SHARE = 0.02
+"""Share of the asked queries above which codes depend on the company. None of them should; one of
+the 64 may, where a step in the model (a rounded coefficient, say) turns with the last bit."""
+
+DEPENDENT_ANSWERS = 0.25
+"""The same of an attack's answers; of the 6 queries that are attacked again two have to differ."""
+
 NO_GRADIENT_SHARE = 0.1
 """Share of queries without any gradient above which a robust mAP may owe too much to them.
 
@@ -67,6 +74,8 @@ class Code(StrEnum):
     CLEAN_AT_CHANCE = "clean-at-chance"
     COLLAPSED_CODES = "collapsed-codes"
     STOCHASTIC_CODES = "stochastic-codes"
+    BATCH_DEPENDENT_CODES = "batch-dependent-codes"
+    BATCH_DEPENDENT_ATTACK = "batch-dependent-attack"
     EPS_0_CHANGES_CODES = "eps-0-changes-codes"
     ZERO_GRADIENTS = "zero-gradients"
     SATURATED_OUTPUTS = "saturated-outputs"
@@ -128,6 +137,8 @@ def raised(evidence: Evidence) -> tuple[Flag, ...]:
         *_clean_at_chance(evidence),
         *_collapsed_codes(evidence),
         *_stochastic_codes(evidence),
+        *_batch_dependent_codes(evidence),
+        *_batch_dependent_attack(evidence),
         *_eps_0_changes_codes(evidence),
         *_zero_gradients(evidence),
         *_saturated_outputs(evidence),
@@ -176,6 +187,36 @@ def _stochastic_codes(evidence: Evidence) -> Iterator[Flag]:
             f"{_share(evidence.unstable)} of the queries have another code when they are asked "
             "for a second time: each number here is that of one draw",
         )
+
+
+def _batch_dependent_codes(evidence: Evidence) -> Iterator[Flag]:
+    if _depends(evidence):
+        yield Flag(
+            Code.BATCH_DEPENDENT_CODES,
+            f"{_share(evidence.dependent or 0.0)} of the queries that were asked in several "
+            f"companies (more than {_share(DEPENDENT_SHARE)}) have a code that depends on which "
+            "images are asked with them, or were asked before: other batches, other numbers",
+        )
+
+
+def _batch_dependent_attack(evidence: Evidence) -> Iterator[Flag]:
+    if _depends(evidence) or evidence.unstable:
+        return  # told already, and the cause of this one too
+    worst = max(evidence.in_company, key=lambda one: one.dependent, default=None)
+    if worst is not None and worst.dependent > DEPENDENT_ANSWERS:
+        others = [one.name for one in evidence.in_company if one.dependent > DEPENDENT_ANSWERS]
+        others.remove(worst.name)
+        yield Flag(
+            Code.BATCH_DEPENDENT_ATTACK,
+            f"what {worst.name} makes of a query depends on which others are attacked with it, or "
+            f"were before, for {_share(worst.dependent)} of those that were attacked again (more "
+            f"than {_share(DEPENDENT_ANSWERS)}): its numbers are those of one way to cut the "
+            "queries into batches" + (f"; likewise {', '.join(others)}" if others else ""),
+        )
+
+
+def _depends(evidence: Evidence) -> bool:
+    return evidence.dependent is not None and evidence.dependent > DEPENDENT_SHARE
 
 
 def _eps_0_changes_codes(evidence: Evidence) -> Iterator[Flag]:

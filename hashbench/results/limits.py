@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -52,6 +53,8 @@ def check_facts(facts: AttackFacts) -> None:
     """Refuse what no attack can say of itself; raises UsageError."""
     _check_name("the attack's name", facts.name)
     _check_plain("the attack's parameters", facts.parameters)
+    if facts.reach is not None and not 0 <= facts.reach < math.inf:
+        raise UsageError("the attack's reach is no distance")
 
 
 def check_protocol(protocol: Protocol) -> None:

@@ -43,10 +43,12 @@ class Metric(StrEnum):
     L2 = "l2"  # mean length of the change
     FORWARDS = "forwards"  # passes for one query
     BACKWARDS = "backwards"
+    DEPENDENT = "batch-dependent"  # share of some queries whose answer depends on the others
 
     # Of the probe, see `hashbench.runner.probe`; stored with those of clean queries.
     PROBE_UNSTABLE = "probe-unstable"
     PROBE_MOVED = "probe-moved-at-eps-0"
+    PROBE_DEPENDENT = "probe-batch-dependent"
     PROBE_CLEAN = "probe-clean"
     PROBE_UNBOUNDED = "probe-unbounded"
     PROBE_FLOOR = "probe-floor"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hashbench.data.protocol import Protocol
 from hashbench.results.cell import CLEAN, WORST_CASE, AttackFacts, Cell, CellResult
-from hashbench.results.evidence import AtEps0, Attacked, Evidence, Probed, Role
+from hashbench.results.evidence import AtEps0, Attacked, Evidence, InCompany, Probed, Role
 from hashbench.results.flags import Flag, raised
 from hashbench.results.metrics import Metric
 
@@ -57,6 +57,12 @@ class Column:
             zero_gradients=max(without_gradient, default=None),
             unstable=clean.get(Metric.PROBE_UNSTABLE),
             moved=clean.get(Metric.PROBE_MOVED),
+            dependent=clean.get(Metric.PROBE_DEPENDENT),
+            in_company=tuple(
+                InCompany(r.cell.attack, found[Metric.DEPENDENT])
+                for r, found in here
+                if Metric.DEPENDENT in found
+            ),
             probed=_probed(clean),
             at_eps_0=tuple(
                 AtEps0(r.cell.attack, found[self.metric], found.get(Metric.FLIPPED_BITS, 0.0))

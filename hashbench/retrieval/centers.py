@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hashbench.retrieval.checks import (
     Array,
+    as_matrix,
     code_bits,
     row_blocks,
     same_columns,
@@ -44,7 +45,7 @@ def center_codes(
     SAAT, Yuan et al., TIFS 2023); a mean over no codes is 0, the other one decides alone.
 
     Args:
-        labels: 0/1 ``(Q, C)``, the rows that codes are wanted for.
+        labels: 0/1 ``(Q, C)``, the rows that codes are wanted for; there may be none.
         codes: -1/+1 ``(n, K)``, usually those of the training set.
         code_labels: 0/1 ``(n, C)``, their labels.
         weighting: ``uniform`` or ``cosine``.
@@ -56,11 +57,14 @@ def center_codes(
         ValueError: values other than those above, or shapes that do not fit.
     """
     rule = choice(Weighting, weighting, "weighting")
-    wanted, given = label_matrix(labels, "labels"), label_matrix(code_labels, "code_labels")
+    wanted, given = as_matrix(labels, "labels"), label_matrix(code_labels, "code_labels")
     values = code_matrix(codes, "codes")
     same_rows(values, given, "codes", "code_labels")
     same_columns(wanted, given, "labels", "code_labels", "classes")
     bits, classes = values.shape[1], wanted.shape[1]
+    if len(wanted) == 0:  # of the label rows of a train set without labels, say
+        return np.zeros((0, bits), dtype=np.int8)
+    wanted = label_matrix(wanted, "labels")
 
     rows, row_of = _distinct(labels_to_bytes(wanted, "labels", classes))
     groups = _group(labels_to_bytes(given, "code_labels", classes), values)

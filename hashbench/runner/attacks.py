@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hashbench.attacking.attacker import Attacker, SurrogateModel
 from hashbench.attacking.goal import Known
 from hashbench.attacking.harness import run_attack
+from hashbench.attacking.repeated import dependent_answers
 from hashbench.attacking.threat import Threat
 from hashbench.attacking.training import train_attacker
 from hashbench.data.images import RetrievalData
@@ -62,21 +63,20 @@ def adversarial_codes(
     """The codes of the attacked queries, and what it took."""
     setting = step.setting
     data = data_of(setting)
+    model = load_model(step.codes.model, store)
+    attacker = _attacker(step, data, store)
+    seeds = [
+        cell_seed(setting, "attack", step.attack.card.name, index)
+        for index in range(len(data.query))
+    ]
+    told = (step.attack, model, data.query.images, attacker, Threat(step.eps), seeds)
+    # First, so that an attack that does not bear being asked again costs no hours.
+    dependent = dependent_answers(*told, limit=step.limit)
     outcome = run_attack(
-        step.attack,
-        load_model(step.codes.model, store),
-        data.query.images,
-        _attacker(step, data, store),
-        Threat(step.eps),
-        [
-            cell_seed(setting, "attack", step.attack.card.name, index)
-            for index in range(len(data.query))
-        ],
-        batch=setting.compute.attack_batch,
-        limit=step.limit,
-        progress=progress,
+        *told, batch=setting.compute.attack_batch, limit=step.limit, progress=progress
     )
     fields = {name: np.asarray(value) for name, value in vars(outcome).items()}
+    fields["dependent"] = np.array(dependent)
     if step.attack.aim() is Aim.TARGETED:
         fields["target_labels"] = targets_of(data)
     return {CODES: npz(fields)}
@@ -91,6 +91,7 @@ def probe_answers(step: Probe, store: Store, _progress: Progress) -> Mapping[str
         load_model(step.codes.model, store),
         data.query.images,
         center_codes(data.query.labels, clean["train"], data.train.labels),
+        clean["query"],
     )
     metrics = score_probe(outcome, clean, data, setting.source.protocol)
     return {PROBE: (json.dumps(metrics, indent=2, allow_nan=False) + "\n").encode()}

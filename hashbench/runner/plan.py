@@ -30,6 +30,7 @@ from hashbench.results.cell import CLEAN, Cell
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
+from hashbench.runner.reach import reach_of
 from hashbench.runner.resolve import (
     at_working_folder,
     check_device_name,
@@ -206,6 +207,7 @@ def _asked(attack: Attack) -> Attack:
             raise UsageError(f"{where} raises {type(error).__name__}: {error}") from error
         if not isinstance(answer, kinds):
             raise UsageError(f"{where} returns {answer!r}, which is of the wrong type")
+    reach_of(attack, 1.0, 1)
     return attack
 
 

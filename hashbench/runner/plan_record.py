@@ -11,6 +11,7 @@ from hashbench.results.cell import AttackFacts
 from hashbench.results.limits import check_cell, check_facts, check_training
 from hashbench.runner.fingerprint import describe, sha256_of
 from hashbench.runner.plan import Plan, PlannedCell, ancestors
+from hashbench.runner.reach import reach_of
 from hashbench.runner.steps import AdversarialCodes, DefendedModel, GivenModel, Step
 
 
@@ -52,7 +53,7 @@ class _Writer:
         self.addresses: list[dict[str, Any]] = []
         self.facts: list[dict[str, Any]] = []
         self._places: dict[str, int] = {}
-        self._attacks: dict[tuple[int, bool], tuple[str, int]] = {}
+        self._attacks: dict[tuple[int, bool, float, int], tuple[str, int]] = {}
         self._made: dict[str, str] = {}
         self._kept: list[Any] = []  # what the number of an object stands for has to stay
 
@@ -94,7 +95,8 @@ class _Writer:
         """A hash of parameters, version and sources of an attack; the place of its facts."""
         # With gradients of the attacked model as well it is a white-box attack.
         transfers = step.surrogate is not None and step.attack.card.access is not Access.GRADIENT
-        known = (id(step.attack), transfers)
+        radius, images = float(step.eps), step.setting.source.protocol.train
+        known = (id(step.attack), transfers, radius, images)
         if known not in self._attacks:
             facts = AttackFacts(
                 name=step.attack.card.name,
@@ -102,6 +104,7 @@ class _Writer:
                 access=step.attack.card.access or Access.GRADIENT,
                 transfers=transfers,
                 parameters=resolved(step.attack),
+                reach=reach_of(step.attack, radius, images),
             )
             check_facts(facts)
             self._kept.append(step.attack)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench.attacking.attacked_model import AttackedModel
+from hashbench.attacking.company import dependent_share
 from hashbench.attacking.descent import SignStep, descend
 from hashbench.attacking.halving import part_by_part
 from hashbench.attacking.step_rules import StepSchedule
@@ -41,23 +42,34 @@ class ProbeOutcome:
         unstable: share of the queries whose code differs when they are asked for a second time.
         moved: share of the queries whose code differs after a gradient step of radius 0, which
             changes no pixel.
+        dependent: share of some queries whose code depends on who else is asked; see
+            `hashbench.attacking.company`.
         unbounded: int8 (n, K), codes of the first n queries after center PGD that may change
             every pixel at will.
     """
 
     unstable: float
     moved: float
+    dependent: float
     unbounded: NDArray[np.int8]
 
 
-def probe(model: HashModel, pixels: Pixels, center_codes: NDArray[np.int8]) -> ProbeOutcome:
+def probe(
+    model: HashModel,
+    pixels: Pixels,
+    center_codes: NDArray[np.int8],
+    stored: NDArray[np.int8],
+) -> ProbeOutcome:
     """Try the experiments.
 
     Args:
         model: on the device to compute on.
         pixels: the queries, uint8 (Q, C, H, W).
         center_codes: (Q, K) of +1, -1, 0.
+        stored: (Q, K) of +1 and -1, the queries' codes as their results rest on them.
     """
+    # First: a model may take the first batch that it is ever asked for a measure of all others.
+    dependent = dependent_share(model, pixels, stored)
     # Both here: codes that another machine made may differ in a bit whose output is about 0.
     codes, again = encode(model, pixels).codes, encode(model, pixels).codes
     stayed = _descended(model, pixels, center_codes, "0", steps=1, together=STILL_QUERIES)
@@ -73,6 +85,7 @@ def probe(model: HashModel, pixels: Pixels, center_codes: NDArray[np.int8]) -> P
     return ProbeOutcome(
         unstable=_share_moved(again, codes),
         moved=_share_moved(stayed, codes),
+        dependent=dependent,
         unbounded=unbounded,
     )
 

@@ -104,7 +104,8 @@ def score_attack(
 
     Args:
         clean: the model's codes, as in `score_clean`.
-        attacked: the fields of an `AttackOutcome`; `target_labels` (Q, classes) if it was targeted.
+        attacked: the fields of an `AttackOutcome`; `dependent`, the share of some queries whose
+            answer depends on the others; `target_labels` (Q, classes) if it was targeted.
         data: the splits.
         protocol: list length and AP normaliser.
     """
@@ -121,6 +122,7 @@ def score_attack(
         Metric.L2: float(attacked["l2"].mean()),
         Metric.FORWARDS: float(attacked["forwards"]) / queries,
         Metric.BACKWARDS: float(attacked["backwards"]) / queries,
+        **({Metric.DEPENDENT: float(attacked["dependent"])} if "dependent" in attacked else {}),
     }
     return CellScores(metrics, curve, per_query)
 
@@ -147,6 +149,7 @@ def score_probe(
     return {
         Metric.PROBE_UNSTABLE: outcome.unstable,
         Metric.PROBE_MOVED: outcome.moved,
+        Metric.PROBE_DEPENDENT: outcome.dependent,
         Metric.PROBE_CLEAN: mean_precision(clean["query"]),
         Metric.PROBE_UNBOUNDED: mean_precision(outcome.unbounded),
         Metric.PROBE_FLOOR: mean_precision(_opposite(clean, data)),

@@ -16,7 +16,7 @@ from hashbench.hashing.setup import LossSetup
 from hashbench.retrieval import mean_average_precision
 from hashbench.testing.checking import Check, check, require, skip_unless
 from hashbench.testing.surroundings import own_random_state
-from hashbench.testing.world import BITS
+from hashbench.testing.world import BITS, Bystander
 
 ITEMS, BATCH, CLASSES = 24, 8, 4
 STEPS = 80
@@ -67,6 +67,7 @@ class LossStage:
     def __init__(self, loss: Loss) -> None:
         """Take a loss, which is never changed."""
         self.plugin = loss
+        self.bystander = Bystander()
 
     def bind(self, question: Ask) -> BoundLoss:
         """Bind it to the question's train set, its memory filled."""
@@ -176,6 +177,20 @@ def leaves_arguments_alone(stage: LossStage) -> None:
     names = ("outputs", "labels", "index")
     changed = [n for n, now, was in zip(names, given, wanted, strict=True) if not now.equal(was)]
     require(not changed, f"it changes {', '.join(changed)} in place")
+
+
+@check(
+    "leaves-other-models-alone",
+    "it leaves nothing behind that a model's codes depend on",
+    needs=["finite"],
+)
+def leaves_other_models_alone(stage: LossStage) -> None:
+    stage.usual  # noqa: B018 - bound and asked
+    require(
+        not stage.bystander.changed(),
+        "after it was bound and asked, a model that it was not given answers otherwise: leave no "
+        "hook, and patch no class",
+    )
 
 
 @check("repeats", "the same generator and the same batch give the same loss", needs=["finite"])
@@ -356,6 +371,7 @@ LOSSES: tuple[Check[LossStage], ...] = (
     finite,
     gradient,
     leaves_arguments_alone,
+    leaves_other_models_alone,
     repeats,
     leaves_global_rng_alone,
     trains_on,

@@ -22,7 +22,7 @@ from hashbench.hashing.recipe import Recipe
 from hashbench.hashing.similarity import relevant
 from hashbench.testing.checking import Check, check, require
 from hashbench.testing.surroundings import own_random_state
-from hashbench.testing.world import CLASSES, plain_copy, world
+from hashbench.testing.world import CLASSES, Bystander, plain_copy, world
 
 BUDGET = Budget(epochs=3, inner_steps=2, eps=Eps.parse("8/255"))
 BATCH = 16
@@ -77,6 +77,7 @@ class TrainedStage:
     def __init__(self, defense: TrainedDefense) -> None:
         """Take a defense, which is never changed."""
         self.plugin = defense
+        self.bystander = Bystander()
 
     def begin(self, train: ImageSet | None = None, budget: Budget = BUDGET) -> Lesson:
         """Begin a training of a copy of the small model."""
@@ -239,6 +240,20 @@ def leaves_arguments_alone(stage: TrainedStage) -> None:
     require(not changed, f"it changes {', '.join(changed)} in place")
 
 
+@check(
+    "leaves-other-models-alone",
+    "it leaves nothing behind that another model's codes depend on",
+    needs=["answers"],
+)
+def leaves_other_models_alone(stage: TrainedStage) -> None:
+    stage.usual  # noqa: B018 - begun, and asked for a loss
+    require(
+        not stage.bystander.changed(),
+        "after a step of its training, a model that it was not given answers otherwise: leave no "
+        "hook, and patch no class",
+    )
+
+
 @check("own-parameters", "objective.parameters() are not the model's own", needs=["answers"])
 def own_parameters(stage: TrainedStage) -> None:
     lesson = stage.usual[0]
@@ -316,6 +331,7 @@ TRAININGS: tuple[Check[TrainedStage], ...] = (
     leaves_global_rng_alone,
     keeps_training_mode,
     leaves_arguments_alone,
+    leaves_other_models_alone,
     own_parameters,
     batch_of_one,
     small_train_set,

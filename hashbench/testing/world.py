@@ -145,6 +145,23 @@ def plain_copy(model: HashModel, kind: type[ModelT]) -> ModelT:
     return copied
 
 
+class Bystander:
+    """A model that no plugin is given: hooks and patched methods would show in its answers."""
+
+    def __init__(self) -> None:
+        """Ask it once, before the plugin begins."""
+        self._model = plain_copy(world().model, HashModel).eval()
+        self._before = self._answer()
+
+    def changed(self) -> bool:
+        """Whether it answers otherwise by now, or differently twice."""
+        return not all(torch.equal(self._answer(), self._before) for _ in range(2))
+
+    def _answer(self) -> Tensor:
+        with torch.no_grad():
+            return self._model.logits(as_images(world().query.images[:], torch.device("cpu")))
+
+
 class Variant(HashModel):
     """Another model, with its logits changed."""
 

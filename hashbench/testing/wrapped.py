@@ -9,8 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from hashbench.attacking.company import dependent_share
 from hashbench.defending.contract import WrappingDefense
-from hashbench.hashing.encode import evaluating, frozen
+from hashbench.hashing.encode import encode, evaluating, frozen
 from hashbench.hashing.model import HashModel, codes_of
 from hashbench.testing.attack_repeats import CHUNKS
 from hashbench.testing.case import ordinary
@@ -224,6 +225,23 @@ def batch_split(stage: WrappedStage) -> None:
     )
 
 
+@check(
+    "in-company",
+    "a code depends neither on who else is asked nor on who was asked before",
+    needs=["bits", "has-parameters", "finite", "same-seed", "batch-split"],
+)
+def in_company(stage: WrappedStage) -> None:
+    pixels = world().query.images[:]
+    with own_random_state():
+        codes = encode(stage.usual, pixels).codes
+    share = dependent_share(stage.usual, pixels, codes)
+    require(
+        share == 0,
+        f"{100 * share:.0f} % of the codes depend on who else is asked, with the same draws in the "
+        "same places, or on who was asked before: a run flags it as batch-dependent-codes",
+    )
+
+
 @check("image-shapes", "it takes grey and coloured images of any size", needs=["shape"])
 def image_shapes(stage: WrappedStage) -> None:
     for size in ((1, 28, 28), (3, 32, 32), (3, 9, 13)):
@@ -261,6 +279,7 @@ WRAPPINGS: tuple[Check[WrappedStage], ...] = (
     gradient,
     batch_of_one,
     batch_split,
+    in_company,
     image_shapes,
     wraps_again,
 )

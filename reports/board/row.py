@@ -14,10 +14,15 @@ from hashbench.results.cell import CLEAN, WORST_CASE, CellResult, Status
 from hashbench.results.flags import Code, Flag
 from hashbench.results.metrics import Metric, toward_targets, under
 from hashbench.results.results import Results
+from hashbench.results.sanity import STEPS
 from hashbench.retrieval import Ties
 
 NOT_ASKED = "it was not asked for in these results"
 """The reason of a number whose cell does not exist, though the table has its column."""
+
+
+ROUNDING = 1e-9
+"""A reach that is short of the radius by this share of it is not short."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,21 @@ class Quality:
     saturated: Entry
     zero_gradients: Entry
     tied: Entry
+
+
+@dataclass(frozen=True, order=True)
+class FallsShort:
+    """An attack whose steps together are shorter than the radius: it cannot use all of the ball.
+
+    Attributes:
+        attack: its canonical name.
+        reach: how far its steps can move a pixel, in `[0, 1]` pixels.
+        steps: how many, where it has a parameter `steps`; else 0.
+    """
+
+    attack: str
+    reach: float
+    steps: float
 
 
 @dataclass(frozen=True)
@@ -103,6 +123,7 @@ class Row:
             table (`Leaderboard.shared`). A seed in which one of them failed or is missing has none.
         chance, floor: mAP of a random order, and of the opposite of the center codes.
         quality: of its codes.
+        short: the attacks of either aim whose steps cannot reach the radius.
         findings: why it is not ranked, a cell that has no result first; empty where it may be.
         asides: what else went wrong: attacks without a result that do not count here.
         rank: 1 is the most robust; `None` where it is not ranked.
@@ -119,6 +140,7 @@ class Row:
     chance: Entry
     floor: Entry
     quality: Quality
+    short: tuple[FallsShort, ...] = ()
     findings: tuple[Finding, ...] = ()
     asides: tuple[Finding, ...] = ()
     rank: int | None = None
@@ -193,6 +215,9 @@ class RowReader:
                 saturated=clean(Metric.SATURATED),
                 zero_gradients=self._entry(self._zero_gradients),
                 tied=clean(Metric.TIED),
+            ),
+            short=tuple(
+                sorted({short for result in self.cells if (short := _falls_short(result))})
             ),
             findings=(
                 *incomplete(counted),
@@ -329,3 +354,17 @@ class RowReader:
             for result in found
             if not isinstance(result, Gap) and result.recall
         )
+
+
+def _falls_short(result: CellResult) -> FallsShort | None:
+    """Whether a cell that has a number is of an attack that stops before it has used its ball."""
+    facts = result.attack
+    if facts is None or facts.reach is None or result.status is not Status.DONE:
+        return None
+    # Steps are sums of floats: 24 times 1/255 may fall short of 24/255 by the last bit.
+    if facts.reach >= float(result.cell.radius) * (1 - ROUNDING):
+        return None
+    steps = facts.parameters.get(STEPS)
+    return FallsShort(
+        result.cell.attack, facts.reach, float(steps) if isinstance(steps, int | float) else 0.0
+    )

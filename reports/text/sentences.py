@@ -13,7 +13,7 @@ from hashbench.reports.board.counting import is_control
 from hashbench.reports.board.findings import at_or_below, incomplete, printed
 from hashbench.reports.board.leaderboard import NO_RADIUS, Leaderboard
 from hashbench.reports.board.over_seeds import Entry
-from hashbench.reports.board.row import Row, not_asked
+from hashbench.reports.board.row import FallsShort, Row, not_asked
 from hashbench.results.cell import Status
 
 BELOW_CHANCE = "†"
@@ -113,6 +113,7 @@ def notes(board: Leaderboard) -> tuple[str, ...]:
         *_flags(board),
         *_few_codes(board),
         *_odd_seeds(board),
+        *_short_attacks(board),
         *_weak_attacks(board),
         *_lost_targets(board),
     )
@@ -339,6 +340,26 @@ def _few_codes(board: Leaderboard) -> Iterator[str]:
                 f"to {printed(high):.1f}, depending on the order of ties: it has few codes, and "
                 "what an attack leaves of it is no measure of robustness."
             )
+
+
+def _short_attacks(board: Leaderboard) -> Iterator[str]:
+    """Attacks whose steps do not reach the radius: their numbers are those of a smaller one."""
+    found: dict[FallsShort, list[str]] = {}
+    for row in board.rows:
+        for short in row.short:
+            found.setdefault(short, []).append(one_line(row.defense))
+    for short, defenses in sorted(found.items()):
+        steps = f"its {short.steps:g} steps" if short.steps > 1 else "its steps"
+        yield (
+            f"{one_line(short.attack)} on {', '.join(defenses)} cannot reach the radius: {steps} "
+            f"move a pixel by {_in_steps(short.reach)} at most, and {radius(board.group.eps)} is "
+            "allowed. More steps, or larger ones, may leave less."
+        )
+
+
+def _in_steps(change: float) -> str:
+    """A change of a pixel in steps of 1/255: `10/255`, `13.5/255`."""
+    return f"{255 * change:.3g}/255"
 
 
 def _weak_attacks(board: Leaderboard) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
+from torch.utils.hooks import RemovableHandle
 
 from hashbench.defending import Budget, DefenseSetup, TransformedModel, WrappedModel
 from hashbench.hashing import Batch, HashModel, Objective, Recipe
@@ -211,6 +212,42 @@ def _of_other_rows(logits: Tensor, _: Tensor) -> Tensor:
     return logits - logits.mean(dim=0) / 2
 
 
+@defense("in-company")
+@dataclass(frozen=True)
+class DrawsAndCentres(WrappingDefense):
+    """Breaks one rule."""
+
+    def wrap(self, model: HashModel) -> HashModel:
+        wrapped = Logits(
+            model,
+            lambda logits, _: logits - logits.mean(dim=0) / 2 + 0.01 * torch.randn(logits.shape),
+        )
+        wrapped.draws = 3
+        return wrapped
+
+
+HOOKS: list[RemovableHandle] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_hook_is_left() -> Iterator[None]:
+    yield
+    while HOOKS:
+        HOOKS.pop().remove()
+
+
+class Hook:
+    """Moves the values of every dense layer in eval mode."""
+
+    def __call__(self, module: nn.Module, _: Any, values: Tensor) -> Tensor | None:
+        return values + 1 if isinstance(module, nn.Linear) and not module.training else None
+
+
+def _hooks(value: Tensor, batch: Batch, setup: DefenseSetup) -> Tensor:  # noqa: ARG001
+    HOOKS.append(nn.modules.module.register_module_forward_hook(Hook()))
+    return value
+
+
 WRONG_WRAPPERS: tuple[type[Defense], ...] = (
     ReturnsFunction,
     Rounds,
@@ -228,6 +265,7 @@ WRONG_WRAPPERS: tuple[type[Defense], ...] = (
     changed("gradient", lambda logits, _: logits.detach()),
     changed("batch-of-one", lambda logits, _: logits.squeeze(0)),
     changed("batch-split", _of_other_rows),
+    DrawsAndCentres,
     SquareOnly,
     Counts,
 )
@@ -416,6 +454,7 @@ WRONG_TRAININGS: tuple[type[Defense], ...] = (
     trained("leaves-global-rng-alone", _draws),
     trained("keeps-training-mode", _leaves_eval),
     trained("leaves-arguments-alone", _writes),
+    trained("leaves-other-models-alone", _hooks),
     HandsOutModel,
     trained("batch-of-one", _needs_two),
     trained("small-train-set", _needs_a_batch),

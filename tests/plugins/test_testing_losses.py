@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from hashbench.hashing import BoundLoss, LossSetup, relevant
 from hashbench.plugins import Loss, loss
@@ -227,6 +228,28 @@ def _needs_two(value: Tensor, outputs: Tensor, *_: Any) -> Tensor:
     return value + 0 * outputs.std(dim=0).mean()
 
 
+class Hook:
+    """Moves the values of every layer that answers with two axes."""
+
+    def __call__(self, module: nn.Module, _: Any, values: Tensor) -> Tensor | None:
+        return values + 1 if isinstance(module, nn.Linear) else None
+
+
+def _hooks(value: Tensor, *_: Any) -> Tensor:
+    HOOKS.append(nn.modules.module.register_module_forward_hook(Hook()))
+    return value
+
+
+HOOKS: list[RemovableHandle] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_hook_is_left() -> Iterator[None]:
+    yield
+    while HOOKS:
+        HOOKS.pop().remove()
+
+
 WRONG: tuple[type[Loss], ...] = (
     changed("answers", _raises),
     BindsFunction,
@@ -234,6 +257,7 @@ WRONG: tuple[type[Loss], ...] = (
     changed("finite", lambda value, *_: value + torch.inf),
     changed("gradient", lambda value, *_: value.detach()),
     changed("leaves-arguments-alone", _in_place),
+    changed("leaves-other-models-alone", _hooks),
     changed("repeats", lambda value, *_: value * (1 + os.urandom(4)[0])),
     changed("leaves-global-rng-alone", lambda value, *_: value * (1 + torch.rand(()))),
     KeepsGraph,

@@ -120,6 +120,7 @@ class Book:
         eps: str = "24/255",
         zero_gradients: float = 0.0,
         seconds: float | None = 0.0125,
+        reach: float | None = None,
         **metrics: float,
     ) -> Book:
         """An attacked cell; `scores` is the AP of each query, or one for all; see `clean`."""
@@ -136,7 +137,7 @@ class Book:
             "backwards": 100.0,
         } | {key.replace("_", "-"): given for key, given in metrics.items()}
         cell = self.cell(defense, attack, seed, eps)
-        return self._done(cell, found, per_query, facts_of(attack), seconds)
+        return self._done(cell, found, per_query, replace(facts_of(attack), reach=reach), seconds)
 
     def targeted(
         self,

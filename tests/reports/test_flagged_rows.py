@@ -72,6 +72,8 @@ WRONG: dict[Code, Change] = {
     Code.CLEAN_AT_CHANCE: lambda book: clean_with(book, map=0.14, floor=0.13),
     Code.COLLAPSED_CODES: lambda book: clean_with(book, distinct_codes=4.0),
     Code.STOCHASTIC_CODES: lambda book: clean_with(book, probe_unstable=0.3),
+    Code.BATCH_DEPENDENT_CODES: lambda book: clean_with(book, probe_batch_dependent=0.9),
+    Code.BATCH_DEPENDENT_ATTACK: lambda book: attacked_with(book, "search", batch_dependent=0.5),
     Code.EPS_0_CHANGES_CODES: lambda book: clean_with(book, probe_moved_at_eps_0=0.002),
     Code.ZERO_GRADIENTS: lambda book: attacked_with(book, "search", zero_gradients=0.5),
     Code.SATURATED_OUTPUTS: lambda book: clean_with(book, saturated=0.99),

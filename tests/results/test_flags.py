@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hashbench.attacking import company, repeated
 from hashbench.eps import Eps
 from hashbench.results import flags
-from hashbench.results.evidence import AtEps0, Attacked, Evidence, Probed, Role
+from hashbench.results.evidence import AtEps0, Attacked, Evidence, InCompany, Probed, Role
 from hashbench.results.flags import Code, raised
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/flags.md"
@@ -39,6 +41,8 @@ HONEST = Evidence(
     zero_gradients=0.0,
     unstable=0.0,
     moved=0.0,
+    dependent=0.0,
+    in_company=(InCompany("pgd", 0.0), InCompany("noise", 0.0)),
     probed=Probed(0.71, 0.06, 0.05),
     at_eps_0=(AtEps0("pgd", CLEAN), AtEps0("noise", CLEAN)),
     attacks=(
@@ -97,6 +101,22 @@ def steps(few: float, many: float) -> dict[str, Any]:
         (Code.COLLAPSED_CODES, {"bit_entropy": 0.1}, {"bit_entropy": 0.1 - TRIFLE}),
         (Code.STOCHASTIC_CODES, {"unstable": 0.0}, {"unstable": TRIFLE}),
         (Code.STOCHASTIC_CODES, {}, {"unstable": 0.5, "moved": 0.5}),  # told once
+        (Code.BATCH_DEPENDENT_CODES, {"dependent": 0.02}, {"dependent": 0.02 + TRIFLE}),
+        (
+            Code.BATCH_DEPENDENT_ATTACK,
+            {"in_company": (InCompany("pgd", 0.25), InCompany("targeted", 0.25))},
+            {"in_company": (InCompany("pgd", 0.25), InCompany("targeted", 0.25 + TRIFLE))},
+        ),
+        (  # the model's fault is not its attacks'
+            Code.BATCH_DEPENDENT_CODES,
+            {"in_company": ()},
+            {"dependent": 0.9, "in_company": (InCompany("pgd", 1.0),)},
+        ),
+        (
+            Code.STOCHASTIC_CODES,
+            {"in_company": ()},
+            {"unstable": 0.5, "in_company": (InCompany("pgd", 1.0),)},
+        ),
         (Code.EPS_0_CHANGES_CODES, {"moved": 0.0}, {"moved": TRIFLE}),
         (
             Code.EPS_0_CHANGES_CODES,
@@ -331,6 +351,13 @@ def test_an_evaluation_that_is_in_order_raises_no_comparison(
 
 
 def test_sentences_hold_their_numbers() -> None:
+    (flag,) = raised(replace(HONEST, dependent=0.93))
+    assert flag.words.startswith("93 % of the queries that were asked in several companies (more ")
+    both = (InCompany("pgd", 0.5), InCompany("hag", 1.0), InCompany("noise", 0.0))
+    (flag,) = raised(replace(HONEST, in_company=both))
+    assert flag.words.startswith("what hag makes of a query depends on which others are attacked")
+    assert "for 100 % of those that were attacked again (more than 25 %)" in flag.words
+    assert flag.words.endswith("; likewise pgd")
     (flag,) = raised(replace(HONEST, zero_gradients=0.931))
     assert flag.words == (
         "93.1 % of the queries give an attack no gradient to follow (more than 10 %)"
@@ -395,6 +422,20 @@ def points(value: float) -> str:
 THRESHOLDS: dict[Code, list[str]] = {
     Code.CLEAN_AT_CHANCE: [points(flags.CHANCE_POINTS), percent(flags.CHANCE_SHARE)],
     Code.COLLAPSED_CODES: [f"below {flags.LEAST_BIT_ENTROPY}"],
+    Code.BATCH_DEPENDENT_CODES: [
+        percent(flags.DEPENDENT_SHARE),
+        f"{company.ASKED} queries",
+        f"{company.ROUNDING:g} of",
+        f"{Fraction(company.ROUNDING_MIXED)} in",
+    ],
+    Code.BATCH_DEPENDENT_ATTACK: [
+        percent(flags.DEPENDENT_ANSWERS),
+        f"again, {repeated.ASKED} of",
+        f"and {repeated.ALONE} of",
+        f"{repeated.APART} of",
+        f"{repeated.STRENGTH:g} times",
+        percent(repeated.TURNED),
+    ],
     Code.ZERO_GRADIENTS: [percent(flags.NO_GRADIENT_SHARE)],
     Code.SATURATED_OUTPUTS: [percent(flags.SATURATED_SHARE)],
     Code.UNBOUNDED_EPS_STOPS_SHORT: [
@@ -408,6 +449,7 @@ OTHER_NUMBERS = {
     # Worked examples, and what is no constant but part of a definition.
     Code.CLEAN_AT_CHANCE: ["100", "14.5", "10", "36", "33"],
     Code.COLLAPSED_CODES: ["2"],
+    Code.BATCH_DEPENDENT_CODES: ["16"],  # of bfloat16
     Code.EPS_0_CHANGES_CODES: ["0", "0"],
     Code.ZERO_GRADIENTS: ["0"],
     Code.SATURATED_OUTPUTS: ["1", "1", "32"],

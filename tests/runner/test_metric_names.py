@@ -43,6 +43,8 @@ def gaps(results: Results) -> Iterator[str]:
         yield from (f.name for f in fields(evidence) if getattr(evidence, f.name) is None)
         if not evidence.attacks:
             yield "attacks"
+        if not evidence.in_company:
+            yield "in_company"
         # Its default would hide that it is missing.
         if all(found.flipped == 0.0 for found in evidence.at_eps_0) and key.eps != "0":
             yield from (
@@ -101,7 +103,7 @@ def read_by(*files: str) -> set[str]:
 
 
 def test_flags_and_reports_read_the_metrics_that_they_always_did() -> None:
-    assert len(read_by("hashbench/results/sanity.py")) == 12
+    assert len(read_by("hashbench/results/sanity.py")) == 14
     assert len(read_by("reports/board/row.py")) == 11
 
 

@@ -53,6 +53,14 @@ class Greedy(Linear):
         return super().logits(images) * sign
 
 
+class Centred(Linear):
+    """Codes relative to the batch."""
+
+    def logits(self, images: Tensor) -> Tensor:
+        logits = super().logits(images)
+        return logits - logits.mean(dim=0, keepdim=True)
+
+
 def answers(model: HashModel) -> tuple[float, float, float]:
     """Unstable, moved, and the unbounded attack's agreement with the center codes."""
     pixels: NDArray[np.uint8] = np.random.default_rng(0).integers(
@@ -60,7 +68,7 @@ def answers(model: HashModel) -> tuple[float, float, float]:
     )
     torch.manual_seed(0)
     codes = encode(model.eval(), pixels).codes
-    outcome = probe(model, pixels, codes)
+    outcome = probe(model, pixels, codes, codes)
     assert outcome.unbounded.shape == codes.shape
     return outcome.unstable, outcome.moved, float((outcome.unbounded == codes).mean())
 
@@ -85,17 +93,17 @@ def test_fewer_queries_go_together_where_memory_runs_out() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (7, 3, 3, 3), dtype=np.uint8)
     codes = encode(Linear().eval(), pixels).codes
     tight = Hungry(1)
-    found = probe(tight.eval(), pixels, codes)
+    found = probe(tight.eval(), pixels, codes, codes)
     # 5 and 100 at first, halved as often as it takes; then one pass for each of the steps.
     assert tight.sizes[:2] == [5, 2]
     assert tight.sizes[2:9] == [1] * 7
     assert tight.sizes[9:15] == [7, 7, 7, 7, 6, 3]
     assert tight.sizes[15:] == [1] * 7 * UNBOUNDED_STEPS
     assert found.moved == 0
-    ample = probe(Hungry(1000).eval(), pixels, codes)
+    ample = probe(Hungry(1000).eval(), pixels, codes, codes)
     assert np.array_equal(found.unbounded, ample.unbounded)
     with pytest.raises(torch.OutOfMemoryError):
-        probe(Hungry(0).eval(), pixels, codes)
+        probe(Hungry(0).eval(), pixels, codes, codes)
 
 
 def test_the_codes_after_a_step_of_radius_0_are_made_in_the_blocks_of_the_clean_ones() -> None:
@@ -110,13 +118,30 @@ def test_the_codes_after_a_step_of_radius_0_are_made_in_the_blocks_of_the_clean_
 
     pixels = np.random.default_rng(1).integers(0, 256, (1203, 3, 3, 3), dtype=np.uint8)
     model = Noted().eval()
-    outcome = probe(model, pixels, encode(Linear().eval(), pixels).codes)
+    codes = encode(Linear().eval(), pixels).codes
+    outcome = probe(model, pixels, codes, codes)
     assert (outcome.unstable, outcome.moved) == (0, 0)
+    # Before all else some are asked in several companies.
+    shown = shown[-10:]
     # Twice the clean codes, those of radius 0, and those of the first 100 without a bound.
     assert [len(images) for images in shown] == [500, 500, 203] * 3 + [100]
     for first, again, still in zip(shown[:3], shown[3:6], shown[6:9], strict=True):
         assert torch.equal(first, again)
         assert torch.equal(first, still)
+
+
+def test_codes_that_depend_on_the_batch_are_caught_though_they_are_stable() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (90, 3, 3, 3), dtype=np.uint8)
+    model = Centred().eval()
+    codes = encode(model, pixels).codes
+    outcome = probe(model, pixels, codes, codes)
+    assert (outcome.unstable, outcome.moved) == (0, 0)
+    assert outcome.dependent > 0.5
+    plain = Linear().eval()
+    own = encode(plain, pixels).codes
+    assert probe(plain, pixels, own, own).dependent == 0
+    # Codes that another process made of another model, which a plugin has changed here.
+    assert probe(plain, pixels, own, codes).dependent > 0.2
 
 
 def test_an_honest_model_is_stable_and_yields_without_a_bound() -> None:
