@@ -3,12 +3,14 @@
     artifacts/<kind>/<slug>-<key>/    the files of one artifact, and done.json, written last
     failures/<key>.json               why a step failed; gone once it succeeds
     plans/<hash>.json                 the cells that a run was asked for
+unfinished/<key>.safetensors      how far a training came that was interrupted; see `unfinished`
 
 Folders of two machines are merged by copying one over the other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -105,7 +107,7 @@ class Store:
         }
         content = (json.dumps(record, indent=2, sort_keys=True) + "\n").encode()
         write_folder(self.folder / address.path, {**files, DONE: content}, last=DONE)
-        self._failure_path(address.key).unlink(missing_ok=True)
+        self.clear_failure(address)
 
     def fail(self, address: Address, failure: Failure) -> None:
         """Note that a step failed."""
@@ -117,11 +119,14 @@ class Store:
         record = _read_json(self._failure_path(address.key))
         if record is None or not isinstance(record.get("reason"), str):
             return None  # a damaged note: the step has no artifact, so it counts as not run
+        if self.has(address):
+            return None  # a note that could not be deleted when the step succeeded
         return Failure(record["reason"], str(record.get("traceback", "")))
 
     def clear_failure(self, address: Address) -> None:
-        """Forget a failure, since the step is to be tried again."""
-        self._failure_path(address.key).unlink(missing_ok=True)
+        """Forget a failure; a note that stays says nothing once the artifact is there."""
+        with contextlib.suppress(OSError):
+            self._failure_path(address.key).unlink(missing_ok=True)
 
     def write_plan(self, name: str, plan: Mapping[str, Any]) -> None:
         """Note what a run was asked for."""

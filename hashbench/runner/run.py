@@ -13,6 +13,7 @@ from hashbench.errors import UsageError
 from hashbench.results.load import load_results
 from hashbench.results.results import Results, only
 from hashbench.results.store import Store
+from hashbench.results.unfinished import sweep_unfinished
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan, make_plan
@@ -67,6 +68,7 @@ def run_plan(
         todo = missing_steps(plan, store)
         for step in todo:
             store.clear_failure(step.address)
+        sweep_unfinished(out, {step.key for step in plan.steps}, {step.key for step in todo})
         stored = {step.key for step in plan.steps} - {step.key for step in todo}
         schedule = Schedule(todo, stored)
         reporter.begin(len(todo), len(stored))
