@@ -22,7 +22,7 @@ from hashbench.cli.options import EXIT_FAILED, EXIT_USAGE
 from hashbench.cli.report import report
 from hashbench.cli.run import run
 from hashbench.cli.show import plugins, show
-from hashbench.errors import ModelError, StoreError, UsageError
+from hashbench.errors import ModelError, NoRoomError, StoreError, UsageError
 
 app = typer.Typer(
     add_completion=False,
@@ -54,6 +54,9 @@ def errors_as_exit_codes() -> Iterator[None]:
     except (UsageError, StoreError, ModelError) as error:
         errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(EXIT_USAGE)
+    except NoRoomError as error:
+        errors.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(EXIT_FAILED)
     except OSError as error:
         # A full disk, a folder that may not be written to: not what was typed, so not code 2.
         where = f"{error.filename}: " if error.filename else ""

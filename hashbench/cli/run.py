@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,16 +106,15 @@ def run(
     from hashbench.runner.engines.lookup import find_engine
 
     find_engine(engine)  # a wrong name is told before anything else is done
-    if workers < 1:
-        raise UsageError(f"workers is {workers}, but must be 1 or more")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: there is a file of that name, expected a folder")
     from hashbench.results.store import Store
     from hashbench.runner.estimate import estimate
     from hashbench.runner.plan import make_plan
-    from hashbench.runner.run import missing_steps, run_plan
+    from hashbench.runner.run import check_workers, missing_steps, run_plan
     from hashbench.runner.suite import compose
 
+    check_workers(workers)
     chosen = compose(suite, changes)
     notes = Console(stderr=True)
     try:
@@ -141,7 +140,7 @@ def run(
         _print_plan(plan.steps, {step.key for step in missing})
         return
     try:
-        with repeat_interrupts():
+        with repeat_interrupts(), heeded_signals():
             results = run_plan(
                 plan, out=out, workers=workers, engine=engine, reporter=_reporter(notes)
             )
@@ -150,6 +149,14 @@ def run(
         # At once: a step that is being made in this process would go on to its next sign of
         # progress. Nothing is lost, since what is not finished is not in the store.
         os._exit(EXIT_INTERRUPTED)
+    except SignalledError as ended:
+        with suppress(OSError):  # the terminal may be gone, which is what SIGHUP says
+            notes.print(
+                f"Ended by {ended.signal.name}. What is done is kept: the same command goes on "
+                "from there.",
+                soft_wrap=True,
+            )
+        os._exit(128 + ended.signal)
     failed = results.failed
     notes.print(
         f"{len(results.cells) - len(failed)} of {len(results.cells)} cells done. "
@@ -190,6 +197,36 @@ def repeat_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN if heard else before)
+
+
+class SignalledError(BaseException):
+    """The system asked this process to end. No `Exception`, so that no plugin catches it."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        """By this signal."""
+        super().__init__(number)
+        self.signal = number
+
+
+@contextmanager
+def heeded_signals() -> Iterator[None]:
+    """Inside, SIGTERM and SIGHUP are raised, so that worker processes end first, and are told.
+
+    A signal that is ignored, as under nohup, stays ignored.
+    """
+
+    def raised(number: int, _frame: object) -> None:
+        raise SignalledError(signal.Signals(number))
+
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heeded = [number for number in wanted if signal.getsignal(number) is signal.SIG_DFL]
+    for number in heeded:
+        signal.signal(number, raised)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _reporter(notes: Console) -> Reporter:

@@ -35,6 +35,19 @@ class Reporter:
     def failed(self, step: Step, reason: str, dropped: int) -> None:
         """A step failed, and so many steps that needed it are dropped."""
 
+    def again(self, step: Step, reason: str, tried: int, most: int) -> None:
+        """The process that was making a step has ended: it is tried again.
+
+        Args:
+            step: which then starts anew.
+            reason: how the process ended.
+            tried: how often it was tried so far; 0 where the process ended before it had begun.
+            most: how often it is tried at most.
+        """
+
+    def note(self, text: str) -> None:
+        """Something about the run that a person should know."""
+
     def end(self) -> None:
         """The run is over, however it ended."""
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import Final
 
 from hashbench.errors import UsageError
 from hashbench.results.load import load_results
 from hashbench.results.results import Results, only
 from hashbench.results.store import Store
 from hashbench.results.unfinished import sweep_unfinished
+from hashbench.runner.alone import only_writer
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan, make_plan
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.steps import Step
 from hashbench.runner.suite import Suite, load
+
+MOST_WORKERS: Final = 1024
 
 
 def run(
@@ -46,6 +46,7 @@ def run(
 
     Raises:
         UsageError: the suite, a plugin, the engine's name or a folder is wrong; nothing was run.
+        NoRoomError: an artifact cannot be written for lack of space. What is done is kept.
     """
     find_engine(engine)  # a wrong name is told before data is read
     plan = make_plan(suite if isinstance(suite, Suite) else load(suite))
@@ -59,16 +60,23 @@ def run_plan(
 ) -> Results:
     """Run a plan; see `run`."""
     maker = find_engine(engine)
-    if workers < 1:
-        raise UsageError(f"workers is {workers}, but must be 1 or more")
+    check_workers(workers)
     store = Store(out)
-    with _only_writer(out):
-        store.sweep()
+    with only_writer(out) as alone:
+        if alone:
+            store.sweep()
+        else:
+            # Nor is anything swept: it might be what another run is writing just now.
+            reporter.note(
+                f"folder {out}: its file system has no locks, so this run works without one; "
+                "see to it that no other run writes there"
+            )
         store.write_plan(plan.name, plan.record(datetime.now(UTC).isoformat()))
         todo = missing_steps(plan, store)
         for step in todo:
             store.clear_failure(step.address)
-        sweep_unfinished(out, {step.key for step in plan.steps}, {step.key for step in todo})
+        if alone:
+            sweep_unfinished(out, {step.key for step in plan.steps}, {step.key for step in todo})
         stored = {step.key for step in plan.steps} - {step.key for step in todo}
         schedule = Schedule(todo, stored)
         reporter.begin(len(todo), len(stored))
@@ -77,6 +85,16 @@ def run_plan(
         finally:
             reporter.end()
     return only(load_results(out), (planned.cell for planned in plan.cells))
+
+
+def check_workers(workers: int) -> None:
+    """Refuse a number of processes that no machine starts.
+
+    Raises:
+        UsageError: naming it.
+    """
+    if not 1 <= workers <= MOST_WORKERS:
+        raise UsageError(f"workers is {workers:,}, but must be from 1 to {MOST_WORKERS:,}")
 
 
 def missing_steps(plan: Plan, store: Store) -> list[Step]:
@@ -92,27 +110,3 @@ def missing_steps(plan: Plan, store: Store) -> list[Step]:
     for planned in plan.cells:
         visit(planned.scores)
     return list(needed.values())
-
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system takes back when a process is killed.
-
-    Raises:
-        UsageError: another run is at work there, or it cannot be written to.
-    """
-    lock = FileLock(folder / ".lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UsageError(
-            f"folder {folder}: another run is writing there; wait for it, or name another "
-            "folder with --out"
-        ) from None
-    except OSError as error:
-        raise UsageError(f"folder {folder}: cannot be written to ({error.strerror})") from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -9,6 +9,8 @@ from hashbench.errors import UsageError
 
 MIXED = "mixed"
 PRECISIONS = ("float32", MIXED)
+MOST_THREADS = 1024
+"""Beyond it libraries end the process instead of raising an error; and no sum gets faster."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,10 @@ class Compute:
 
     def __post_init__(self) -> None:
         _at_least(1, "compute.threads", self.threads)
+        if self.threads > MOST_THREADS:
+            raise UsageError(
+                f"compute.threads is {self.threads:,}, but must be from 1 to {MOST_THREADS:,}"
+            )
         _at_least(1, "compute.attack_batch", self.attack_batch)
         if self.precision not in PRECISIONS:
             raise UsageError(f"compute.precision is '{self.precision}', expected float32 or mixed")
