@@ -103,5 +103,10 @@ def sweep_unfinished(store: Path, planned: Collection[str], todo: Collection[str
         if path.stem in known or not any(name in plan for plan in plans):
             with contextlib.suppress(OSError):
                 path.unlink()
+    tidy_unfinished(store)
+
+
+def tidy_unfinished(store: Path) -> None:
+    """Delete the folder of the states where it is empty."""
     with contextlib.suppress(OSError):
-        folder.rmdir()  # where it is empty
+        (store / FOLDER).rmdir()

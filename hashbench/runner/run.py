@@ -10,7 +10,7 @@ from hashbench.errors import UsageError
 from hashbench.results.load import load_results
 from hashbench.results.results import Results, only
 from hashbench.results.store import Store
-from hashbench.results.unfinished import sweep_unfinished
+from hashbench.results.unfinished import sweep_unfinished, tidy_unfinished
 from hashbench.runner.alone import only_writer
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
@@ -84,6 +84,7 @@ def run_plan(
             maker.make(plan, schedule, store, reporter, workers)
         finally:
             reporter.end()
+            tidy_unfinished(out)
     return only(load_results(out), (planned.cell for planned in plan.cells))
 
 

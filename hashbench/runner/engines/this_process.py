@@ -32,8 +32,8 @@ def attempt(step: Step, store: Store, reporter: Reporter) -> Failure | None:
     except (Exception, SystemExit) as error:  # a plugin may raise anything, and call sys.exit
         if isinstance(error, WriteError) and error.no_room:
             raise NoRoomError(
-                f"{error}. The run has ended, since nothing more can be kept; what is done is "
-                "kept: make room, and the same command goes on from there"
+                f"{error}, so the run has ended; what is done is kept: make room, and the same "
+                "command goes on from there"
             ) from error
         return Failure(
             reason=_reason_of(error),
