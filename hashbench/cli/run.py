@@ -6,6 +6,7 @@ import _thread
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from hashbench.cli.screen import duration, image_bar, warn_of_broken
 from hashbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from hashbench.runner.remaining import Forecast
     from hashbench.runner.reporter import Reporter
 
 
@@ -111,6 +113,7 @@ def run(
     from hashbench.results.store import Store
     from hashbench.runner.estimate import estimate
     from hashbench.runner.plan import make_plan
+    from hashbench.runner.remaining import Forecast
     from hashbench.runner.run import check_workers, missing_steps, run_plan
     from hashbench.runner.suite import compose
 
@@ -127,11 +130,13 @@ def run(
         os._exit(EXIT_INTERRUPTED)
     warn_of_broken(notes)
     missing = missing_steps(plan, Store(out))
+    ahead = estimate(missing)
+    # What this process took to get here, a further one takes too.
+    forecast = Forecast(missing, ahead.by_step, workers, start_up=time.process_time())
     if missing or dry_run:
-        ahead = estimate(missing)
         notes.print(
             f"{len(plan.cells)} cells, {len(plan.steps)} steps; {len(missing)} steps to do: "
-            f"at least {duration(ahead.seconds / min(workers, max(1, len(missing))))} with "
+            f"about {duration(forecast.left())} with "
             f"{workers} worker{'s' * (workers > 1)} ({ahead.passes:,} passes)",
             highlight=False,
             soft_wrap=True,
@@ -142,7 +147,7 @@ def run(
     try:
         with repeat_interrupts(), heeded_signals():
             results = run_plan(
-                plan, out=out, workers=workers, engine=engine, reporter=_reporter(notes)
+                plan, out=out, workers=workers, engine=engine, reporter=_reporter(notes, forecast)
             )
     except KeyboardInterrupt:
         notes.print("Interrupted. What is done is kept: the same command goes on from there.")
@@ -229,10 +234,10 @@ def heeded_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _reporter(notes: Console) -> Reporter:
+def _reporter(notes: Console, forecast: Forecast) -> Reporter:
     from hashbench.runner.reporter import BarReporter, LineReporter
 
-    return BarReporter(notes) if notes.is_terminal else LineReporter(notes)
+    return BarReporter(notes, forecast) if notes.is_terminal else LineReporter(notes, forecast)
 
 
 def _print_plan(steps: Any, missing: set[str]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 import torch
 
@@ -13,9 +14,16 @@ from hashbench.hashing.contract import Backbone
 from hashbench.hashing.encode import frozen
 from hashbench.runner.determinism import torch_threads
 from hashbench.runner.loading import load_data, new_model
+from hashbench.runner.probe import UNBOUNDED_QUERIES, UNBOUNDED_STEPS
 from hashbench.runner.setting import Setting
 from hashbench.runner.step_kinds import NO_WORK, Work, kind_of
-from hashbench.runner.steps import Step
+from hashbench.runner.steps import ModelCodes, Probe, Scores, Step
+
+FORWARD_SHARE: Final = 1 / 3
+"""What a pass forward costs of one forward and back."""
+
+SECONDS_PER_PAIR: Final = 5e-8
+"""To rank one database item for one query, tie rules and curve included, on one core of 2020."""
 
 _TRIALS = 3
 
@@ -25,12 +33,14 @@ class Estimate:
     """What lies ahead.
 
     Attributes:
-        passes: images that go forward and backward.
-        seconds: of one worker's work, data loading and scoring left out.
+        passes: images that go forward and backward, in trainings and attacks.
+        seconds: of one worker's work, codes, probes and scores included, data loading left out.
+        by_step: the seconds of each step, by its key.
     """
 
     passes: int
     seconds: float
+    by_step: Mapping[str, float] = field(default_factory=dict)
 
 
 def estimate(steps: Iterable[Step]) -> Estimate:
@@ -40,10 +50,11 @@ def estimate(steps: Iterable[Step]) -> Estimate:
     measured at its own batch size.
     """
     speeds: dict[tuple[Dataset, Backbone, int, int], float] = {}
-    passes, seconds = 0, 0.0
+    passes, by_step, small = 0, dict[str, float](), list[Step]()
     for step in steps:
         work = _work_of(step)
         if not work.passes:
+            small.append(step)
             continue
         setting = step.setting
         # Settings that differ in seed or loss alone share a figure.
@@ -51,8 +62,32 @@ def estimate(steps: Iterable[Step]) -> Estimate:
         if key not in speeds:
             speeds[key] = _speed_or_zero(setting, work.batch)
         passes += work.passes
-        seconds += work.passes * speeds[key]
-    return Estimate(passes, seconds)
+        by_step[step.key] = work.passes * speeds[key]
+    for step in small:
+        by_step[step.key] = _seconds_of_small(step, speeds)
+    return Estimate(passes, sum(by_step.values()), by_step)
+
+
+def _seconds_of_small(
+    step: Step, speeds: Mapping[tuple[Dataset, Backbone, int, int], float]
+) -> float:
+    """Codes, probes, scores: from the speeds that are known, without measuring more."""
+    if not isinstance(step, ModelCodes | Probe | Scores):
+        return 0.0
+    setting, sizes = step.setting, step.setting.source.protocol
+    if isinstance(step, Scores):
+        rankings = 1 if step.adversarial is not None else 2  # the clean queries' bounds as well
+        return SECONDS_PER_PAIR * rankings * sizes.query * sizes.database
+    model = (setting.source.dataset, setting.backbone, setting.bits)
+    known = {key[3]: speed for key, speed in speeds.items() if key[:3] == model}
+    if not known:
+        return 0.0
+    best = known[max(known)]
+    if isinstance(step, ModelCodes):
+        return best * FORWARD_SHARE * (sizes.train + sizes.query + sizes.database)
+    first = min(UNBOUNDED_QUERIES, sizes.query)
+    alone = known[min(known)] * sizes.query  # few queries at a time
+    return alone + best * (3 * FORWARD_SHARE * sizes.query + first * UNBOUNDED_STEPS)
 
 
 def _work_of(step: Step) -> Work:
