@@ -10,6 +10,7 @@ from typing import Final
 
 from hashbench.runner.steps import (
     AdversarialCodes,
+    BaseModel,
     DefendedModel,
     Step,
     StepOnModel,
@@ -38,9 +39,22 @@ class _Pace:
 
 @dataclass
 class _Running:
+    """A step that is being made.
+
+    Its pace is told from its first news on: a training that goes on has a part behind it that took
+    no time now.
+    """
+
     step: Step
     began: float
+    first: tuple[float, float] | None = None  # when the first news came, and the share it told
     share: float = 0.0
+
+    def worked(self, now: float) -> tuple[float, float] | None:
+        """Seconds since the first news, and the share that was made in them, if it is enough."""
+        if self.first is None or self.share - self.first[1] < _ENOUGH:
+            return None
+        return now - self.first[0], self.share - self.first[1]
 
 
 @dataclass
@@ -84,21 +98,22 @@ class Forecast:
         running = self._running.get(step.key)
         if running is None:
             return
-        share = done / total if total else 0.0
-        if running.share == 0.0 and share > 0.0:
-            # A training that goes on has a part behind it that took no time now.
-            self._skipped(running, share)
-        running.share = share
+        running.share = done / total if total else 0.0
+        if running.first is None:
+            running.first = (self.clock(), running.share)
 
     def finished(self, step: Step, seconds: float) -> None:
         """It is done."""
-        self._running.pop(step.key, None)
+        running = self._running.pop(step.key, None)
         self._ended.add(step.key)
         self._told = None
+        share = 1.0
+        if running is not None and running.first is not None and running.first[1] < 1 - _ENOUGH:
+            seconds, share = self.clock() - running.first[0], 1 - running.first[1]
         for kind in _kinds(step):
             pace = self._paces.setdefault(kind, _Pace())
             pace.measured += seconds
-            pace.estimated += self._estimated(step)
+            pace.estimated += share * self._estimated(step)
 
     def again(self, step: Step) -> None:
         """It was lost, and waits again."""
@@ -136,12 +151,6 @@ class Forecast:
         running = self._running.get(step.key)
         return None if running is None else self._rest(running, self._factors())
 
-    def _skipped(self, running: _Running, share: float) -> None:
-        """Its clock starts where its estimate would be at that share, unless that is now."""
-        expected = share * self._estimated(running.step)
-        if share > _ENOUGH and self.clock() - running.began < expected / 4:
-            running.began = self.clock() - expected
-
     def _estimated(self, step: Step) -> float:
         return max(LEAST, self.seconds.get(step.key, 0.0))
 
@@ -150,11 +159,12 @@ class Forecast:
         now = self.clock()
         paces = {kind: _Pace(pace.measured, pace.estimated) for kind, pace in self._paces.items()}
         for running in self._running.values():
-            if running.share >= _ENOUGH:
+            worked = running.worked(now)
+            if worked is not None:
                 for kind in _kinds(running.step):
                     pace = paces.setdefault(kind, _Pace())
-                    pace.measured += now - running.began
-                    pace.estimated += running.share * self._estimated(running.step)
+                    pace.measured += worked[0]
+                    pace.estimated += worked[1] * self._estimated(running.step)
         return {kind: pace.measured / pace.estimated for kind, pace in paces.items()}
 
     def _expected(self, step: Step, factors: Mapping[object, float]) -> float:
@@ -162,10 +172,13 @@ class Forecast:
         return factor * self._estimated(step)
 
     def _rest(self, running: _Running, factors: Mapping[object, float]) -> float:
-        gone = self.clock() - running.began
-        if running.share >= _ENOUGH:
-            return gone * (1 - running.share) / running.share
+        worked = running.worked(self.clock())
+        if worked is not None:
+            return worked[0] * (1 - running.share) / worked[1]
         expected = self._expected(running.step, factors)
+        if running.first is not None:
+            return expected * (1 - running.share)
+        gone = self.clock() - running.began
         # What takes longer than expected goes on for a while yet.
         return max(expected - gone, 0.1 * gone if gone > expected else 0.0)
 
@@ -215,6 +228,6 @@ def _kinds(step: Step) -> Iterator[object]:
         case DefendedModel():
             yield (type(step), step.defense, step.setting.backbone)
             yield (type(step), step.defense.card.name)
-    yield type(step)
+    yield "training" if isinstance(step, BaseModel | DefendedModel) else type(step)
     if not isinstance(step, StepOnModel) or isinstance(step, AdversarialCodes | TrainedAttacker):
         yield "passes"
