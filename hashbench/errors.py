@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from typing_extensions import override
+
 
 class HashbenchError(Exception):
     """Base of all errors whose message is written for the person who runs the benchmark."""
@@ -55,6 +57,7 @@ class WriteError(HashbenchError, OSError):
         """
         super().__init__(error.errno, error.strerror or str(error), str(path))
 
+    @override
     def __str__(self) -> str:
         """One clause: the file, and why not."""
         return f"{self.filename}: cannot be written ({self.strerror})"

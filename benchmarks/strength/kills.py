@@ -223,7 +223,7 @@ def kill_groups(place: Range, suite: Path, count: int, tally: Tally) -> None:
 
 def kill_in_calls(place: Range, suite: Path, count: int, tally: Tally) -> None:
     """SIGKILL inside one system call on the store."""
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    compiler = shutil.which("cc")
     if compiler is None:
         sys.stderr.write("no C compiler: no kills inside system calls\n")
         return
@@ -259,7 +259,7 @@ def kill_workers(place: Range, suite: Path, count: int, tally: Tally) -> None:
         wait_for_begin(run)
         for _ in range(2):
             time.sleep(place.rng.uniform(0, 4))
-            worker = _worker_of(run.pid)
+            worker = worker_of(run.pid)
             if worker is not None and run.poll() is None:
                 how = signal.SIGSTOP if place.rng.random() < 0.25 else signal.SIGKILL
                 with contextlib.suppress(ProcessLookupError):
@@ -269,7 +269,8 @@ def kill_workers(place: Range, suite: Path, count: int, tally: Tally) -> None:
             tally.wrong.append(f"{store.out}: the run was killed with its worker")
 
 
-def _worker_of(parent: int) -> int | None:
+def worker_of(parent: int) -> int | None:
+    """A process that a run has started; `None` where there is none."""
     try:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     except OSError:

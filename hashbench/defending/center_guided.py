@@ -56,7 +56,7 @@ class CenterTerms:
     """In what center-guided trainings differ.
 
     Attributes:
-        centers: gives the center codes.
+        centers: gives the center codes; keeps nothing from call to call.
         weight: factor of the adversarial term.
         quantization: factor of `mean((u_adv - sign u_adv)^2)`.
         memory: who writes outputs into the memory of codes.
