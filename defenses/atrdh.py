@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from hashbench.attacking import prototype_loss, prototype_network
 from hashbench.defending import AdversarialTraining, Budget, DefenseSetup, InnerAttack
 from hashbench.hashing import (
     Batch,
+    Kept,
     Objective,
     OptimizerName,
     Recipe,
@@ -98,7 +99,8 @@ class ATRDH(AdversarialTraining):
     @override
     def objective(self, setup: DefenseSetup) -> Objective:
         inner = self.inner_attack(setup.model, setup.budget, setup.generator)
-        return PrototypeGuided(self, setup, inner, PrototypeTraining(self, setup).step)
+        prototypes = PrototypeTraining(self, setup)
+        return PrototypeGuided(self, setup, inner, prototypes.step, prototypes.keeps())
 
 
 TargetCodes = Callable[[Tensor, Tensor], Tensor]
@@ -109,14 +111,29 @@ class PrototypeGuided(Objective):
     """One ATRDH training at work: holds the memory of clean outputs."""
 
     def __init__(
-        self, terms: ATRDH, setup: DefenseSetup, inner: InnerAttack, targets: TargetCodes
+        self,
+        terms: ATRDH,
+        setup: DefenseSetup,
+        inner: InnerAttack,
+        targets: TargetCodes,
+        learning: Mapping[str, Kept] | None = None,
     ) -> None:
+        """Start the memories.
+
+        Args:
+            terms: the defense.
+            setup: the training.
+            inner: the attack to defend against.
+            targets: gives the codes that images are pulled to.
+            learning: what of it changes while it trains; `None` where it does not say.
+        """
         self._terms = terms
         self._model = setup.model
         self._hashing_loss = setup.loss
         self._labels = setup.labels
         self._inner = inner
         self._targets = targets
+        self._learning = learning
         self._codes = codes_of(setup.outputs).float()
         self._outputs = setup.outputs.clone()
         if terms.empty_memory:
@@ -140,6 +157,18 @@ class PrototypeGuided(Objective):
         """The hashing loss's own layers, where it has some."""
         return self._hashing_loss.parameters()
 
+    @override
+    def keeps(self) -> Mapping[str, Kept] | None:
+        if self._learning is None:
+            return None
+        return {
+            "loss": self._hashing_loss,
+            "codes": self._codes,
+            "outputs": self._outputs,
+            "generator": self._inner.generator,
+            **self._learning,
+        }
+
 
 class PrototypeTraining:
     """The prototype network and its own optimiser: one step per batch of the defense."""
@@ -156,6 +185,14 @@ class PrototypeTraining:
         self._optimizer = torch.optim.Adam(
             self._network.parameters(), lr=terms.prototype_rate, betas=(0.5, 0.999), fused=True
         )
+
+    def keeps(self) -> Mapping[str, Kept]:
+        """What changes while it trains; the generator is that of the defense."""
+        return {
+            "prototypes": self._network,
+            "prototype_optimizer": self._optimizer,
+            "prototype_generator": self._generator,
+        }
 
     def step(self, train_codes: Tensor, index: Tensor) -> Tensor:
         """Draw targets, improve the network on them, return the codes from before that."""

@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hashbench.errors import WriteError
+
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file whole or not at all.
@@ -17,18 +19,19 @@ def write_file(path: Path, content: bytes) -> None:
     file survives any failure.
 
     Raises:
-        OSError: the disk is full, the folder cannot be written; nothing is left behind.
+        WriteError: the disk is full, the folder cannot be written; nothing is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        _write_synced(temporary, content)
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    with _told_as(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _write_synced(temporary, content)
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_folder(path: Path, files: Mapping[str, bytes], last: str) -> None:
@@ -40,21 +43,35 @@ def write_folder(path: Path, files: Mapping[str, bytes], last: str) -> None:
         last: the name that is written after all others: the marker that says 'done'.
 
     Raises:
-        OSError: as for `write_file`.
+        WriteError: as for `write_file`; it names the file of the folder that was at fault, or else
+            the folder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with _told_as(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.mkdir()
+            for name in [name for name in files if name != last] + [last]:
+                with _told_as(path / name):
+                    _write_synced(temporary / name, files[name])
+            _sync_folder(temporary)
+            with _set_aside(path):
+                temporary.rename(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+@contextlib.contextmanager
+def _told_as(path: Path) -> Iterator[None]:
+    """Say of which file it is that the system would not write; temporaries have names of no use."""
     try:
-        temporary.mkdir()
-        for name in [name for name in files if name != last] + [last]:
-            _write_synced(temporary / name, files[name])
-        _sync_folder(temporary)
-        with _set_aside(path):
-            temporary.rename(path)
-        _sync_folder(path.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except WriteError:
         raise
+    except OSError as error:
+        raise WriteError(path, error) from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
+from typing_extensions import override
+
 
 class HashbenchError(Exception):
     """Base of all errors whose message is written for the person who runs the benchmark."""
@@ -32,3 +37,36 @@ class ModelError(HashbenchError):
 
 class StoreError(HashbenchError):
     """A stored artifact is missing, damaged, or written by a newer hashbench."""
+
+
+NO_ROOM = frozenset(
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS") if hasattr(errno, name)
+)
+"""Error numbers of a disk, or a share of it, on which nothing more can be written."""
+
+
+class WriteError(HashbenchError, OSError):
+    """A file cannot be written. The message names it, never a temporary that stands for it."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        """Say so.
+
+        Args:
+            path: what was to be written.
+            error: what the system said.
+        """
+        super().__init__(error.errno, error.strerror or str(error), str(path))
+
+    @override
+    def __str__(self) -> str:
+        """One clause: the file, and why not."""
+        return f"{self.filename}: cannot be written ({self.strerror})"
+
+    @property
+    def no_room(self) -> bool:
+        """Whether nothing else can be written there either."""
+        return self.errno in NO_ROOM
+
+
+class NoRoomError(HashbenchError):
+    """The run has ended: its results cannot be written for lack of space, so no more are made."""

@@ -58,6 +58,7 @@ class AttackedModel:
         self._access = access
         self._database = database_codes
         self._limit: float = float("inf")
+        self._watcher: Callable[[], None] | None = None
         self.bits = model.bits
         self.draws = model.draws
         self.forwards = 0
@@ -146,10 +147,16 @@ class AttackedModel:
         """Let so many more images go forward, and no more; the harness calls it."""
         self._limit = self.forwards + passes
 
+    def watched_by(self, watcher: Callable[[], None] | None) -> None:
+        """Call something before every pass, so that others see how far it is; for the harness."""
+        self._watcher = watcher
+
     def _forward(self, images: Tensor) -> Tensor:
         self.forwards += len(images)
         if self.forwards > self._limit:
             raise OutOfPassesError
+        if self._watcher is not None:
+            self._watcher()
         logits = self._model.logits(images)
         if logits.requires_grad:
             logits.register_hook(self._count_backward)

@@ -7,8 +7,8 @@ limit, contract checks, out-of-memory back-off, and the code of the image that w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +84,8 @@ def run_attack(
         batch: queries per call of the attack; halved where memory runs out.
         limit: forward passes per query, through the model and a surrogate each; so many times as
             many at a model that draws.
-        progress: told after every batch.
+        progress: told after every batch, and within one whenever the passes that were made of those
+            that the attack announces are another query's worth.
 
     Raises:
         UsageError: a batch below 1, or not one seed per query.
@@ -114,6 +115,11 @@ def run_attack(
         if progress is not None:
             progress(done, len(pixels))
 
+    def within(queries: int) -> None:
+        if progress is not None:
+            progress(done + queries, len(pixels))
+
+    run.watch(within)
     with _at_rest(model, attacker):
         part_by_part(len(pixels), batch, run.attacked, keep)
     encoded = codes.encoded()
@@ -217,6 +223,28 @@ class _Run:
         codes, surrogate = attacker.database_codes, attacker.surrogate
         self.target = AttackedModel(model, self.name, access, database_codes=codes)
         self.own = None if surrogate is None else AttackedModel(surrogate.model, self.name)
+        # Of the part that is being attacked: its size, passes before it, and what was told of it.
+        self._size = self._worth = 0
+        self._at = [0 for _ in self.asked]
+
+    def watch(self, told: Callable[[int], None]) -> None:
+        """Tell how many queries' worth of its passes a part has made, whenever it is one more."""
+        each = 0
+        with suppress(Exception):  # a plugin may raise anything, and an estimate ends no run
+            each = self.attack.passes() * self.model.draws
+        if each <= 0:
+            return
+
+        def passed() -> None:
+            made = max(one.forwards - at for one, at in zip(self.asked, self._at, strict=True))
+            # The last one is told by the answer itself.
+            worth = min(self._size - 1, made // each)
+            if worth > self._worth:
+                self._worth = worth
+                told(worth)
+
+        for one in self.asked:
+            one.watched_by(passed)
 
     @property
     def asked(self) -> list[AttackedModel]:
@@ -228,6 +256,8 @@ class _Run:
         counted = [(one, one.forwards, one.backwards) for one in self.asked]
         try:
             images = as_images(self.pixels[part], device_of(self.model))
+            self._size, self._worth = len(images), 0
+            self._at = [one.forwards for one in self.asked]
             for one in self.asked:
                 one.allow(self.limit * len(images) * self.model.draws)
             known = self.attacker.rows(part)

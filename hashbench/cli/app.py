@@ -30,7 +30,7 @@ from hashbench.cli.run import run
 from hashbench.cli.screen import for_notes
 from hashbench.cli.show import plugins, show, suites
 from hashbench.cli.slips import refuse_slips
-from hashbench.errors import ModelError, StoreError, UsageError
+from hashbench.errors import ModelError, NoRoomError, StoreError, UsageError
 
 app = typer.Typer(
     cls=HelpedGroup,
@@ -89,6 +89,9 @@ def errors_as_exit_codes() -> Iterator[None]:
     except (UsageError, StoreError, ModelError) as error:
         _say_error(str(error))
         sys.exit(EXIT_USAGE)
+    except NoRoomError as error:
+        _say_error(str(error))
+        sys.exit(EXIT_FAILED)
     except OSError as error:
         where = f"{shortened(str(error.filename), LONGEST_PATH)}: " if error.filename else ""
         _say_error(f"{where}{error.strerror or error}")

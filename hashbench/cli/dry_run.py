@@ -66,29 +66,28 @@ def step_lines(plan: Plan, missing: Set[str]) -> Iterator[str]:
         yield f"{state}  {shown(step.label)}"
 
 
-def total(plan: Plan, missing: int, ahead: Estimate, workers: int) -> str:
+def total(plan: Plan, missing: int, passes: int, seconds: float | None, workers: int) -> str:
     """The sentence that says how much lies ahead.
 
     Args:
         plan: what was asked for.
         missing: how many steps are to be made.
-        ahead: the work of these.
+        passes: what these take.
+        seconds: until all are made; `None` where it is not known, as the device is elsewhere.
         workers: how many processes make them.
     """
     size = f"{counted(len(plan.cells), 'cell')}, {counted(len(plan.steps), 'step')}"
     if not missing:
         return f"{size}: all are stored"
-    passes = f"{ahead.passes:,} passes"
-    if not ahead.measured:
+    work = counted(passes, "pass", "passes")
+    if seconds is None:
         return (
-            f"{size}; {counted(missing, 'step')} to do: {passes}; how long they take is not known, "
+            f"{size}; {counted(missing, 'step')} to do: {work}; how long they take is not known, "
             f"since torch finds no {plan.suite.compute.device} device here"
         )
-    hands = min(workers, missing)
-    seconds = ahead.seconds / hands + (ahead.start if hands > 1 else 0.0)
     return (
         f"{size}; {counted(missing, 'step')} to do: about {duration(seconds)} with "
-        f"{counted(workers, 'worker')} ({passes})"
+        f"{counted(workers, 'worker')} ({work})"
     )
 
 

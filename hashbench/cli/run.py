@@ -28,11 +28,8 @@ from hashbench.plugins.paths import at_home
 
 if TYPE_CHECKING:
     from hashbench.results.scored import Measured
+    from hashbench.runner.remaining import Forecast
     from hashbench.runner.reporter import Reporter
-
-MOST_WORKERS: Final = 1_024
-"""Processes of one machine; each holds a copy of the models and takes some 500 MB."""
-
 
 _ASKED: Final = "What to run"
 _MODELS: Final = "Where models and data come from"
@@ -246,9 +243,6 @@ def run(
     from hashbench.runner.engines.lookup import find_engine
 
     find_engine(engine)  # a wrong name is told before anything else is done
-    if not 1 <= workers <= MOST_WORKERS:
-        least = "must be 1 or more" if workers < 1 else f"can be {MOST_WORKERS:,} at most"
-        raise UsageError(f"workers is {workers}, but {least}")
     out = Path(at_home(str(out), "--out"))
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: there is a file of that name, expected a folder")
@@ -262,10 +256,12 @@ def run(
     from hashbench.results.store import Store
     from hashbench.runner.estimate import estimate
     from hashbench.runner.plan import make_plan
+    from hashbench.runner.remaining import Forecast
     from hashbench.runner.resolve import check_device
-    from hashbench.runner.run import missing_steps, run_plan
+    from hashbench.runner.run import check_workers, missing_steps, run_plan
     from hashbench.runner.suite import compose
 
+    check_workers(workers)
     chosen = compose(named, changes)
     if not dry_run:
         check_device(chosen.compute.device)
@@ -280,10 +276,13 @@ def run(
     warn_of_broken(notes)
     known: dict[str, Measured] = {}
     missing = missing_steps(plan, Store(out), known)
+    with about_suite(named):
+        ahead = estimate(missing)
+    forecast = Forecast(missing, ahead.by_step, workers, start_up=ahead.start)
     if missing or dry_run:
-        with about_suite(named):
-            ahead = estimate(missing)
-        lines = [*download_lines(ahead), *wrapped(total(plan, len(missing), ahead, workers))]
+        seconds = forecast.left() if ahead.measured else None
+        size = total(plan, len(missing), ahead.passes, seconds, workers)
+        lines = [*download_lines(ahead), *wrapped(size)]
         if dry_run:
             keys = {step.key for step in missing}
             _print_lines([*(step_lines if full else model_lines)(plan, keys), *lines])
@@ -297,7 +296,7 @@ def run(
                 out=out,
                 workers=workers,
                 engine=engine,
-                reporter=_reporter(notes),
+                reporter=_reporter(notes, forecast),
                 known=known,
             )
     except KeyboardInterrupt as interrupt:
@@ -344,10 +343,10 @@ def repeat_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_IGN if heard else before)
 
 
-def _reporter(notes: TextConsole) -> Reporter:
+def _reporter(notes: TextConsole, forecast: Forecast) -> Reporter:
     from hashbench.runner.reporter import BarReporter, LineReporter
 
-    return BarReporter(notes) if notes.is_terminal else LineReporter(notes)
+    return BarReporter(notes, forecast) if notes.is_terminal else LineReporter(notes, forecast)
 
 
 def _print_lines(lines: Iterable[str]) -> None:

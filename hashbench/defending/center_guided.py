@@ -7,7 +7,7 @@ and its recipe.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from hashbench.defending.adversarial import AdversarialTraining, InnerAttack
 from hashbench.defending.setup import Budget, DefenseSetup
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.model import codes_of
 from hashbench.hashing.objective import Batch, BoundLoss, Objective
 from hashbench.hashing.recipe import OptimizerName, Recipe
@@ -55,7 +56,7 @@ class CenterTerms:
     """In what center-guided trainings differ.
 
     Attributes:
-        centers: gives the center codes.
+        centers: gives the center codes; keeps nothing from call to call.
         weight: factor of the adversarial term.
         quantization: factor of `mean((u_adv - sign u_adv)^2)`.
         memory: who writes outputs into the memory of codes.
@@ -148,6 +149,14 @@ class CenterGuided(Objective):
     def parameters(self) -> Iterable[Parameter]:
         """The hashing loss's own layers, where it has some."""
         return self._hashing_loss.parameters()
+
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {
+            "loss": self._hashing_loss,
+            "codes": self._codes,
+            "generator": self._inner.generator,
+        }
 
     def _update(self, batch: Batch, outputs: Tensor) -> Tensor:
         """Let the batch into the memory; return its new centers."""

@@ -9,6 +9,7 @@ from hashbench.hashing.augment import Augment
 from hashbench.hashing.backbone import BackboneNet, InputSpec
 from hashbench.hashing.checkpoint import load_checkpoint, save_checkpoint
 from hashbench.hashing.encode import encode
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.model import HashModel, codes_of
 from hashbench.hashing.objective import Batch, BoundLoss, Objective
 from hashbench.hashing.recipe import OptimizerName, Recipe
@@ -23,6 +24,7 @@ __all__ = [
     "BoundLoss",
     "HashModel",
     "InputSpec",
+    "Kept",
     "LossSetup",
     "Objective",
     "OptimizerName",

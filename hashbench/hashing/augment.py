@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -56,6 +57,10 @@ class _Views:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def keeps(self) -> Mapping[str, np.random.Generator]:
+        """What changes while they are read."""
+        return {"generator": self.rng}
 
     def __getitem__(self, index: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
         crops = self.kind is Augment.CROP_FLIP

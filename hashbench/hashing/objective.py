@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import Parameter
 from typing_extensions import override
+
+from hashbench.hashing.kept import Kept
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,16 @@ class BoundLoss(nn.Module, ABC):
             outputs: (N, K) for the whole train set, in its order.
         """
 
+    def keeps(self) -> Mapping[str, Kept] | None:
+        """What changes while it trains, beside its parameters and buffers, by name.
+
+        With it an interrupted training goes on from its last finished epoch, to the byte: what is
+        named is written after every epoch and given back to a loss that was bound afresh. `{}`
+        where parameters and buffers are all; counters of an `nn.Module` may go through torch's
+        `get_extra_state`. `None`, the default, does not say, and the training starts again.
+        """
+        return None
+
 
 class Objective(ABC):
     """The objective of one training: gives the loss of each batch."""
@@ -62,3 +74,13 @@ class Objective(ABC):
     def parameters(self) -> Iterable[Parameter]:
         """Parameters beside the model's that the trainer's optimiser has to update."""
         return ()
+
+    def keeps(self) -> Mapping[str, Kept] | None:
+        """All that changes while it trains, beside the model and its optimiser, by name.
+
+        The hashing loss, memories (tensors), networks and optimisers of its own, generators. What
+        is not named has to be at the start of every epoch as it was after the objective was built.
+        As for `BoundLoss.keeps`, `None`, the default, does not say, and an interrupted training
+        starts again.
+        """
+        return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -15,9 +16,11 @@ from hashbench.data.images import Pixels
 from hashbench.errors import TrainingError
 from hashbench.hashing.batches import batches, number_of_batches, refuse_single_images
 from hashbench.hashing.encode import as_images, device_of
+from hashbench.hashing.kept import Keeping, Kept, ProcessWide
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.objective import Batch, BoundLoss, Objective
 from hashbench.hashing.recipe import Recipe
+from hashbench.hashing.resuming import Resumable, Unfinished
 from hashbench.progress import Progress
 
 
@@ -50,6 +53,10 @@ class PlainObjective(Objective):
     def parameters(self) -> Iterable[torch.nn.Parameter]:
         return self._loss.parameters()
 
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {"loss": self._loss}
+
 
 def random_orders(count: int, epochs: int, seed: int) -> Iterator[torch.Tensor]:
     """A fresh random order of all items for every epoch."""
@@ -67,6 +74,7 @@ def train(
     orders: Iterable[torch.Tensor],
     *,
     progress: Progress | None = None,
+    unfinished: Unfinished | None = None,
 ) -> TrainingLog:
     """Train a model in place.
 
@@ -76,8 +84,10 @@ def train(
         recipe: optimiser and schedule.
         pixels: the train set, uint8 (N, C, H, W).
         labels: (N, classes) of 0 and 1.
-        orders: one order of the N items per epoch.
+        orders: one order of the N items per epoch; those of finished epochs are passed over.
         progress: told after every step, in steps.
+        unfinished: where the state after every epoch but the last is written; the training goes on
+            from what is found there, to the byte, where the objective says what changes (`keeps`).
 
     Raises:
         TrainingError: the loss is not finite, or the network cannot be trained on one image at a
@@ -89,10 +99,19 @@ def train(
     optimizer = recipe.build_optimizer(parameters)
     per_epoch = number_of_batches(len(pixels), recipe.batch)
     steps = recipe.epochs * per_epoch
-    losses: list[float] = []
     refuse_single_images(model, pixels, recipe)
     model.train()
-    for order in orders:
+    state: dict[str, Kept] = {
+        "model": model,
+        "optimizer": optimizer,
+        "objective": objective,
+        "process": ProcessWide(device),
+    }
+    if isinstance(pixels, Keeping):
+        state["pixels"] = pixels
+    resumable = Resumable(state, unfinished)
+    done, losses = resumable.resume(steps)
+    for epoch, order in enumerate(islice(orders, done, None), start=done + 1):
         for index in batches(order, recipe.batch):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate_at(len(losses), steps)
@@ -113,5 +132,7 @@ def train(
                 )
             if progress is not None:
                 progress(len(losses), steps)
+        if epoch < recipe.epochs:
+            resumable.keep(epoch, losses)
     model.eval()
     return TrainingLog(losses=tuple(losses))

@@ -3,6 +3,7 @@
     artifacts/<kind>/<slug>-<key>/    the files of one artifact, and done.json, written last
     failures/<key>.json               why a step failed; gone once it succeeds
     plans/<hash>.json                 the cells that a run was asked for
+unfinished/<key>.safetensors      how far a training came that was interrupted; see `unfinished`
 
 Folders of two machines are merged by copying one over the other. A folder may come from a stranger:
 only regular files inside of it are read, each bounded, and nothing outside of it is written.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -43,6 +43,7 @@ class Estimate:
     Attributes:
         passes: images that go forward and backward; those that go forward alone count a third.
         seconds: of one worker's work; 0 where they could not be measured.
+        by_step: the seconds of each step, by its key; none where they could not be measured.
         downloads: backbones, by their canonical text, whose weights a run fetches unless they are
             in the cache of their package.
         measured: whether they were: not where the device is not on this machine.
@@ -51,6 +52,7 @@ class Estimate:
 
     passes: int
     seconds: float
+    by_step: Mapping[str, float] = field(default_factory=dict)
     downloads: tuple[str, ...] = ()
     measured: bool = True
     start: float = 0.0
@@ -66,7 +68,7 @@ def estimate(steps: Iterable[Step]) -> Estimate:
         UsageError: something cannot work; see `rehearsed`.
     """
     start = time.process_time()
-    passes, seconds = 0, 0.0
+    passes, by_step = 0, dict[str, float]()
     measurable = True
     downloads: dict[str, None] = {}
     for group in rehearsed(step for step in steps if is_known(step)):
@@ -81,6 +83,7 @@ def estimate(steps: Iterable[Step]) -> Estimate:
             passes += work.passes
             if not measurable:
                 continue
+            seconds = 0.0
             if work.passes:
                 if work.batch not in speeds:
                     speeds[work.batch] = _seconds_per_pass(group.model, setting, work.batch)
@@ -90,7 +93,10 @@ def estimate(steps: Iterable[Step]) -> Estimate:
                 if bits not in rankings:
                     rankings[bits] = _seconds_per_ranking(step.setting)
                 seconds += rankings[bits] * (1 if step.adversarial else _CLEAN_SCORES)
-    return Estimate(passes, seconds if measurable else 0.0, tuple(downloads), measurable, start)
+            by_step[step.key] = seconds
+    if not measurable:
+        by_step = {}
+    return Estimate(passes, sum(by_step.values()), by_step, tuple(downloads), measurable, start)
 
 
 def _work_of(step: Step) -> Work:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
+from hashbench.errors import TrainingError
 from hashbench.progress import Progress
 from hashbench.results.store import Store
+from hashbench.results.unfinished import UnfinishedTraining
 from hashbench.runner.determinism import environment, exact, fixed_randomness, torch_threads
 from hashbench.runner.step_kinds import kind_of
 from hashbench.runner.steps import Step
@@ -24,8 +26,13 @@ def execute(step: Step, store: Store, progress: Progress) -> None:
     """
     began = time.monotonic()
     kind, compute = kind_of(step), step.setting.compute
+    unfinished = UnfinishedTraining(store.folder, step.key)
     with torch_threads(compute.threads), fixed_randomness(step), exact(compute.device):
-        files = kind.make(step, store, progress)
+        try:
+            files = kind.make(step, store, progress)
+        except TrainingError:
+            unfinished.clear()  # a training that fails by itself would only fail again from there
+            raise
     about = {
         "label": step.label,
         "made": step.described(),
@@ -34,3 +41,4 @@ def execute(step: Step, store: Store, progress: Progress) -> None:
         "environment": environment(),
     }
     store.write(step.address, files, about)
+    unfinished.clear()

@@ -5,16 +5,17 @@ from __future__ import annotations
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Column
+from rich.text import Text
 from typing_extensions import override
 
-from hashbench.characters import shown
 from hashbench.console import TextConsole
+from hashbench.runner.remaining import Forecast
 from hashbench.runner.steps import Step
 
 
@@ -36,6 +37,19 @@ class Reporter:
     def failed(self, step: Step, reason: str, dropped: int) -> None:
         """A step failed, and so many steps that needed it are dropped."""
 
+    def again(self, step: Step, reason: str, tried: int, most: int) -> None:
+        """The process that was making a step has ended: it is tried again.
+
+        Args:
+            step: which then starts anew.
+            reason: how the process ended.
+            tried: how often it was tried so far; 0 where the process ended before it had begun.
+            most: how often it is tried at most.
+        """
+
+    def note(self, text: str) -> None:
+        """Something about the run that a person should know."""
+
     def end(self) -> None:
         """The run is over, however it ended."""
 
@@ -43,9 +57,10 @@ class Reporter:
 class LineReporter(Reporter):
     """One line when a step ends: for log files."""
 
-    def __init__(self, console: TextConsole) -> None:
-        """Write to `console`."""
+    def __init__(self, console: TextConsole, forecast: Forecast | None = None) -> None:
+        """Write to `console`; the remaining time too, where there is a forecast."""
         self._console = console
+        self._forecast = forecast
         self._steps = 0
         self._count = 0
 
@@ -55,16 +70,45 @@ class LineReporter(Reporter):
         self._say(f"{steps} steps to do, {stored} in the store")
 
     @override
+    def started(self, step: Step) -> None:
+        if self._forecast is not None:
+            self._forecast.started(step)
+
+    @override
+    def advanced(self, step: Step, done: int, total: int) -> None:
+        if self._forecast is not None:
+            self._forecast.advanced(step, done, total)
+
+    @override
     def finished(self, step: Step, seconds: float) -> None:
+        if self._forecast is not None:
+            self._forecast.finished(step, seconds)
         self._count += 1
-        self._say(f"[{self._count}/{self._steps}] {step.label} ({seconds:.1f} s)")
+        self._say(f"[{self._count}/{self._steps}] {step.label} ({seconds:.1f} s){self._left()}")
 
     @override
     def failed(self, step: Step, reason: str, dropped: int) -> None:
-        self._count += 1 + dropped
-        what = "1 step that needs it is" if dropped == 1 else f"{dropped} steps that need it are"
-        more = f"; {what} dropped" if dropped else ""
-        self._say(f"[{self._count}/{self._steps}] FAILED {step.label}: {reason}{more}")
+        if self._forecast is not None:
+            self._forecast.failed(step)
+        self._count += 1
+        line = f"[{self._count}/{self._steps}] FAILED {step.label}: {reason}{_dropped(dropped)}"
+        self._say(line + self._left())
+        self._steps -= dropped
+
+    @override
+    def again(self, step: Step, reason: str, tried: int, most: int) -> None:
+        if self._forecast is not None:
+            self._forecast.again(step)
+        self._say(_again(step, reason, tried, most))
+
+    @override
+    def note(self, text: str) -> None:
+        self._say(f"Note: {text}")
+
+    def _left(self) -> str:
+        if self._forecast is None or self._count >= self._steps:
+            return ""
+        return f"; about {_duration(self._forecast.left())} left"
 
     def _say(self, line: str) -> None:
         self._console.say(line)
@@ -73,49 +117,84 @@ class LineReporter(Reporter):
 class BarReporter(Reporter):
     """A bar for the run and one for every step that is being made: for terminals."""
 
-    def __init__(self, console: TextConsole) -> None:
-        """Draw on `console`."""
+    def __init__(self, console: TextConsole, forecast: Forecast | None = None) -> None:
+        """Draw on `console`; the remaining times too, where there is a forecast."""
         self._console = console
+        self._forecast = forecast
+        # A step's words are wrapped, never cut, so on a narrow screen the bar is what gets shorter.
+        width = 16 if console.width >= 100 else 8
         self._bars = Progress(
             TextColumn(
                 "{task.description}",
                 markup=False,
-                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+                table_column=Column(ratio=1, overflow="fold"),
             ),
-            BarColumn(bar_width=16),
+            BarColumn(bar_width=width),
             TextColumn("{task.percentage:>3.0f}%", markup=False),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            _Times(),
             console=console,
             transient=True,
             expand=True,
         )
         self._tasks: dict[str, TaskID] = {}
         self._run: TaskID | None = None
+        self._steps = 0
 
     @override
     def begin(self, steps: int, stored: int) -> None:
         if not steps:
             return
+        self._steps = steps
+        forecast = self._forecast
         self._bars.start()
-        self._run = self._bars.add_task(f"{steps} steps ({stored} in the store)", total=steps)
+        self._run = self._bars.add_task(
+            f"{steps} steps ({stored} in the store)",
+            total=steps if forecast is None else 1.0,
+            left=None if forecast is None else forecast.left,
+        )
 
     @override
     def started(self, step: Step) -> None:
-        self._tasks[step.key] = self._bars.add_task(shown(step.label), total=None)
+        forecast = self._forecast
+        if forecast is not None:
+            forecast.started(step)
+        self._tasks[step.key] = self._bars.add_task(
+            shown(step.label),
+            total=None,
+            left=None if forecast is None else lambda: forecast.left_of(step),
+        )
+        self._move()
 
     @override
     def advanced(self, step: Step, done: int, total: int) -> None:
+        if self._forecast is not None:
+            self._forecast.advanced(step, done, total)
         self._bars.update(self._tasks[step.key], completed=done, total=total)
+        self._move()
 
     @override
     def finished(self, step: Step, seconds: float) -> None:  # the bar shows it
+        if self._forecast is not None:
+            self._forecast.finished(step, seconds)
         self._close(step, 1)
 
     @override
     def failed(self, step: Step, reason: str, dropped: int) -> None:
-        self._console.say(f"FAILED {step.label}: {reason}", style="red")
+        if self._forecast is not None:
+            self._forecast.failed(step)
+        self._say(f"FAILED {step.label}: {reason}{_dropped(dropped)}", "red")
         self._close(step, 1 + dropped)
+
+    @override
+    def again(self, step: Step, reason: str, tried: int, most: int) -> None:
+        if self._forecast is not None:
+            self._forecast.again(step)
+        self._say(_again(step, reason, tried, most), "yellow")
+        self._close(step, 0)
+
+    @override
+    def note(self, text: str) -> None:
+        self._say(f"Note: {text}", "yellow")
 
     @override
     def end(self) -> None:
@@ -123,5 +202,51 @@ class BarReporter(Reporter):
 
     def _close(self, step: Step, count: int) -> None:
         self._bars.remove_task(self._tasks.pop(step.key))
-        if self._run is not None:
+        if self._run is not None and self._forecast is None:
             self._bars.advance(self._run, count)
+        self._move()
+
+    def _move(self) -> None:
+        if self._run is not None and self._forecast is not None:
+            self._bars.update(self._run, completed=self._forecast.share())
+
+    def _say(self, line: str, style: str) -> None:
+        self._console.say(line, style)
+
+
+class _Times(ProgressColumn):
+    """How long it has been at work, and how long it will be: in words, as there is no heading."""
+
+    max_refresh = 0.5
+
+    @override
+    def render(self, task: Task) -> Text:
+        gone = "" if task.elapsed is None else f"{_clock(task.elapsed)} so far"
+        ask = task.fields.get("left")
+        left = None if ask is None else ask()
+        return Text(gone if left is None else f"{gone}, {_clock(left)} left")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _dropped(dropped: int) -> str:
+    if not dropped:
+        return ""
+    what = "1 step that needs it is" if dropped == 1 else f"{dropped} steps that need it are"
+    return f"; {what} dropped"
+
+
+def _again(step: Step, reason: str, tried: int, most: int) -> str:
+    tries = f" ({tried} of {most} tries)" if tried else ""
+    return f"the process of {step.label} ended ({reason}): it is tried again{tries}"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{max(1.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

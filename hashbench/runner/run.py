@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import Final
 
 from hashbench.errors import UsageError
 from hashbench.results.load import load_plan
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured
 from hashbench.results.store import Store
+from hashbench.results.unfinished import sweep_unfinished, tidy_unfinished
+from hashbench.runner.alone import only_writer
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan, make_plan
@@ -24,6 +23,8 @@ from hashbench.runner.resolve import check_device
 from hashbench.runner.steps import Step
 from hashbench.runner.stored import is_usable
 from hashbench.runner.suite import Suite, load
+
+MOST_WORKERS: Final = 1024
 
 
 def run(
@@ -50,6 +51,7 @@ def run(
 
     Raises:
         UsageError: the suite, a plugin, the engine's name or a folder is wrong; nothing was run.
+        NoRoomError: an artifact cannot be written for lack of space. What is done is kept.
     """
     find_engine(engine)  # a wrong name is told before data is read
     suite = suite if isinstance(suite, Suite) else load(suite)
@@ -74,16 +76,24 @@ def run_plan(
     known = {} if known is None else known
     maker = find_engine(engine)
     check_device(plan.suite.compute.device)
-    if workers < 1:
-        raise UsageError(f"workers is {workers}, but must be 1 or more")
+    check_workers(workers)
     store = Store(out)
-    with _only_writer(out):
-        store.sweep()
+    with only_writer(out) as alone:
+        if alone:
+            store.sweep()
+        else:
+            # Nor is anything swept: it might be what another run is writing just now.
+            reporter.note(
+                f"folder {out}: its file system has no locks, so this run works without one; "
+                "see to it that no other run writes there"
+            )
         record = plan_record(plan, datetime.now(UTC).isoformat(), store.next_number())
         store.write_plan(plan.name, record)
         todo = missing_steps(plan, store, known)
         for step in todo:
             store.clear_failure(step.address)
+        if alone:
+            sweep_unfinished(out, {step.key for step in plan.steps}, {step.key for step in todo})
         stored = {step.key for step in plan.steps} - {step.key for step in todo}
         schedule = Schedule(todo, stored)
         reporter.begin(len(todo), len(stored))
@@ -91,7 +101,18 @@ def run_plan(
             maker.make(plan, schedule, store, reporter, workers)
         finally:
             reporter.end()
+            tidy_unfinished(out)
     return load_plan(out, plan.name, known)
+
+
+def check_workers(workers: int) -> None:
+    """Refuse a number of processes that no machine starts.
+
+    Raises:
+        UsageError: naming it.
+    """
+    if not 1 <= workers <= MOST_WORKERS:
+        raise UsageError(f"workers is {workers:,}, but must be from 1 to {MOST_WORKERS:,}")
 
 
 def missing_steps(plan: Plan, store: Store, known: dict[str, Measured] | None = None) -> list[Step]:
@@ -121,30 +142,3 @@ def missing_steps(plan: Plan, store: Store, known: dict[str, Measured] | None = 
     for planned in plan.cells:
         visit(planned.scores)
     return list(needed.values())
-
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system takes back when a process is killed.
-
-    Raises:
-        UsageError: another run is at work there, or it cannot be written to.
-    """
-    path = folder / ".lock"
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise UsageError(f"{path}: it is no file of this folder; delete it")
-    lock = FileLock(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UsageError(
-            f"folder {folder}: another run is writing there; wait for it, or name another "
-            "folder with --out"
-        ) from None
-    except OSError as error:
-        raise UsageError(f"folder {folder}: cannot be written to ({error.strerror})") from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -31,12 +31,15 @@ from hashbench.plugins.parameters import canonical
 from hashbench.progress import Progress
 from hashbench.results.artifacts import LOG
 from hashbench.results.store import Store
+from hashbench.results.unfinished import UnfinishedTraining
+from hashbench.runner.determinism import environment
+from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.loading import cell_seed, data_of, new_model, stored_weights
 from hashbench.runner.setting import Setting
-from hashbench.runner.steps import BaseModel, DefendedModel
+from hashbench.runner.steps import BaseModel, DefendedModel, Step
 
 
-def base_model(step: BaseModel, _store: Store, progress: Progress) -> Mapping[str, bytes]:
+def base_model(step: BaseModel, store: Store, progress: Progress) -> Mapping[str, bytes]:
     """Weights and card of a base model, trained or loaded."""
     setting = step.setting
     card = _card(setting, "none", asdict(step.recipe))
@@ -54,6 +57,7 @@ def base_model(step: BaseModel, _store: Store, progress: Progress) -> Mapping[st
         data.train.labels,
         random_orders(len(data.train), step.recipe.epochs, cell_seed(setting, "order", "base")),
         progress=progress,
+        unfinished=unfinished_training(step, store),
     )
     return {
         WEIGHTS: weight_bytes(model),
@@ -97,6 +101,7 @@ def defended_model(step: DefendedModel, store: Store, progress: Progress) -> Map
         data.train.labels,
         random_orders(len(data.train), recipe.epochs, cell_seed(setting, "order", "defense")),
         progress=progress,
+        unfinished=unfinished_training(step, store),
     )
     card = _card(setting, canonical(defense), asdict(recipe))
     return {
@@ -104,6 +109,15 @@ def defended_model(step: DefendedModel, store: Store, progress: Progress) -> Map
         CARD: card_bytes(card),
         LOG: (json.dumps(asdict(log)) + "\n").encode(),
     }
+
+
+def unfinished_training(step: Step, store: Store) -> UnfinishedTraining:
+    """Where the state of a training lies.
+
+    It goes on under the versions and on the kind of machine that it began on: elsewhere its weights
+    would be those of neither.
+    """
+    return UnfinishedTraining(store.folder, step.key, sha256_of([step.key, environment()]))
 
 
 def _bound_loss(setting: Setting, data: RetrievalData) -> BoundLoss:

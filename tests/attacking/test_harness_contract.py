@@ -303,6 +303,45 @@ def test_progress_is_told_after_every_batch(run: Run) -> None:
     assert told == [(4, 11), (8, 11), (11, 11)]
 
 
+@dataclass(frozen=True)
+class Asking(Sample):
+    """Asks the model so often, and announces so many passes."""
+
+    asks: int = 8
+    announced: int = 8
+
+    def passes(self) -> int:
+        return self.announced
+
+    def perturb(self, model: Any, images: Tensor, goal: Any, threat: Any, rng: Any) -> Tensor:
+        for _ in range(self.asks):
+            model.codes(images)
+        return super().perturb(model, images, goal, threat, rng)
+
+
+def test_progress_within_a_batch_goes_by_its_passes(run: Run) -> None:
+    """Eight passes over four queries: another query's worth with every second one."""
+    told: list[tuple[int, int]] = []
+    run(Asking(lambda images: images), batch=4, progress=lambda *done: told.append(done))
+    assert told == [(done, 11) for done in range(1, 12)]
+
+
+@pytest.mark.parametrize(("asks", "announced"), [(30, 2), (3, 0), (3, -1), (0, 7), (1, 1000)])
+def test_progress_never_runs_ahead_of_the_answer_nor_back(
+    run: Run, asks: int, announced: int
+) -> None:
+    told: list[tuple[int, int]] = []
+    attack = Asking(lambda images: images, asks=asks, announced=announced)
+    run(attack, batch=11, progress=lambda *done: told.append(done))
+    counts = [done for done, _ in told]
+    assert counts == sorted(set(counts))
+    assert counts[-1] == 11
+    if announced <= 0 or asks == 0:
+        assert counts == [11]
+    elif asks > announced:
+        assert counts == [5, 10, 11]  # 2 passes of a batch are 11 queries' worth: told before them
+
+
 @pytest.mark.parametrize("wrong", [{"batch": 0}, {"batch": -3}, {"seeds": [1, 2]}])
 def test_an_impossible_batch_or_too_few_seeds_are_refused(wrong: dict[str, Any], run: Run) -> None:
     with pytest.raises(UsageError, match=r"batch must be 1 or more and seeds one per query"):

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hashbench.errors import PluginError, StoreError, TrainingError, UsageError
+from hashbench.errors import (
+    NO_ROOM,
+    NoRoomError,
+    PluginError,
+    StoreError,
+    TrainingError,
+    UsageError,
+    WriteError,
+)
 from hashbench.results.store import Failure, Store
 from hashbench.runner.engines import this_process
 from hashbench.runner.engines.local import run_here
@@ -96,6 +105,52 @@ def test_the_reason_is_one_line_that_a_person_can_read(
     assert "\n" not in failure.reason
     assert type(error).__name__ in failure.traceback
     assert "in execute" in failure.traceback
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EIO, "Input/output error"), "OSError: Input/output error"),
+        (FileNotFoundError(2, "No such file", "a/b"), "FileNotFoundError: a/b: No such file"),
+        (
+            WriteError(Path("a/b.npz"), OSError(errno.EIO, "Input/output error", "a/.x.tmp")),
+            "a/b.npz: cannot be written (Input/output error)",
+        ),
+    ],
+)
+def test_what_the_system_says_is_told_without_its_number(
+    failing: Callable[..., None],
+    make_step: MakeStep,
+    tmp_path: Path,
+    error: Exception,
+    reason: str,
+) -> None:
+    failing(broken=error)
+    failure = attempt(make_step("broken"), Store(tmp_path), Reporter())
+    assert failure is not None
+    assert failure.reason == reason
+
+
+@pytest.mark.parametrize("number", sorted(NO_ROOM))
+def test_where_nothing_can_be_written_nothing_more_is_made(
+    failing: Callable[..., None], diamond: list[Step], tmp_path: Path, number: int
+) -> None:
+    """A full disk, a used-up quota, a disk that became read-only."""
+    error = WriteError(tmp_path / "x.npz", OSError(number, os.strerror(number)))
+    failing(left=error)
+    schedule, diary = Schedule(diamond, ()), Diary()
+    with pytest.raises(NoRoomError) as raised:
+        run_here(schedule, Store(tmp_path), diary)
+    message = str(raised.value)
+    assert message.startswith(f"{tmp_path / 'x.npz'}: cannot be written ({os.strerror(number)}), ")
+    assert message.endswith("the same command goes on from there")
+    assert ". " not in message
+    assert schedule.done == {diamond[0].key}
+    assert diary.heard[-1] == "left 1/2"
+    assert not schedule.failed
+    # A plugin's own full disk is its own failure.
+    failing(left=OSError(number, os.strerror(number)))
+    run_here(Schedule(diamond, ()), Store(tmp_path), Diary())
 
 
 def test_a_plugin_that_exits_fails_its_step(

@@ -13,15 +13,26 @@ from typer.testing import CliRunner
 
 import hashbench
 from hashbench.cli.app import app
-from hashbench.errors import UsageError
+from hashbench.errors import NoRoomError, UsageError
 from hashbench.progress import no_progress
 from hashbench.results.store import Failure, Store
-from hashbench.runner.engines.contract import Advanced, Died, Ended, Hand, News, Tell
+from hashbench.results.unfinished import UnfinishedTraining
+from hashbench.runner.engines.contract import (
+    Advanced,
+    Died,
+    Ended,
+    Hand,
+    News,
+    NoRoom,
+    Ready,
+    Seat,
+    Tell,
+)
 from hashbench.runner.engines.local import LocalEngine
 from hashbench.runner.engines.lookup import find_engine
 from hashbench.runner.engines.process import WorkerProcess, line_of, news_of
 from hashbench.runner.engines.schedule import Schedule
-from hashbench.runner.engines.team import run_by_hands
+from hashbench.runner.engines.team import MOST_FALSE_STARTS, run_by_hands
 from hashbench.runner.engines.this_process import ThisProcess
 from hashbench.runner.execute import execute
 from hashbench.runner.plan import Plan, make_plan
@@ -49,8 +60,8 @@ class Told:
         """Let it make a step to the end."""
         self.hand.start(step)
         assert self.hand.step is step
-        while isinstance(found := self.news.get(timeout=120), Advanced):
-            assert 0 <= found.done <= found.total
+        while isinstance(found := self.news.get(timeout=120), Advanced | Ready):
+            assert isinstance(found, Ready) or 0 <= found.done <= found.total
         assert isinstance(found, Ended)
         assert self.hand.step is step  # until the one who started it has heard
         self.hand.step = None
@@ -130,7 +141,9 @@ def test_a_killed_hand_drops_its_step(hire: Hire, tiny_suite: TinySuite, tmp_pat
     told = hire(plan, store)
     (base,) = steps_of(plan, BaseModel)
     told.hand.start(base)
-    assert isinstance(told.news.get(timeout=120), Advanced)
+    while isinstance(news := told.news.get(timeout=120), Ready):
+        pass
+    assert isinstance(news, Advanced)
     told.hand.kill()
     told.hand.kill()  # once more does no harm
     left = [told.news.get_nowait() for _ in range(told.news.qsize())]
@@ -149,9 +162,15 @@ def test_a_killed_hand_without_a_step_is_gone(
 
 @pytest.mark.parametrize(
     "news",
-    [Advanced(3, 7), Ended(None), Ended(Failure('it broke: "so"\n', "Traceback\n ü"))],
+    [
+        Ready(),
+        Advanced(3, 7),
+        NoRoom("a/b: no room"),
+        Ended(None),
+        Ended(Failure('it broke: "so"\n', "Traceback\n ü")),
+    ],
 )
-def test_news_pass_through_a_line(news: Advanced | Ended) -> None:
+def test_news_pass_through_a_line(news: Ready | Advanced | NoRoom | Ended) -> None:
     line = line_of(news)
     assert "\n" not in line
     assert news_of(line) == news
@@ -164,16 +183,35 @@ def test_a_line_that_says_nothing_is_no_news(line: str) -> None:
     assert news_of(line) is None
 
 
-class Scripted(Hand):
-    """Ends every step at once, or dies of it."""
+Deeds = dict[str, list[str]]
+"""What becomes of a step at each try, by its label: done (the last word of all), dies, full."""
 
-    def __init__(self, seat: int, deadly: set[str], tell: Tell, log: list[tuple[int, str]]) -> None:
-        self.seat, self.deadly, self.tell, self.log = seat, deadly, tell, log
+
+class Scripted(Hand):
+    """Makes every step at once, or dies of it, as it is told."""
+
+    def __init__(self, seat: int, deeds: Deeds, tell: Tell, log: list[tuple[int, str]]) -> None:
+        self.seat, self.deeds, self.tell, self.log = seat, deeds, tell, log
 
     def start(self, step: Step) -> None:
         self.step = step
         self.log.append((self.seat, step.label))
-        self.tell(self, Died() if step.label in self.deadly else Ended(None))
+        deeds = self.deeds.get(step.label, [])
+        match deeds.pop(0) if deeds else "done":
+            case "stillborn":
+                self.tell(self, Died())
+                return
+            case "dies":
+                self.tell(self, Ready())
+                self.tell(self, Died())
+            case "full":
+                self.tell(self, NoRoom("x: cannot be written (no room)"))
+            case _:
+                self.tell(self, Ready())
+                self.tell(self, Ended(None))
+
+    def look(self) -> None:
+        self.log.append((self.seat, "looked"))
 
     def kill(self) -> None:
         self.log.append((self.seat, "killed"))
@@ -182,30 +220,129 @@ class Scripted(Hand):
         return f"seat {self.seat} broke"
 
 
-def test_a_dead_hand_is_replaced_in_its_own_seat(make_step: MakeStep, tmp_path: Path) -> None:
-    log: list[tuple[int, str]] = []
-    hired: list[int] = []
+@dataclass
+class Retold(Reporter):
+    """Notes which steps were tried again, and how often they had been tried."""
 
-    def seat(number: int) -> Callable[[Tell], Hand]:
-        def hand(tell: Tell) -> Hand:
-            hired.append(number)
-            return Scripted(number, {"b", "d"}, tell, log)
+    tries: list[tuple[str, int]] = field(default_factory=list)
 
-        return hand
+    def again(self, step: Step, reason: str, tried: int, most: int) -> None:
+        assert "broke" in reason
+        assert most == 3
+        self.tries.append((step.label, tried))
+
+
+class Office:
+    """Seats of scripted hands, and what happened there."""
+
+    def __init__(self, folder: Path, make_step: MakeStep) -> None:
+        self.store = Store(folder)
+        self.make_step = make_step
+        self.log: list[tuple[int, str]] = []
+        self.hired: list[int] = []
+        self.reporter = Retold()
+
+    def seat(self, number: int, deeds: Deeds, *, expendable: bool = True) -> Seat:
+        def hire(tell: Tell) -> Hand:
+            self.hired.append(number)
+            return Scripted(number, deeds, tell, self.log)
+
+        return Seat(hire, expendable)
+
+    def run(self, names: str, deeds: Deeds, *expendable: bool) -> Schedule:
+        steps = [self.make_step(name) for name in names]
+        schedule = Schedule(steps, ())
+        seats = [self.seat(at, deeds, expendable=it) for at, it in enumerate(expendable)]
+        run_by_hands(schedule, self.store, self.reporter, seats)
+        assert schedule.finished
+        self.done = {step.label for step in steps if step.key in schedule.done}
+        return schedule
+
+    def where(self, label: str) -> list[int]:
+        return [seat for seat, what in self.log if what == label]
+
+
+@pytest.fixture
+def office(make_step: MakeStep, tmp_path: Path) -> Office:
+    return Office(tmp_path, make_step)
+
+
+def test_a_step_whose_hand_dies_is_tried_again_by_another(office: Office) -> None:
+    office.run("abcdef", {"b": ["dies"], "d": ["dies", "dies"]}, True, True)
+    assert office.done == set("abcdef")
+    assert len(office.where("b")) == 2
+    assert len(office.where("d")) == 3
+    assert office.reporter.tries.count(("b", 1)) == 1
+    assert [one for one in office.reporter.tries if one[0] == "d"] == [("d", 1), ("d", 2)]
+    # One hand a seat at first, and one more for every death, where the dead one sat.
+    assert len(office.hired) == 2 + 3
+    assert sorted(office.where("killed")) == [0, 1]
+
+
+def test_a_step_that_three_hands_die_of_fails_alone(office: Office) -> None:
+    schedule = office.run("abc", {"b": ["dies"] * 9}, True, True)
+    assert office.done == set("ac")
+    assert len(office.where("b")) == 3
+    (reason,) = schedule.failed.values()
+    assert reason in [
+        f"its process ended unexpectedly, in each of 3 tries (seat {seat} broke)" for seat in (0, 1)
+    ]
+
+
+def test_a_step_that_a_hand_died_of_is_never_made_where_the_run_would_die_of_it(
+    office: Office,
+) -> None:
+    office.run("abcdefgh", {name: ["dies", "dies"] for name in "bdf"}, False, True)
+    for name in "bdf":
+        tried = office.where(name)
+        # The scripted death in the seat 0 stands for the end of the run: it may come first only.
+        assert set(tried[1:]) <= {1}
+    assert office.done == set("abcdefgh")
+
+
+def test_a_training_that_comes_further_at_every_try_is_tried_on(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster that takes its machine away every hour ends no training of a day."""
+    places = iter(range(100))
+    monkeypatch.setattr(UnfinishedTraining, "mark", lambda _: next(places))
+    office.run("a", {"a": ["dies"] * 20}, True)
+    assert office.done == {"a"}
+    assert len(office.where("a")) == 21
+
+
+def test_a_hand_that_dies_before_it_has_begun_counts_against_no_step(office: Office) -> None:
+    office.run("ab", {"a": ["stillborn"] * 4, "b": ["stillborn"] * 5}, True, True)
+    assert office.done == set("ab")
+    assert {tried for _, tried in office.reporter.tries} == {0}
+
+
+def test_where_no_hand_can_begin_the_run_ends_and_says_why(office: Office) -> None:
+    schedule = office.run("ab", {name: ["stillborn"] * 99 for name in "ab"}, True, True)
+    assert len(office.where("a")) + len(office.where("b")) <= MOST_FALSE_STARTS + 1
+    assert not office.done
+    for reason in schedule.failed.values():
+        assert reason.startswith("no process could be started for it (seat ")
+
+
+def test_where_no_other_process_can_begin_this_one_makes_the_steps(
+    office: Office, make_step: MakeStep, tmp_path: Path
+) -> None:
+    def none(_tell: Tell) -> Hand:
+        raise OSError(12, "Cannot allocate memory")
 
     steps = [make_step(name) for name in "abcdef"]
-    schedule, store = Schedule(steps, ()), Store(tmp_path)
-    run_by_hands(schedule, store, Reporter(), [seat(0), seat(1)])
-    assert schedule.finished
-    assert {step.label for step in steps if step.key in schedule.done} == set("acef")
-    deaths = [(number, label) for number, label in log if label in ("b", "d")]
-    assert len(deaths) == 2
-    assert set(schedule.failed.values()) == {
-        f"its process ended unexpectedly (seat {number} broke)" for number, _ in deaths
-    }
-    # One hand a seat at first, and one more for every death, where the dead one sat.
-    assert sorted(hired) == sorted([0, 1, *(number for number, _ in deaths)])
-    assert [entry for entry in log if entry[1] == "killed"] == [(0, "killed"), (1, "killed")]
+    schedule = Schedule(steps, ())
+    seats = [office.seat(0, {}, expendable=False), Seat(none)]
+    run_by_hands(schedule, Store(tmp_path), Reporter(), seats)
+    assert schedule.done == {step.key for step in steps}
+    assert office.hired == [0]
+
+
+def test_a_full_disk_ends_the_run_at_once(office: Office) -> None:
+    with pytest.raises(NoRoomError, match="x: cannot be written"):
+        office.run("abcdef", {"b": ["full"]}, True)
+    assert [what for _, what in office.log] == ["a", "b", "killed"]
 
 
 def test_an_engine_is_found_by_its_name() -> None:

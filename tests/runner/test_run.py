@@ -282,7 +282,7 @@ def test_what_an_interrupted_run_left_is_swept(plan: Plan, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_less_than_one_worker_is_refused(plan: Plan, tmp_path: Path, workers: int) -> None:
-    with pytest.raises(UsageError, match=f"workers is {workers}, but must be 1 or more"):
+    with pytest.raises(UsageError, match=f"workers is {workers:,}, but must be from 1 to 1,024"):
         run_plan(plan, out=tmp_path / "new", workers=workers, reporter=Reporter())
     assert not (tmp_path / "new").exists()
 
@@ -294,14 +294,37 @@ def test_a_file_in_the_place_of_the_folder_is_refused(plan: Plan, tmp_path: Path
     assert (tmp_path / "results").read_text() == "mine"
 
 
-def test_a_file_system_without_locks_is_refused_with_its_reason(
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_and_does_without(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(handle: int, operation: int) -> None:  # noqa: ARG001
+        raise OSError(number, os.strerror(number))
+
+    class Notes(Counter):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    notes: list[str] = []
+    another_runs = tmp_path / "artifacts" / "model" / ".train-x.0a1b2c3d.tmp"
+    another_runs.mkdir(parents=True)
+    monkeypatch.setattr("fcntl.flock", flock)
+    results = run_plan(plan, out=tmp_path, workers=1, reporter=Notes())
+    assert all(cell.status is Status.DONE for cell in results.cells)
+    (note,) = notes
+    assert note.startswith(f"folder {tmp_path}: its file system has no locks")
+    assert "another run is writing" not in note
+    assert another_runs.exists()
+
+
+def test_a_lock_that_fails_for_another_reason_claims_no_other_run(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flock(handle: int, operation: int) -> None:  # noqa: ARG001
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with pytest.raises(UsageError, match=r"cannot be written to \(No locks available\)"):
+    with pytest.raises(UsageError, match=r"cannot be locked \(Input/output error\)"):
         run_plan(plan, out=tmp_path, workers=1, reporter=Reporter())
 
 

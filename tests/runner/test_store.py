@@ -293,3 +293,22 @@ def test_folders_of_two_machines_are_merged_by_copying(tmp_path: Path) -> None:
     shutil.copytree(there.folder, here.folder, dirs_exist_ok=True)
     assert here.has(other)
     assert content(here) == FILES
+
+
+def test_a_note_that_cannot_be_deleted_makes_no_failure_of_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.fail(ADDRESS, Failure("it broke"))
+
+    def refused(path: Path, *, missing_ok: bool = False) -> None:  # noqa: ARG001
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        store.clear_failure(ADDRESS)
+        assert store.failure(ADDRESS) == Failure("it broke")
+        written(tmp_path)
+    assert (tmp_path / "failures").exists()
+    assert content(store) == FILES
+    assert store.failure(ADDRESS) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.hash_centers import Unlabelled, class_centers, has_class_term, item_targets
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
 from hashbench.plugins import Loss, loss
@@ -74,3 +76,7 @@ class _BoundCSQ(BoundLoss):
             (outputs + 1) / 2, (targets + 1) / 2, weight=counts.expand_as(outputs).to(outputs)
         )
         return entropy + self.terms.quantization * (outputs.abs() - 1).square().mean()
+
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from hashbench.errors import UsageError
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.pairs import pair_count
 from hashbench.hashing.setup import LossSetup
@@ -64,6 +66,10 @@ class _BoundDCH(BoundLoss):
         pairs = near * torch.log(apart / gamma) + torch.log1p(gamma / apart)
         loose = torch.log1p(distances(outputs.abs(), torch.ones_like(outputs[:1])) / gamma)
         return (balance(near) * pairs).mean() + self.terms.quantization * loose.mean()
+
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {}
 
 
 def balance(near: Tensor) -> Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 from typing_extensions import override
 
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.pairs import MemoryLoss
 from hashbench.hashing.setup import LossSetup
@@ -39,3 +41,7 @@ class _BoundDPH(MemoryLoss):
         self.enter(outputs, index)
         wanted = 2 * relevant(labels, self.labels) - 1
         return (outputs @ self.memory.T / outputs.shape[1] - wanted).square().mean()
+
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {}

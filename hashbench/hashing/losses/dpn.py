@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -9,6 +10,7 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.hash_centers import Unlabelled, balanced_codes, has_class_term, item_targets
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
 from hashbench.plugins import Loss, loss
@@ -63,3 +65,7 @@ class _BoundDPN(BoundLoss):
         counts = has_class_term(labels, self.terms.unlabelled).to(outputs)
         hinge = (self.terms.margin - outputs * self.targets[index]).clamp(min=0)
         return (counts * hinge).mean()
+
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 from typing_extensions import override
 
 from hashbench.errors import UsageError
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.pairs import MemoryLoss, negative_log_likelihood
 from hashbench.hashing.setup import LossSetup
@@ -66,3 +68,7 @@ class _BoundDPSH(MemoryLoss):
         if self.terms.quantization_over_memory:
             return likelihood + self.terms.quantization * gap.sum() / theta.numel()
         return likelihood + self.terms.quantization * gap.mean()
+
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from hashbench.errors import UsageError
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.pairs import MemoryLoss, negative_log_likelihood
 from hashbench.hashing.setup import LossSetup
@@ -111,3 +113,15 @@ class _BoundDSDH(MemoryLoss):
             for bit in range(self.codes.shape[1]):
                 # The sign of a zero stays zero, as in both scripts.
                 self.codes[:, bit] = (wanted[:, bit] - self.codes @ overlap[bit]).sign()
+
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {}
+
+    @override
+    def get_extra_state(self) -> dict[str, int]:
+        return {"seen": self.seen}
+
+    @override
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.seen = state["seen"]

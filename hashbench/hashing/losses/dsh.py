@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 from typing_extensions import override
 
 from hashbench.errors import UsageError
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.pairs import MemoryLoss
 from hashbench.hashing.setup import LossSetup
@@ -62,6 +64,10 @@ class _OverMemory(MemoryLoss):
         pairs = contrast(outputs, self.memory, relevant(labels, self.labels))
         return pairs + self.terms.quantization * gap(outputs)
 
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {}
+
 
 class _OverBatch(BoundLoss):
     def __init__(self, terms: DSH) -> None:
@@ -72,6 +78,10 @@ class _OverBatch(BoundLoss):
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         pairs = contrast(outputs, outputs, relevant(labels, labels))
         return pairs + self.terms.quantization * gap(outputs)
+
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {}
 
 
 def contrast(outputs: Tensor, others: Tensor, near: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.hashing.hash_centers import Unlabelled, has_class_term
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.model import codes_of
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
@@ -81,3 +83,7 @@ class _BoundGreedyHash(BoundLoss):
         entropy = F.cross_entropy(self.fc(codes), labels.argmax(dim=1), reduction="none")
         gap = (outputs.abs() - 1).abs().pow(3).mean()
         return torch.where(counts, entropy, 0).mean() + self.terms.quantization * gap
+
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from hashbench.errors import UsageError
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.pairs import MemoryLoss, negative_log_likelihood, pair_count
 from hashbench.hashing.setup import LossSetup
@@ -107,6 +109,10 @@ class _OverMemory(MemoryLoss):
         self.enter(sharp, index)
         return balanced(self.alpha * sharp @ self.memory.T, relevant(labels, self.labels))
 
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {"sharpen": self.sharpen}
+
 
 class _OverBatch(BoundLoss):
     def __init__(self, terms: HashNet, setup: LossSetup) -> None:
@@ -118,6 +124,10 @@ class _OverBatch(BoundLoss):
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         sharp = self.sharpen(outputs)
         return balanced(self.alpha * sharp @ sharp.T, relevant(labels, labels))
+
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {"sharpen": self.sharpen}
 
 
 def balanced(theta: Tensor, near: Tensor) -> Tensor:
@@ -156,6 +166,14 @@ class Sharpener:
                 limit = 1 - torch.finfo(outputs.dtype).eps
                 return torch.tanh(factor * torch.atanh(outputs.clamp(-limit, limit)))
         return outputs
+
+    def state_dict(self) -> Mapping[str, int]:
+        """What was counted so far."""
+        return {"seen": self._seen, "steps": self._steps}
+
+    def load_state_dict(self, state_dict: Mapping[str, int], /) -> None:
+        """Go on counting from there."""
+        self._seen, self._steps = state_dict["seen"], state_dict["steps"]
 
     def factor(self) -> float:
         """The factor of the current step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from hashbench.errors import UsageError
+from hashbench.hashing.kept import Kept
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
 from hashbench.plugins import Loss, loss
@@ -82,3 +84,7 @@ class _BoundOrtho(BoundLoss):
         return F.batch_norm(
             outputs, self.norm.running_mean, self.norm.running_var, self.norm.weight, self.norm.bias
         )
+
+    @override
+    def keeps(self) -> Mapping[str, Kept]:
+        return {}

@@ -52,26 +52,45 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """The hand has begun its work: if it dies from now on, the step may be the reason."""
+
+
+@dataclass(frozen=True)
+class NoRoom:
+    """The step's artifact cannot be written for lack of space: whatever is made would be lost.
+
+    Attributes:
+        reason: a sentence that names the file.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Died:
-    """The hand has ended; a step that it was making is lost."""
+    """The hand has ended; what it made of its step is lost, but for finished epochs."""
 
 
-News: TypeAlias = Advanced | Ended | Died
+News: TypeAlias = Ready | Advanced | Ended | NoRoom | Died
 
 
 class Hand(ABC):
     """Makes one step at a time: a thread, a process of this machine or of another.
 
-    It sends its news to the function that it was made with, from any thread: any number of
-    `Advanced` and one `Ended` for every step that was started, `Died` once if it ends unasked. A
+    It sends its news to the function that it was made with, from any thread: `Ready` once where it
+    takes time to begin, any number of `Advanced` and one `Ended` (or `NoRoom`) for every step that
+    was started, `Died` once if it ends unasked. A
     hand that computes on a card of its own is shown that card alone (`CUDA_VISIBLE_DEVICES`): the
     step goes on to say `cuda`, and no key changes.
 
     Attributes:
         step: what it is making; whoever started it sets it back to `None` when it has ended.
+        begun: whether it has sent news; until then its death says nothing about the step.
     """
 
     step: Step | None = None
+    begun: bool = False
 
     @abstractmethod
     def start(self, step: Step) -> None:
@@ -82,9 +101,27 @@ class Hand(ABC):
         """Drop the step, if there is one: its artifact is not in the store then, or it is whole."""
 
     @abstractmethod
+    def look(self) -> None:
+        """Asked every second: end at once if nothing more will come, as a stopped process."""
+
+    @abstractmethod
     def exit_reason(self) -> str:
         """How it ended, as words for a person; asked once it has died."""
 
 
 Tell: TypeAlias = Callable[[Hand, News], None]
 """What a hand tells its news to."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A place where one hand works at a time.
+
+    Attributes:
+        hire: makes the hand; may raise OSError where the system gives no process.
+        expendable: whether its death leaves the run alive; a step that a hand died of is given to
+            such a seat alone.
+    """
+
+    hire: Callable[[Tell], Hand]
+    expendable: bool = True

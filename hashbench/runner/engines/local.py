@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 
 from typing_extensions import override
 
 from hashbench.results.store import Store
-from hashbench.runner.engines.contract import Engine, Hand, Tell
+from hashbench.runner.engines.contract import Engine, Seat
 from hashbench.runner.engines.process import WorkerProcess
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.engines.team import note_failure, run_by_hands
@@ -63,6 +62,6 @@ def run_in_processes(
         workers: how many processes to start.
         take_part: this process makes steps too, which saves the memory of one more process.
     """
-    here: list[Callable[[Tell], Hand]] = [partial(ThisProcess, store)] if take_part else []
-    others: list[Callable[[Tell], Hand]] = [partial(WorkerProcess, plan, store)] * workers
+    here = [Seat(partial(ThisProcess, store), expendable=False)] if take_part else []
+    others = [Seat(partial(WorkerProcess, plan, store))] * min(workers, schedule.waiting)
     run_by_hands(schedule, store, reporter, here + others)

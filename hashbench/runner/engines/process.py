@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from dataclasses import asdict
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from typing_extensions import override
 
 from hashbench.results.store import Failure, Store
-from hashbench.runner.engines.contract import Advanced, Died, Ended, Hand, Tell
+from hashbench.runner.engines.contract import (
+    Advanced,
+    Died,
+    Ended,
+    Hand,
+    NoRoom,
+    Ready,
+    Tell,
+)
 from hashbench.runner.plan import Plan
 from hashbench.runner.steps import Step
 
+STOPPED_LOOKS: Final = 5
+"""How many looks, a second apart, have to find a process stopped: a person may stop it and let it
+go on at once."""
 
-def line_of(news: Advanced | Ended) -> str:
+
+def line_of(news: Ready | Advanced | Ended | NoRoom) -> str:
     """One line of JSON, as a worker process says it."""
     fields: dict[str, Any]
     match news:
+        case Ready():
+            fields = {"event": "ready"}
+        case NoRoom(reason):
+            fields = {"event": "no room", "reason": reason}
         case Advanced():
             fields = {"event": "advanced", **asdict(news)}
         case Ended(None):
@@ -31,11 +48,15 @@ def line_of(news: Advanced | Ended) -> str:
     return json.dumps(fields)
 
 
-def news_of(line: str) -> Advanced | Ended | None:
+def news_of(line: str) -> Ready | Advanced | Ended | NoRoom | None:
     """What a worker process said; `None` for a line that its death cut off."""
     try:
         fields = json.loads(line)
         match fields["event"]:
+            case "ready":
+                return Ready()
+            case "no room":
+                return NoRoom(fields["reason"])
             case "advanced":
                 return Advanced(fields["done"], fields["total"])
             case "done":
@@ -53,6 +74,7 @@ class WorkerProcess(Hand):
     def __init__(self, plan: Plan, store: Store, tell: Tell) -> None:
         """Start it; it lays out the plan by itself."""
         self._tell = tell
+        self._stopped = 0
         threads = str(plan.suite.compute.threads)
         # -P: the current folder must not shadow the installed package.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
@@ -83,8 +105,25 @@ class WorkerProcess(Hand):
         self._process.wait()
 
     @override
+    def look(self) -> None:
+        self._stopped = self._stopped + 1 if self._is_stopped() else 0
+        if self._stopped >= STOPPED_LOOKS:
+            self._process.kill()
+
+    def _is_stopped(self) -> bool:
+        if not hasattr(os, "waitid"):  # a system that does not tell
+            return False
+        try:
+            options = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, self._process.pid, options) is not None
+        except ChildProcessError:  # it has ended
+            return False
+
+    @override
     def exit_reason(self) -> str:
         code = self._process.wait()
+        if self._stopped >= STOPPED_LOOKS and code == -signal.SIGKILL:
+            return "it was stopped, and did not go on"
         return f"signal {-code}: out of memory?" if code < 0 else f"exit code {code}"
 
     def _say(self, line: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hashbench.runner.steps import Step
 
@@ -36,14 +36,23 @@ class Schedule:
         """How many steps were not started yet."""
         return len(self._waiting)
 
-    def next(self) -> Step | None:
-        """A step that can start now, which then counts as running; `None` if there is none."""
+    def next(self, wanted: Callable[[Step], bool] = lambda _: True) -> Step | None:
+        """A step that can start now, which then counts as running; `None` if there is none.
+
+        Args:
+            wanted: which of them may be chosen.
+        """
         for key, step in self._waiting.items():
-            if all(before.key in self.done for before in step.upstream):
+            if all(before.key in self.done for before in step.upstream) and wanted(step):
                 del self._waiting[key]
                 self.running.add(key)
                 return step
         return None
+
+    def put_back(self, step: Step) -> None:
+        """A running step was lost: it waits again, before all others."""
+        self.running.discard(step.key)
+        self._waiting = {step.key: step, **self._waiting}
 
     def succeed(self, step: Step) -> None:
         """A running step is done."""

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
-from hashbench.errors import HashbenchError
+from hashbench.errors import HashbenchError, NoRoomError, WriteError
 from hashbench.results.store import Failure, Store
-from hashbench.runner.engines.contract import Advanced, Ended, Hand, News, Tell
+from hashbench.runner.engines.contract import Advanced, Ended, Hand, News, NoRoom, Tell
 from hashbench.runner.execute import execute
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.steps import Step
@@ -22,18 +22,45 @@ _SECONDS_BETWEEN_NEWS = 0.1
 
 
 def attempt(step: Step, store: Store, reporter: Reporter) -> Failure | None:
-    """Make one step; a failure is returned, so that the rest of the run goes on."""
+    """Make one step; a failure is returned, so that the rest of the run goes on.
+
+    Raises:
+        NoRoomError: nothing can be written any more, so the rest of the run must not go on.
+    """
     try:
         execute(step, store, lambda done, total: reporter.advanced(step, done, total))
     except (Exception, SystemExit) as error:  # a plugin may raise anything, and call sys.exit
-        # Our own errors are written for people; of any other the type is half of the message.
-        text = " ".join(str(error).split())
-        known = isinstance(error, HashbenchError)
+        if isinstance(error, WriteError) and error.no_room:
+            raise NoRoomError(
+                f"{error}, so the run has ended; what is done is kept: make room, and the same "
+                "command goes on from there"
+            ) from error
         return Failure(
-            reason=text if known else f"{type(error).__name__}: {text}".rstrip(": "),
+            reason=_reason_of(error),
             traceback="".join(traceback.format_exception(error)),
         )
     return None
+
+
+def outcome(step: Step, store: Store, reporter: Reporter) -> Ended | NoRoom:
+    """Make one step; whatever became of it, as news."""
+    try:
+        return Ended(attempt(step, store, reporter))
+    except NoRoomError as error:
+        return NoRoom(str(error))
+
+
+def _reason_of(error: BaseException) -> str:
+    """One line: our own errors are written for people; of others the type is half of the message.
+
+    What the system says is told with its file and without its number.
+    """
+    text = str(error)
+    if isinstance(error, HashbenchError):
+        return " ".join(text.split())
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {' '.join(text.split())}".rstrip(": ")
 
 
 class Relay(Reporter):
@@ -81,6 +108,10 @@ class ThisProcess(Hand):
         self._tasks.put(None)
 
     @override
+    def look(self) -> None:
+        """Nothing to see: whoever looks would be stopped with it."""
+
+    @override
     def exit_reason(self) -> str:
         """Never asked for: this process cannot outlive itself."""
         return "this process"
@@ -88,7 +119,7 @@ class ThisProcess(Hand):
     def _work(self) -> None:
         with contextlib.suppress(_Cancelled):
             while (step := self._tasks.get()) is not None:
-                self._tell(Ended(attempt(step, self._store, Relay(self._tell))))
+                self._tell(outcome(step, self._store, Relay(self._tell)))
 
     def _tell(self, news: News) -> None:
         if self._over:

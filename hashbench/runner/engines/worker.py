@@ -18,9 +18,9 @@ from typing import IO
 from hashbench import standard_streams
 from hashbench.errors import HashbenchError
 from hashbench.results.store import Failure, Store
-from hashbench.runner.engines.contract import Advanced, Ended
+from hashbench.runner.engines.contract import Advanced, Ended, NoRoom, Ready
 from hashbench.runner.engines.process import line_of
-from hashbench.runner.engines.this_process import Relay, attempt
+from hashbench.runner.engines.this_process import Relay, outcome
 from hashbench.runner.plan import make_plan
 from hashbench.runner.steps import Step
 from hashbench.runner.suite import from_plain
@@ -32,7 +32,7 @@ def main() -> None:
     standard_streams.use_patient_streams()
     output = reserve_stdout()
 
-    def tell(news: Advanced | Ended) -> None:
+    def tell(news: Ready | Advanced | Ended | NoRoom) -> None:
         output.write(line_of(news) + "\n")
         output.flush()
 
@@ -42,13 +42,14 @@ def main() -> None:
     steps, problem = _steps(suite_line)
     store = Store(Path(sys.argv[1]))
     relay = Relay(tell)
+    tell(Ready())
     while True:
         step = steps.get(tasks.get())
         if step is None:
             reason = problem or "a plugin changed while the run went on; run it again"
             tell(Ended(Failure(reason)))
         else:
-            tell(Ended(attempt(step, store, relay)))
+            tell(outcome(step, store, relay))
 
 
 def _steps(suite_line: str) -> tuple[dict[str, Step], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from hashbench import UsageError
 from hashbench.attacking import Threat
 from hashbench.defending import Budget, DefenseSetup
-from hashbench.hashing import Batch, Objective, Recipe
+from hashbench.hashing import Batch, Kept, Objective, Recipe
 from hashbench.plugins import TrainedDefense, defense
 
 
@@ -72,6 +73,10 @@ class NoisyImages(Objective):
             self._model.outputs(self._with_noise(batch.images)), batch.labels, batch.index
         )
         return clean + self._weight * noisy
+
+    def keeps(self) -> Mapping[str, Kept]:
+        """What changes while it trains, so that an interrupted training can go on."""
+        return {"loss": self._hashing_loss, "generator": self._generator}
 
     def _with_noise(self, images: Tensor) -> Tensor:
         # From the given generator, on the CPU: the same numbers in every run, on every device.

@@ -1,0 +1,63 @@
+"""One run at a time in a folder: a lock that the system takes back when a process is killed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from hashbench.errors import UsageError
+
+LOCK: Final = ".lock"
+
+_NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+"""Error numbers of a file system without locks."""
+_HELD: Final = (errno.EAGAIN, errno.EACCES)
+"""Error numbers of a lock that somebody else holds."""
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[bool]:
+    """Hold the folder's lock; yields false on a file system without locks.
+
+    Raises:
+        UsageError: another run is at work there, or it cannot be written to.
+    """
+    path = folder / LOCK
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UsageError(f"{path}: it is no file of this folder; delete it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise UsageError(f"folder {folder}: cannot be written to ({error.strerror})") from None
+    try:
+        yield _locked(handle, folder)
+    finally:
+        os.close(handle)  # which lets go of the lock
+
+
+def _locked(handle: int, folder: Path) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return False
+        if error.errno in _HELD:
+            raise UsageError(
+                f"folder {folder}: another run is writing there; wait for it, or name another "
+                "folder with --out"
+            ) from None
+        raise UsageError(f"folder {folder}: cannot be locked ({error.strerror})") from None
+    return True

@@ -1,0 +1,233 @@
+"""How long the rest of a run will take: the estimate, corrected by what was measured in it."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from hashbench.runner.steps import (
+    AdversarialCodes,
+    BaseModel,
+    DefendedModel,
+    Step,
+    StepOnModel,
+    TrainedAttacker,
+)
+
+LEAST: Final = 0.05
+"""Seconds that every step takes: it reads what it is made from, and writes."""
+
+_ENOUGH: Final = 0.05
+"""Share of a step from which its own pace tells something."""
+
+_MOST_SIMULATED: Final = 400
+"""Steps of which the order is played through; with more of them no worker is ever without one."""
+
+_SECONDS_BETWEEN_FORECASTS: Final = 0.5
+
+
+@dataclass
+class _Pace:
+    """Seconds measured, and seconds that had been estimated for the same work."""
+
+    measured: float = 0.0
+    estimated: float = 0.0
+
+
+@dataclass
+class _Running:
+    """A step that is being made.
+
+    Its pace is told from its first news on: a training that goes on has a part behind it that took
+    no time now.
+    """
+
+    step: Step
+    began: float
+    first: tuple[float, float] | None = None  # when the first news came, and the share it told
+    share: float = 0.0
+
+    def worked(self, now: float) -> tuple[float, float] | None:
+        """Seconds since the first news, and the share that was made in them, if it is enough."""
+        if self.first is None or self.share - self.first[1] < _ENOUGH:
+            return None
+        return now - self.first[0], self.share - self.first[1]
+
+
+@dataclass
+class Forecast:
+    """The remaining time of one run.
+
+    A step's time is its estimate (passes times a time per pass) times a factor: how much longer
+    than estimated steps of its kind took in this run, those that are being made included. The kind
+    is as near as there is something measured: the same attack or defense on the same backbone, the
+    same kind of step, any step that is counted in passes.
+
+    Attributes:
+        steps: those that are to be made, each after the steps that it reads from.
+        seconds: estimated for each, by key.
+        workers: how many are made at the same time.
+        start_up: seconds that a further worker takes to begin.
+        clock: gives seconds.
+    """
+
+    steps: Sequence[Step]
+    seconds: Mapping[str, float]
+    workers: int
+    start_up: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+    _paces: dict[object, _Pace] = field(default_factory=dict)
+    _running: dict[str, _Running] = field(default_factory=dict)
+    _ended: set[str] = field(default_factory=set)
+    _told: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        self._waiting = {step.key: step for step in self.steps}
+        self._began = self.clock()
+
+    def started(self, step: Step) -> None:
+        """A step starts."""
+        self._waiting.pop(step.key, None)
+        self._running[step.key] = _Running(step, self.clock())
+
+    def advanced(self, step: Step, done: int, total: int) -> None:
+        """How far it has come."""
+        running = self._running.get(step.key)
+        if running is None:
+            return
+        running.share = done / total if total else 0.0
+        if running.first is None:
+            running.first = (self.clock(), running.share)
+
+    def finished(self, step: Step, seconds: float) -> None:
+        """It is done."""
+        running = self._running.pop(step.key, None)
+        self._ended.add(step.key)
+        self._told = None
+        share = 1.0
+        if running is not None and running.first is not None and running.first[1] < 1 - _ENOUGH:
+            seconds, share = self.clock() - running.first[0], 1 - running.first[1]
+        for kind in _kinds(step):
+            pace = self._paces.setdefault(kind, _Pace())
+            pace.measured += seconds
+            pace.estimated += share * self._estimated(step)
+
+    def again(self, step: Step) -> None:
+        """It was lost, and waits again."""
+        self._running.pop(step.key, None)
+        self._waiting = {step.key: step, **self._waiting}
+        self._told = None
+
+    def failed(self, step: Step) -> None:
+        """It will not be made, nor will what needs it."""
+        self._running.pop(step.key, None)
+        gone = {step.key}
+        for key, waiting in list(self._waiting.items()):
+            if any(before.key in gone for before in waiting.upstream):
+                del self._waiting[key]
+                gone.add(key)
+        self._told = None
+
+    def left(self) -> float:
+        """Seconds until the run is over."""
+        now = self.clock()
+        if self._told is not None and now - self._told[0] < _SECONDS_BETWEEN_FORECASTS:
+            return max(0.0, self._told[1] - (now - self._told[0]))
+        seconds = self._played()
+        self._told = (now, seconds)
+        return seconds
+
+    def share(self) -> float:
+        """How much of the run's time is behind it, 0 to 1."""
+        gone = self.clock() - self._began
+        left = self.left()
+        return gone / (gone + left) if gone + left > 0 else 0.0
+
+    def left_of(self, step: Step) -> float | None:
+        """Seconds until a step is done; `None` where it is not being made."""
+        running = self._running.get(step.key)
+        return None if running is None else self._rest(running, self._factors())
+
+    def _estimated(self, step: Step) -> float:
+        return max(LEAST, self.seconds.get(step.key, 0.0))
+
+    def _factors(self) -> dict[object, float]:
+        """How much longer than estimated each kind takes."""
+        now = self.clock()
+        paces = {kind: _Pace(pace.measured, pace.estimated) for kind, pace in self._paces.items()}
+        for running in self._running.values():
+            worked = running.worked(now)
+            if worked is not None:
+                for kind in _kinds(running.step):
+                    pace = paces.setdefault(kind, _Pace())
+                    pace.measured += worked[0]
+                    pace.estimated += worked[1] * self._estimated(running.step)
+        return {kind: pace.measured / pace.estimated for kind, pace in paces.items()}
+
+    def _expected(self, step: Step, factors: Mapping[object, float]) -> float:
+        factor = next((factors[kind] for kind in _kinds(step) if kind in factors), 1.0)
+        return factor * self._estimated(step)
+
+    def _rest(self, running: _Running, factors: Mapping[object, float]) -> float:
+        worked = running.worked(self.clock())
+        if worked is not None:
+            return worked[0] * (1 - running.share) / worked[1]
+        expected = self._expected(running.step, factors)
+        if running.first is not None:
+            return expected * (1 - running.share)
+        gone = self.clock() - running.began
+        # What takes longer than expected goes on for a while yet.
+        return max(expected - gone, 0.1 * gone if gone > expected else 0.0)
+
+    def _played(self) -> float:
+        """Play the rest of the run through, as the engine will."""
+        factors = self._factors()
+        running = [(self._rest(one, factors), one.step.key) for one in self._running.values()]
+        waiting = {key: self._expected(step, factors) for key, step in self._waiting.items()}
+        total = sum(waiting.values()) + sum(rest for rest, _ in running)
+        workers = max(1, min(self.workers, len(running) + len(waiting)))
+        if len(waiting) > _MOST_SIMULATED:
+            return total / workers
+        missing = {one.key for one in self.steps} - self._ended
+        seats = [self.start_up if self._ended == set() else 0.0] * (workers - len(running))
+        seats = [0.0, *seats[1:]] if not running and seats else seats
+        heapq.heapify(running)
+        now = 0.0
+        order = list(self._waiting.values())
+        while order or running:
+            for step in list(order):
+                if len(seats) == 0:
+                    break
+                if not any(before.key in missing for before in step.upstream):
+                    seats.sort()
+                    begin = max(now, seats.pop(0))
+                    heapq.heappush(running, (begin + waiting[step.key], step.key))
+                    order.remove(step)
+            if not running:
+                break
+            now, key = heapq.heappop(running)
+            missing.discard(key)
+            seats.append(now)
+        return now
+
+
+def _kinds(step: Step) -> Iterator[object]:
+    """What a step is like, the nearest first.
+
+    Steps whose estimate rests on passes correct each other; small ones are compared with their own
+    kind alone.
+    """
+    match step:
+        case AdversarialCodes() | TrainedAttacker():
+            yield (type(step), step.attack, step.setting.backbone)
+            yield (type(step), step.attack.card.name)
+            yield (type(step), step.setting.backbone)
+        case DefendedModel():
+            yield (type(step), step.defense, step.setting.backbone)
+            yield (type(step), step.defense.card.name)
+    yield "training" if isinstance(step, BaseModel | DefendedModel) else type(step)
+    if not isinstance(step, StepOnModel) or isinstance(step, AdversarialCodes | TrainedAttacker):
+        yield "passes"
