@@ -14,6 +14,7 @@ from rich.table import Column
 from rich.text import Text
 from typing_extensions import override
 
+from hashbench.characters import shown
 from hashbench.console import TextConsole
 from hashbench.runner.remaining import Forecast
 from hashbench.runner.steps import Step
