@@ -244,7 +244,7 @@ class Hook:
 
 
 def _hooks(value: Tensor, batch: Batch, setup: DefenseSetup) -> Tensor:  # noqa: ARG001
-    HOOKS.append(nn.modules.module.register_module_forward_hook(Hook()))
+    HOOKS.append(nn.modules.module.register_module_forward_hook(Hook())  # type: ignore[arg-type])
     return value
 
 
