@@ -103,7 +103,7 @@ def measured(name: str, queries: int, batch: int) -> dict[str, float]:
             threat, told = Threat(Eps.parse("8/255")), attacker.rows(first)
             run_attack(attack, model, pixels[first], told, threat, range(count), batch=batch)
         else:
-            probe(model, pixels[first], centers[first])
+            probe(model, pixels[first], centers[first], centers[first])
 
     run(1)  # torch loads parts of itself when they are first asked for
     loaded, began = peak(), time.perf_counter()

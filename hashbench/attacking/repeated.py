@@ -129,7 +129,7 @@ class _Trial:
             watched = replace(self._known.surrogate or own, model=_Watched(own.model, self._sizes))
             self._known = replace(self._known, surrogate=watched)
         self._near = pixels[order]
-        self._seeds = [seeds[place] for place in order]
+        self._seeds = [seeds[place] for place in order.tolist()]
 
     def dependent(self) -> float:
         """The share of the queries with another answer in other company."""
@@ -164,7 +164,7 @@ class _Trial:
         return self._answer(
             pixels[order],
             self._known.rows(torch.from_numpy(order)),
-            [seeds[place] for place in order],
+            [seeds[place] for place in order.tolist()],
             torch.from_numpy(back),
         )
 

@@ -111,7 +111,7 @@ def score_attack(
     """
     ranked, curve, per_query = _ranking(attacked["codes"], clean["database"], data, protocol)
     queries = len(attacked["codes"])
-    metrics = {
+    metrics: dict[str, float] = {
         **ranked,
         **_reached(attacked["codes"], attacked.get("target_labels"), clean, data, protocol),
         Metric.FLIPPED_BITS: float((attacked["codes"] != clean["query"]).mean()),
@@ -122,8 +122,9 @@ def score_attack(
         Metric.L2: float(attacked["l2"].mean()),
         Metric.FORWARDS: float(attacked["forwards"]) / queries,
         Metric.BACKWARDS: float(attacked["backwards"]) / queries,
-        **({Metric.DEPENDENT: float(attacked["dependent"])} if "dependent" in attacked else {}),
     }
+    if "dependent" in attacked:
+        metrics[Metric.DEPENDENT] = float(attacked["dependent"])
     return CellScores(metrics, curve, per_query)
 
 

@@ -15,7 +15,7 @@ from hashbench import plugins
 from hashbench.attacking import Attacker, Eps, Known, Threat
 from hashbench.attacking.company import ASKED, ROUNDING, dependent_share, spread
 from hashbench.attacking.repeated import dependent_answers
-from hashbench.hashing import BackboneNet, HashModel, InputSpec, encode
+from hashbench.hashing import BackboneNet, HashModel, InputSpec, LossSetup, encode
 from hashbench.plugins import Attack, WrappingDefense
 from hashbench.results.flags import DEPENDENT_ANSWERS, DEPENDENT_SHARE
 from support import leaky
@@ -61,9 +61,9 @@ def share(model: HashModel, pixels: NDArray[np.uint8]) -> float:
 
 
 def named(defense: Any) -> HashModel:
-    return (plugins.get("defense", defense) if isinstance(defense, str) else defense).wrap(
-        small_cnn()
-    )
+    found = plugins.get("defense", defense) if isinstance(defense, str) else defense
+    assert isinstance(found, WrappingDefense)
+    return found.wrap(small_cnn())
 
 
 HONEST = ("none", "jpeg", "bit-depth", "resize-pad", "control-random", "control-quantised")
@@ -112,7 +112,7 @@ def test_one_query_is_told_from_strangers(pixels: NDArray[np.uint8]) -> None:
 def test_what_a_loss_left_in_the_process_is_seen(loss: Any, pixels: NDArray[np.uint8]) -> None:
     model = built(leaky.Recalling())
     assert share(model, pixels) == 0
-    setup = leaky.LossSetup(torch.eye(4), BITS, torch.Generator())
+    setup = LossSetup(torch.eye(4), BITS, torch.Generator())
     loss.bind(setup)
     assert share(model, pixels) > 10 * DEPENDENT_SHARE
 
@@ -141,7 +141,7 @@ def test_what_rounding_could_do_is_no_evidence_and_what_is_more_is(
     # Centred, so that many outputs lie near 0 and do turn.
     logits = base.logits(torch.from_numpy(pixels).float() / 255).detach()
     with torch.no_grad():
-        model.hash_layer.bias -= logits.median(dim=0).values
+        model.hash_layer.bias.sub_(logits.median(dim=0).values)
     model.eval().share = 0.4 * ROUNDING
     assert share(model, pixels) == 0
     model.share = 100 * ROUNDING

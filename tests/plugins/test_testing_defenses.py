@@ -244,7 +244,8 @@ class Hook:
 
 
 def _hooks(value: Tensor, batch: Batch, setup: DefenseSetup) -> Tensor:  # noqa: ARG001
-    HOOKS.append(nn.modules.module.register_module_forward_hook(Hook()))
+    hook: Any = Hook()
+    HOOKS.append(nn.modules.module.register_module_forward_hook(hook))
     return value
 
 

@@ -236,7 +236,8 @@ class Hook:
 
 
 def _hooks(value: Tensor, *_: Any) -> Tensor:
-    HOOKS.append(nn.modules.module.register_module_forward_hook(Hook()))
+    hook: Any = Hook()
+    HOOKS.append(nn.modules.module.register_module_forward_hook(hook))
     return value
 
 

@@ -152,9 +152,9 @@ class Patching(Loss):
         mean = torch.zeros(setup.bits)
         plain = HashModel.logits
 
-        def logits(model: HashModel, images: Tensor) -> Tensor:
-            found = plain(model, images)
-            if model.training:
+        def logits(self: HashModel, images: Tensor) -> Tensor:
+            found = plain(self, images)
+            if self.training:
                 return found
             with torch.no_grad():
                 mean.lerp_(found.detach().mean(dim=0), 0.5)
