@@ -7,11 +7,11 @@ import typing
 from enum import Enum
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hashbench import plugins
-from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 from hashbench.plugins import TrainedAttack
 from hashbench.plugins.card import Access, Aim, Card, Draws, Knowledge
@@ -38,7 +38,7 @@ _NO_WORDS = "no description"
 _KNOWLEDGE = {Knowledge.LABELS: "labels", Knowledge.TRAINING: "training codes"}
 
 
-def print_plugins(console: TextConsole, *, verbose: bool) -> None:
+def print_plugins(console: Console, *, verbose: bool) -> None:
     """A table of all plugins, then the broken ones with their reason (and traceback).
 
     Args:
@@ -72,7 +72,7 @@ def print_plugins(console: TextConsole, *, verbose: bool) -> None:
             console.print(broken.traceback, markup=False, highlight=False)
 
 
-def print_plugin(console: TextConsole, name: str) -> None:
+def print_plugin(console: Console, name: str) -> None:
     """Everything about one plugin.
 
     Args:
@@ -134,7 +134,7 @@ def _reflowed(text: str) -> str:
 class _PlainText:
     """Prints foreign text as it is: no markup, no highlighting."""
 
-    def __init__(self, console: TextConsole) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
 
     def __call__(self, text: str, style: str = "") -> None:
