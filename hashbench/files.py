@@ -59,6 +59,25 @@ def read_bytes(path: Path, limit: int) -> bytes:
     return content
 
 
+def why_no_file(path: Path) -> str:
+    """Why a path is no regular file: nothing is there, or what is there in its place."""
+    return _instead(path, "file")
+
+
+def why_no_folder(path: Path) -> str:
+    """Why a path is no folder: nothing is there, or what is there in its place."""
+    return _instead(path, "folder")
+
+
+def _instead(path: Path, expected: str) -> str:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return f"no such {expected}"
+    what = next((words for test, words in _KINDS if test(mode)), "a file")
+    return f"it is {what}, expected a {expected}"
+
+
 def read_text(path: Path, limit: int) -> str:
     """The content of a text file in UTF-8, with or without a byte order mark.
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from hashbench.plugins import Format, format  # noqa: A004 - the field's word
+from hashbench.reports.text.fields import field
 from hashbench.reports.text.sentences import one_line
 from hashbench.results.results import Results
 
@@ -18,7 +19,9 @@ DIGITS = "%.9g"
 @format("csv")
 @dataclass(frozen=True)
 class CommaSeparated(Format):
-    """One row per cell and metric, exactly the rows of `Results.to_frame()`.
+    """One row per cell and metric, the rows of `Results.to_frame()`.
+
+    Names and reasons are written so that no spreadsheet takes one for a formula.
 
     A cell without a result has one row with an empty value, its status and its reason.
     """
@@ -29,5 +32,8 @@ class CommaSeparated(Format):
     def render(self, results: Results, *, width: int | None = None) -> str:
         frame = results.to_frame()
         frame["reason"] = [one_line(str(reason)) for reason in frame["reason"]]
+        for column in frame.select_dtypes(exclude="number").columns:
+            texts = frame[column].astype(str)
+            frame[column] = texts.map({text: field(text) for text in texts.unique()})
         text: str = frame.to_csv(index=False, float_format=DIGITS, lineterminator="\n")
         return text

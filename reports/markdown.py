@@ -19,6 +19,12 @@ from hashbench.results.results import Results
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # An underscore inside a word starts no emphasis, so that `inner_steps` stays as it is.
 _SPECIAL = re.compile(r"[\\`*\[\]{}|~$#!&<>]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+# What GitHub finds in plain text: an entity hides an address, a comment parts a name from its sign.
+_LINKS = (
+    (re.compile("://"), "&#58;//"),
+    (re.compile(r"\b(www)\.", re.IGNORECASE), r"\1&#46;"),
+    (re.compile(r"(?<![A-Za-z0-9])@(?=[A-Za-z0-9])|@(?=[\w-]+\.[A-Za-z])"), "@<!-- -->"),
+)
 
 
 @format("markdown")
@@ -49,13 +55,19 @@ class Markdown(Format):
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line: no markup, no HTML, no new table cell."""
+    """Text that Markdown shows as it is, on one line: no markup, no HTML, no new table cell.
+
+    GitHub makes links of bare addresses and calls people by `@name`: neither happens.
+    """
 
     def safe(found: re.Match[str]) -> str:
         character = found.group()
         return _ENTITIES.get(character, f"\\{character}")
 
-    return _SPECIAL.sub(safe, sentences.one_line(text))
+    marked = _SPECIAL.sub(safe, sentences.one_line(text))
+    for pattern, replacement in _LINKS:
+        marked = pattern.sub(replacement, marked)
+    return marked
 
 
 def _paragraphs(board: Leaderboard) -> Iterator[str]:

@@ -24,11 +24,12 @@ from hashbench.cli.ended import Listener
 from hashbench.cli.helped import HelpedGroup, use_helped_commands
 from hashbench.cli.model import app as model_app
 from hashbench.cli.new import new
-from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, LONGEST_PATH
 from hashbench.cli.report import report
 from hashbench.cli.run import run
 from hashbench.cli.screen import for_notes
 from hashbench.cli.show import plugins, show, suites
+from hashbench.cli.slips import refuse_slips
 from hashbench.errors import ModelError, StoreError, UsageError
 
 app = typer.Typer(
@@ -48,9 +49,6 @@ for command in (run, report, suites, plugins, show, check, new):
 use_helped_commands(app, model_app, data_app)
 
 
-LONGEST_PATH: Final = 200
-"""Characters of a path that an error shows."""
-
 _TYPED: Final = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 """Errors of a path that no file can have: what was typed is wrong. A full disk is nobody's word."""
 
@@ -66,6 +64,7 @@ def main() -> None:
     ended = Listener()
     try:
         with errors_as_exit_codes():
+            refuse_slips(sys.argv[1:])
             code = app(standalone_mode=False) or 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else EXIT_FAILED

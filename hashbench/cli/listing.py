@@ -7,11 +7,12 @@ import typing
 from enum import Enum
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hashbench.cli.plugin_list import NO_WORDS
 from hashbench.cli.screen import print_trimmed
-from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 from hashbench.plugins.card import Access, Aim, Card, Draws, Knowledge
 from hashbench.plugins.described import parameter_words, prose
@@ -38,7 +39,7 @@ _DRAWS = {
 _KNOWLEDGE = {Knowledge.LABELS: "labels", Knowledge.TRAINING: "training codes"}
 
 
-def print_plugin(console: TextConsole, name: str) -> None:
+def print_plugin(console: Console, name: str) -> None:
     """Everything about one plugin.
 
     Args:
@@ -52,7 +53,7 @@ def print_plugin(console: TextConsole, name: str) -> None:
     card, plugin = entry.plugin.card, entry.plugin
     say = _PlainText(console)
     say(f"{card.kind} {card.name}", style="bold")
-    say(_reflowed(prose(plugin)))
+    say(_reflowed(prose(plugin)) or NO_WORDS)
     facts = {
         "source": card.cite,
         "looks at": "" if card.access is None else _ACCESS[card.access],
@@ -108,7 +109,7 @@ def _reflowed(text: str) -> str:
 class _PlainText:
     """Prints foreign text as it is: no markup, no highlighting."""
 
-    def __init__(self, console: TextConsole) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
 
     def __call__(self, text: str, style: str = "") -> None:

@@ -8,6 +8,9 @@ from typing import Annotated, Final
 
 import typer
 
+LONGEST_PATH: Final = 200
+"""Characters of a path that an error shows."""
+
 EXIT_FAILED: Final = 1
 """A cell failed, a check found something, a disk is full."""
 EXIT_USAGE: Final = 2

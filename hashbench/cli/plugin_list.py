@@ -21,6 +21,9 @@ from hashbench.plugins.lookup import registry_with
 from hashbench.plugins.registered import Broken, Origin, Registry
 from hashbench.suggestions import did_you_mean
 
+NO_WORDS: Final = "no description"
+"""Stands for that of a plugin whose author wrote none."""
+
 WIDEST: Final = 24
 """Columns of a terminal that a name may take."""
 
@@ -145,6 +148,7 @@ def _print_flat(console: TextConsole, lines: Sequence[Line]) -> None:
     rows = [("kind", "name", "from", "access", "aim", "what it is")]
     for line in lines:
         words = "a network: see --kind backbone" if line.summary is None else line.summary
+        words = words or NO_WORDS
         facts = (line.access or "-", line.aim or "-", words.rstrip("."))
         rows.append((str(line.kind), line.name, line.origin.source, *facts))
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
@@ -181,7 +185,7 @@ def _print_kind(console: TextConsole, kind: Kind, lines: Sequence[Line], *, whol
         table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=width)
     table.add_column("what it is", overflow="fold")
     for line in described:
-        words = Text((line.summary or "").rstrip("."))
+        words = Text((line.summary or NO_WORDS).rstrip("."))
         if not whole:
             words.truncate(max(room, 1), overflow="ellipsis")
         table.add_row(*(Text(read(line)) for _, read in columns), words)

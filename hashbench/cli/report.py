@@ -11,6 +11,7 @@ import typer
 
 from hashbench.cli.completion import plugins_of, suites
 from hashbench.cli.helped import defaulting
+from hashbench.cli.named import make_folder, refuse_file, refuse_folder, write_file
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
 from hashbench.cli.report_format import built, chosen
 from hashbench.cli.report_view import said_below
@@ -170,15 +171,17 @@ def report(
         raise UsageError(
             f"format '{name}' gives several files: name a folder for them, as in '--output FOLDER'"
         )
-    if output is not None and writer.is_text and output.is_dir():
-        raise UsageError(f"cannot write {output}: it is a folder; name a file in it")
     pictures = None if plots is None else built(PLOTS, {}, full=True)
+    if output is not None:
+        (refuse_file if writer.is_text else refuse_folder)(output)
+    if plots is not None:
+        refuse_folder(plots)
     places = folders or [Path("results")]
     whole = load_results(*places)
     part = selected(whole, asked) if asked.asks else whole
     if output is not None:
         if writer.is_text:
-            _write(output.parent, {output.name: writer.render(part).encode()})
+            write_file(output, writer.render(part).encode())
         else:
             _write_all(output, writer.files(part), name)
     if plots is not None and pictures is not None:
@@ -205,17 +208,9 @@ def _write_all(folder: Path, files: Mapping[str, bytes], format: str) -> None:  
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts or not place.parts:
             raise UsageError(f"format '{format}' names a file '{name}' outside of its folder")
-    _write(folder, files)
-    notes = for_notes()
-    notes.say(f"{len(files)} files of format '{format}' in {folder}")
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    from hashbench.atomic import write_file
-
     for name, content in files.items():
         path = folder / name
-        try:
-            write_file(path, content)
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
+        make_folder(path.parent)
+        write_file(path, content)
+    notes = for_notes()
+    notes.say(f"{len(files)} files of format '{format}' in {folder}")

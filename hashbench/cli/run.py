@@ -16,6 +16,7 @@ import typer
 from hashbench.cli.completion import plugins_of, suites
 from hashbench.cli.ended import word_and_code
 from hashbench.cli.helped import defaulting
+from hashbench.cli.named import refuse_folder
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
 from hashbench.cli.screen import (
     counted,
@@ -30,6 +31,9 @@ from hashbench.errors import UsageError
 
 if TYPE_CHECKING:
     from hashbench.runner.reporter import Reporter
+
+MOST_WORKERS: Final = 1_024
+"""Processes of one machine; each holds a copy of the models and takes some 500 MB."""
 
 
 _ASKED: Final = "What to run"
@@ -238,10 +242,18 @@ def run(
     from hashbench.runner.engines.lookup import find_engine
 
     find_engine(engine)  # a wrong name is told before anything else is done
-    if workers < 1:
-        raise UsageError(f"workers is {workers}, but must be 1 or more")
+    if not 1 <= workers <= MOST_WORKERS:
+        least = "must be 1 or more" if workers < 1 else f"can be {MOST_WORKERS:,} at most"
+        raise UsageError(f"workers is {workers}, but {least}")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {out}: there is a file of that name, expected a folder")
+    refuse_folder(out)
+    try:
+        os.fsencode(out).decode()
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"--out {out}: no name in UTF-8, and weights are read from no other"
+        ) from None
     from hashbench.results.store import Store
     from hashbench.runner.estimate import estimate
     from hashbench.runner.plan import make_plan

@@ -10,6 +10,7 @@ from typing import ClassVar
 from hashbench.data.images import RetrievalData
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
+from hashbench.files import why_no_folder
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.parameters import canonical
 from hashbench.progress import Progress
@@ -76,5 +77,5 @@ class Dataset(Plugin):
                 f"dataset '{self.card.name}' is read from a folder: name it with --root FOLDER"
             )
         if root is not None and not root.is_dir():
-            raise UsageError(f"root {root}: no such folder")
+            raise UsageError(f"root {root}: {why_no_folder(root)}")
         return root if self.needs_root else None

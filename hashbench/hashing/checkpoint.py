@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from hashbench.errors import UsageError
+from hashbench.files import why_no_folder
 from hashbench.hashing.model import HashModel
 from hashbench.records import Migrations, migrated, read
 
@@ -114,7 +115,7 @@ def read_card(folder: Path, what: str = "checkpoint") -> ModelCard:
     """
     path = folder / CARD
     if not folder.is_dir():
-        raise UsageError(f"{what} {folder}: no such folder")
+        raise UsageError(f"{what} {folder}: {why_no_folder(folder)}")
     try:
         fields = json.loads(path.read_text())
     except FileNotFoundError:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hashbench.errors import UsageError
+from hashbench.files import why_no_file
 
 _WRAPPERS = ("module.", "model.")
 _COUNTER = "num_batches_tracked"
@@ -39,7 +40,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         UsageError: there is no such file, it is damaged, or it holds more than tensors.
     """
     if not path.is_file():
-        raise UsageError(f"weights {path}: no such file")
+        raise UsageError(f"weights {path}: {why_no_file(path)}")
     found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]

@@ -152,6 +152,15 @@ def format(name: str, *, version: str = "1", api: int = 1) -> Decorator:  # noqa
     return _carded(Kind.FORMAT, name, "", version, None, api)
 
 
+def docstring(cls: type) -> str:
+    """What a class's author wrote of it: empty where a dataclass made its signature to be one.
+
+    Python leaves all docstrings out where PYTHONOPTIMIZE is 2.
+    """
+    text = cls.__doc__ or ""
+    return "" if text.startswith(f"{cls.__name__}(") else text
+
+
 def _carded(
     kind: Kind,
     name: str,
@@ -178,7 +187,7 @@ def _carded(
         cls.card = Card(
             kind=kind,
             name=name,
-            summary=(cls.__doc__ or "").strip().split("\n")[0],
+            summary=docstring(cls).strip().split("\n")[0],
             cite=cite,
             version=version,
             presets=dict(presets or {}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 
-from hashbench.plugins.base import Plugin
+from hashbench.plugins.base import Plugin, docstring
 
 _ITEM = re.compile(r"    (?P<names>\w+(?:, \w+)*): (?P<words>.+)")
 
@@ -36,5 +36,5 @@ def parameter_words(plugin: type[Plugin]) -> dict[str, str]:
 
 def _split(cls: type) -> tuple[str, str]:
     """A docstring's prose, and the lines of its section of parameters."""
-    text, _, section = inspect.cleandoc(cls.__doc__ or "").partition("\nAttributes:\n")
+    text, _, section = inspect.cleandoc(docstring(cls)).partition("\nAttributes:\n")
     return text.rstrip(), section

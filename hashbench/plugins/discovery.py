@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from typing import Any, TypeGuard
 from typing_extensions import override
 
 from hashbench.errors import UsageError
+from hashbench.files import why_no_file
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.card import API
 from hashbench.plugins.kinds import Kind
@@ -46,7 +48,7 @@ def add_file(registry: Registry, path: Path) -> None:
         UsageError: there is no such file.
     """
     if not path.is_file():
-        raise UsageError(f"plugin file {path}: no such file")
+        raise UsageError(f"plugin file {path}: {why_no_file(path)}")
     # Resolved, so that a file is one place however it is spelled: two runs of one session may name
     # it twice, and it may have been edited in between.
     origin = Origin(source=str(path.resolve()), version="", target=path.name)
@@ -115,7 +117,7 @@ class _FreshLoader(SourceFileLoader):
 
 def _import_file(path: Path) -> ModuleType:
     # The name carries the path's hash: two files of one name are two modules.
-    unique = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    unique = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
     name = f"hashbench_plugin_{path.stem}_{unique}"
     loader = _FreshLoader(name, str(path))
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)

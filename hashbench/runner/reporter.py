@@ -13,6 +13,7 @@ from rich.progress import (
 from rich.table import Column
 from typing_extensions import override
 
+from hashbench.characters import shown
 from hashbench.console import TextConsole
 from hashbench.runner.steps import Step
 
@@ -82,7 +83,7 @@ class BarReporter(Reporter):
                 table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
             ),
             BarColumn(bar_width=16),
-            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.percentage:>3.0f}%", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
@@ -101,7 +102,7 @@ class BarReporter(Reporter):
 
     @override
     def started(self, step: Step) -> None:
-        self._tasks[step.key] = self._bars.add_task(step.label, total=None)
+        self._tasks[step.key] = self._bars.add_task(shown(step.label), total=None)
 
     @override
     def advanced(self, step: Step, done: int, total: int) -> None:

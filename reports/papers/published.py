@@ -11,11 +11,13 @@ from decimal import Decimal
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
+from typing import Final
 
 from typing_extensions import override
 
 from hashbench.eps import Eps
-from hashbench.errors import UsageError
+from hashbench.errors import FileError, UsageError
+from hashbench.files import read_bytes
 from hashbench.plugins.parameters import Spec
 from hashbench.results.cell import CLEAN
 
@@ -132,6 +134,10 @@ def name_of(spec: str) -> str:
     return spec.partition(":")[0]
 
 
+MAX_BYTES: Final = 20_000_000
+"""Of a file of published numbers: some hundred thousand rows."""
+
+
 def shipped() -> tuple[PublishedRow, ...]:
     """The numbers that ship with hashbench, file by file in alphabetical order."""
     folder = files("hashbench.benchmarks").joinpath("published")
@@ -152,10 +158,11 @@ def load_published(paths: Iterable[str | Path]) -> tuple[PublishedRow, ...]:
     rows: list[PublishedRow] = []
     for path in map(Path, paths):
         try:
-            content = path.read_bytes()
-        except OSError as error:
+            content = read_bytes(path, MAX_BYTES)
+        except (OSError, FileError) as error:
+            why = getattr(error, "strerror", None) or error
             raise UsageError(
-                f"{path}: the file of published numbers cannot be read: {error.strerror or error}"
+                f"{path}: the file of published numbers cannot be read: {why}"
             ) from None
         rows += _rows(str(path), content)
     return _once(rows)

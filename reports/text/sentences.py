@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from hashbench.characters import shown
 from hashbench.reports.board.counting import is_control
 from hashbench.reports.board.findings import at_or_below, incomplete, printed
 from hashbench.reports.board.leaderboard import NO_RADIUS, Leaderboard
@@ -38,15 +39,12 @@ _NORMALIZERS = {
     "relevant": "all relevant images of the database",
     "capped": "the most relevant images that the list can hold",
 }
-# C0 and C1 control characters, and the marks that turn the direction of writing around.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _ESCAPE_SEQUENCE = re.compile("\x1b\\[[0-9;?]*[A-Za-z]")
 
 
 def one_line(text: str) -> str:
-    """Text of foreign origin on one line, without control characters or escape sequences."""
-    plain = _UNPRINTABLE.sub(" ", _ESCAPE_SEQUENCE.sub("", text))
-    return " ".join(plain.split())
+    """Text of foreign origin on one line, without colours; what else steers, by its number."""
+    return shown(" ".join(_ESCAPE_SEQUENCE.sub("", text).split()))
 
 
 def shortened(text: str) -> str:

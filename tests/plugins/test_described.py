@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from hashbench import plugins
-from hashbench.plugins import Attack
+from hashbench.plugins import Attack, attack
 from hashbench.plugins.described import parameter_words, prose
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import field_types
@@ -72,3 +76,31 @@ def test_every_parameter_that_ships_is_described(kind: Kind) -> None:
         plugin = plugins.registry(kind).find(kind, name).plugin
         assert dataclasses.is_dataclass(plugin)
         assert set(field_types(plugin)) <= set(parameter_words(plugin)), name
+
+
+def test_a_signature_is_no_description() -> None:
+    """Python makes one for a dataclass without a docstring, and strips docstrings at level 2."""
+
+    @attack("wordless")
+    @dataclass(frozen=True)
+    class Wordless(Attack):
+        steps: int = 3
+
+    assert Wordless.__doc__ == "Wordless(steps: 'int' = 3)"
+    assert Wordless.card.summary == ""
+    assert prose(Wordless) == ""
+    assert parameter_words(Wordless) == {}
+
+
+@pytest.mark.parametrize("words", [["plugins"], ["show", "hag"], ["show", "pgd-hamming"]])
+def test_without_docstrings_there_is_no_description(words: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "hashbench", *words],
+        env={**os.environ, "PYTHONOPTIMIZE": "2", "COLUMNS": "200"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "no description" in done.stdout
+    assert "(steps: 'int'" not in done.stdout

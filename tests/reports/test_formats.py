@@ -112,6 +112,12 @@ def test_a_text_goes_to_standard_output_or_into_a_file(run: Command, quick: Any,
     shown = run("--format", name, "--full")
     assert (shown.exit_code, shown.stderr) == (0, "")
     assert shown.stdout == form.render(quick.results(), width=100)
+    refused = run("--format", name, "--output", "deep/report")
+    assert isinstance(refused.exception, UsageError)
+    assert str(refused.exception) == (
+        "cannot write deep/report: there is no folder deep; make it first"
+    )
+    Path("deep").mkdir()
     written = run("--format", name, "--output", "deep/report")
     assert (written.exit_code, written.output) == (0, "")
     assert Path("deep/report").read_bytes() == form.render(quick.results()).encode()

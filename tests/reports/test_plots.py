@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -23,6 +27,7 @@ from hashbench.reports.plots.curves import curves_figure
 from hashbench.reports.plots.eps import eps_figure
 from hashbench.reports.plots.map import map_figure
 from hashbench.reports.plots.style import paper_style
+from hashbench.results.load import load_results
 from hashbench.results.results import Results
 
 
@@ -230,6 +235,51 @@ def test_nothing_overlaps_and_nothing_is_cut_off(rich_book: Any, many: bool) -> 
             ]
             for one, other in pairwise(labels):
                 assert Bbox.intersection(one, other) is None
+
+
+ENVIRONMENTS: dict[str, dict[str, str]] = {
+    "notebook": {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+    "nonsense": {"MPLBACKEND": "no such thing", "MATPLOTLIBRC": "/dev/zero"},
+    "interactive": {"MPLBACKEND": "TkAgg", "DISPLAY": ""},
+    "no place for its cache": {"MPLCONFIGDIR": "/dev/null/no", "HOME": "/dev/null/no"},
+    "settings in no letters": {},
+}
+
+SETTINGS_OF_A_USER = b"font.size: 30\naxes.facecolor: pink\nbackend: nosuch\nnonsense: 1\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variables", ENVIRONMENTS.values(), ids=ENVIRONMENTS.keys())
+def test_nothing_around_the_process_changes_a_picture(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
+    """Its working folder, the settings of its user, the backend that its caller asked for."""
+    results = Path(__file__).parents[1] / "golden" / "format-2" / "results"
+    settings = SETTINGS_OF_A_USER if variables else b"\xff\xfe"
+    (tmp_path / "matplotlibrc").write_bytes(settings)
+    words = [sys.executable, "-P", "-m", "hashbench", "report", str(results), "--format", "plots"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+    done = subprocess.run(
+        [*words, "-o", "drawn"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr  # a cell of these results failed
+    assert done.stderr.endswith(" files of format 'plots' in drawn\n")
+    found = {path.name: path.read_bytes() for path in (tmp_path / "drawn").iterdir()}
+    assert found == plots(load_results(results))
+
+
+def test_the_import_leaves_the_process_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    program = (
+        "import os; os.rmdir(os.getcwd()); before = dict(os.environ)\n"
+        "from hashbench.reports.plots import style\n"
+        "assert dict(os.environ) == before and before['MPLBACKEND'] == 'no such thing'\n"
+        "assert os.readlink('/proc/self/cwd').endswith('gone (deleted)')\n"
+    )
+    env = {**os.environ, "MPLBACKEND": "no such thing"}
+    subprocess.run(
+        [sys.executable, "-P", "-c", program], cwd=tmp_path / "gone", env=env, check=True
+    )
 
 
 def test_dollar_signs_and_control_characters_in_names_are_text(book: Any) -> None:

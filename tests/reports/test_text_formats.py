@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from hashbench import plugins
+from hashbench.characters import shown
 from hashbench.reports.board.leaderboard import leaderboards
 from hashbench.results.flags import Code
 from hashbench.results.results import Results
@@ -215,3 +216,40 @@ def test_suffixes(name: str, suffix: str) -> None:
     form = plugins.get("format", name)
     assert isinstance(form, plugins.Format)
     assert form.suffix == suffix
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://evil.example/x",
+        "see HTTP://evil.example",
+        "www.evil.example",
+        "WWW.evil.example",
+        "mail me@evil.example",
+        "@someone, look",
+        "(@some-one)",
+    ],
+)
+def test_markdown_makes_no_link_and_calls_nobody(book: Any, text: str) -> None:
+    """GitHub's own rules: an address needs `://` or `www.`, a name stands behind a bare `@`."""
+    book.clean(text, 0.7).lost(text, "hag", text)
+    page = render("markdown", book.results())
+    assert not re.search(r"https?://|www\\.|(?<!\\w)@\\w|\\w@[\\w-]+\\.\\w", page, re.IGNORECASE)
+    read = page.replace("&#58;", ":").replace("&#46;", ".").replace("<!-- -->", "")
+    assert text.replace("-", "-") in read
+
+
+def test_markdown_leaves_presets_as_they_are(book: Any) -> None:
+    book.clean("cgat@released", 0.7).attacked("cgat@released", "hag@published:rate=0.5", 0.3)
+    page = render("markdown", book.results())
+    assert "cgat@released" in page
+    assert "hag@published:rate=0.5" in page
+
+
+@pytest.mark.parametrize("name", ["terminal", "markdown", "csv"])
+def test_hidden_and_turning_characters_are_seen(book: Any, name: str) -> None:
+    hidden = "a\u202eb\u200bc\u2066d\ufefe\u2028f\U000e0041g\x9b31mh"
+    book.clean(hidden, 0.7).attacked(hidden, hidden, 0.3).lost("none", hidden, hidden)
+    page = render(name, book.results())
+    assert shown(page, keep="\n") == page
+    assert r"a\u202eb\u200bc" in page.replace("\\\\", "\\")

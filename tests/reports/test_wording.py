@@ -246,7 +246,7 @@ def test_an_attack_weaker_than_noise_is_pointed_at(book: Any) -> None:
 
 def test_foreign_text_is_brought_to_one_line_without_control_characters() -> None:
     text = "a\n\tb\x1b[31mred\x1b[0m \x00c \u202eevil\u2066"
-    assert sentences.one_line(text) == "a bred c evil"
+    assert sentences.one_line(text) == r"a bred \x00c \u202eevil\u2066"
 
 
 def test_a_long_reason_is_cut_and_says_so() -> None:

@@ -68,14 +68,16 @@ class Trial:
 class Trials:
     """A process that has everything imported; a context manager."""
 
-    def __init__(self, modules: Sequence[str] = IMPORTED) -> None:
-        """Import these modules in it."""
+    def __init__(
+        self, modules: Sequence[str] = IMPORTED, env: Mapping[str, str] | None = None
+    ) -> None:
+        """Import these modules in it; `env` is added to the environment that it starts in."""
         self._server = subprocess.Popen(
             [sys.executable, "-P", __file__, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | dict(env or {}),
         )
 
     def __enter__(self) -> Trials:
@@ -91,8 +93,14 @@ class Trials:
             self._server.stdin.close()
         self._server.wait(PATIENCE)
 
-    def run(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> Trial:
-        """Run `hashbench` with these arguments in a folder; `env` is added to the environment."""
+    def run(self, *arguments: str, cwd: Path, env: Mapping[str, str | None] | None = None) -> Trial:
+        """Run `hashbench` with these arguments in a folder.
+
+        Args:
+            arguments: after the command's name.
+            cwd: the folder.
+            env: added to the environment; `None` takes a variable away.
+        """
         job = {"arguments": arguments, "cwd": str(cwd), "env": dict(env or {})}
         assert self._server.stdin is not None
         assert self._server.stdout is not None
@@ -156,11 +164,15 @@ def _command(job: Mapping[str, object], out: int, err: int) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
-        os.chdir(str(job["cwd"]))
-        os.environ.update(env)
+        os.chdir(_as_given(str(job["cwd"])))
+        for name, value in env.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         used = _virtual_bytes()
         resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
-        sys.argv = ["hashbench", *arguments]
+        sys.argv = ["hashbench", *map(_as_given, arguments)]
         from hashbench.cli.app import main
 
         main()
@@ -176,6 +188,11 @@ def _command(job: Mapping[str, object], out: int, err: int) -> None:
             except OSError:
                 code = code or TRACEBACK
         os._exit(code)
+
+
+def _as_given(word: str) -> str:
+    """A word as Python finds it at its start: bytes in UTF-8, read as the locale says."""
+    return os.fsdecode(word.encode("utf-8", "surrogateescape"))
 
 
 def _virtual_bytes() -> int:

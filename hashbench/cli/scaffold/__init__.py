@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import keyword
+import os
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from hashbench.characters import shortened
 from hashbench.errors import UsageError
 from hashbench.plugins.base import NAME
 from hashbench.plugins.card import API
@@ -33,10 +35,10 @@ def write_package(kind: Kind, name: str, folder: Path) -> tuple[Path, ...]:
     """
     if not NAME.fullmatch(name) or len(name) > LONGEST:
         raise UsageError(
-            f"{kind} name '{name}': use small letters, digits and single hyphens, as in my-{kind}, "
-            f"at most {LONGEST}"
+            f"{kind} name '{shortened(name)}': use small letters, digits and single hyphens, as in "
+            f"my-{kind}, at most {LONGEST}"
         )
-    if folder.exists():
+    if os.path.lexists(folder):  # a link that leads nowhere as well
         raise UsageError(f"{folder}: there is a file or folder of that name already")
     contents = rendered(kind, name)
     written = []

@@ -19,6 +19,7 @@ from hashbench.data.cache.transform import Transform
 from hashbench.data.images import RetrievalData
 from hashbench.data.lists.listing import Listing, read_listing
 from hashbench.errors import UsageError
+from hashbench.files import why_no_folder
 from hashbench.plugins import Dataset
 from hashbench.plugins.parameters import canonical
 from hashbench.progress import Progress, no_progress
@@ -202,7 +203,7 @@ class ListedDataset(Dataset):
                 "the list files, and the images below it"
             )
         if not root.is_dir():
-            raise UsageError(f"{root}: no such folder")
+            raise UsageError(f"{root}: {why_no_folder(root)}")
         below = root / self.folder
         return below if self.folder and below.is_dir() else root
 

@@ -1,0 +1,81 @@
+"""The files and folders that options name to be written, with their names in what is refused."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from hashbench.characters import shortened
+from hashbench.cli.options import LONGEST_PATH
+from hashbench.errors import FileError, UsageError
+
+_OF_THE_MACHINE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""A full or broken disk: not what was typed."""
+
+
+def refuse_file(path: Path) -> None:
+    """Refuse, before any work is done, a file that could not be written.
+
+    Raises:
+        UsageError: see `hashbench.outputs.refuse_output`.
+    """
+    from hashbench.outputs import refuse_output
+
+    with _named(path):
+        refuse_output(path)
+
+
+def refuse_folder(path: Path) -> None:
+    """Refuse, before any work is done, a folder that could not be made.
+
+    Raises:
+        UsageError: there is a file of that name, or of the name of a folder above it.
+    """
+    with _named(path):
+        for place in (path, *path.parents):
+            if place.exists():
+                if not place.is_dir():
+                    raise FileError(f"{place} is a file, expected a folder")
+                return
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are not there.
+
+    Raises:
+        UsageError: a file is in the way, or the place cannot be written to.
+    """
+    with _named(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file; see `hashbench.outputs.write_output`.
+
+    Raises:
+        UsageError: it cannot be written for what it is or where it lies.
+        OSError: the disk is full.
+    """
+    from hashbench.outputs import write_output
+
+    with _named(path):
+        write_output(path, content)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileError as error:
+        raise UsageError(f"cannot write {_short(path)}: {error}") from None
+    except OSError as error:
+        if error.errno in _OF_THE_MACHINE:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise UsageError(f"cannot write {_short(path)}: {error.strerror or error}") from None
+
+
+def _short(path: Path) -> str:
+    return shortened(str(path), LONGEST_PATH)
