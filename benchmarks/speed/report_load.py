@@ -19,6 +19,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -117,6 +118,11 @@ def seconds_of(task: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
+def select(results: Results) -> object:
+    """A part of it."""
+    return selected(results, Selection(attack=("hag:steps=1",), seed=("0",)))
+
+
 def write(name: str, results: Results) -> object:
     """A report, from results that nothing was asked of before."""
     form = get("format", name)
@@ -140,16 +146,12 @@ def main() -> None:
         if shape.name not in given.shape:
             continue
         results = [made_up(shape, size, given.queries) for size in sizes]
-        tasks: dict[str, Callable[[Results], object]] = {
-            "select": lambda one: selected(one, Selection(attack=("hag:steps=1",), seed=("0",)))
-        }
-        tasks |= {
-            name: lambda one, name=name: write(name, one)  # type: ignore[misc]
-            for name in given.format
-            if name != "plots" or shape is SHAPES[0]
-        }
+        tasks: dict[str, Callable[[Results], object]] = {"select": select}
+        for name in given.format:
+            if name != "plots" or shape is SHAPES[0]:
+                tasks[name] = partial(write, name)
         for name, task in tasks.items():
-            took = [seconds_of(lambda task=task, one=one: task(one)) for one in results]  # type: ignore[misc]
+            took = [seconds_of(partial(task, one)) for one in results]
             growth = took[-1] / took[0] if took[0] > 0 else float("nan")
             times = " ".join(f"{value:9.2f}" for value in took)
             print(f"{shape.name:10}{name:12} {times} {growth:7.1f} x", flush=True)

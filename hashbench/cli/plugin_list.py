@@ -21,6 +21,9 @@ from hashbench.plugins.lookup import registry_with
 from hashbench.plugins.registered import Broken, Origin, Registry
 from hashbench.suggestions import did_you_mean
 
+NO_WORDS: Final = "no description"
+"""Stands for that of a plugin whose author wrote none."""
+
 WIDEST: Final = 24
 """Columns of a terminal that a name may take."""
 

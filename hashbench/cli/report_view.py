@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hashbench.characters import shown as shown_text
 from hashbench.cli.screen import counted
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ def said_below(
         )
     else:
         words = f"{MORE.capitalize()}: {command}"
-    lines = textwrap.wrap(words, max(width, 40), break_long_words=False, break_on_hyphens=False)
+    # Names of suites and folders are anybody's.
+    lines = textwrap.wrap(
+        shown_text(words), max(width, 40), break_long_words=False, break_on_hyphens=False
+    )
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from hashbench.console import TextConsole
 from hashbench.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 
 def for_answers() -> TextConsole:
@@ -25,7 +25,7 @@ def for_notes() -> TextConsole:
     return TextConsole(stderr=True)
 
 
-def print_trimmed(console: TextConsole, what: RenderableType) -> None:
+def print_trimmed(console: Console, what: RenderableType) -> None:
     """Print a table or a text without the blanks that would fill up its lines."""
     for line in console.render_lines(what, pad=False):
         kept = list(line)

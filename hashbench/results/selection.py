@@ -167,7 +167,7 @@ def _known(field: str, text: str, known: Collection[str]) -> str:
         return text
     if field in _KINDS:
         spelled = _canonical(_KINDS[field], text)
-        if spelled in known:
+        if spelled is not None and spelled in known:
             return spelled
     elif text.isdecimal() and text.isascii() and (plain := text.lstrip("0") or "0") in known:
         return plain

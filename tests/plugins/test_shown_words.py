@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 
 import pytest
-from rich.console import Console
 
 from hashbench.cli.listing import _ACCESS, _DRAWS, _KNOWLEDGE, print_plugin
+from hashbench.console import TextConsole
 from hashbench.plugins.card import Access, Draws, Knowledge
 
 
 def shown(name: str) -> str:
     file = io.StringIO()
-    print_plugin(Console(file=file, width=100), name)
+    print_plugin(TextConsole(file=file, width=100), name)
     return file.getvalue()
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from rich.console import Console
 
 from hashbench import plugins
 from hashbench.cli.listing import _parameters, _written, print_plugin
 from hashbench.coercion import coerce
+from hashbench.console import TextConsole
 from hashbench.plugins import PixelSize, Unit
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.described import parameter_words
@@ -31,7 +31,7 @@ def plugin_named(kind: Kind, name: str) -> type[Plugin]:
 
 def shown(kind: Kind, name: str) -> str:
     page = io.StringIO()
-    print_plugin(Console(file=page, width=1000), f"{kind}/{name}")
+    print_plugin(TextConsole(file=page, width=1000), f"{kind}/{name}")
     return page.getvalue()
 
 

@@ -146,6 +146,14 @@ def test_the_last_run_is_shown_and_says_so(run: Command, book: Any) -> None:
     assert "random-search" in run(results, "--full").stdout
 
 
+def test_a_suite_of_any_name_steers_no_terminal(run: Command, book: Any) -> None:
+    results = asked(fill(book).results(), ("\x1b[31mred\u202e", lambda cell: cell.attack == "none"))
+    said = run(results, "--format", "terminal:color=never").stdout
+    assert "\x1b" not in said
+    assert "\u202e" not in said
+    assert "(suite \\x1b[31mred\\u202e)" in said
+
+
 @pytest.mark.parametrize("name", ["csv", "markdown", "terminal"])
 def test_a_file_of_a_folder_is_of_everything_in_it(run: Command, book: Any, name: str) -> None:
     results = unfinished(book)
