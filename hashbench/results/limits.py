@@ -20,7 +20,7 @@ MAX_IMAGES: Final = 10**9
 MAX_NUMBER: Final = 2**64
 """Of a seed and of any number among parameters."""
 
-_MAX_VALUES: Final = 1_000
+_MAX_VALUES: Final = 10_000
 """How many values the parameters of an attack, or what is told of a training, may be."""
 
 _HASH: Final = frozenset("0123456789abcdef")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hashbench.characters import shortened, shown
@@ -119,16 +119,28 @@ def stored_plans(store: Store) -> Iterator[StoredPlan]:
     Raises:
         StoreError: a damaged plan, or one of a newer hashbench.
     """
-    plans = [stored_plan(store, name) for name in store.plan_names()]
+    known: _Known = {}
+    plans = [_stored(store, name, known) for name in store.plan_names()]
     yield from sorted(plans, key=lambda plan: plan.place)
 
 
 def stored_plan(store: Store, name: str) -> StoredPlan:
     """One plan of a folder; errors as of `stored_plans`, and where there is none of that name."""
+    return _stored(store, name, {})
+
+
+_Known = dict[tuple[Any, ...], StoredCell]
+"""Cells of other plans, by all that says which of them is the latest; see `_identity`."""
+
+
+def _stored(store: Store, name: str, known: _Known) -> StoredPlan:
+    """One plan; a cell that another plan names with the same artifacts is not read once more."""
     plan = store.plan(name)
     try:
         current = migrated(MIGRATIONS, PLAN, plan, plan["schema"], SCHEMA)
-        return read(StoredPlan, _whole(current), "")
+        found = read(StoredPlan, _whole(current, known), "")
+        known |= {_identity(one): one for one in found.cells}
+        return found
     except UsageError as error:
         cause = str(error)
     except (KeyError, TypeError, AttributeError) as error:  # what a migration looks for
@@ -137,14 +149,14 @@ def stored_plan(store: Store, name: str) -> StoredPlan:
     raise StoreError(shown(f"{path}: the plan is damaged: {cause}; run the suite again"))
 
 
-def _whole(plan: Mapping[str, Any]) -> dict[str, Any]:
+def _whole(plan: Mapping[str, Any], known: _Known) -> dict[str, Any]:
     """A plan whose cells hold addresses and facts, not their places in the plan's tables.
 
     A plan names each address and each attack once, and thousands of cells name their places.
     """
     addresses = [read(Address, address, "addresses") for address in plan.get("addresses", ())]
     facts = list(plan.get("facts", ()))
-    known: dict[tuple[str, str, str], Address] = {}
+    named: dict[tuple[str, str, str], Address] = {}
 
     def address(value: Any) -> Any:
         if type(value) is int:
@@ -154,14 +166,36 @@ def _whole(plan: Mapping[str, Any]) -> dict[str, Any]:
         words = (value["kind"], value["slug"], value["key"])
         if not all(isinstance(word, str) for word in words):
             return value
-        if words not in known:
-            known[words] = read(Address, value, "")
-        return known[words]
+        if words not in named:
+            named[words] = read(Address, value, "")
+        return named[words]
 
-    return {**plan, "cells": [_whole_cell(cell, address, facts) for cell in plan["cells"]]}
+    whole = (_whole_cell(cell, address, facts) for cell in plan["cells"])
+    return {**plan, "cells": [_known_cell(cell, known) for cell in whole]}
 
 
 _ADDRESS = frozenset(("kind", "slug", "key"))
+_FIELDS = tuple(field.name for field in fields(Cell))
+
+
+def _identity(planned: StoredCell) -> tuple[Any, ...]:
+    names = tuple(getattr(planned.cell, name) for name in _FIELDS)
+    return (names, planned.scores, planned.model, planned.attack, planned.made)
+
+
+def _known_cell(whole: Any, known: _Known) -> Any:
+    """The same cell of another plan, or what it was."""
+    if not known or not isinstance(whole, dict) or not isinstance(whole.get("cell"), dict):
+        return whole
+    cell = whole["cell"]
+    if cell.keys() != set(_FIELDS):
+        return whole
+    names = tuple(cell[name] for name in _FIELDS)
+    made = (whole.get("model"), whole.get("attack", ""), whole.get("made", ""))
+    try:
+        return known.get((names, whole.get("scores"), *made), whole)
+    except TypeError:  # a list, say: `read` refuses it
+        return whole
 
 
 def _whole_cell(cell: Any, address: Callable[[Any], Any], facts: list[Any]) -> Any:

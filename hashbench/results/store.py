@@ -34,7 +34,7 @@ DONE = "done.json"
 KEY_DIGITS: Final = 20
 """How many digits of a key stand in the names of folders and notes."""
 
-MAX_RECORD_BYTES: Final = 2**20
+MAX_RECORD_BYTES: Final = 2**22
 MAX_FILES: Final = 16
 """How many files an artifact may have."""
 
@@ -294,6 +294,9 @@ class Store:
         """One more than the number of any plan that is there: it is the latest, whatever the clock.
 
         To be asked for by the only writer. A damaged plan has no number.
+
+        Raises:
+            StoreError: a plan has the largest number that there is, so none can follow it.
         """
         found = 0
         for path in self._plan_paths():
@@ -304,6 +307,8 @@ class Store:
             number = plan.get("number") if isinstance(plan, dict) else None
             if type(number) is int and number <= MAX_NUMBER:
                 found = max(found, number)
+            if found == MAX_NUMBER:
+                raise StoreError(f"{path}: no run can have the number {found:,}; delete it")
         return found + 1
 
     def sweep(self) -> None:

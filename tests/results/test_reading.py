@@ -16,6 +16,7 @@ from hashbench.results.cell import CellResult, Status
 from hashbench.results.load import load_results
 from hashbench.results.metrics import Metric, is_in_range, largest, toward_targets, under
 from hashbench.results.planned import stored_plans
+from hashbench.results.scored import measured
 from hashbench.results.store import DONE, Address, Store
 from hashbench.results.sums import SCHEMA, Summed, checked_record, sealed, sum_of
 from hashbench.retrieval import Ties
@@ -52,11 +53,10 @@ def test_a_cell_that_many_plans_name_is_read_once(
         cells = plan["cells"][: 1 + count % len(plan["cells"])]
         store.write_plan(f"{count:02}", plan | {"cells": cells, "number": store.next_number()})
     read: list[str] = []
-    whole = load.measured
 
     def counted(store: Store, address: Address, protocol: Any) -> Any:
         read.append(address.key)
-        return whole(store, address, protocol)
+        return measured(store, address, protocol)
 
     monkeypatch.setattr(load, "measured", counted)
     cells = load_results(results).cells
@@ -78,6 +78,13 @@ def test_numbers_grow_with_every_run_and_a_damaged_plan_has_none(tmp_path: Path)
     (tmp_path / "plans" / "c.json").unlink()
     store.write_plan("c", {"number": 8, "asked": "1999"})
     assert [plan["number"] for plan in store.plans()] == [3, 7, 8]
+
+
+def test_no_run_follows_the_largest_number(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_plan("a", {"number": 10**15})
+    with pytest.raises(StoreError, match=r"a\.json: no run can have the number"):
+        store.next_number()
 
 
 def test_plans_without_a_number_come_first_and_go_by_the_clock(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def pipe(path: Path, _rng: random.Random, _files: Sequence[Path]) -> None:
 def link(path: Path, rng: random.Random, files: Sequence[Path]) -> None:
     path.unlink()
     others = [str(one) for one in files if one.exists()]
-    path.symlink_to(rng.choice(("/dev/zero", "/dev/full", "/", "nowhere", path, *others[:3])))
+    path.symlink_to(rng.choice(("/dev/zero", "/dev/full", "/", "nowhere", str(path), *others[:3])))
 
 
 def sparse(path: Path, rng: random.Random, _files: Sequence[Path]) -> None:
