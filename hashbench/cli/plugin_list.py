@@ -22,13 +22,10 @@ from hashbench.plugins.registered import Broken, Origin, Registry
 from hashbench.suggestions import did_you_mean
 
 NO_WORDS: Final = "no description"
-"""Stands for that of a plugin whose author wrote none."""
+"""Of a plugin without a docstring: its author wrote none, or Python took it away at `-OO`."""
 
 WIDEST: Final = 24
 """Columns of a terminal that a name may take."""
-
-NO_WORDS: Final = "no description"
-"""Of a plugin without a docstring: Python takes them away at `-OO`."""
 
 
 @dataclass(frozen=True)

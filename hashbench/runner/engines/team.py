@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from hashbench.errors import NoRoomError
@@ -117,8 +117,7 @@ class _Team:
         for at in idle + empty:  # a new hand takes time to start
             if at in self._closed:
                 continue
-            risky = self._deaths if not self._seats[at].expendable else {}
-            step = self._schedule.next(lambda one, risky=risky: one.key not in risky)
+            step = self._schedule.next(self._safe_for(self._seats[at]))
             if step is None:
                 continue
             hand = self._hands[at]
@@ -131,6 +130,10 @@ class _Team:
             hand.start(step)
             self._began[step.key] = time.monotonic()
             self._reporter.started(step)
+
+    def _safe_for(self, seat: Seat) -> Callable[[Step], bool]:
+        """Which steps a hand of a seat may be given: none that ended a process, but by processes."""
+        return (lambda _: True) if seat.expendable else (lambda step: step.key not in self._deaths)
 
     def _hear(self, hand: Hand, news: News) -> None:
         at = hand.step
