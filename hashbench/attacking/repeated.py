@@ -69,7 +69,7 @@ def dependent_answers(
     seeds: Sequence[int],
     *,
     limit: float = math.inf,
-) -> float:
+) -> float | None:
     """The share of some queries whose adversarial image depends on the others, or on earlier ones.
 
     They are attacked between their neighbours, between strangers, and between their neighbours once
@@ -86,19 +86,23 @@ def dependent_answers(
         seeds: one per query.
         limit: as for `run_attack`.
 
+    Returns:
+        `None` where memory has no room for a query between two others.
+
     Raises:
         PluginError: the attack broke its contract.
     """
     count = ASKED
-    while True:
+    while count > 0:
         trial = _Trial(attack, model, pixels, attacker, threat, seeds, limit, count)
         try:
             with undisturbed(device_of(model)):
                 return trial.dependent()
         except (MemoryError, RuntimeError) as error:
-            if count == 1 or not out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             count //= 2
+    return None
 
 
 class _Trial:

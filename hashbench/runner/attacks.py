@@ -76,7 +76,8 @@ def adversarial_codes(
         *told, batch=setting.compute.attack_batch, limit=step.limit, progress=progress
     )
     fields = {name: np.asarray(value) for name, value in vars(outcome).items()}
-    fields["dependent"] = np.array(dependent)
+    if dependent is not None:
+        fields["dependent"] = np.array(dependent)
     if step.attack.aim() is Aim.TARGETED:
         fields["target_labels"] = targets_of(data)
     return {CODES: npz(fields)}

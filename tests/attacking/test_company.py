@@ -15,6 +15,7 @@ from hashbench import plugins
 from hashbench.attacking import Attacker, Eps, Known, Threat
 from hashbench.attacking.company import ASKED, ROUNDING, dependent_share, spread
 from hashbench.attacking.repeated import dependent_answers
+from hashbench.defending import WrappedModel
 from hashbench.hashing import BackboneNet, HashModel, InputSpec, LossSetup, encode
 from hashbench.plugins import Attack, WrappingDefense
 from hashbench.results.flags import DEPENDENT_ANSWERS, DEPENDENT_SHARE
@@ -163,7 +164,9 @@ def answers(
     labels = np.eye(4, dtype=np.uint8)[np.arange(len(pixels)) % 4]
     attacker = Attacker(Known.of(labels, codes, codes, labels, labels[::-1].copy()))
     seeds = range(len(pixels))
-    return dependent_answers(attack, model, pixels, attacker, Threat(Eps.parse(eps)), seeds)
+    found = dependent_answers(attack, model, pixels, attacker, Threat(Eps.parse(eps)), seeds)
+    assert found is not None
+    return found
 
 
 BUILT_IN = (
@@ -218,3 +221,29 @@ def test_a_change_that_was_made_for_another_query_is_seen_by_the_codes(
 def test_the_honest_one_of_the_same_kind_is_not(pixels: NDArray[np.uint8]) -> None:
     assert answers(leaky.Honest(), small_cnn(), pixels) == 0
     assert answers(leaky.Honest(), small_cnn(), pixels, eps="0") == 0
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(7, [13, 7]), (3, [13, 7, 3]), (2, [13, 7, 3])])
+def test_fewer_are_attacked_again_where_memory_runs_out(
+    most: int, sizes: list[int], pixels: NDArray[np.uint8]
+) -> None:
+    """Two others stand around a single one; where not even three have room, nothing is known."""
+    asked: list[int] = []
+
+    class Full(WrappedModel):
+        def logits(self, images: Tensor) -> Tensor:
+            if images.requires_grad:
+                if len(images) not in asked:
+                    asked.append(len(images))
+                if len(images) > most:
+                    raise torch.OutOfMemoryError("the device is full")
+            return self.base.logits(images)
+
+    model = Full(small_cnn()).eval()
+    codes = encode(model, pixels).codes
+    labels = np.eye(4, dtype=np.uint8)[np.arange(len(pixels)) % 4]
+    attacker = Attacker(Known.of(labels, codes, codes, labels))
+    threat, seeds = Threat(Eps.parse("8/255")), range(len(pixels))
+    found = dependent_answers(leaky.Honest(), model, pixels, attacker, threat, seeds)
+    assert found == (None if most < 3 else 0)
+    assert asked[: len(sizes)] == sizes

@@ -23,6 +23,7 @@ from hashbench.reports.comma_separated import CommaSeparated
 from hashbench.reports.terminal import Terminal
 from hashbench.results import load, migrations, planned, scored, store
 from hashbench.results.cell import AttackFacts, Cell, CellResult, Status
+from hashbench.results.flags import Code
 from hashbench.results.load import load_results
 from hashbench.results.metrics import Metric, toward_targets, under
 from hashbench.retrieval import Ties
@@ -74,6 +75,10 @@ def test_a_folder_holds_all_that_a_cell_can_be(folder: Path) -> None:
     assert len({result.cell.radius for result in cells if result.attack is not None}) == 2
 
 
+ADDED = {Metric.DEPENDENT, Metric.PROBE_DEPENDENT}
+"""Metrics that are measured since these folders were made."""
+
+
 @every_format
 def test_every_stored_metric_has_its_name_today(folder: Path) -> None:
     """A metric that got another name would be missed by the flags, without a word."""
@@ -84,7 +89,14 @@ def test_every_stored_metric_has_its_name_today(folder: Path) -> None:
         for metric in ("map", toward_targets("map"))
         for name in (metric, under(metric, Ties.BEST), under(metric, Ties.WORST))
     }
-    assert stored == {*Metric, *precisions}
+    assert stored == {*Metric, *precisions} - ADDED
+
+
+@every_format
+def test_what_was_not_measured_yet_raises_no_flag(folder: Path) -> None:
+    results = load_results(folder / "results")
+    codes = {flag.code for flags in results.flags.values() for flag in flags}
+    assert not codes & {Code.BATCH_DEPENDENT_CODES, Code.BATCH_DEPENDENT_ATTACK}
 
 
 def test_the_scores_of_an_older_format_are_migrated(monkeypatch: pytest.MonkeyPatch) -> None:

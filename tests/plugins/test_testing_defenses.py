@@ -20,6 +20,7 @@ from hashbench.hashing import Batch, HashModel, Objective, Recipe
 from hashbench.plugins import Defense, TrainedDefense, WrappingDefense, defense
 from hashbench.testing import DEFENSE_CHECKS, check_defense
 from hashbench.testing.identity import IDENTITY
+from support import leaky
 
 CALLS = count()
 
@@ -508,3 +509,7 @@ def test_numpy_draws_count_as_well() -> None:
             return Logits(model, lambda logits, _: logits + np.random.rand())  # noqa: NPY002
 
     assert "draws-as-declared" in names(check_defense(NumpyNoise).failed)
+
+
+def test_a_wrapper_that_looks_at_the_size_of_a_large_batch_is_seen() -> None:
+    assert names(check_defense(leaky.BySize).failed) == ["in-company"]
