@@ -119,18 +119,38 @@ def stored_plans(store: Store) -> Iterator[StoredPlan]:
     Raises:
         StoreError: a damaged plan, or one of a newer hashbench.
     """
-    known: _Known = {}
+    known = _Known()
     plans = [_stored(store, name, known) for name in store.plan_names()]
     yield from sorted(plans, key=lambda plan: plan.place)
 
 
 def stored_plan(store: Store, name: str) -> StoredPlan:
     """One plan of a folder; errors as of `stored_plans`, and where there is none of that name."""
-    return _stored(store, name, {})
+    return _stored(store, name, _Known())
 
 
-_Known = dict[tuple[Any, ...], StoredCell]
-"""Cells of other plans, by all that says which of them is the latest; see `_identity`."""
+@dataclass(frozen=True)
+class _Known:
+    """What other plans of the folder hold.
+
+    Attributes:
+        cells: by all that says which of them is the latest; see `_identity`.
+        addresses: by kind, slug and key.
+    """
+
+    cells: dict[tuple[Any, ...], StoredCell] = field(default_factory=dict)
+    addresses: dict[tuple[str, str, str], Address] = field(default_factory=dict)
+
+    def address(self, value: Any) -> Any:
+        """An address out of plain data, or what `read` refuses with the right words."""
+        if not isinstance(value, Mapping) or value.keys() != _ADDRESS:
+            return value
+        words = (value["kind"], value["slug"], value["key"])
+        if not all(isinstance(word, str) for word in words):
+            return value
+        if words not in self.addresses:
+            self.addresses[words] = read(Address, value, "")
+        return self.addresses[words]
 
 
 def _stored(store: Store, name: str, known: _Known) -> StoredPlan:
@@ -139,7 +159,7 @@ def _stored(store: Store, name: str, known: _Known) -> StoredPlan:
     try:
         current = migrated(MIGRATIONS, PLAN, plan, plan["schema"], SCHEMA)
         found = read(StoredPlan, _whole(current, known), "")
-        known |= {_identity(one): one for one in found.cells}
+        known.cells.update((_identity(one), one) for one in found.cells)
         return found
     except UsageError as error:
         cause = str(error)
@@ -154,28 +174,20 @@ def _whole(plan: Mapping[str, Any], known: _Known) -> dict[str, Any]:
 
     A plan names each address and each attack once, and thousands of cells name their places.
     """
-    addresses = [read(Address, address, "addresses") for address in plan.get("addresses", ())]
+    addresses = [known.address(address) for address in plan.get("addresses", ())]
     facts = list(plan.get("facts", ()))
-    named: dict[tuple[str, str, str], Address] = {}
 
     def address(value: Any) -> Any:
-        if type(value) is int:
-            return _at(addresses, value, "address")
-        if not isinstance(value, Mapping) or value.keys() != _ADDRESS:
-            return value  # which `read` refuses, with the right words
-        words = (value["kind"], value["slug"], value["key"])
-        if not all(isinstance(word, str) for word in words):
-            return value
-        if words not in named:
-            named[words] = read(Address, value, "")
-        return named[words]
+        named = _at(addresses, value, "address") if type(value) is int else value
+        return known.address(named)
 
     whole = (_whole_cell(cell, address, facts) for cell in plan["cells"])
-    return {**plan, "cells": [_known_cell(cell, known) for cell in whole]}
+    return {**plan, "cells": [_known_cell(cell, known.cells) for cell in whole]}
 
 
 _ADDRESS = frozenset(("kind", "slug", "key"))
 _FIELDS = tuple(field.name for field in fields(Cell))
+_CELL = frozenset(_FIELDS)
 
 
 def _identity(planned: StoredCell) -> tuple[Any, ...]:
@@ -183,12 +195,12 @@ def _identity(planned: StoredCell) -> tuple[Any, ...]:
     return (names, planned.scores, planned.model, planned.attack, planned.made)
 
 
-def _known_cell(whole: Any, known: _Known) -> Any:
+def _known_cell(whole: Any, known: Mapping[tuple[Any, ...], StoredCell]) -> Any:
     """The same cell of another plan, or what it was."""
     if not known or not isinstance(whole, dict) or not isinstance(whole.get("cell"), dict):
         return whole
     cell = whole["cell"]
-    if cell.keys() != set(_FIELDS):
+    if cell.keys() != _CELL:
         return whole
     names = tuple(cell[name] for name in _FIELDS)
     made = (whole.get("model"), whole.get("attack", ""), whole.get("made", ""))

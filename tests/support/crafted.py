@@ -171,7 +171,7 @@ def per_query_files(payload: Path) -> Iterator[tuple[str, bytes]]:
     yield "comment", whole[:-2] + b"\x05\x00hello"
     yield "no end", whole[:-22]
     yield "end alone", whole[-22:]
-    yield "text", b"x" * 1_000
+    yield "no zip file", b"x" * 1_000
     yield "array", header("'<f8'", "(8,)") + bytes(64)
     encrypted = bytearray(whole)
     for place in (whole.find(b"PK\3\4") + 6, whole.find(b"PK\1\2") + 8):
@@ -270,7 +270,7 @@ def crafted_plans() -> Iterator[tuple[str, Craft]]:
         "nan",
         "1/" + "9" * 10**6,
     ):
-        yield f"eps is {eps[:20]}", edit_plan("cells", 1, "cell", "eps", value=eps)
+        yield f"the radius is {eps[:20]}", edit_plan("cells", 1, "cell", "eps", value=eps)
 
 
 def edit_table(table: str, *path: Any, value: Any) -> Craft:
