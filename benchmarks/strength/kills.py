@@ -178,6 +178,7 @@ class Store:
         if not self.tally.wrong:
             shutil.rmtree(self.out)
         self.tally.stores += 1
+        sys.stderr.write(f"{self.tally}\n")
         return True
 
     def damage(self) -> None:

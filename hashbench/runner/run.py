@@ -104,7 +104,7 @@ def missing_steps(plan: Plan, store: Store) -> list[Step]:
 
     def visit(step: Step) -> None:
         if step.key not in needed and not store.has(step.address):
-            for before in step.upstream:
+            for before in step.reads:
                 visit(before)
             needed[step.key] = step
 

@@ -117,8 +117,7 @@ class _Team:
         for at in idle + empty:  # a new hand takes time to start
             if at in self._closed:
                 continue
-            risky = self._deaths if not self._seats[at].expendable else {}
-            step = self._schedule.next(lambda one, risky=risky: one.key not in risky)
+            step = self._schedule.next(self._safe if self._here(at) else lambda _: True)
             if step is None:
                 continue
             hand = self._hands[at]
@@ -131,6 +130,13 @@ class _Team:
             hand.start(step)
             self._began[step.key] = time.monotonic()
             self._reporter.started(step)
+
+    def _here(self, seat: int) -> bool:
+        return not self._seats[seat].expendable
+
+    def _safe(self, step: Step) -> bool:
+        """No hand has died of it."""
+        return step.key not in self._deaths
 
     def _hear(self, hand: Hand, news: News) -> None:
         at = hand.step
