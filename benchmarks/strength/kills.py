@@ -152,6 +152,7 @@ class Store:
         self.tally = tally
         self.out = place.fresh()
         self.kept: dict[str, tuple[int, int]] = {}
+        self.damaged: dict[str, tuple[int, int]] = {}
 
     def check(self, run: subprocess.Popen[str]) -> bool:
         """After a run has ended: what was kept still is; whether it came to its end.
@@ -160,7 +161,8 @@ class Store:
         """
         errors = run.stderr.read() if run.stderr is not None else ""
         run.wait()
-        now = finished(self.out)
+        found = finished(self.out)
+        now = {path: mark for path, mark in found.items() if self.damaged.get(path) != mark}
         for path, mark in self.kept.items():
             if now.get(path) != mark:
                 self.tally.wrong.append(f"{path} was made twice, or lost")
@@ -178,6 +180,7 @@ class Store:
         if not self.tally.wrong:
             shutil.rmtree(self.out)
         self.tally.stores += 1
+        sys.stderr.write(f"{self.tally}\n")
         return True
 
     def damage(self) -> None:
@@ -189,7 +192,7 @@ class Store:
         if files:
             chosen = self.place.rng.choice(files)
             chosen.write_bytes(chosen.read_bytes()[:-1])
-            del self.kept[str(marker)]
+            self.damaged[str(marker)] = self.kept.pop(str(marker))
 
     def finish(self) -> None:
         """Run to the end."""

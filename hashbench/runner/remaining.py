@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,58 +88,67 @@ class Forecast:
     def __post_init__(self) -> None:
         self._waiting = {step.key: step for step in self.steps}
         self._began = self.clock()
+        # A bar asks from a thread of its own.
+        self._alone = threading.RLock()
 
     def started(self, step: Step) -> None:
         """A step starts."""
-        self._waiting.pop(step.key, None)
-        self._running[step.key] = _Running(step, self.clock())
+        with self._alone:
+            self._waiting.pop(step.key, None)
+            self._running[step.key] = _Running(step, self.clock())
 
     def advanced(self, step: Step, done: int, total: int) -> None:
         """How far it has come."""
-        running = self._running.get(step.key)
-        if running is None:
-            return
-        running.share = done / total if total else 0.0
-        if running.first is None:
-            running.first = (self.clock(), running.share)
+        with self._alone:
+            running = self._running.get(step.key)
+            if running is None:
+                return
+            running.share = done / total if total else 0.0
+            if running.first is None:
+                running.first = (self.clock(), running.share)
 
     def finished(self, step: Step, seconds: float) -> None:
         """It is done."""
-        running = self._running.pop(step.key, None)
-        self._ended.add(step.key)
-        self._told = None
-        share = 1.0
-        if running is not None and running.first is not None and running.first[1] < 1 - _ENOUGH:
-            seconds, share = self.clock() - running.first[0], 1 - running.first[1]
-        for kind in _kinds(step):
-            pace = self._paces.setdefault(kind, _Pace())
-            pace.measured += seconds
-            pace.estimated += share * self._estimated(step)
+        with self._alone:
+            running = self._running.pop(step.key, None)
+            self._ended.add(step.key)
+            self._told = None
+            share = 1.0
+            if running is not None and running.first is not None and running.first[1] < 1 - _ENOUGH:
+                seconds, share = self.clock() - running.first[0], 1 - running.first[1]
+            for kind in _kinds(step):
+                pace = self._paces.setdefault(kind, _Pace())
+                pace.measured += seconds
+                pace.estimated += share * self._estimated(step)
 
     def again(self, step: Step) -> None:
         """It was lost, and waits again."""
-        self._running.pop(step.key, None)
-        self._waiting = {step.key: step, **self._waiting}
-        self._told = None
+        with self._alone:
+            self._running.pop(step.key, None)
+            self._waiting = {step.key: step, **self._waiting}
+            self._told = None
 
     def failed(self, step: Step) -> None:
         """It will not be made, nor will what needs it."""
-        self._running.pop(step.key, None)
-        gone = {step.key}
-        for key, waiting in list(self._waiting.items()):
-            if any(before.key in gone for before in waiting.upstream):
-                del self._waiting[key]
-                gone.add(key)
-        self._told = None
+        with self._alone:
+            self._running.pop(step.key, None)
+            self._waiting.pop(step.key, None)
+            gone = {step.key}
+            for key, waiting in list(self._waiting.items()):
+                if any(before.key in gone for before in waiting.reads):
+                    del self._waiting[key]
+                    gone.add(key)
+            self._told = None
 
     def left(self) -> float:
         """Seconds until the run is over."""
-        now = self.clock()
-        if self._told is not None and now - self._told[0] < _SECONDS_BETWEEN_FORECASTS:
-            return max(0.0, self._told[1] - (now - self._told[0]))
-        seconds = self._played()
-        self._told = (now, seconds)
-        return seconds
+        with self._alone:
+            now = self.clock()
+            if self._told is not None and now - self._told[0] < _SECONDS_BETWEEN_FORECASTS:
+                return max(0.0, self._told[1] - (now - self._told[0]))
+            seconds = self._played()
+            self._told = (now, seconds)
+            return seconds
 
     def share(self) -> float:
         """How much of the run's time is behind it, 0 to 1."""
@@ -148,8 +158,9 @@ class Forecast:
 
     def left_of(self, step: Step) -> float | None:
         """Seconds until a step is done; `None` where it is not being made."""
-        running = self._running.get(step.key)
-        return None if running is None else self._rest(running, self._factors())
+        with self._alone:
+            running = self._running.get(step.key)
+            return None if running is None else self._rest(running, self._factors())
 
     def _estimated(self, step: Step) -> float:
         return max(LEAST, self.seconds.get(step.key, 0.0))
@@ -201,7 +212,7 @@ class Forecast:
             for step in list(order):
                 if len(seats) == 0:
                     break
-                if not any(before.key in missing for before in step.upstream):
+                if not any(before.key in missing for before in step.reads):
                     seats.sort()
                     begin = max(now, seats.pop(0))
                     heapq.heappush(running, (begin + waiting[step.key], step.key))

@@ -202,7 +202,9 @@ class BarReporter(Reporter):
         self._bars.stop()
 
     def _close(self, step: Step, count: int) -> None:
-        self._bars.remove_task(self._tasks.pop(step.key))
+        task = self._tasks.pop(step.key, None)
+        if task is not None:  # one that could not even be started has none
+            self._bars.remove_task(task)
         if self._run is not None and self._forecast is None:
             self._bars.advance(self._run, count)
         self._move()

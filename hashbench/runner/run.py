@@ -135,7 +135,7 @@ def missing_steps(plan: Plan, store: Store, known: dict[str, Measured] | None = 
         if is_usable(step, store, known):
             usable.add(step.key)
             return
-        for before in step.upstream:
+        for before in step.reads:
             visit(before)
         needed[step.key] = step
 

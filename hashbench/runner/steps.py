@@ -61,6 +61,16 @@ class Step(ABC):
     def upstream(self) -> tuple[Step, ...]:
         """The steps whose artifacts it reads."""
 
+    @property
+    def rests_on(self) -> tuple[Step, ...]:
+        """The steps whose artifacts are read by whoever reads its own."""
+        return ()
+
+    @property
+    def reads(self) -> tuple[Step, ...]:
+        """The steps whose artifacts have to be whole while it is made."""
+        return (*self.upstream, *(below for before in self.upstream for below in before.rests_on))
+
     @abstractmethod
     def described(self) -> dict[str, Any]:
         """Plain data that says what is made, without what comes from upstream."""
@@ -145,6 +155,12 @@ class DefendedModel(Step):
     @override
     def upstream(self) -> tuple[Step, ...]:
         return (self.base,)
+
+    @property
+    @override
+    def rests_on(self) -> tuple[Step, ...]:
+        """The base model, whose weights a wrapper leaves where they are."""
+        return (self.base,) if isinstance(self.defense, WrappingDefense) else ()
 
     @property
     @override

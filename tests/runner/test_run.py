@@ -280,6 +280,27 @@ def test_what_an_interrupted_run_left_is_swept(plan: Plan, tmp_path: Path) -> No
     assert not [path for path in tmp_path.rglob(".*") if path.name != ".lock"]
 
 
+def test_one_run_mends_whatever_one_artifact_was_damaged(
+    tiny_suite: TinySuite, tmp_path: Path
+) -> None:
+    """Those included that are read through another one: a wrapper has no weights of its own."""
+    plan = make_plan(tiny_suite(defense=["none", "jpeg"], training={"epochs": 1, "batch": 8}))
+    run_it(plan, tmp_path)
+    store = Store(tmp_path)
+    scores = [step for step in plan.steps if isinstance(step, Scores) and step.adversarial]
+    read = {one.key: one for again in scores for one in ancestors(again)}
+    for step in read.values():
+        for again in scores:  # something is still to be made
+            for one in (again, again.adversarial):
+                assert one is not None
+                shutil.rmtree(tmp_path / one.address.path, ignore_errors=True)
+        for path in (tmp_path / step.address.path).glob("*"):
+            if path.name != "done.json":
+                path.write_bytes(path.read_bytes()[:-1])
+        run_it(plan, tmp_path)
+        assert all(store.has(one.address) for one in read.values()), f"{step.label}: damaged"
+
+
 @pytest.mark.parametrize("workers", [0, -1])
 def test_less_than_one_worker_is_refused(plan: Plan, tmp_path: Path, workers: int) -> None:
     with pytest.raises(UsageError, match=f"workers is {workers:,}, but must be from 1 to 1,024"):

@@ -43,7 +43,7 @@ class Schedule:
             wanted: which of them may be chosen.
         """
         for key, step in self._waiting.items():
-            if all(before.key in self.done for before in step.upstream) and wanted(step):
+            if all(before.key in self.done for before in step.reads) and wanted(step):
                 del self._waiting[key]
                 self.running.add(key)
                 return step
@@ -70,7 +70,7 @@ class Schedule:
         dropped = []
         for key, waiting in list(self._waiting.items()):
             # Steps come after what they read from, so one pass reaches the whole subtree.
-            if any(before.key in self.failed for before in waiting.upstream):
+            if any(before.key in self.failed for before in waiting.reads):
                 del self._waiting[key]
                 self.failed[key] = reason
                 dropped.append(waiting)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from hashbench.errors import NoRoomError
@@ -117,7 +117,7 @@ class _Team:
         for at in idle + empty:  # a new hand takes time to start
             if at in self._closed:
                 continue
-            step = self._schedule.next(self._safe_for(self._seats[at]))
+            step = self._schedule.next(self._safe if self._here(at) else lambda _: True)
             if step is None:
                 continue
             hand = self._hands[at]
@@ -131,9 +131,12 @@ class _Team:
             self._began[step.key] = time.monotonic()
             self._reporter.started(step)
 
-    def _safe_for(self, seat: Seat) -> Callable[[Step], bool]:
-        """Which steps a hand of a seat may be given: none that ended a process, but by processes."""
-        return (lambda _: True) if seat.expendable else (lambda step: step.key not in self._deaths)
+    def _here(self, seat: int) -> bool:
+        return not self._seats[seat].expendable
+
+    def _safe(self, step: Step) -> bool:
+        """No hand has died of it."""
+        return step.key not in self._deaths
 
     def _hear(self, hand: Hand, news: News) -> None:
         at = hand.step
