@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from rich.console import Console
 from rich.text import Text
 
+from hashbench.console import TextConsole
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import make_plan
 from hashbench.runner.remaining import LEAST, Forecast
@@ -171,7 +171,7 @@ def test_what_failed_or_was_dropped_takes_no_more_time(make_step: MakeStep) -> N
 
 def lines(forecast: Forecast | None, tell: Callable[[LineReporter], None]) -> list[str]:
     screen = io.StringIO()
-    tell(LineReporter(Console(file=screen, width=80), forecast))
+    tell(LineReporter(TextConsole(file=screen, width=80), forecast))
     return screen.getvalue().splitlines()
 
 
@@ -212,7 +212,7 @@ def test_bars_name_the_whole_model_and_their_times(make_step: MakeStep, width: i
     label = "random-search eps 24/255 on cgat fashion csq small-cnn 32 bits seed 1"
     steps = [make_step(label), make_step("next")]
     screen = io.StringIO()
-    console = Console(file=screen, width=width, force_terminal=True, color_system=None)
+    console = TextConsole(file=screen, width=width, color=True)
     clock = Clock()
     bars = BarReporter(console, Forecast(steps, {steps[0].key: 40.0}, 1, clock=clock))
     bars.begin(2, 3)
@@ -233,7 +233,7 @@ def test_bars_name_the_whole_model_and_their_times(make_step: MakeStep, width: i
     assert "…" not in squeezed
 
 
-def _rendered(bars: BarReporter, console: Console) -> list[str]:
+def _rendered(bars: BarReporter, console: TextConsole) -> list[str]:
     with console.capture() as capture:
         console.print(bars._bars.get_renderable())
     return capture.get().splitlines()

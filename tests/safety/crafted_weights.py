@@ -336,8 +336,8 @@ def _strides(rng: random.Random) -> Iterator[Crafted]:
             "a." * 2**16 + "b": _tensor(_Storage(floats, "0", 64), 0, (8,), (1,))
         },
     }
-    for name, value in shaped.items():
-        content = _pickled(value if isinstance(value, dict) else {"hash_layer.weight": value})
+    for name, held in shaped.items():
+        content = _pickled(held if isinstance(held, dict) else {"hash_layer.weight": held})
         yield Crafted(name, archive(content, {"0": bytes(256)}))
 
 
