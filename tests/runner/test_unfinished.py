@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hashbench import plugins
 from hashbench.defending import AdversarialTraining
 from hashbench.errors import FileError, PluginError, TrainingError, WriteError
-from hashbench.hashing.kept import UnsaidError, copied, given, packed, taken, unpacked
+from hashbench.hashing.kept import Kept, UnsaidError, copied, given, packed, taken, unpacked
 from hashbench.hashing.objective import BoundLoss
 from hashbench.plugins.registered import Registry
 from hashbench.progress import no_progress
@@ -395,11 +395,12 @@ def test_a_tree_comes_back_as_it_was() -> None:
 def test_generators_and_tensors_go_on_where_they_were() -> None:
     torch_one, numpy_one, tensor = torch.Generator(), np.random.default_rng(1), torch.zeros(3)
     torch_one.manual_seed(3)
-    trees = [copied(taken(one)) for one in (torch_one, numpy_one, tensor)]
+    all_of_them: tuple[Kept, ...] = (torch_one, numpy_one, tensor)
+    trees = [copied(taken(one)) for one in all_of_them]
     drawn = torch.rand(5, generator=torch_one), numpy_one.random(5)
     alias = tensor
     tensor += 1
-    for one, tree in zip((torch_one, numpy_one, tensor), trees, strict=True):
+    for one, tree in zip(all_of_them, trees, strict=True):
         given(one, tree)
     assert torch.equal(torch.rand(5, generator=torch_one), drawn[0])
     assert np.array_equal(numpy_one.random(5), drawn[1])
