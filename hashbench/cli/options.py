@@ -13,6 +13,8 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 """What was typed cannot be done."""
 EXIT_INTERRUPTED: Final = 130
+EXIT_HANGUP = 129
+EXIT_TERMINATED = 143
 """Ctrl-C, as shells count it: 128 and the signal's number."""
 
 PluginFiles = Annotated[

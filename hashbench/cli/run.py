@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, PluginFiles
+from hashbench.cli.options import (
+    EXIT_FAILED,
+    EXIT_HANGUP,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    PluginFiles,
+)
 from hashbench.cli.screen import duration, image_bar, warn_of_broken
 from hashbench.errors import UsageError
 
@@ -161,7 +167,7 @@ def run(
                 "from there.",
                 soft_wrap=True,
             )
-        os._exit(128 + ended.signal)
+        os._exit(EXIT_TERMINATED if ended.signal == signal.SIGTERM else EXIT_HANGUP)
     failed = results.failed
     notes.print(
         f"{len(results.cells) - len(failed)} of {len(results.cells)} cells done. "
