@@ -182,7 +182,10 @@ def _value(value: Any, kind: Any, path: str, author: Author) -> Any:
     if author is Author.PERSON or hasattr(kind, "parse") or _is_enum(kind):
         return coerce(value, kind, path)
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise UsageError(_expected(path, value, "a number that a double can hold")) from None
     raise UsageError(_expected(path, value, _WORDS.get(kind, "a list" if origin is tuple else "")))
 
 
