@@ -189,7 +189,7 @@ def _value(value: Any, kind: Any, path: str, author: Author) -> Any:
         try:
             return float(value)
         except OverflowError:
-            raise UsageError(f"{path} is too large a number") from None
+            raise UsageError(_expected(path, value, "a number that a double can hold")) from None
     raise UsageError(_expected(path, value, _WORDS.get(kind, "a list" if origin is tuple else "")))
 
 

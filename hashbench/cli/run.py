@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-<<<<<<< HEAD
 from hashbench.cli.completion import plugins_of, suites
 from hashbench.cli.dry_run import download_lines, model_lines, step_lines, total, wrapped
 from hashbench.cli.ended import word_and_code
@@ -24,16 +23,6 @@ from hashbench.cli.named import refuse_folder
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
 from hashbench.cli.screen import counted, for_answers, for_notes, image_bar, warn_of_broken
 from hashbench.console import TextConsole
-=======
-from hashbench.cli.options import (
-    EXIT_FAILED,
-    EXIT_HANGUP,
-    EXIT_INTERRUPTED,
-    EXIT_TERMINATED,
-    PluginFiles,
-)
-from hashbench.cli.screen import duration, image_bar, warn_of_broken
->>>>>>> train
 from hashbench.errors import UsageError
 from hashbench.plugins.paths import at_home
 
@@ -315,19 +304,7 @@ def run(
         notes.say(f"{word}. What is done is kept: the same command goes on from there.")
         # At once: a step that is being made in this process would go on to its next sign of
         # progress. Nothing is lost, since what is not finished is not in the store.
-<<<<<<< HEAD
         os._exit(code)
-=======
-        os._exit(EXIT_INTERRUPTED)
-    except SignalledError as ended:
-        with suppress(OSError):  # the terminal may be gone, which is what SIGHUP says
-            notes.print(
-                f"Ended by {ended.signal.name}. What is done is kept: the same command goes on "
-                "from there.",
-                soft_wrap=True,
-            )
-        os._exit(EXIT_TERMINATED if ended.signal == signal.SIGTERM else EXIT_HANGUP)
->>>>>>> train
     failed = results.failed
     notes.say(
         f"{len(results.cells) - len(failed)} of {counted(len(results.cells), 'cell')} done. "

@@ -52,9 +52,7 @@ def alias(net: Net) -> None:
 
 
 def buffer(value: Tensor) -> Callable[[Net], None]:
-    return lambda net: net.register_buffer(
-        "kept", value.clone() if value.is_contiguous() else value
-    )
+    return lambda net: net.register_buffer("kept", value.clone())
 
 
 def parameter(value: Callable[[], Tensor]) -> Callable[[Net], None]:

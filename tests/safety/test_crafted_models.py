@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from hashbench.hashing.checkpoint import read_card
+from support.crafted_models import CARD, WEIGHTS, crafted_models
+from support.refused import problems
 from support.trials import Trials
 
-from .crafted_models import CARD, WEIGHTS, crafted_models
-from .test_crafted_weights import TINY, problems
-
+TINY = Path(__file__).resolve().parents[1] / "plugins" / "tiny_data.py"
 SEED, PARTS = 12, 8
 SUITE = """
 name = "small"

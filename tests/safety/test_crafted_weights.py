@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import sys
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +11,11 @@ import pytest
 import torch
 
 from hashbench.hashing.state_dict import read_state
+from support.crafted_weights import crafted_files, sound_files, sound_state
+from support.refused import problems
 from support.trials import Trial, Trials
 
-from .crafted_weights import crafted_files, sound_files, sound_state
-
 TINY = Path(__file__).resolve().parents[1] / "plugins" / "tiny_data.py"
-MEGABYTES = 200
 COUNT, SEED, PARTS = 700, 12, 8
 
 
@@ -25,30 +23,6 @@ COUNT, SEED, PARTS = 700, 12, 8
 def trials() -> Iterator[Trials]:
     with Trials() as running:
         yield running
-
-
-def problems(trial: Trial, path: Path, codes: tuple[int, ...] = (0, 2)) -> list[str]:
-    """What is wrong with how a command ended that was given a bad file; `codes` are its to have."""
-    text = trial.err
-    found = []
-    if trial.hung:
-        found.append("hung")
-    if trial.crashed or trial.code not in codes:
-        found.append(f"ended with {trial.code}: {text[-600:]}")
-    if trial.megabytes > MEGABYTES:
-        found.append(f"took {trial.megabytes:.0f} MB")
-    steering = [c for c in text if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"]
-    if steering:
-        found.append(f"wrote {steering[:3]!r}")
-    if trial.code == 2:
-        lines = text.strip().split("\n")
-        if len(lines) != 1 or not lines[0].startswith("Error: "):
-            found.append(f"said {text!r}")
-        elif str(path) not in text or len(text) > 1_000:
-            found.append(f"names no file, or at length: {text[:1_000]!r}")
-        if "weights_only" in text:
-            found.append(f"passes on torch's advice: {text!r}")
-    return found
 
 
 def test_every_sound_file_is_read_with_equal_values(tmp_path: Path) -> None:

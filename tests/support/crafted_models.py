@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .crafted_weights import crafted_files
+from support.crafted_weights import crafted_files
 
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 

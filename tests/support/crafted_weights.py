@@ -314,8 +314,8 @@ def _strides(rng: random.Random) -> Iterator[Crafted]:
         count = rng.choice([64, 64, 64, 0, -1, 2**40, 2**62, "64"])
         key = rng.choice(["0", "0", "0", "1", "../0", "/etc/passwd", 0])
         kind = rng.choice([torch.FloatStorage, torch.FloatStorage, torch.BoolStorage, torch.Tensor])
-        value = _tensor(_Storage(kind, key, count), rng.choice(numbers), sides, steps)
-        content = _pickled({"hash_layer.weight": value})
+        made = _tensor(_Storage(kind, key, count), rng.choice(numbers), sides, steps)
+        content = _pickled({"hash_layer.weight": made})
         storages = {"0": bytes(rng.choice([256, 256, 255, 0]))}
         form = archive if rng.random() < 0.7 else row
         yield Crafted(f"strides {place}", form(content, storages))
