@@ -70,6 +70,7 @@ def test_a_part_of_all_crafted_folders(number: int, tmp_path: Path, trials: Tria
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600)
 @pytest.mark.parametrize(("number", "step"), [(3, 1), (2, 4)])
 def test_all_crafted_folders(number: int, step: int, tmp_path: Path, trials: Trials) -> None:
     try_crafted(number, tmp_path, trials, 0, step)

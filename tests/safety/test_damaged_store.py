@@ -92,6 +92,7 @@ def test_a_part_of_all_damages(number: int, tmp_path: Path, trials: Trials) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("number", FORMATS)
 def test_all_damages(number: int, tmp_path: Path, trials: Trials) -> None:
     """2,000 of them, over the three formats."""

@@ -91,6 +91,7 @@ def test_a_run_mends_some_damages(store: Store) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_600)
 def test_a_run_mends_all_damages(store: Store) -> None:
     mend(store, range(100, 160))
 
