@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from support.trials import Trial, Trials
+from support.trials import IMPORTED, Trial, Trials
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 TINY = ("--plugin", str(PLUGINS / "tiny_data.py"), "--dataset", "tiny", "--eps", "24/255")
@@ -17,7 +18,9 @@ SMALL = (*TINY, "--backbone", "small-cnn:width=4,hidden=16", "--bits", "8")
 
 @pytest.fixture(scope="module")
 def trials() -> Iterator[Trials]:
-    with Trials() as ready:
+    # What networks are built with, so that no fork waits for an import.
+    packages = [name for name in ("torchvision", "timm") if find_spec(name)]
+    with Trials((*IMPORTED, *packages)) as ready:
         yield ready
 
 
