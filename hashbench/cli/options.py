@@ -17,10 +17,6 @@ EXIT_USAGE: Final = 2
 """What was typed cannot be done."""
 EXIT_INTERRUPTED: Final = 130
 """Ctrl-C, as shells count it: 128 and the signal's number."""
-EXIT_HANGUP: Final = 129
-"""SIGHUP: the terminal is gone."""
-EXIT_TERMINATED: Final = 143
-"""SIGTERM: the system, or a scheduler, asked it to end."""
 
 PluginFiles = Annotated[
     list[Path] | None,
