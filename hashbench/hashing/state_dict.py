@@ -15,7 +15,6 @@ from torch import Tensor
 
 from hashbench.characters import shortened, shown
 from hashbench.errors import FileError, UsageError
-from hashbench.files import why_no_file
 from hashbench.hashing.weights.archive import SIGNATURE
 from hashbench.hashing.weights.mapped import WeightFile
 from hashbench.hashing.weights.pickled import PickledTensor
@@ -64,8 +63,6 @@ def read_state(path: Path, known: Callable[[str], bool] | None = None) -> dict[s
         UsageError: there is no such file, it is something else, damaged, or larger inside than it
             can be; it holds more than tensors, or several state dicts.
     """
-    if not path.is_file():
-        raise UsageError(f"weights {path}: {why_no_file(path)}")
     try:
         with WeightFile(path) as file:
             state = _plain(_described(path, file))
@@ -73,6 +70,8 @@ def read_state(path: Path, known: Callable[[str], bool] | None = None) -> dict[s
             if claimed > _MOST_REPEATED * file.size + _ROOM:
                 raise FileError(_claim(state, claimed, file.size))
             return {key: file.tensor(one) for key, one in unprefixed(state, known).items()}
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"weights {path}: no such file") from None
     except FileError as error:
         raise UsageError(f"weights {path} cannot be read: {error}") from None
     except OSError as error:

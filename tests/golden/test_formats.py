@@ -76,7 +76,7 @@ def test_a_folder_holds_all_that_a_cell_can_be(folder: Path) -> None:
 
 
 ADDED = {Metric.DEPENDENT, Metric.PROBE_DEPENDENT}
-"""Metrics that are measured since these folders were made."""
+"""Metrics that are measured since the folders of formats 1 and 2 were made."""
 
 
 @every_format
@@ -89,7 +89,8 @@ def test_every_stored_metric_has_its_name_today(folder: Path) -> None:
         for metric in ("map", toward_targets("map"))
         for name in (metric, under(metric, Ties.BEST), under(metric, Ties.WORST))
     }
-    assert stored == {*Metric, *precisions} - ADDED
+    added = set() if folder.name == "format-3" else ADDED
+    assert stored == {*Metric, *precisions} - added
 
 
 @every_format

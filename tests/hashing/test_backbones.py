@@ -541,7 +541,7 @@ def test_timms_mistakes_are_sentences(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=fault):
             Timm(model=model).build(images(side))
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "w.pth")
-    with pytest.raises(UsageError, match="is missing"):
+    with pytest.raises(UsageError, match="does not fit the model: it has 1 key"):
         Timm(model="test_resnet", weights=str(tmp_path / "w.pth")).build(images(32))
     assert package.is_model("test_resnet")
 

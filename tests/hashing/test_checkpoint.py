@@ -290,7 +290,7 @@ def test_a_missing_card_or_folder_is_refused(folder: Path) -> None:
     (folder / CARD).unlink()
     refused_card(folder, f"there is no {CARD}")
     refused_card(folder / "nowhere", "no such folder")
-    refused_card(folder / WEIGHTS, "no such folder")
+    refused_card(folder / WEIGHTS, "it is a file, expected a folder")
 
 
 def test_a_card_says_what_it_was_given(folder: Path, small_model: Build) -> None:

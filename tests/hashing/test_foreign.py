@@ -516,7 +516,8 @@ def test_a_missing_file_or_a_folder_is_refused(
 ) -> None:
     refused(tmp_path / "nowhere.pth", tmp_path / "ours", tiny_vgg[1], "no such file")
     (tmp_path / "w.pth").mkdir()
-    refused(tmp_path / "w.pth", tmp_path / "ours", tiny_vgg[1], "no such file")
+    reason = "it is a folder, expected a file"
+    refused(tmp_path / "w.pth", tmp_path / "ours", tiny_vgg[1], reason)
 
 
 def test_a_backbone_without_a_layout_is_named(tmp_path: Path) -> None:

@@ -134,10 +134,12 @@ def test_ctrl_c_during_import_is_not_a_broken_plugin(tmp_path: Path) -> None:
         plugins.use_file(path)
 
 
-@pytest.mark.parametrize("name", ["missing.py", "."])
-def test_a_missing_file_is_a_usage_error(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"), [("missing.py", "no such file"), (".", "it is a folder, expected a file")]
+)
+def test_a_missing_file_is_a_usage_error(tmp_path: Path, name: str, reason: str) -> None:
     path = tmp_path / name
-    with pytest.raises(UsageError, match="no such file") as raised:
+    with pytest.raises(UsageError, match=reason) as raised:
         plugins.use_file(path)
     assert str(path) in str(raised.value)
 

@@ -190,4 +190,4 @@ def test_a_stored_failure(trials: Trials, tmp_path: Path) -> None:
         said = json.loads(note.read_text())
         note.write_text(json.dumps({**said, "reason": NAME, "traceback": NAME}))
     for name in ("terminal", "csv"):
-        assert_is_text(trials.run("report", "made", "--format", name, cwd=tmp_path))
+        assert_is_text(trials.run("report", "made", "--full", "--format", name, cwd=tmp_path))

@@ -76,4 +76,8 @@ def test_what_is_no_file_is_refused(trials: Trials, tmp_path: Path, kind: str) -
             path = tmp_path / ("x" * 300)
     trial = trials.run("run", path.name, "--dry-run", cwd=tmp_path)
     assert not trial.hung
-    assert is_one_sentence(trial, path.name[:200])
+    if kind == "long":
+        assert (trial.code, trial.out) == (2, "")
+        assert trial.err == f"Error: {path.name[:200]}...: File name too long\n"
+    else:
+        assert is_one_sentence(trial, path.name)

@@ -119,9 +119,9 @@ class _BoundDSDH(MemoryLoss):
         return {}
 
     @override
-    def get_extra_state(self) -> dict[str, int]:
-        return {"seen": self.seen}
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(self.seen)
 
     @override
-    def set_extra_state(self, state: dict[str, int]) -> None:
-        self.seen = state["seen"]
+    def set_extra_state(self, state: Tensor) -> None:
+        self.seen = int(state)
