@@ -220,7 +220,7 @@ def read_card(folder: Path, what: str = "checkpoint") -> ModelCard:
         raise UsageError(f"{what} {folder}: {CARD} is no model card")
     if fields["schema"] > SCHEMA:
         raise UsageError(
-            f"{what} {folder}: written in format {fields['schema']}, "
+            f"{what} {folder}: written in format {shortened(str(fields['schema']))}, "
             f"this hashbench reads up to {SCHEMA}: update it"
         )
     current = migrated(MIGRATIONS, "card", fields, fields["schema"], SCHEMA)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final
 
+from hashbench.characters import shortened
 from hashbench.errors import FileError
 
 SCHEMA: Final = 3
@@ -57,7 +58,8 @@ def checked_record(value: Any, summed: Summed) -> dict[str, Any]:
         raise FileError("it does not say its format")
     if schema > SCHEMA:
         raise NewerError(
-            f"written in format {schema}, this hashbench reads up to {SCHEMA}: update it"
+            f"written in format {shortened(str(schema))}, "
+            f"this hashbench reads up to {SCHEMA}: update it"
         )
     if summed is Summed.NEVER or (schema < summed.value and _SUM not in value):
         return value

@@ -53,9 +53,15 @@ class Store:
         return self.trials.run("report", "results", "--format", "csv", cwd=self.folder)
 
     def files(self) -> list[Path]:
-        """All that damage can fall on."""
+        """All that damage can fall on.
+
+        What a finished score needs no more stays damaged: links to devices, files without an end.
+        """
         return sorted(
-            path for path in self.results.rglob("*") if path.is_file() and path.name != ".lock"
+            path
+            for path in self.results.rglob("*")
+            if path.is_file() and not path.is_symlink() and path.name != ".lock"
+            if path.stat().st_size < 2**24
         )
 
 
@@ -81,7 +87,7 @@ def mend(store: Store, seeds: range) -> None:
                 path.unlink()
                 path.symlink_to(place)
             else:
-                DAMAGES[name](path, rng, [*files, store.outside / "precious"])
+                DAMAGES[name](path, rng, [*store.files(), store.outside / "precious"])
         assert store.run().code == 0, (seed, what)
         assert store.report().out == store.whole, (seed, what)
 

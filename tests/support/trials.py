@@ -78,7 +78,7 @@ class Trials:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | dict(env or {}),
+            env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} | dict(env or {}),
         )
 
     def __enter__(self) -> Trials:
