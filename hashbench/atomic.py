@@ -27,7 +27,7 @@ def write_file(path: Path, content: bytes) -> None:
         try:
             _write_synced(temporary, content)
             temporary.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -54,10 +54,10 @@ def write_folder(path: Path, files: Mapping[str, bytes], last: str) -> None:
             for name in [name for name in files if name != last] + [last]:
                 with _told_as(path / name):
                     _write_synced(temporary / name, files[name])
-            _sync_folder(temporary)
+            sync_folder(temporary)
             with _set_aside(path):
                 temporary.rename(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -116,8 +116,8 @@ def _write_synced(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(path: Path) -> None:
-    # A rename is durable only once its folder is; not every file system lets a folder be opened.
+def sync_folder(path: Path) -> None:
+    """Make renames in a folder durable, where the file system lets a folder be opened."""
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from hashbench.atomic import sync_folder
 from hashbench.errors import FileError
 
 _OPEN: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -151,7 +152,7 @@ def _write_regular(path: Path, earlier: os.stat_result | None, content: bytes) -
         with _beside(path, content) as temporary:
             if earlier is None or _made_alike(temporary, path, earlier):
                 temporary.replace(path)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
                 return
             _write_in_place(path, content)
     except OSError as error:
@@ -195,13 +196,3 @@ def _write_in_place(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    # A rename is durable only once its folder is; not every file system lets a folder be opened.
-    with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
