@@ -203,7 +203,7 @@ def run(
     file say is taken from the quick suite: these are the defaults below. A plugin takes parameters,
     as in --attack hag:steps=2000, and presets, as in hag@published.
 
-    As in
+    For example:
 
       hashbench run
       hashbench run --defense cgat --attack auto --out mine
