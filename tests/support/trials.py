@@ -36,6 +36,7 @@ IMPORTED = (
     "hashbench.zoo.importing",
     "hashbench.results.load",
     "pandas",
+    "torchvision.models",
 )
 """What the commands import before they look at a file; all plugins are as well."""
 
