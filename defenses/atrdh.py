@@ -116,7 +116,7 @@ class PrototypeGuided(Objective):
         setup: DefenseSetup,
         inner: InnerAttack,
         targets: TargetCodes,
-        learning: Mapping[str, Kept] | None = None,
+        learning: Mapping[str, Kept],
     ) -> None:
         """Start the memories.
 
@@ -125,7 +125,7 @@ class PrototypeGuided(Objective):
             setup: the training.
             inner: the attack to defend against.
             targets: gives the codes that images are pulled to.
-            learning: what of it changes while it trains; `None` where it does not say.
+            learning: what of it changes while it trains.
         """
         self._terms = terms
         self._model = setup.model
@@ -158,9 +158,7 @@ class PrototypeGuided(Objective):
         return self._hashing_loss.parameters()
 
     @override
-    def keeps(self) -> Mapping[str, Kept] | None:
-        if self._learning is None:
-            return None
+    def keeps(self) -> Mapping[str, Kept]:
         return {
             "loss": self._hashing_loss,
             "codes": self._codes,
@@ -187,11 +185,10 @@ class PrototypeTraining:
         )
 
     def keeps(self) -> Mapping[str, Kept]:
-        """What changes while it trains; the generator is that of the defense."""
+        """What changes while it trains, beside the defense's generator."""
         return {
             "prototypes": self._network,
             "prototype_optimizer": self._optimizer,
-            "prototype_generator": self._generator,
         }
 
     def step(self, train_codes: Tensor, index: Tensor) -> Tensor:

@@ -147,7 +147,7 @@ class AttackedModel:
         """Let so many more images go forward, and no more; the harness calls it."""
         self._limit = self.forwards + passes
 
-    def watched_by(self, watcher: Callable[[], None] | None) -> None:
+    def watched_by(self, watcher: Callable[[], None]) -> None:
         """Call something before every pass, so that others see how far it is; for the harness."""
         self._watcher = watcher
 

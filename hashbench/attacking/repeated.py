@@ -94,8 +94,8 @@ def dependent_answers(
     """
     count = ASKED
     while count > 0:
-        trial = _Trial(attack, model, pixels, attacker, threat, seeds, limit, count)
         try:
+            trial = _Trial(attack, model, pixels, attacker, threat, seeds, limit, count)
             with undisturbed(device_of(model)):
                 return trial.dependent()
         except (MemoryError, RuntimeError) as error:
@@ -126,12 +126,12 @@ class _Trial:
         # A copy, so that what the model remembers of this is forgotten; one, so that the attack may
         # remember the model.
         self._sizes: list[int] = []
-        self._model = _Watched(copied(model), self._sizes)
+        self._model = _Sized(copied(model), self._sizes)
         self._known = attacker.rows(torch.from_numpy(order))
-        own = attacker.surrogate
+        own = self._known.surrogate
         if own is not None:
-            watched = replace(self._known.surrogate or own, model=_Watched(own.model, self._sizes))
-            self._known = replace(self._known, surrogate=watched)
+            sized = replace(own, model=_Sized(own.model, self._sizes))
+            self._known = replace(self._known, surrogate=sized)
         self._near = pixels[order]
         self._seeds = [seeds[place] for place in order.tolist()]
 
@@ -238,7 +238,7 @@ def _differ(one: _Answer, two: _Answer, *, exactly: bool) -> Tensor:
     return (large > STRENGTH * small) | (turned > TURNED)
 
 
-class _Watched(HashModel):
+class _Sized(HashModel):
     """A model that notes how many images it is asked at a time."""
 
     def __init__(self, base: HashModel, sizes: list[int]) -> None:

@@ -29,7 +29,7 @@ from hashbench.hashing.memory import (
     unset_buffers,
 )
 from hashbench.hashing.model import HashModel
-from hashbench.hashing.state_dict import is_finite, is_sound, misfits
+from hashbench.hashing.state_dict import is_sound, misfits, refuse_problems
 from hashbench.hashing.weights.mapped import WeightFile
 from hashbench.hashing.weights.safetensors_file import read_table
 from hashbench.hashing.weights.sorts import is_safetensors, sort_of
@@ -258,6 +258,7 @@ def load_checkpoint(folder: Path, model: NetworkT) -> NetworkT:
     """
     own_memory(model)
     wanted = model.state_dict()
+    device = next((value.device for value in wanted.values()), torch.device("cpu"))
     with _weights(folder) as file:
         found = _table(file)
         _refuse(folder, misfits(_kept(found, model), wanted, exact=True))
@@ -265,7 +266,7 @@ def load_checkpoint(folder: Path, model: NetworkT) -> NetworkT:
     unsound = [
         f"'{name}' holds values that are not finite"
         for name, value in weights.items()
-        if not (is_sound(value, wanted[name]) if name in wanted else is_finite(value))
+        if not is_sound(value, wanted.get(name))
     ]
     twins = [
         f"'{one}' and '{two}' are one tensor, but differ"
@@ -275,7 +276,7 @@ def load_checkpoint(folder: Path, model: NetworkT) -> NetworkT:
     _refuse(folder, unsound + twins)
     for name, (module, buffer) in unset_buffers(model).items():
         if name in weights:
-            setattr(module, buffer, weights[name].clone())
+            setattr(module, buffer, weights[name].to(device, copy=True))
     model.load_state_dict(weights)
     return model
 
@@ -315,6 +316,4 @@ def _kept(found: Mapping[str, StoredTensor], network: nn.Module) -> dict[str, St
 
 
 def _refuse(folder: Path, problems: list[str]) -> None:
-    if problems:
-        told = "; ".join(sorted(problems)[:3]) + ("; ..." if len(problems) > 3 else "")
-        raise UsageError(f"checkpoint {folder} does not fit the model: {told}")
+    refuse_problems(f"checkpoint {folder}", "does not fit the model", sorted(problems))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
@@ -208,13 +208,18 @@ def _on_cpu(tree: Tree) -> Tree:
     return _mapped(tree, lambda tensor: tensor.detach().cpu())
 
 
-def _mapped(tree: Tree, change: Any) -> Tree:
+def _mapped(tree: Tree, change: Callable[[Tensor], Tensor]) -> Tree:
+    """The tree with other tensors, and nothing in it that belongs to somebody else."""
     if isinstance(tree, Tensor):
         return change(tree)
+    if isinstance(tree, np.ndarray):
+        return tree.copy()
     if isinstance(tree, Mapping):
         return {key: _mapped(value, change) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(_mapped(value, change) for value in tree)
+    if isinstance(tree, list):
+        return [_mapped(value, change) for value in tree]
+    if isinstance(tree, tuple):  # one with names becomes a plain one, as it is when it is stored
+        return tuple(_mapped(value, change) for value in tree)
     return tree
 
 

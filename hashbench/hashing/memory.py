@@ -9,15 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from hashbench.errors import UsageError
+from hashbench.hashing.weights.safetensors_file import DTYPES
 
-SAVED: Final = frozenset(
-    (
-        *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
-        *(torch.int64, torch.int32, torch.int16, torch.int8, torch.bool),
-        *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
-        *(torch.float8_e4m3fn, torch.float8_e5m2, torch.complex64),
-    )
-)
+SAVED: Final = frozenset(DTYPES.values())
 """The types that a checkpoint can hold."""
 
 

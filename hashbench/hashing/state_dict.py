@@ -217,14 +217,14 @@ def is_finite(value: Tensor) -> bool:
     return bool(torch.isfinite(value.to(wide)).all())
 
 
-def is_sound(value: Tensor, built: Tensor) -> bool:
-    """Whether a tensor is finite wherever it was when its module was built.
+def is_sound(value: Tensor, built: Tensor | None) -> bool:
+    """Whether a tensor is finite wherever it was when its module was built, if it was there.
 
     A buffer may hold infinities on purpose, such as a mask of attention.
     """
     if is_finite(value):
         return True
-    if is_finite(built):
+    if built is None or is_finite(built):
         return False
     return not bool((~torch.isfinite(value.cpu()) & torch.isfinite(built.cpu())).any())
 

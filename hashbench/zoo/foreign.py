@@ -148,8 +148,9 @@ def read_foreign(path: Path, backbone: str) -> dict[str, Tensor]:
         if not is_finite(value)
     ]
     problems += [
-        f"'{origin[name]}' and '{key}' are one layer, but differ"
+        f"'{one}' and '{two}' are one layer, but differ"
         for name, key in twins
+        for one, two in [(shown(shortened(origin[name])), shown(shortened(key)))]
         if not torch.equal(renamed[name], state[key])
     ]
     refuse_problems(path, f"is no checkpoint of {named}", problems)
@@ -192,19 +193,18 @@ def load_foreign(path: Path, model: HashModel, backbone: str) -> HashModel:
     return model
 
 
-def refuse_other_network(path: Path, model: HashModel, backbone: str) -> None:
-    """Hold a checkpoint's keys, shapes and types against a model.
+def refuse_other_network(state: Mapping[str, Tensor], model: HashModel, path: Path) -> None:
+    """Hold a state dict's keys, shapes and types against a model; no value is looked at.
 
     Args:
-        path: see `read_foreign`.
+        state: see `read_foreign`.
         model: may lie on the device `meta`, so that nothing is allocated for it.
-        backbone: the name of its backbone.
+        path: where the state dict is from.
 
     Raises:
-        UsageError: as `read_foreign`; keys, shapes or types that do not fit.
+        UsageError: keys, shapes or types that do not fit.
     """
-    state = _with_normalisation(read_foreign(path, backbone), model)
-    with_wanted_keys(state, model.state_dict(), f"weights {path}")
+    with_wanted_keys(_with_normalisation(state, model), model.state_dict(), f"weights {path}")
 
 
 def _with_normalisation(state: Mapping[str, Tensor], model: HashModel) -> dict[str, Tensor]:

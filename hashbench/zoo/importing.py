@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from hashbench.atomic import write_folder
 from hashbench.data.contract import Dataset
@@ -91,10 +93,11 @@ def import_model(
     check_device(device)
     backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(origin.backbone))
     loss = resolve(Kind.LOSS, Loss, Spec.parse(origin.loss))
-    bits = _bits_of(source, origin.backbone)  # before the data are read
+    state = read_foreign(source, origin.backbone)  # before the data are read
+    bits = _bits_of(state, source)
     dataset = resolve(Kind.DATASET, Dataset, Spec.parse(origin.dataset))
     found = read_source(dataset, root, progress)
-    model = _built(backbone, found.images, bits, source).to(device)
+    model = _built(backbone, found.images, state, bits, source).to(device)
     data = load_data(dataset, found.root)
     metrics = score_clean(encode_splits(model, data), data, found.protocol).metrics
     metric = found.protocol.metric
@@ -134,18 +137,18 @@ def _base(source: Path, origin: Origin) -> dict[str, Any]:
     return {"imported": content_hash(source), **reported}
 
 
-def _bits_of(source: Path, backbone: str) -> int:
-    state = read_foreign(source, backbone)
+def _bits_of(state: Mapping[str, Tensor], source: Path) -> int:
     try:
         return bits_of(state)
     except UsageError as error:
         raise UsageError(f"weights {source}: {error}") from None
 
 
-def _built(backbone: Backbone, images: InputSpec, bits: int, source: Path) -> HashModel:
-    name = canonical(backbone)
+def _built(
+    backbone: Backbone, images: InputSpec, state: Mapping[str, Tensor], bits: int, source: Path
+) -> HashModel:
     if (network := outline(backbone, images, bits)) is not None:
-        refuse_other_network(source, network, name)
+        refuse_other_network(state, network, source)
     with torch.random.fork_rng(devices=[]):
         model = HashModel(backbone.bare().build(images), bits)
-    return load_foreign(source, model, name).eval()
+    return load_foreign(source, model, canonical(backbone)).eval()

@@ -106,7 +106,7 @@ def test_a_few_queries_are_enough(few: int, pixels: NDArray[np.uint8]) -> None:
 
 def test_one_query_is_told_from_strangers(pixels: NDArray[np.uint8]) -> None:
     assert share(small_cnn(), pixels[:1]) == 0
-    assert share(named(leaky.BatchCentred()).eval(), pixels[:1]) in (0, 1)
+    assert share(named(leaky.BatchCentred()).eval(), pixels[:1]) == 1
 
 
 @pytest.mark.parametrize("loss", [leaky.Remembering(), leaky.Hooking(), leaky.Patching()])

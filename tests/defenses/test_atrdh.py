@@ -78,7 +78,7 @@ def test_images_are_pulled_to_the_target_codes(
         given.extend((train_codes.clone(), index))
         return codes
 
-    objective = ATRDH.PrototypeGuided(defense, setup, inner, targets)
+    objective = ATRDH.PrototypeGuided(defense, setup, inner, targets, {})
     seen: list[Tensor] = []
     outputs = model.outputs
 

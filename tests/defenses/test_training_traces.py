@@ -149,7 +149,7 @@ def test_atrdh_trace(
         defense.inner_attack(model, setup.budget, setup.generator), given["atrdh_DPH_delta0"]
     )
     codes = iter(torch.from_numpy(given["atrdh_DPH_target_codes"]))
-    objective = in_float64(ATRDH.PrototypeGuided(defense, setup, inner, lambda *_: next(codes)))
+    objective = in_float64(ATRDH.PrototypeGuided(defense, setup, inner, lambda *_: next(codes), {}))
     run(defense, objective, setup, given, "atrdh_DPH")
     same_weights(model, given, "atrdh_DPH")
 

@@ -145,10 +145,11 @@ def _weights(weights: bytes, card: dict[str, Any], rng: random.Random) -> Iterat
         return CraftedModel(f"weights: {name}", write)
 
     yield changed("another file", weights + b"x", known=False)
-    tables = [one for one in crafted_files(Path("canary"), 0, 1) if one.name.startswith("table")]
+    files = crafted_files(Path("canary"), 0, 1)
+    tables = [one for one in files if one.name.startswith("table")]
     for file in tables[::3]:
         yield changed(file.name, file.content)
-    for file in crafted_files(Path("canary"), 0, 1)[::25]:
+    for file in files[::25]:
         yield changed(f"any, {file.name}", file.content)
     length = 8 + int.from_bytes(weights[:8], "little")
     for place in range(40):

@@ -231,6 +231,15 @@ def _pickle_bombs() -> Iterator[Crafted]:
         + b"eq\x00"
         + b"ccollections\nOrderedDict\nh\x00\x85R0" * 2_000
         + b".",
+        "long names": b"\x80\x04"
+        + (b"X" + struct.pack("<I", 5_000_000) + b"a" * 5_000_000 + b"\x94") * 2
+        + b"h\x00h\x01\x93" * 90_000
+        + b".",
+        "long arguments": b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\nq\x00("
+        + b"K\x00" * 150_000
+        + b"tq\x01"
+        + b"h\x00h\x01R" * 50_000
+        + b".",
         "a list in itself": b"\x80\x02]q\x00h\x00a.",
         "a dict in itself": b"\x80\x02}q\x00U\x01ah\x00s.",
         "empty stack": b"\x80\x02.",

@@ -33,8 +33,12 @@ class WeightFile:
             OSError: it is not there, or cannot be read.
         """
         self.file = opened(path)
-        self.head = self.file.read(LOOKED_AT)
-        self.size = self.file.seek(0, 2)
+        try:
+            self.head = self.file.read(LOOKED_AT)
+            self.size = self.file.seek(0, 2)
+        except OSError:
+            self.file.close()
+            raise
         self._bytes: Tensor | None = None
 
     def __enter__(self) -> Self:
@@ -61,7 +65,10 @@ class WeightFile:
         if stored.begin + stored.size > self.size:
             raise FileError("it is cut off")
         if self._bytes is None:
-            private = mmap.mmap(self.file.fileno(), self.size, access=mmap.ACCESS_COPY)
+            try:
+                private = mmap.mmap(self.file.fileno(), self.size, access=mmap.ACCESS_COPY)
+            except ValueError:  # it has become shorter
+                raise FileError("it is cut off") from None
             self._bytes = torch.frombuffer(private, dtype=torch.uint8)
         width = stored.dtype.itemsize
         values = self._bytes[stored.begin : stored.begin + stored.stored * width]

@@ -28,6 +28,14 @@ from hashbench.hashing.weights.stored import (
     checked_sides,
     uncomputed,
 )
+from hashbench.hashing.weights.torch_names import (
+    DTYPES,
+    NESTED,
+    REBUILT,
+    UNINITIALIZED,
+    is_known,
+    storage_type,
+)
 
 MAX_BYTES: Final = 2**24
 """The most bytes of a pickle: beside a thousand tensors one has some 100,000."""
@@ -36,7 +44,14 @@ _MAX_STEPS: Final = 300_000
 _MAX_WORK: Final = 2_000_000
 """Items that are copied out of lists; a list can be named again and again at no cost to a file."""
 
+_MAX_NAME: Final = 10_000
+"""Characters of a name: each time one is put together, its text is written anew."""
+
+_MAX_KEY_LENGTH: Final = 2**20
 _MAX_KEY: Final = 2**63
+
+_LONGEST_IDENTITY: Final = 6
+"""Parts of what torch says of a storage, at most."""
 
 
 @dataclass(frozen=True)
@@ -87,60 +102,6 @@ class Opaque:
     """
 
     name: str
-
-
-_STORAGES: Final[Mapping[str, torch.dtype]] = {
-    "Half": torch.float16,
-    "BFloat16": torch.bfloat16,
-    "Float": torch.float32,
-    "Double": torch.float64,
-    "Char": torch.int8,
-    "Short": torch.int16,
-    "Int": torch.int32,
-    "Long": torch.int64,
-    "Byte": torch.uint8,
-    "Bool": torch.bool,
-    "ComplexFloat": torch.complex64,
-    "ComplexDouble": torch.complex128,
-    "QUInt8": torch.quint8,
-    "QInt8": torch.qint8,
-    "QInt32": torch.qint32,
-    "QUInt4x2": torch.quint4x2,
-    "QUInt2x4": torch.quint2x4,
-}
-_DTYPES: Final = {str(one): one for one in COMPUTED}
-_TYPES: Final = frozenset(
-    str(one) for one in vars(torch).values() if isinstance(one, torch.dtype | torch.qscheme)
-)
-_NESTED: Final = "torch.nested._internal."
-
-_PLAIN: Final = frozenset(
-    (
-        *(f"torch.{name}" for name in ("Size", "Tensor", "device", "strided", "contiguous_format")),
-        *("torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"),
-        *("torch.serialization._get_layout", "torch.storage.UntypedStorage"),
-        *("collections.OrderedDict", "collections.defaultdict", "collections.Counter"),
-        # Numbers, arrays, options and times that scripts put beside a state dict.
-        *(
-            f"{home}.{name}"
-            for home in ("builtins", "__builtin__")
-            for name in ("set", "frozenset", "complex", "bytearray", "range", "slice", "list")
-        ),
-        *("builtins.dict", "builtins.int", "builtins.float", "builtins.str", "_codecs.encode"),
-        *(
-            f"numpy.{core}.multiarray.{name}"
-            for core in ("core", "_core")
-            for name in ("scalar", "_reconstruct")
-        ),
-        *("numpy.ndarray", "numpy.dtype", "argparse.Namespace"),
-        *(f"pathlib.{name}" for name in ("Path", "PosixPath", "WindowsPath", "PurePosixPath")),
-        *(f"datetime.{name}" for name in ("datetime", "date", "timedelta")),
-    )
-)
-"""Names that stand for plain data."""
-
-_REBUILT: Final = "torch._utils._rebuild_"
-_UNINITIALIZED: Final = "torch.nn.parameter.Uninitialized"
 
 
 @dataclass(frozen=True)
@@ -250,9 +211,13 @@ class _Machine:
     # --- names and calls ---
 
     def _name(self, module: object, name: object) -> Name:
-        full = f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ""
-        if not _is_known(full) and not self._foreign:
-            self._foreign = full or "?"
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise ValueError
+        if len(module) + len(name) > _MAX_NAME:
+            raise FileError(f"its pickle names something in more than {_MAX_NAME:,} characters")
+        full = f"{module}.{name}"
+        if not is_known(full) and not self._foreign:
+            self._foreign = full
         return Name(full)
 
     def _global(self, argument: str) -> None:
@@ -286,7 +251,7 @@ class _Machine:
             raise ValueError
         name = function.full
         if name == "torch._tensor._rebuild_from_type_v2":  # a tensor with attributes
-            inner, _, given, *_ = arguments
+            inner, _, given = arguments[:3]
             if inner == function:
                 raise ValueError
             return self._called(inner, given)
@@ -294,7 +259,7 @@ class _Machine:
             return self._new_dict(arguments)
         if name == "torch.Size":
             return checked_sides(arguments[0], "shape")
-        if name.startswith(_UNINITIALIZED):
+        if name.startswith(UNINITIALIZED):
             return OddTensor("a parameter that was never given values")
         if name.startswith("torch._utils._rebuild_parameter"):
             return arguments[0]
@@ -302,10 +267,10 @@ class _Machine:
             return _tensor(*arguments[:4], dtype=None)
         if name == "torch._utils._rebuild_tensor_v3":
             return _tensor(*arguments[:4], dtype=arguments[6])
-        if name.startswith(_NESTED):
+        if name.startswith(NESTED):
             return OddTensor("no plain tensor (nested)")
-        if name.startswith(_REBUILT):
-            kind = name.removeprefix(_REBUILT).removesuffix("_tensor").replace("_", " ")
+        if name.startswith(REBUILT):
+            kind = name.removeprefix(REBUILT).removesuffix("_tensor").replace("_", " ")
             return OddTensor(f"no plain tensor ({shown(shortened(kind))})")
         return Opaque(name)
 
@@ -321,9 +286,11 @@ class _Machine:
         return made
 
     def _storage(self, identity: object) -> None:
+        if not isinstance(identity, tuple) or len(identity) > _LONGEST_IDENTITY:
+            raise ValueError
         match identity:
             case ("storage", Name(full), str(key), _, int(whole), *rest):
-                dtype, kind = _storage_type(full)
+                dtype, kind = storage_type(full)
                 base, count = 0, whole
                 if rest and rest[0] is not None:  # a part of another storage
                     _, base, count = _triple(rest[0])
@@ -346,13 +313,6 @@ def _triple(value: object) -> tuple[Any, ...]:
     return value
 
 
-def _storage_type(full: str) -> tuple[torch.dtype | None, str]:
-    if full == "torch.storage.UntypedStorage":
-        return None, "bytes"
-    dtype = _STORAGES[full.rpartition(".")[2].removesuffix("Storage")]
-    return dtype, str(dtype).removeprefix("torch.")
-
-
 def _tensor(
     storage: object, offset: object, shape: object, strides: object, *, dtype: object
 ) -> PickledTensor | OddTensor:
@@ -363,25 +323,16 @@ def _tensor(
         raise ValueError
     kind, found = storage.kind, storage.dtype
     if isinstance(dtype, Name):
-        kind, found = dtype.full.removeprefix("torch."), _DTYPES.get(dtype.full)
+        kind, found = dtype.full.removeprefix("torch."), DTYPES.get(dtype.full)
     if found not in COMPUTED:
         return OddTensor(uncomputed(kind))
     return PickledTensor(storage, found, sides, steps, offset)
 
 
-def _is_known(full: str) -> bool:
-    home, _, name = full.rpartition(".")
-    return (
-        full in _PLAIN
-        or full.startswith((_REBUILT, _UNINITIALIZED, _NESTED))
-        or full == "torch._tensor._rebuild_from_type_v2"
-        or (home in ("torch", "torch.cuda") and name.removesuffix("Storage") in _STORAGES)
-        or full in _TYPES
-    )
-
-
 def _key(key: object) -> Any:
     """A key that costs nothing to look up: the hash of a nested or huge one is not asked for."""
+    if isinstance(key, str | bytes) and len(key) > _MAX_KEY_LENGTH:
+        return OddTensor("no key")  # two equal ones are compared letter by letter
     if isinstance(key, str | bytes | float | Name) or key is None:
         return key
     if isinstance(key, int) and abs(key) < _MAX_KEY:

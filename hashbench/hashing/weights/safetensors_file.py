@@ -26,7 +26,7 @@ _MAX_TABLE: Final = 2**23
 _LENGTH: Final = 8
 _METADATA: Final = "__metadata__"
 
-_DTYPES: Final[Mapping[str, torch.dtype]] = {
+DTYPES: Final[Mapping[str, torch.dtype]] = {
     "F64": torch.float64,
     "F32": torch.float32,
     "F16": torch.float16,
@@ -44,6 +44,7 @@ _DTYPES: Final[Mapping[str, torch.dtype]] = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
+"""The types that the format has, by its names for them."""
 
 
 def read_table(file: IO[bytes], size: int) -> dict[str, StoredTensor | OddTensor]:
@@ -97,7 +98,7 @@ def _entry(entry: object, start: int) -> tuple[StoredTensor | OddTensor, tuple[i
             raise FileError("not a tensor's type, shape and place")
     if not 0 <= begin <= end:
         raise FileError(f"its place is {begin} to {end}")
-    dtype = _DTYPES.get(name)
+    dtype = DTYPES.get(name)
     if dtype is None:
         return OddTensor(uncomputed(name)), (begin, end)
     count = math.prod(shape)
