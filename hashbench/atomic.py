@@ -25,7 +25,7 @@ def write_file(path: Path, content: bytes) -> None:
     with _told_as(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_synced(temporary, content)
+            write_synced(temporary, content)
             temporary.replace(path)
             sync_folder(path.parent)
         except BaseException:
@@ -53,7 +53,7 @@ def write_folder(path: Path, files: Mapping[str, bytes], last: str) -> None:
             temporary.mkdir()
             for name in [name for name in files if name != last] + [last]:
                 with _told_as(path / name):
-                    _write_synced(temporary / name, files[name])
+                    write_synced(temporary / name, files[name])
             sync_folder(temporary)
             with _set_aside(path):
                 temporary.rename(path)
@@ -109,7 +109,8 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
-def _write_synced(path: Path, content: bytes) -> None:
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a new file, and wait until it is on the disk."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()

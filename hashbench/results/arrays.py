@@ -38,7 +38,8 @@ _END: Final = struct.Struct("<4s4H2LH")
 directory, length of the comment."""
 
 _HEADER: Final = re.compile(
-    rb"\{'descr': '([<>|][biuf]\d)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n"
+    rb"\{'descr': '([<>|](?:b1|[iu][1248]|f[248]))', "
+    rb"'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n"
 )
 
 

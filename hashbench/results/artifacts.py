@@ -37,3 +37,12 @@ MAX_FILE_BYTES: Final = 2**22
 
 MAX_BYTES: Final = 2**35
 """The largest file of all: weights and codes."""
+
+MAX_PLAN_BYTES: Final = 2**26
+"""The largest plan."""
+
+KEY_DIGITS: Final = 20
+"""How many digits of a key stand in the names of folders, notes and states."""
+
+UNFINISHED: Final = "unfinished"
+"""The folder of the states of trainings that were interrupted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -52,6 +52,11 @@ class Cell:
     def radius(self) -> Eps:
         """`eps` as a number."""
         return _radius(self.eps)
+
+    @property
+    def clean(self) -> Cell:
+        """The clean cell of the same model: what all cells of one model share."""
+        return replace(self, attack=CLEAN, eps="0")
 
 
 @lru_cache(maxsize=1024)

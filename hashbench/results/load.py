@@ -10,13 +10,13 @@ from typing import Any, Final
 from hashbench.characters import shown
 from hashbench.data.protocol import Protocol
 from hashbench.errors import FileError, UsageError
-from hashbench.results.artifacts import ArtifactKind
+from hashbench.results.artifacts import KEY_DIGITS, ArtifactKind
 from hashbench.results.asked import Asked
-from hashbench.results.cell import CLEAN, Cell, CellResult, Status
+from hashbench.results.cell import Cell, CellResult, Status
 from hashbench.results.planned import StoredCell, StoredPlan, stored_plan, stored_plans
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured, measured
-from hashbench.results.store import KEY_DIGITS, Store
+from hashbench.results.store import Store
 
 NOTHING: Final[Mapping[str, Measured]] = {}
 """Of scores that were read already."""
@@ -115,24 +115,19 @@ class _Versions:
 
     def note(self, planned: StoredCell) -> None:
         """A later plan asks for this."""
-        row = _row_of(planned.cell)
+        row = planned.cell.clean
         self._models[row] = _model_key(planned)
         self._made[replace(row, seed=0)] = planned.made
         self._attacks[planned.cell.attack] = planned.attack
 
     def outdated(self, planned: StoredCell) -> str:
         """What of a cell is of an earlier version: `model`, `attack`, or nothing."""
-        row = _row_of(planned.cell)
+        row = planned.cell.clean
         # A table's row is a mean over seeds: those of one version.
         made = self._made[replace(row, seed=0)]
         if (self._models[row], made) != (_model_key(planned), planned.made):
             return "model"
         return "" if self._attacks[planned.cell.attack] == planned.attack else "attack"
-
-
-def _row_of(cell: Cell) -> Cell:
-    """What all cells of one model share."""
-    return replace(cell, attack=CLEAN, eps="0")
 
 
 def _model_key(planned: StoredCell) -> str:

@@ -10,6 +10,7 @@ from hashbench.characters import shortened, shown
 from hashbench.data.protocol import Protocol
 from hashbench.errors import StoreError, UsageError
 from hashbench.records import migrated, read
+from hashbench.results.address import Address
 from hashbench.results.cell import CLEAN, AttackFacts, Cell
 from hashbench.results.limits import (
     check_cell,
@@ -19,7 +20,7 @@ from hashbench.results.limits import (
     check_version,
 )
 from hashbench.results.migrations import MIGRATIONS, PLAN
-from hashbench.results.store import Address, Store, place_of
+from hashbench.results.store import Store
 from hashbench.results.sums import SCHEMA
 
 
@@ -109,8 +110,13 @@ class StoredPlan:
 
     @property
     def place(self) -> tuple[int, str, str]:
-        """What plans are ordered by, see `hashbench.results.store.place_of`."""
-        return place_of({"number": self.number, "asked": self.asked, "sha256": self.sha256})
+        """What plans are ordered by, those of several folders too: the last one speaks for a cell.
+
+        Plans without a number are of older formats and come before all others. Two of one number
+        come from folders that were merged, or are read together. None of them is known to be the
+        later one: the clock decides, then the sum, so that the order of folders never matters.
+        """
+        return (self.number, self.asked, self.sha256)
 
 
 def stored_plans(store: Store) -> Iterator[StoredPlan]:

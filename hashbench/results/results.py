@@ -92,7 +92,7 @@ class Results:
         whole = replace(self, cells=(*self.cells, *self.aside), aside=()).flags
         attacked = [result.cell for result in self.cells if result.cell.attack != CLEAN]
         found = {(key := replace(cell, attack=WORST_CASE)): whole.get(key, ()) for cell in attacked}
-        models = {replace(cell, attack=CLEAN, eps="0") for cell in attacked}
+        models = {cell.clean for cell in attacked}
         for result in self.cells:
             if result.cell.attack == CLEAN and result.cell not in models:
                 found[result.cell] = whole.get(result.cell, own.get(result.cell, ()))

@@ -113,7 +113,7 @@ def flags_of(
     """
     models: dict[Cell, list[CellResult]] = {}
     for result in sorted(cells, key=lambda result: result.cell):
-        models.setdefault(replace(result.cell, attack=CLEAN, eps="0"), []).append(result)
+        models.setdefault(result.cell.clean, []).append(result)
     found: dict[Cell, tuple[Flag, ...]] = {}
     for model, members in models.items():
         radii = dict.fromkeys(r.cell.eps for r in members if r.cell.attack != CLEAN)

@@ -15,12 +15,13 @@ from hashbench.data.protocol import Protocol
 from hashbench.errors import FileError, UsageError
 from hashbench.files import parsed_json
 from hashbench.records import migrated, read
+from hashbench.results.address import Address
 from hashbench.results.arrays import Array, largest_file, read_arrays
 from hashbench.results.artifacts import PER_QUERY
 from hashbench.results.artifacts import SCORES as SCORES_FILE
 from hashbench.results.metrics import Metric, under, wrong_metric
 from hashbench.results.migrations import MIGRATIONS, SCORES
-from hashbench.results.store import Address, Artifact, Store
+from hashbench.results.store import Artifact, Store
 from hashbench.results.sums import SCHEMA
 from hashbench.retrieval import Ties
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
@@ -114,8 +114,8 @@ def _attacked_so(cells: Collection[Cell], wanted: _Wanted) -> Iterator[Cell]:
         and (attacks is None or _names(cell.attack) & attacks)
         and (not wanted.radii or cell.radius in wanted.radii)
     }
-    models = {_model(cell) for cell in found}
-    attacked = {_model(cell) for cell in cells if cell.attack != CLEAN}
+    models = {cell.clean for cell in found}
+    attacked = {cell.clean for cell in cells if cell.attack != CLEAN}
     for cell in cells:
         if cell.attack != CLEAN:
             wanted_too = cell in found
@@ -126,10 +126,6 @@ def _attacked_so(cells: Collection[Cell], wanted: _Wanted) -> Iterator[Cell]:
             wanted_too = cell in models or CLEAN in attacks
         if wanted_too:
             yield cell
-
-
-def _model(cell: Cell) -> Cell:
-    return replace(cell, attack=CLEAN, eps="0")
 
 
 def _names(text: str) -> frozenset[str]:

@@ -3,7 +3,7 @@
     artifacts/<kind>/<slug>-<key>/    the files of one artifact, and done.json, written last
     failures/<key>.json               why a step failed; gone once it succeeds
     plans/<hash>.json                 the cells that a run was asked for
-unfinished/<key>.safetensors      how far a training came that was interrupted; see `unfinished`
+    unfinished/<key>.safetensors      how far a training came that was interrupted; see `unfinished`
 
 Folders of two machines are merged by copying one over the other. A folder may come from a stranger:
 only regular files inside of it are read, each bounded, and nothing outside of it is written.
@@ -15,30 +15,33 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from hashbench.atomic import remove, sweep, write_file, write_folder
 from hashbench.characters import shortened
-from hashbench.errors import FileError, StoreError, UsageError
+from hashbench.errors import FileError, StoreError
 from hashbench.files import parsed_json, read_bytes, sha256_of_file
-from hashbench.results.artifacts import MAX_BYTES, MAX_FILE_BYTES
+from hashbench.results.address import SHA256, Address
+from hashbench.results.artifacts import (
+    KEY_DIGITS,
+    MAX_BYTES,
+    MAX_FILE_BYTES,
+    MAX_PLAN_BYTES,
+    UNFINISHED,
+)
 from hashbench.results.sums import SCHEMA, NewerError, Summed, checked_record, sealed
 
-__all__ = ["DONE", "SCHEMA", "Address", "Artifact", "Failure", "Store"]
+__all__ = ["DONE", "SCHEMA", "Artifact", "Failure", "Store"]
 
 DONE = "done.json"
-
-KEY_DIGITS: Final = 20
-"""How many digits of a key stand in the names of folders and notes."""
 
 MAX_RECORD_BYTES: Final = 2**22
 MAX_FILES: Final = 16
 """How many files an artifact may have."""
 
-MAX_PLAN_BYTES: Final = 2**26
 MAX_PLAN_VALUES: Final = 2_500_000
 """Of 20,000 cells in the formats 1 and 2, which write 3 kB and some 80 values for each."""
 
@@ -55,48 +58,9 @@ MAX_REASON: Final = 4_000
 MAX_TRACEBACK: Final = 100_000
 """How many characters of a failure are kept, from the end of a traceback."""
 
-MAX_SLUG: Final = 8_000
 
-_KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_KEY: Final = re.compile(r"[0-9a-f]{64}")
 _PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,60}")
 """Names of files that lie in an artifact's own folder."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where an artifact lies.
-
-    Attributes:
-        kind: an `ArtifactKind`, or what a later version adds to them.
-        slug: a readable hint, no part of the identity.
-        key: SHA-256 of what makes it.
-    """
-
-    identity: ClassVar[bool] = True
-
-    kind: str
-    slug: str
-    key: str
-
-    def __post_init__(self) -> None:
-        """Refuse what would be no folder inside of a store.
-
-        Raises:
-            UsageError: the kind is no plain word, the key no SHA-256, or the slug too long.
-        """
-        if not _KIND.fullmatch(self.kind):
-            raise UsageError(f"'{shortened(self.kind)}' is no kind of artifact")
-        if not _KEY.fullmatch(self.key):
-            raise UsageError(f"'{shortened(self.key)}' is no key: expected 64 hexadecimal digits")
-        if len(self.slug) > MAX_SLUG:
-            raise UsageError(f"a slug of {len(self.slug):,} characters, expected {MAX_SLUG:,}")
-
-    @property
-    def path(self) -> Path:
-        """Its folder, relative to the store."""
-        readable = re.sub(r"[^a-z0-9.]+", "-", self.slug.lower()).strip("-")[:60]
-        return Path("artifacts") / self.kind / f"{readable}-{self.key[:KEY_DIGITS]}"
 
 
 @dataclass(frozen=True)
@@ -271,24 +235,13 @@ class Store:
         """One plan of this folder.
 
         Raises:
-            StoreError: as for `plans`, and where there is none.
+            StoreError: it is damaged, of a newer hashbench, or not there.
         """
         return _plan(self.folder / "plans" / f"{name}.json")
 
     def plan_names(self) -> tuple[str, ...]:
         """The names of the plans of this folder."""
         return tuple(path.stem for path in self._plan_paths())
-
-    def plans(self) -> Iterator[dict[str, Any]]:
-        """Every plan of this folder, the one that was last asked for at the end.
-
-        The order is that of their numbers. Plans that have none are of older formats and come
-        before all others, as they were asked for by the clock.
-
-        Raises:
-            StoreError: a damaged plan, or one of a newer hashbench.
-        """
-        yield from sorted(map(_plan, self._plan_paths()), key=place_of)
 
     def next_number(self) -> int:
         """One more than the number of any plan that is there: it is the latest, whatever the clock.
@@ -311,23 +264,29 @@ class Store:
                 raise StoreError(f"{path}: no run can have the number {found:,}; delete it")
         return found + 1
 
-    def sweep(self) -> None:
-        """Delete what interrupted runs left half-written.
+    def refuse_links(self) -> None:
+        """Make sure that a run writes and deletes inside of this folder alone.
 
         Raises:
-            StoreError: one of the store's folders is a link or a file, so that something would be
-                written or deleted elsewhere.
+            StoreError: one of the store's folders is a link or a file.
         """
-        artifacts = self.folder / "artifacts"
-        kinds = [] if artifacts.is_symlink() else sorted(artifacts.glob("*"))
-        for folder in (artifacts, *kinds, self._failures, self.folder / "plans"):
+        rest = (self._failures, self.folder / "plans", self.folder / UNFINISHED)
+        for folder in (self.folder / "artifacts", *self._kinds, *rest):
             if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
                 what = "a link" if folder.is_symlink() else "a file"
                 raise StoreError(
                     f"{folder}: it is {what}, expected a folder; a run writes into nothing else"
                 )
-        for folder in (*kinds, self._failures, self.folder / "plans"):
+
+    def sweep(self) -> None:
+        """Delete what interrupted runs left half-written, once `refuse_links` has passed."""
+        for folder in (*self._kinds, self._failures, self.folder / "plans"):
             sweep(folder)
+
+    @property
+    def _kinds(self) -> list[Path]:
+        artifacts = self.folder / "artifacts"
+        return [] if artifacts.is_symlink() else sorted(artifacts.glob("*"))
 
     @property
     def _failures(self) -> Path:
@@ -342,21 +301,13 @@ class Store:
     def _intact(self, address: Address) -> dict[str, Any] | None:
         try:
             found = self.artifact(address)
-            for name in {} if found is None else found.record["files"]:
-                found.check(name)  # type: ignore[union-attr]
+            if found is None:
+                return None
+            for name in found.record["files"]:
+                found.check(name)
         except FileError:
             return None
-        return None if found is None else dict(found.record)
-
-
-def place_of(plan: Mapping[str, Any]) -> tuple[int, str, str]:
-    """What plans are ordered by, those of several folders too: the last one speaks for its cells.
-
-    Two plans of one number come from folders that were merged, or are read together. None of them
-    is known to be the later one: the clock decides, then the sum, so that the order of folders
-    never matters.
-    """
-    return (plan.get("number") or 0, str(plan.get("asked", "")), str(plan.get("sha256", "")))
+        return dict(found.record)
 
 
 def _plan_bytes(path: Path) -> bytes:
@@ -391,7 +342,7 @@ def _checked(record: dict[str, Any], address: Address) -> dict[str, Any]:
     for name, digest in files.items():
         if not _PLAIN.fullmatch(name) or name == DONE:
             raise FileError(f"it names '{shortened(name)}', which is no file of an artifact")
-        if not isinstance(digest, str) or not _KEY.fullmatch(digest):
+        if not isinstance(digest, str) or not SHA256.fullmatch(digest):
             raise FileError(f"the sum of {name} is none")
     seconds = record.get("seconds", 0)
     if type(seconds) not in (int, float) or not 0 <= seconds <= MAX_SECONDS:

@@ -16,10 +16,9 @@ from typing import Final
 from hashbench.atomic import sweep, write_file
 from hashbench.errors import FileError, WriteError
 from hashbench.files import read_bytes
+from hashbench.results.artifacts import KEY_DIGITS, MAX_PLAN_BYTES, UNFINISHED
 
-FOLDER: Final = "unfinished"
 SUFFIX: Final = ".safetensors"
-_LARGEST_PLAN: Final = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class UnfinishedTraining:
     @property
     def path(self) -> Path:
         """Its file."""
-        return self.store / FOLDER / f"{self.key[:20]}{SUFFIX}"
+        return self.store / UNFINISHED / f"{self.key[:KEY_DIGITS]}{SUFFIX}"
 
     def read(self, limit: int) -> bytes | None:
         """What was last written; `None` where there is nothing that can be read.
@@ -48,7 +47,7 @@ class UnfinishedTraining:
             limit: the most bytes that it may have.
         """
         with contextlib.suppress(OSError, FileError):
-            return read_bytes(self.path, limit)
+            return read_bytes(self.path, limit, links=False)
         return None
 
     def write(self, content: bytes) -> None:
@@ -89,15 +88,15 @@ def sweep_unfinished(store: Path, planned: Collection[str], todo: Collection[str
         planned: keys of all steps of the run.
         todo: keys of those that it will make.
     """
-    folder = store / FOLDER
+    folder = store / UNFINISHED
     sweep(folder)
-    wanted, known = {key[:20] for key in todo}, {key[:20] for key in planned}
+    wanted, known = ({key[:KEY_DIGITS] for key in keys} for keys in (todo, planned))
     others = [path for path in folder.glob(f"*{SUFFIX}") if path.stem not in wanted]
     plans: list[bytes] = []
     if any(path.stem not in known for path in others):
         for plan in (store / "plans").glob("*.json"):
             with contextlib.suppress(OSError, FileError):
-                plans.append(read_bytes(plan, _LARGEST_PLAN))
+                plans.append(read_bytes(plan, MAX_PLAN_BYTES, links=False))
     for path in others:
         name = path.stem.encode()
         if path.stem in known or not any(name in plan for plan in plans):
@@ -109,4 +108,4 @@ def sweep_unfinished(store: Path, planned: Collection[str], todo: Collection[str
 def tidy_unfinished(store: Path) -> None:
     """Delete the folder of the states where it is empty."""
     with contextlib.suppress(OSError):
-        (store / FOLDER).rmdir()
+        (store / UNFINISHED).rmdir()

@@ -83,6 +83,19 @@ def test_an_array_of_another_type_or_shape_is_refused(array: Any, reason: str) -
         read_arrays(npz(one=array), {"one": Array("f8", (8,))})
 
 
+@pytest.mark.parametrize("kind", [b"<f3", b"|b9", b"<u0", b"<f1", b"<i3"])
+def test_a_type_that_numpy_does_not_have_is_refused(kind: bytes) -> None:
+    """As a stranger writes it, with a sum that holds."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(8))
+    member = buffer.getvalue().replace(b"<f8", kind)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("one.npy", member)
+    with pytest.raises(FileError, match="of a type that is not read"):
+        read_arrays(packed.getvalue(), {"one": Array("f8", (8,))})
+
+
 def test_an_array_that_is_missing_is_refused() -> None:
     with pytest.raises(FileError, match="it lacks the array 'two'"):
         read_arrays(npz(one=np.zeros(8)), {"two": Array("f8", (8,))})

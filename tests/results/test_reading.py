@@ -12,12 +12,13 @@ import pytest
 
 from hashbench.errors import FileError, StoreError
 from hashbench.results import load
+from hashbench.results.address import Address
 from hashbench.results.cell import CellResult, Status
 from hashbench.results.load import load_results
 from hashbench.results.metrics import Metric, is_in_range, largest, toward_targets, under
 from hashbench.results.planned import stored_plans
 from hashbench.results.scored import measured
-from hashbench.results.store import DONE, Address, Store
+from hashbench.results.store import DONE, Store
 from hashbench.results.sums import SCHEMA, Summed, checked_record, sealed, sum_of
 from hashbench.retrieval import Ties
 
@@ -77,7 +78,7 @@ def test_numbers_grow_with_every_run_and_a_damaged_plan_has_none(tmp_path: Path)
     assert store.next_number() == 8
     (tmp_path / "plans" / "c.json").unlink()
     store.write_plan("c", {"number": 8, "asked": "1999"})
-    assert [plan["number"] for plan in store.plans()] == [3, 7, 8]
+    assert store.next_number() == 9
 
 
 def test_no_run_follows_the_largest_number(tmp_path: Path) -> None:
@@ -87,12 +88,15 @@ def test_no_run_follows_the_largest_number(tmp_path: Path) -> None:
         store.next_number()
 
 
-def test_plans_without_a_number_come_first_and_go_by_the_clock(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.write_plan("a", {"number": 1, "asked": "1999"})
-    store.write_plan("b", {"schema": 2, "asked": "2999"})
-    store.write_plan("c", {"schema": 1, "asked": "2998", "number": 5})
-    assert [plan["asked"] for plan in store.plans()] == ["2998", "2999", "1999"]
+def test_plans_go_by_their_numbers_and_without_them_by_the_clock(results: Path) -> None:
+    store = Store(results)
+    name = store.plan_names()[0]
+    plan = store.plan(name)
+    for path in (results / "plans").iterdir():
+        path.unlink()
+    for name, number, asked in (("a", 7, "1"), ("b", 0, "2"), ("c", 3, "3"), ("d", 0, "4")):
+        store.write_plan(name, plan | {"number": number, "asked": asked})
+    assert [one.asked for one in stored_plans(store)] == ["2", "4", "3", "1"]
 
 
 @pytest.mark.parametrize("number", [-1, "1", 1.0, True, None, 10**16])
@@ -100,7 +104,7 @@ def test_a_number_that_no_run_writes_is_refused(tmp_path: Path, number: Any) -> 
     store = Store(tmp_path)
     store.write_plan("a", {"number": number})
     with pytest.raises(StoreError, match=r"a\.json: cannot be read.*its number is none"):
-        list(store.plans())
+        store.plan("a")
 
 
 @pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
@@ -112,7 +116,7 @@ def test_a_plan_without_its_sum_is_refused_in_every_format(tmp_path: Path, schem
     del record["sha256"]
     path.write_text(json.dumps(record))
     with pytest.raises(StoreError, match=r"a\.json: cannot be read; run the suite again"):
-        list(store.plans())
+        store.plan("a")
 
 
 def test_a_record_of_an_artifact_has_its_sum_since_format_3() -> None:
