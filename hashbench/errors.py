@@ -45,6 +45,10 @@ NO_ROOM = frozenset(
 """Error numbers of a disk, or a share of it, on which nothing more can be written."""
 
 
+NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP))
+"""Error numbers of a file system without locks."""
+
+
 class WriteError(HashbenchError, OSError):
     """A file cannot be written. The message names it, never a temporary that stands for it."""
 

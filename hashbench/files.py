@@ -79,7 +79,7 @@ def read_bytes(path: Path, limit: int, *, links: bool = True) -> bytes:
     return content
 
 
-def sha256_of_file(path: Path, limit: int, *, links: bool = True) -> str:
+def sha256_of_file(path: Path, limit: int | None = None, *, links: bool = True) -> str:
     """SHA-256 of a regular file's content, which is never in memory as a whole.
 
     Arguments and errors as for `opened`.
@@ -116,16 +116,26 @@ def read_text(path: Path, limit: int) -> str:
     return decoded(read_bytes(path, limit))
 
 
+def without_mark(content: bytes) -> bytes:
+    """Bytes of a text without the byte order mark of UTF-8.
+
+    Raises:
+        FileError: they are marked as UTF-16.
+    """
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise FileError("it is in UTF-16; save it as UTF-8")
+    return content.removeprefix(b"\xef\xbb\xbf")
+
+
 def decoded(content: bytes) -> str:
     """Bytes in UTF-8, with or without a byte order mark, as text.
 
     Raises:
         FileError: they are of another encoding.
     """
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise FileError("it is in UTF-16; save it as UTF-8")
+    content = without_mark(content)
     try:
-        return content.decode("utf-8-sig")
+        return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise FileError(f"it is not in UTF-8 (line {line})") from None

@@ -77,8 +77,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         missing = missing_steps(plan, Store(Path(folder)))
         ahead = estimate(missing)
-        start_up = time.process_time()
-        diary = Diary(Forecast(missing, ahead.by_step, asked.workers, start_up=start_up))
+        diary = Diary(Forecast(missing, ahead.by_step, asked.workers, start_up=ahead.start))
         run_plan(plan, out=Path(folder), workers=asked.workers, reporter=diary)
     whole = time.monotonic() - diary.began
     sys.stdout.write(f"{asked.suite}, {asked.workers} workers: {whole:.0f} s\n")

@@ -30,9 +30,10 @@ from typing import Any
 import numpy as np
 
 from hashbench.data.protocol import Protocol
+from hashbench.results.address import Address
 from hashbench.results.artifacts import CODES, PER_QUERY, SCORES
 from hashbench.results.metrics import Metric, under
-from hashbench.results.store import DONE, Address, Store
+from hashbench.results.store import DONE, Store
 from hashbench.results.sums import SCHEMA, sealed
 from hashbench.retrieval import Ties
 from hashbench.runner.plan import Plan, PlannedCell, make_plan

@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from hashbench.errors import UsageError
+from hashbench.errors import NO_LOCKS, UsageError
 
 LOCK: Final = ".lock"
 
-_NO_LOCKS: Final = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
-"""Error numbers of a file system without locks."""
 _HELD: Final = (errno.EAGAIN, errno.EACCES)
 """Error numbers of a lock that somebody else holds."""
 
@@ -52,7 +50,7 @@ def _locked(handle: int, folder: Path) -> bool:
 
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in _NO_LOCKS:
+        if error.errno in NO_LOCKS:
             return False
         if error.errno in _HELD:
             raise UsageError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hashbench.errors import FileError, UsageError
-from hashbench.files import opened
+from hashbench.files import sha256_of_file
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.parameters import resolved
 
@@ -46,8 +46,7 @@ def content_hash(path: Path) -> str:
         UsageError: it cannot be read, or is no file.
     """
     try:
-        with opened(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of_file(path)
     except FileError as error:
         raise UsageError(f"{path}: cannot be read ({error})") from None
     except OSError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +23,7 @@ from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint
 from hashbench.hashing.contract import Backbone
 from hashbench.hashing.memory import own_memory, refuse_unsavable
 from hashbench.hashing.model import HashModel
-from hashbench.results.store import Store
+from hashbench.results.store import Artifact, Store
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import DefendedModel, GivenModel, Probe, Step, TrainedAttacker
 from hashbench.runner.stored import CodesStep, codes_of, probe_of
@@ -120,13 +121,8 @@ def read_npz(store: Store, step: CodesStep, name: str) -> dict[str, NDArray[Any]
     Raises:
         StoreError: it is missing or damaged, or holds other arrays than the step writes.
     """
-    try:
-        artifact = store.artifact(step.address)
-        if artifact is None:
-            raise FileError("it is missing")
+    with _finished(step, store) as artifact:
         return codes_of(step, artifact, name)
-    except FileError as error:
-        raise StoreError(f"{store.folder / step.address.path}: {error}; run it again") from None
 
 
 def probe_answers_of(step: Probe, store: Store) -> dict[str, float]:
@@ -135,10 +131,17 @@ def probe_answers_of(step: Probe, store: Store) -> dict[str, float]:
     Raises:
         StoreError: they are missing or damaged.
     """
+    with _finished(step, store) as artifact:
+        return probe_of(artifact)
+
+
+@contextmanager
+def _finished(step: Step, store: Store) -> Iterator[Artifact]:
+    """The artifact of a step; what is found wrong with it is said of its folder."""
     try:
         artifact = store.artifact(step.address)
         if artifact is None:
             raise FileError("it is missing")
-        return probe_of(artifact)
+        yield artifact
     except FileError as error:
         raise StoreError(f"{store.folder / step.address.path}: {error}; run it again") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from hashbench.attacking.contract import Attack
 from hashbench.plugins.card import Access
 from hashbench.plugins.parameters import resolved
 from hashbench.results.cell import AttackFacts
@@ -53,9 +54,8 @@ class _Writer:
         self.addresses: list[dict[str, Any]] = []
         self.facts: list[dict[str, Any]] = []
         self._places: dict[str, int] = {}
-        self._attacks: dict[tuple[int, bool, float, int], tuple[str, int]] = {}
+        self._attacks: dict[tuple[Attack, bool, float, int], tuple[str, int]] = {}
         self._made: dict[str, str] = {}
-        self._kept: list[Any] = []  # what the number of an object stands for has to stay
 
     def cell(self, planned: PlannedCell) -> dict[str, Any]:
         """One cell."""
@@ -96,7 +96,7 @@ class _Writer:
         # With gradients of the attacked model as well it is a white-box attack.
         transfers = step.surrogate is not None and step.attack.card.access is not Access.GRADIENT
         radius, images = float(step.eps), step.setting.source.protocol.train
-        known = (id(step.attack), transfers, radius, images)
+        known = (step.attack, transfers, radius, images)
         if known not in self._attacks:
             facts = AttackFacts(
                 name=step.attack.card.name,
@@ -107,7 +107,6 @@ class _Writer:
                 reach=reach_of(step.attack, radius, images),
             )
             check_facts(facts)
-            self._kept.append(step.attack)
             version = sha256_of([describe(step.attack), step.described()["code"]])
             self._attacks[known] = (version, len(self.facts))
             self.facts.append(asdict(facts))

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from hashbench.characters import shown
 from hashbench.console import TextConsole
+from hashbench.progress import duration
 from hashbench.runner.remaining import Forecast
 from hashbench.runner.steps import Step
 
@@ -55,20 +56,11 @@ class Reporter:
         """The run is over, however it ended."""
 
 
-class LineReporter(Reporter):
-    """One line when a step ends: for log files."""
+class _Forecasting(Reporter):
+    """Hands on what happens to a forecast, where there is one."""
 
-    def __init__(self, console: TextConsole, forecast: Forecast | None = None) -> None:
-        """Write to `console`; the remaining time too, where there is a forecast."""
-        self._console = console
+    def __init__(self, forecast: Forecast | None) -> None:
         self._forecast = forecast
-        self._steps = 0
-        self._count = 0
-
-    @override
-    def begin(self, steps: int, stored: int) -> None:
-        self._steps = steps
-        self._say(f"{steps} steps to do, {stored} in the store")
 
     @override
     def started(self, step: Step) -> None:
@@ -84,13 +76,42 @@ class LineReporter(Reporter):
     def finished(self, step: Step, seconds: float) -> None:
         if self._forecast is not None:
             self._forecast.finished(step, seconds)
-        self._count += 1
-        self._say(f"[{self._count}/{self._steps}] {step.label} ({seconds:.1f} s){self._left()}")
 
     @override
     def failed(self, step: Step, reason: str, dropped: int) -> None:
         if self._forecast is not None:
             self._forecast.failed(step)
+
+    @override
+    def again(self, step: Step, reason: str, tried: int, most: int) -> None:
+        if self._forecast is not None:
+            self._forecast.again(step)
+
+
+class LineReporter(_Forecasting):
+    """One line when a step ends: for log files."""
+
+    def __init__(self, console: TextConsole, forecast: Forecast | None = None) -> None:
+        """Write to `console`; the remaining time too, where there is a forecast."""
+        super().__init__(forecast)
+        self._console = console
+        self._steps = 0
+        self._count = 0
+
+    @override
+    def begin(self, steps: int, stored: int) -> None:
+        self._steps = steps
+        self._say(f"{steps} steps to do, {stored} in the store")
+
+    @override
+    def finished(self, step: Step, seconds: float) -> None:
+        super().finished(step, seconds)
+        self._count += 1
+        self._say(f"[{self._count}/{self._steps}] {step.label} ({seconds:.1f} s){self._left()}")
+
+    @override
+    def failed(self, step: Step, reason: str, dropped: int) -> None:
+        super().failed(step, reason, dropped)
         self._count += 1
         line = f"[{self._count}/{self._steps}] FAILED {step.label}: {reason}{_dropped(dropped)}"
         self._say(line + self._left())
@@ -98,8 +119,7 @@ class LineReporter(Reporter):
 
     @override
     def again(self, step: Step, reason: str, tried: int, most: int) -> None:
-        if self._forecast is not None:
-            self._forecast.again(step)
+        super().again(step, reason, tried, most)
         self._say(_again(step, reason, tried, most))
 
     @override
@@ -109,19 +129,19 @@ class LineReporter(Reporter):
     def _left(self) -> str:
         if self._forecast is None or self._count >= self._steps:
             return ""
-        return f"; about {_duration(self._forecast.left())} left"
+        return f"; about {duration(max(1.0, self._forecast.left()))} left"
 
     def _say(self, line: str) -> None:
         self._console.say(line)
 
 
-class BarReporter(Reporter):
+class BarReporter(_Forecasting):
     """A bar for the run and one for every step that is being made: for terminals."""
 
     def __init__(self, console: TextConsole, forecast: Forecast | None = None) -> None:
         """Draw on `console`; the remaining times too, where there is a forecast."""
+        super().__init__(forecast)
         self._console = console
-        self._forecast = forecast
         # A step's words are wrapped, never cut, so on a narrow screen the bar is what gets shorter.
         width = 16 if console.width >= 100 else 8
         self._bars = Progress(
@@ -156,9 +176,8 @@ class BarReporter(Reporter):
 
     @override
     def started(self, step: Step) -> None:
+        super().started(step)
         forecast = self._forecast
-        if forecast is not None:
-            forecast.started(step)
         self._tasks[step.key] = self._bars.add_task(
             shown(step.label),
             total=None,
@@ -168,28 +187,24 @@ class BarReporter(Reporter):
 
     @override
     def advanced(self, step: Step, done: int, total: int) -> None:
-        if self._forecast is not None:
-            self._forecast.advanced(step, done, total)
+        super().advanced(step, done, total)
         self._bars.update(self._tasks[step.key], completed=done, total=total)
         self._move()
 
     @override
     def finished(self, step: Step, seconds: float) -> None:  # the bar shows it
-        if self._forecast is not None:
-            self._forecast.finished(step, seconds)
+        super().finished(step, seconds)
         self._close(step, 1)
 
     @override
     def failed(self, step: Step, reason: str, dropped: int) -> None:
-        if self._forecast is not None:
-            self._forecast.failed(step)
+        super().failed(step, reason, dropped)
         self._say(f"FAILED {step.label}: {reason}{_dropped(dropped)}", "red")
         self._close(step, 1 + dropped)
 
     @override
     def again(self, step: Step, reason: str, tried: int, most: int) -> None:
-        if self._forecast is not None:
-            self._forecast.again(step)
+        super().again(step, reason, tried, most)
         self._say(_again(step, reason, tried, most), "yellow")
         self._close(step, 0)
 
@@ -246,10 +261,3 @@ def _dropped(dropped: int) -> str:
 def _again(step: Step, reason: str, tried: int, most: int) -> str:
     tries = f" ({tried} of {most} tries)" if tried else ""
     return f"the process of {step.label} ended ({reason}): it is tried again{tries}"
-
-
-def _duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 90:
-        return f"{max(1.0, seconds):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -57,9 +57,15 @@ def run(
     suite = suite if isinstance(suite, Suite) else load(suite)
     check_device(suite.compute.device)
     plan = make_plan(suite)
-    rehearse(missing_steps(plan, Store(Path(out))))
+    known: dict[str, Measured] = {}
+    rehearse(missing_steps(plan, Store(Path(out)), known))
     return run_plan(
-        plan, out=Path(out), workers=workers, engine=engine, reporter=reporter or Reporter()
+        plan,
+        out=Path(out),
+        workers=workers,
+        engine=engine,
+        reporter=reporter or Reporter(),
+        known=known,
     )
 
 
@@ -79,6 +85,7 @@ def run_plan(
     check_workers(workers)
     store = Store(out)
     with only_writer(out) as alone:
+        store.refuse_links()
         if alone:
             store.sweep()
         else:

@@ -21,8 +21,8 @@ from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
 from hashbench.hashing.recipe import Recipe
 from hashbench.plugins.parameters import canonical
+from hashbench.results.address import Address
 from hashbench.results.artifacts import ArtifactKind
-from hashbench.results.store import Address
 from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256_of
 from hashbench.runner.setting import Setting
 

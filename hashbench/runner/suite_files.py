@@ -11,7 +11,7 @@ from typing import Any, Final
 from hashbench.characters import shortened
 from hashbench.errors import FileError, UsageError
 from hashbench.files import read_text
-from hashbench.plugins.paths import at_home
+from hashbench.plugins.paths import started_from
 from hashbench.suggestions import did_you_mean
 
 QUICK: Final = "quick"
@@ -95,4 +95,4 @@ def _parsed(text: str) -> dict[str, Any]:
 def _from(folder: Path, value: Any, where: str) -> Any:
     if isinstance(value, list):
         return [_from(folder, one, where) for one in value]
-    return str(folder / at_home(value, where)) if isinstance(value, str) else value
+    return started_from(folder, value, where) if isinstance(value, str) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -315,6 +316,20 @@ def test_a_hand_that_dies_before_it_has_begun_counts_against_no_step(office: Off
     office.run("ab", {"a": ["stillborn"] * 4, "b": ["stillborn"] * 5}, True, True)
     assert office.done == set("ab")
     assert {tried for _, tried in office.reporter.tries} == {0}
+
+
+def test_hands_that_cannot_be_hired_cost_none_that_are_at_work(
+    make_step: MakeStep, office: Office
+) -> None:
+    """A machine that has room for one process, where two were asked for."""
+
+    def full(_tell: Tell) -> Hand:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    steps = [make_step(str(number)) for number in range(2 * MOST_FALSE_STARTS)]
+    schedule = Schedule(steps, ())
+    run_by_hands(schedule, office.store, office.reporter, [office.seat(0, {}), Seat(full)])
+    assert schedule.done == {step.key for step in steps}
 
 
 def test_where_no_hand_can_begin_the_run_ends_and_says_why(office: Office) -> None:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from hashbench.data import Protocol
 from hashbench.errors import HashbenchError
+from hashbench.results.address import Address
 from hashbench.results.cell import Cell
 from hashbench.results.load import load_results
 from hashbench.results.results import COLUMNS
-from hashbench.results.store import Address, Failure, Store
+from hashbench.results.store import Failure, Store
 
 PROTOCOL = Protocol("tiny", 24, 3, 40, 4, "5" * 64, None)
 ADDRESS = Address("scores", "score", "ab" * 32)

@@ -16,10 +16,11 @@ import pytest
 
 from hashbench.data import Protocol
 from hashbench.errors import StoreError, UsageError
+from hashbench.results.address import Address
 from hashbench.results.cell import WORST_CASE, Cell, CellResult, Status
 from hashbench.results.load import load_results
 from hashbench.results.results import COLUMNS, Results, only
-from hashbench.results.store import SCHEMA, Address, Failure, Store
+from hashbench.results.store import SCHEMA, Failure, Store
 from hashbench.runner.fingerprint import sha256_of
 
 WORST_CASE_LACKS = "an attack of this row failed or was not run"

@@ -80,9 +80,8 @@ class Hand(ABC):
 
     It sends its news to the function that it was made with, from any thread: `Ready` once where it
     takes time to begin, any number of `Advanced` and one `Ended` (or `NoRoom`) for every step that
-    was started, `Died` once if it ends unasked. A
-    hand that computes on a card of its own is shown that card alone (`CUDA_VISIBLE_DEVICES`): the
-    step goes on to say `cuda`, and no key changes.
+    was started, `Died` once if it ends unasked. A hand that computes on a card of its own is shown
+    that card alone (`CUDA_VISIBLE_DEVICES`): the step goes on to say `cuda`, and no key changes.
 
     Attributes:
         step: what it is making; whoever started it sets it back to `None` when it has ended.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -91,7 +92,11 @@ class WorkerProcess(Hand):
             text=True,
         )
         self._say(json.dumps(plan.suite.to_plain()))
-        threading.Thread(target=self._listen, daemon=True).start()
+        try:
+            threading.Thread(target=self._listen, daemon=True).start()
+        except RuntimeError as error:  # the system gives no thread: as if it gave no process
+            self.kill()
+            raise OSError(errno.EAGAIN, str(error)) from None
 
     @override
     def start(self, step: Step) -> None:

@@ -115,7 +115,7 @@ class _Team:
         idle = [at for at, hand in enumerate(self._hands) if hand is not None and not hand.step]
         empty = [at for at, hand in enumerate(self._hands) if hand is None]
         for at in idle + empty:  # a new hand takes time to start
-            if at in self._closed:
+            if at in self._closed and self._hands[at] is None:
                 continue
             step = self._schedule.next(self._safe if self._here(at) else lambda _: True)
             if step is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import queue
 import threading
 import time
@@ -94,7 +95,10 @@ class ThisProcess(Hand):
         self._tasks: queue.Queue[Step | None] = queue.Queue()
         self._over = False
         # No daemon: torch aborts a process that shuts down over a thread at work.
-        threading.Thread(target=self._work).start()
+        try:
+            threading.Thread(target=self._work).start()
+        except RuntimeError as error:  # the system gives no thread
+            raise OSError(errno.EAGAIN, str(error)) from None
 
     @override
     def start(self, step: Step) -> None:
