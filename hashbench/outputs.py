@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from hashbench.atomic import sync_folder
+from hashbench.atomic import sync_folder, write_synced
 from hashbench.errors import FileError
+from hashbench.standard_streams import PatientOutput
 
 _OPEN: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
@@ -53,14 +54,16 @@ def write_output(path: Path, content: bytes) -> None:
     """Write a file that a user named, whole or not at all where that can be.
 
     A new file gets the rights that the umask leaves. A regular file is replaced by a whole one and
-    keeps mode and owner; a link is followed, so that the file it leads to is replaced and the
-    link stays. A file of several names (hard links) or of another owner is written in place, once
+    keeps mode and owner; a link is followed, so that the file it leads to is replaced and the link
+    stays. A file of several names (hard links), with attributes beyond its mode, or of an owner
+    that this process cannot give it is written in place, once
     the content is safe on its disk: then all of its names have it. A device, a named pipe and
     the streams of this process (`/dev/stdout`) are written into and stay what they are.
 
     Raises:
         FileError, OSError: as for `refuse_output`; FileError also where nobody reads from a named
-            pipe; OSError where the disk is full. An earlier file survives that.
+            pipe; OSError where the disk is full. An earlier file survives that,
+            unless it is one that is written in place.
     """
     refuse_output(path)
     status = _status(path)
@@ -137,14 +140,13 @@ def _opened(path: Path) -> int:
 
 def _write_into(handle: int, content: bytes) -> None:
     """All of it; a reader that goes away before the end has had enough."""
-    left = memoryview(content)
+    output = PatientOutput(handle)
     try:
-        while left:
-            left = left[os.write(handle, left) :]
-    except BrokenPipeError:
-        pass  # as for what goes to standard output
+        output.write(content)
     finally:
         os.close(handle)
+    if output.trouble is not None:
+        raise output.trouble
 
 
 def _write_regular(path: Path, earlier: os.stat_result | None, content: bytes) -> None:
@@ -166,10 +168,7 @@ def _beside(path: Path, content: bytes) -> Iterator[Path]:
     """The content in a temporary file of the same folder, which is gone afterwards."""
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_synced(temporary, content)
         yield temporary
     finally:
         with contextlib.suppress(OSError):
@@ -178,16 +177,24 @@ def _beside(path: Path, content: bytes) -> Iterator[Path]:
 
 def _made_alike(temporary: Path, path: Path, earlier: os.stat_result) -> bool:
     """Give a file mode and owner of an earlier one; `False` where it would not be the same."""
-    if earlier.st_nlink > 1 or (hasattr(os, "listxattr") and os.listxattr(path)):
+    if earlier.st_nlink > 1 or _has_attributes(path):
         return False
     own = temporary.stat()
     if (own.st_uid, own.st_gid) != (earlier.st_uid, earlier.st_gid):
         try:
             os.chown(temporary, earlier.st_uid, earlier.st_gid)
-        except PermissionError:
+        except OSError:  # not allowed, or an owner that a container has no number for
             return False
     temporary.chmod(stat.S_IMODE(earlier.st_mode))
     return True
+
+
+def _has_attributes(path: Path) -> bool:
+    """Whether a file has more to it than mode and owner, such as a list of who may read it."""
+    try:
+        return hasattr(os, "listxattr") and bool(os.listxattr(path))
+    except OSError:  # its file system knows none
+        return False
 
 
 def _write_in_place(path: Path, content: bytes) -> None:

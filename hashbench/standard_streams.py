@@ -17,7 +17,7 @@ import threading
 import traceback
 import warnings
 from types import TracebackType
-from typing import Final, TextIO, cast
+from typing import Any, Final, TextIO, cast
 
 from typing_extensions import Buffer, override
 
@@ -105,6 +105,7 @@ def use_patient_streams() -> None:
     warnings.formatwarning = _warning
     logging.setLogRecordFactory(_TextRecord)
     sys.excepthook = _exception
+    sys.unraisablehook = _unraisable
     threading.excepthook = _exception_of_thread
 
 
@@ -172,6 +173,12 @@ def _alike(error: UnicodeError) -> tuple[str, int]:
 class _TextRecord(logging.LogRecord):
     """A message of a logger, of any library, fit to look at."""
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        if self.exc_info and self.exc_info[0] is not None:  # else a formatter writes it as it is
+            lines = traceback.format_exception(*self.exc_info)
+            self.exc_text = shown("".join(lines).rstrip("\n"), keep="\n\t")
+
     @override
     def getMessage(self) -> str:
         return shown(super().getMessage(), keep="\n\t")
@@ -194,6 +201,12 @@ def _exception(
 ) -> None:
     lines = traceback.format_exception(kind, error, trace)
     sys.stderr.write(shown("".join(lines), keep="\n\t"))
+
+
+def _unraisable(found: sys.UnraisableHookArgs) -> None:
+    """Of a finaliser, say: nobody could have caught it."""
+    if found.exc_value is not None:
+        _exception(found.exc_type, found.exc_value, found.exc_traceback)
 
 
 def _exception_of_thread(found: threading.ExceptHookArgs) -> None:

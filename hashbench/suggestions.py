@@ -24,7 +24,7 @@ def did_you_mean(wrong: str, right: Iterable[str]) -> str:
         right: what would have been accepted.
 
     Returns:
-        For example `"; did you mean 'cgat'? Known: atrdh, cgat, none"`, or the empty string when
+        For example `"; did you mean 'cgat'? known: atrdh, cgat, none"`, or the empty string when
         nothing is accepted at all.
     """
     known = sorted(right)
@@ -35,9 +35,9 @@ def did_you_mean(wrong: str, right: Iterable[str]) -> str:
     # The same letters in another order come first: 'hga' is 'hag', though 'tha' shares as many.
     near = [name for name in known if sorted(name.lower()) == sorted(typed)]
     near = sorted(near, key=lambda name: name.lower() != typed)[:1]
-    near = near or difflib.get_close_matches(wrong.lower(), known, n=1, cutoff=0.5)
+    near = near or difflib.get_close_matches(typed, known, n=1, cutoff=0.5)
     # Nothing looks alike, but one choice begins as the wrong word does: 'pgd' -> 'pgd-hamming'.
-    near = near or [name for name in known if wrong and name.startswith(wrong.lower())][:1]
+    near = near or [name for name in known if typed and name.startswith(typed)][:1]
     guess = f"; did you mean '{near[0]}'?" if near else ";"
     return f"{guess} known: {_listed(typed, known)}"
 

@@ -22,6 +22,7 @@ from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.papers.section import TITLE, Section, section
 from hashbench.reports.text import sentences
 from hashbench.reports.text.sheets import Field, Sheet, Tone, sheets
+from hashbench.reports.text.sheets import ranking as ranking_sheet
 from hashbench.results.results import Results
 
 FILE_WIDTH = 100
@@ -168,7 +169,7 @@ def _write_ranking(board: Leaderboard, paper: _Paper, brief: Sequence[str] = ())
     paper.say(sentences.title(board), style="bold")
     for line in sentences.verdicts(board):
         paper.say(line, style="bold red")
-    ranking = sheets(board)[0]
+    ranking = ranking_sheet(board)
     paper.say(ranking.title)
     paper.blank()
     _draw(ranking, paper)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hashbench.cli.completion import plugins_of
-from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, PluginFiles, use_files
+from hashbench.cli.ended import word_and_code
+from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
 from hashbench.cli.screen import for_answers, for_notes, image_bar
 from hashbench.errors import UsageError
 
@@ -72,9 +73,10 @@ def check(
     try:
         with image_bar(notes) as progress, plugin_errors(dataset):
             found = check_dataset(dataset, where, progress, named=None if every else NAMED)
-    except KeyboardInterrupt:
-        notes.print("Interrupted: nothing of the decoding is kept.")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except KeyboardInterrupt as interrupt:
+        word, code = word_and_code(interrupt)
+        notes.say(f"{word}: nothing of the decoding is kept.")
+        raise typer.Exit(code) from None
     screen = for_answers()
     for line in report(found):
         screen.say(line)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Set
 from typing import TYPE_CHECKING, Final
 
 from hashbench.characters import shown
-from hashbench.cli.screen import counted, duration
+from hashbench.cli.screen import counted
+from hashbench.progress import duration
 
 if TYPE_CHECKING:
     from hashbench.runner.estimate import Estimate

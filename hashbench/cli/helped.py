@@ -49,7 +49,8 @@ def reflowed(text: str) -> str:
     """Each paragraph of a docstring on one line; one whose lines are indented stays as it is."""
     paragraphs = [part.strip("\n") for part in text.split("\n\n")]
     return "\n\n".join(
-        part if part.startswith(" ") else " ".join(part.split("\n")) for part in paragraphs
+        part if part.startswith(" ") or "\n " in part else " ".join(part.split("\n"))
+        for part in paragraphs
     )
 
 
@@ -58,7 +59,8 @@ def defaulting(what: str, default: str) -> str:
 
     For an option whose default is not a value of its own: `\[default: that of the data set]`.
     """
-    return f"{what} [dim]\\[default: {default}][/dim]"
+    plain = what.replace("[", "\\[")
+    return f"{plain} [dim]\\[default: {default}][/dim]"
 
 
 def _named(param: Any) -> Any:

@@ -7,17 +7,18 @@ import typing
 from enum import Enum
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hashbench.cli.helped import reflowed
 from hashbench.cli.plugin_list import NO_WORDS
 from hashbench.cli.screen import print_trimmed
+from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 from hashbench.plugins.card import Access, Aim, Card, Draws, Knowledge
 from hashbench.plugins.described import parameter_words, prose
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.lookup import known_names, registry_with
+from hashbench.plugins.lookup import kind_of, known_names, registry_with
 from hashbench.plugins.parameters import field_types, field_units, plain
 from hashbench.plugins.registered import Entry, Registry
 from hashbench.plugins.units import Unit
@@ -39,7 +40,7 @@ _DRAWS = {
 _KNOWLEDGE = {Knowledge.LABELS: "labels", Knowledge.TRAINING: "training codes"}
 
 
-def print_plugin(console: Console, name: str) -> None:
+def print_plugin(console: TextConsole, name: str) -> None:
     """Everything about one plugin.
 
     Args:
@@ -51,9 +52,9 @@ def print_plugin(console: Console, name: str) -> None:
     """
     entry = _find(name)
     card, plugin = entry.plugin.card, entry.plugin
-    say = _PlainText(console)
+    say = console.print
     say(f"{card.kind} {card.name}", style="bold")
-    say(_reflowed(prose(plugin)) or NO_WORDS)
+    say(reflowed(prose(plugin)) or NO_WORDS)
     facts = {
         "source": card.cite,
         "looks at": "" if card.access is None else _ACCESS[card.access],
@@ -100,28 +101,10 @@ def _told(card: Card) -> list[str]:
     return [*targets, *sorted(_KNOWLEDGE[known] for known in card.knowledge)]
 
 
-def _reflowed(text: str) -> str:
-    """Each paragraph on one line, for the console to wrap; indented ones stay as they are."""
-    paragraphs = text.split("\n\n")
-    return "\n\n".join(part if "\n " in part else " ".join(part.split("\n")) for part in paragraphs)
-
-
-class _PlainText:
-    """Prints foreign text as it is: no markup, no highlighting."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def __call__(self, text: str, style: str = "") -> None:
-        self._console.print(text, style=style, markup=False, highlight=False)
-
-
 def _find(name: str) -> Entry:
     kind, slash, bare = name.partition("/")
     if slash:
-        if kind not in {k.value for k in Kind} | {k.plural for k in Kind}:
-            raise UsageError(f"no kind of plugin '{kind}'{did_you_mean(kind, list(Kind))}")
-        wanted = Kind(kind)
+        wanted = kind_of(kind)
         return _one(registry_with(bare, wanted), wanted, bare)
     registry = registry_with(name)
     kinds = [kind for kind, known in registry.entries if known == name]

@@ -10,9 +10,10 @@ from typing import Final
 
 from hashbench.characters import shortened
 from hashbench.cli.options import LONGEST_PATH
-from hashbench.errors import FileError, UsageError
+from hashbench.errors import NO_ROOM, FileError, UsageError
+from hashbench.files import why_no_folder
 
-_OF_THE_MACHINE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_OF_THE_MACHINE: Final = (NO_ROOM - {errno.EROFS}) | {errno.EIO}
 """A full or broken disk: not what was typed."""
 
 
@@ -38,7 +39,7 @@ def refuse_folder(path: Path) -> None:
         for place in (path, *path.parents):
             if place.exists():
                 if not place.is_dir():
-                    raise FileError(f"{place} is a file, expected a folder")
+                    raise FileError(f"{place}: {why_no_folder(place)}")
                 return
 
 

@@ -14,12 +14,10 @@ from rich.text import Text
 from hashbench import plugins
 from hashbench.cli.screen import counted, print_trimmed
 from hashbench.console import TextConsole
-from hashbench.errors import UsageError
 from hashbench.plugins.catalog import OWN, Listed, own_plugins
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.lookup import registry_with
 from hashbench.plugins.registered import Broken, Origin, Registry
-from hashbench.suggestions import did_you_mean
 
 NO_WORDS: Final = "no description"
 """Of a plugin without a docstring: its author wrote none, or Python took it away at `-OO`."""
@@ -46,18 +44,6 @@ class Line:
     summary: str | None
     access: str = ""
     aim: str = ""
-
-
-def kind_of(text: str) -> Kind:
-    """A kind as it was typed, in the plural too.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    try:
-        return Kind(text)
-    except ValueError:
-        raise UsageError(f"no kind of plugin '{text}'{did_you_mean(text, Kind)}") from None
 
 
 def print_plugins(

@@ -106,7 +106,7 @@ def run(
         typer.Option(
             metavar="RADIUS",
             help=defaulting(
-                "Radius in [0, 1] pixels, such as 8/255.".replace("[", "\\["),
+                "Radius in [0, 1] pixels, such as 8/255.",
                 "24/255; with another data set or a model, the data set's own",
             ),
             rich_help_panel=_ASKED,
@@ -244,8 +244,6 @@ def run(
 
     find_engine(engine)  # a wrong name is told before anything else is done
     out = Path(at_home(str(out), "--out"))
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out}: there is a file of that name, expected a folder")
     refuse_folder(out)
     try:
         os.fsencode(out).decode()

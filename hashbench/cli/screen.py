@@ -80,13 +80,6 @@ def warn_of_broken(notes: TextConsole) -> None:
         )
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them: `40 s`, `3 min`, `2.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def counted(number: int, one: str, several: str = "") -> str:
     """How many there are, as people say it: `1 cell`, `2,000 cells`.
 

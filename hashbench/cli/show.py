@@ -39,7 +39,8 @@ def plugins(
     An attack's access is how it looks at the model, its aim where it leads a query unless its
     parameters say otherwise.
     """
-    from hashbench.cli.plugin_list import kind_of, print_plugins
+    from hashbench.cli.plugin_list import print_plugins
+    from hashbench.plugins.lookup import kind_of
 
     use_files(plugin)
     kinds = tuple(dict.fromkeys(map(kind_of, kind or ())))

@@ -21,9 +21,6 @@ MAX_LINES: Final = 500_000
 MAX_NAMES: Final = 1 << 20
 """Most bytes of the file of class names."""
 
-_MARK: Final = b"\xef\xbb\xbf"
-_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
-
 
 def read_source(path: Path, limit: int) -> bytes:
     """The bytes of a file of the data.
@@ -52,13 +49,12 @@ def read_list(path: Path) -> bytes:
     Raises:
         UsageError: it cannot be read, has too many bytes or lines, or is in UTF-16; names it.
     """
-    content = read_source(path, MAX_LIST)
-    if content.startswith(_UTF_16):
-        raise UsageError(f"{path}: it is in UTF-16; save it as UTF-8")
+    with told(path):
+        content = files.without_mark(files.read_bytes(path, MAX_LIST))
     count = content.count(b"\n")
     if count > MAX_LINES:
         raise UsageError(f"{path}: it has {count:,} lines, expected at most {MAX_LINES:,}")
-    return content.removeprefix(_MARK)
+    return content
 
 
 @contextmanager

@@ -72,12 +72,12 @@ def names(kind: Kind | str) -> tuple[str, ...]:
     Args:
         kind: `attack`, `defense`, `loss`, `backbone`, `dataset` or `format` (plurals do too).
     """
-    wanted = _kind(kind)
+    wanted = kind_of(kind)
     return registry(wanted).names(wanted)
 
 
 def known_names(kind: Kind) -> tuple[str, ...]:
-    """The same, without importing hashbench's own plugins for it: those of others are imported."""
+    """The names of all plugins of a kind, sorted; hashbench's own are not imported for it."""
     own = {listed.name for listed in own_plugins(kind)}
     return tuple(sorted(own | set(registry_with("", kind).names(kind))))
 
@@ -94,12 +94,17 @@ def get(kind: Kind | str, name: str, **parameters: Any) -> Plugin:
         UsageError: unknown name or parameter, or a value that does not fit; names the nearest one.
     """
     spec = Spec.parse(name)
-    wanted = _kind(kind)
+    wanted = kind_of(kind)
     entry = registry(wanted).find(wanted, spec.name)
     return build(entry.plugin, {**dict(spec.given), **parameters}, spec.preset)
 
 
-def _kind(kind: Kind | str) -> Kind:
+def kind_of(kind: Kind | str) -> Kind:
+    """A kind as it was typed, in the plural too.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
     try:
         return Kind(kind)
     except ValueError:

@@ -187,7 +187,7 @@ def located(plugin: type[Plugin], spec: Spec) -> Spec:
 
 def field_types(plugin: type[Plugin]) -> dict[str, Any]:
     """The type of every parameter, in the order of the dataclass fields, without its unit."""
-    return dict(_types(plugin))
+    return dict(_hints(plugin, units=False))
 
 
 def field_units(plugin: type[Plugin]) -> dict[str, Unit]:
@@ -197,19 +197,15 @@ def field_units(plugin: type[Plugin]) -> dict[str, Unit]:
     return {name: unit for name, unit in units.items() if unit is not None}
 
 
-@cache
-def _types(plugin: type[Plugin]) -> dict[str, Any]:
-    """As `field_types`: a plan of thousands of steps asks for them as often."""
-    return _hints(plugin, units=False)
-
-
 def field_paths(plugin: type[Plugin]) -> dict[str, tuple[str, ...]]:
     """The parameters that are paths, each with the words that it takes besides; see `paths`."""
     words = {name: path_words(kind) for name, kind in _hints(plugin, units=True).items()}
     return {name: said for name, said in words.items() if said is not None}
 
 
+@cache
 def _hints(plugin: type[Plugin], *, units: bool) -> dict[str, Any]:
+    """Types by parameter; a plan of thousands of steps asks for them as often."""
     if not dataclasses.is_dataclass(plugin):
         return {}
     try:

@@ -47,10 +47,13 @@ def at_home(path: str, where: str) -> str:
     Raises:
         UsageError: there is no such user, or no file can be named so; `where` opens the sentence.
     """
-    if "\0" in path:
+    try:
+        content = path.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # half a surrogate pair that stands for no byte
+        content = b"\0"
+    if b"\0" in content:
         raise UsageError(f"{where}: a path holds a character that no file can have")
-    names = path.encode(errors="surrogatepass").split(b"/")
-    if len(path) >= MAX_PATH or max(map(len, names)) > MAX_NAME:
+    if len(content) >= MAX_PATH or max(map(len, content.split(b"/"))) > MAX_NAME:
         raise UsageError(
             f"{where}: '{shortened(path)}': no file can have so long a name "
             f"({len(path):,} characters)"

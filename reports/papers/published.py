@@ -15,9 +15,10 @@ from typing import Final
 
 from typing_extensions import override
 
+from hashbench.data.sources import read_source
 from hashbench.eps import Eps
 from hashbench.errors import FileError, UsageError
-from hashbench.files import read_bytes
+from hashbench.files import decoded
 from hashbench.plugins.parameters import Spec
 from hashbench.results.cell import CLEAN
 
@@ -48,6 +49,9 @@ PRESUMED = "?"
 _METRIC = re.compile(r"(t-)?map(@[1-9][0-9]*)?")
 _PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,4})?")
 _WHOLE = re.compile(r"[1-9][0-9]*")
+
+MAX_BYTES: Final = 20_000_000
+"""Of a file of published numbers: some hundred thousand rows."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +138,6 @@ def name_of(spec: str) -> str:
     return spec.partition(":")[0]
 
 
-MAX_BYTES: Final = 20_000_000
-"""Of a file of published numbers: some hundred thousand rows."""
-
-
 def shipped() -> tuple[PublishedRow, ...]:
     """The numbers that ship with hashbench, file by file in alphabetical order."""
     folder = files("hashbench.benchmarks").joinpath("published")
@@ -157,14 +157,7 @@ def load_published(paths: Iterable[str | Path]) -> tuple[PublishedRow, ...]:
     """
     rows: list[PublishedRow] = []
     for path in map(Path, paths):
-        try:
-            content = read_bytes(path, MAX_BYTES)
-        except (OSError, FileError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise UsageError(
-                f"{path}: the file of published numbers cannot be read: {why}"
-            ) from None
-        rows += _rows(str(path), content)
+        rows += _rows(str(path), read_source(path, MAX_BYTES))
     return _once(rows)
 
 
@@ -191,9 +184,9 @@ def _once(rows: Sequence[PublishedRow]) -> tuple[PublishedRow, ...]:
 
 def _rows(name: str, content: bytes) -> Iterator[PublishedRow]:
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{name}: no UTF-8 text (byte {error.start})") from None
+        text = decoded(content)
+    except FileError as error:
+        raise UsageError(f"{name}: {error}") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     seen_header = False
     while True:

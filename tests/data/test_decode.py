@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hashbench.data.cache import decode as room
-from hashbench.data.cache.decode import BrokenImageError, decode, read_image
+from hashbench.data.cache.decode import BrokenImageError, read_image
 from hashbench.data.cache.transform import Transform
+from support.decoding import decode
 
 SMALL = Transform(8, 8)
 RGB = np.random.default_rng(3).integers(0, 256, (8, 8, 3), dtype=np.uint8)

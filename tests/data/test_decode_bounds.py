@@ -13,12 +13,13 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from hashbench.data.cache import decode as room
-from hashbench.data.cache.decode import BrokenImageError, decode, read_image
+from hashbench.data.cache.decode import BrokenImageError, read_image
 from hashbench.data.cache.headers import Header, read_header
 from hashbench.data.cache.quiet import warnings_unheard
 from hashbench.data.cache.room import Room
 from hashbench.data.cache.transform import Transform
 from support.crafted_images import bad_exif, deep_png, png, sound_image, tiff
+from support.decoding import decode
 
 SMALL = Transform(8, 8)
 DEEP = "more than 8 bits a channel"

@@ -13,10 +13,10 @@ import pytest
 from hashbench import UsageError, plugins
 from hashbench.cli import completion
 from hashbench.cli.listing import _written
-from hashbench.cli.plugin_list import kind_of
 from hashbench.cli.suite_list import about
 from hashbench.plugins.catalog import own_plugins, unread
 from hashbench.plugins.kinds import Kind
+from hashbench.plugins.lookup import kind_of
 from hashbench.plugins.units import Unit
 from hashbench.runner.suite import shipped
 

@@ -207,7 +207,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="it is empty, expected the columns"):
         load_published([empty])
     empty.write_bytes(HEADER.encode() + b"\n\xff\xfe")
-    with pytest.raises(UsageError, match=r"p\.csv: no UTF-8 text"):
+    with pytest.raises(UsageError, match=r"p\.csv: it is not in UTF-8"):
         load_published([empty])
 
 

@@ -120,7 +120,9 @@ def test_links_in_the_place_of_artifacts_are_replaced_not_followed(store: Store)
     note.unlink()
 
 
-@pytest.mark.parametrize("name", ["artifacts", "artifacts/scores", "plans", "failures", ".lock"])
+@pytest.mark.parametrize(
+    "name", ["artifacts", "artifacts/scores", "plans", "failures", "unfinished", ".lock"]
+)
 def test_a_run_writes_through_no_link(store: Store, name: str) -> None:
     path, away = store.results / name, store.folder / "away"
     if path.exists():

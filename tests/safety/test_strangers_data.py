@@ -15,7 +15,7 @@ from random import Random
 
 import pytest
 
-from hashbench.data.lists.image_paths import MAX_PATH
+from hashbench.plugins.paths import MAX_PATH
 from support.crafted_lists import Crafted, crafted_lists
 from support.crafted_sets import crafted_sets
 from support.trials import Trial, Trials

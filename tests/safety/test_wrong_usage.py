@@ -42,7 +42,7 @@ USAGES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("run", "old [x]"), "a folder, expected a .toml file"),
     (("run", "report"), "suite report: no such file"),
     (("run", "--out", "/dev/null"), "expected a folder"),
-    (("run", "--out", "table.csv/results"), "table.csv is a file, expected a folder"),
+    (("run", "--out", "table.csv/results"), "table.csv: it is a file, expected a folder"),
     (("run", "--out", LONG), "no file can have so long a name"),
     (("run", "--model", "table.csv"), "it is a file, expected a folder"),
     (("run", "--model", "old [x]"), "there is no card.json in it"),

@@ -10,15 +10,19 @@ TOP = ("attacks", "defenses", "benchmarks", "reports")
 """Folders that are installed as sub-packages of hashbench."""
 
 
-def laid_out(folder: Path) -> Path:
+def laid_out(folder: Path, *unwanted: str) -> Path:
     """Copy hashbench into a folder that may stand on a path of imports.
+
+    Args:
+        folder: may be empty.
+        unwanted: patterns of files that stay away.
 
     Returns:
         The copied package, `folder/hashbench`.
     """
-    unwanted = shutil.ignore_patterns("__pycache__")
+    passed_over = shutil.ignore_patterns("__pycache__", *unwanted)
     package = folder / "hashbench"
-    shutil.copytree(REPOSITORY / "hashbench", package, ignore=unwanted)
+    shutil.copytree(REPOSITORY / "hashbench", package, ignore=passed_over)
     for name in TOP:
-        shutil.copytree(REPOSITORY / name, package / name, ignore=unwanted)
+        shutil.copytree(REPOSITORY / name, package / name, ignore=passed_over)
     return package

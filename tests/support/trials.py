@@ -94,6 +94,8 @@ class Trials:
         if self._server.stdin is not None:
             self._server.stdin.close()
         self._server.wait(PATIENCE)
+        if self._server.stdout is not None:
+            self._server.stdout.close()
 
     def run(self, *arguments: str, cwd: Path, env: Mapping[str, str | None] | None = None) -> Trial:
         """Run `hashbench` with these arguments in a folder.

@@ -102,7 +102,7 @@ def read_image(path: Path, transform: Transform, *, wide: bool, known: bytes = b
             if digest == known:
                 return FileImage(digest)
             try:
-                with _decoded(content, transform) as image:
+                with decoded(content, transform) as image:
                     resized = transform.apply(image)
                     square = transform.wide(resized) if wide else None
                     return FileImage(digest, transform.center(resized), square)
@@ -130,8 +130,9 @@ def _opened(path: Path) -> Iterator[BufferedReader]:
         raise BrokenImageError(f"cannot be read ({error.strerror or error})") from None
 
 
-def decode(content: bytes, transform: Transform) -> Image.Image:
-    """Decode an image to RGB.
+@contextlib.contextmanager
+def decoded(content: bytes, transform: Transform) -> Iterator[Image.Image]:
+    """An image in RGB, while memory is held for it and for its resize.
 
     Alpha is dropped, grey and palettes are expanded, CMYK is converted, the first frame is taken,
     and an EXIF orientation is not followed: all as Pillow's `convert("RGB")`, which the papers'
@@ -145,13 +146,6 @@ def decode(content: bytes, transform: Transform) -> Image.Image:
         BrokenImageError: no image, a truncated one, one with more than 8 bits a channel, or one
             whose header states more pixels than may be decoded. Both are found in the header.
     """
-    with _decoded(content, transform) as image:
-        return image
-
-
-@contextlib.contextmanager
-def _decoded(content: bytes, transform: Transform) -> Iterator[Image.Image]:
-    """The image, in RGB, while memory is held for it and for its resize; see `decode`."""
     if not content:
         raise BrokenImageError("the file has no bytes")
     with contextlib.ExitStack() as held:

@@ -8,7 +8,6 @@ were made from. Writes only in the cache's folder, never among the data.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -35,11 +34,10 @@ from hashbench.data.cache.index import (
 from hashbench.data.cache.pixel_file import PixelFile, PixelWriter, file_sha256
 from hashbench.data.cache.stamps import Stamps, stamp_files
 from hashbench.data.sources import local_name
+from hashbench.errors import NO_LOCKS
 from hashbench.progress import Progress, no_progress
 
 LOCK = "lock"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""Error numbers of a file system without locks."""
 
 
 def entry_folder(files: ImageFiles) -> Path:
@@ -280,7 +278,7 @@ def locked(folder: Path) -> Iterator[bool]:
     try:
         lock.acquire()
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         yield False
         return

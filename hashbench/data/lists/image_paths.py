@@ -10,9 +10,7 @@ from typing import Final
 
 from hashbench.characters import MAX_QUOTED, shortened, shown
 from hashbench.errors import UsageError
-
-MAX_PATH: Final = 4096
-"""Most bytes of a path, as of most systems."""
+from hashbench.plugins.paths import MAX_PATH
 
 BLANKS: Final = b" \t\r\n"
 """What may stand around a path or a label."""

@@ -15,9 +15,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.data.lists.image_paths import BLANKS, MAX_PATH, parse_path
+from hashbench.data.lists.image_paths import BLANKS, parse_path
 from hashbench.data.lists.label_rows import check_columns, is_number, label_error
 from hashbench.errors import UsageError
+from hashbench.plugins.paths import MAX_PATH
 from hashbench.retrieval.packing import MAX_CLASSES
 
 _BLANKS: Final = re.compile(rb"[ \t]+")

@@ -84,7 +84,7 @@ class _Text:
         found = self.next()
         if not found or found not in characters:
             raise FileError(
-                f"it is no JSON of MS-COCO's kind (expected {' or '.join(characters)}, found "
+                f"it is no JSON of this kind (expected {' or '.join(characters)}, found "
                 f"{found or 'the end of the file'!r})"
             )
         self._place += 1
