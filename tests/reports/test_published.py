@@ -199,7 +199,7 @@ def test_wrong_columns(tmp_path: Path, header: str, words: str) -> None:
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"gone\.csv: the file of published numbers"):
+    with pytest.raises(UsageError, match=r"gone\.csv: cannot be read \(No such file"):
         load_published([tmp_path / "gone.csv"])
     with pytest.raises(UsageError, match="cannot be read"):
         load_published([tmp_path])
