@@ -77,13 +77,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in _ROOMS:
-        return import_module(f"hashbench.{name}")
-    if name in _HOMES:
-        module, attribute = _HOMES[name]
-        return getattr(import_module(module), attribute)
-    return _former(name)
+if not TYPE_CHECKING:  # for checkers a name that is not above is a mistake
+
+    def __getattr__(name: str) -> object:
+        if name in _ROOMS:
+            return import_module(f"hashbench.{name}")
+        if name in _HOMES:
+            module, attribute = _HOMES[name]
+            return getattr(import_module(module), attribute)
+        return _former(name)
 
 
 def __dir__() -> list[str]:

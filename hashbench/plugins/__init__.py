@@ -108,10 +108,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    return _former(name)
+if not TYPE_CHECKING:  # for checkers a name that is not above is a mistake
+
+    def __getattr__(name: str) -> object:
+        if name in _HOMES:
+            return getattr(import_module(_HOMES[name]), name)
+        return _former(name)
 
 
 def __dir__() -> list[str]:
