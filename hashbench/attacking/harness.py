@@ -1,7 +1,8 @@
 """Runs any attack safely: what an author need not think of, and may not get wrong.
 
-Eval mode and frozen parameters, one generator per query, clipping to the box, pass counts and their
-limit, contract checks, out-of-memory back-off, and the code of the image that was returned.
+Eval mode and frozen parameters, one generator per query, clipping to the box, whole pixels, pass
+counts and their limit, contract checks, out-of-memory back-off, and the code of the image that was
+returned.
 """
 
 from __future__ import annotations
@@ -187,7 +188,7 @@ class _Part:
     """What became of some of the queries.
 
     Attributes:
-        images: what was returned for them, (B, C, H, W), projected.
+        images: what was returned for them, (B, C, H, W), settled as the threat says.
         linf, l2: (B,), as of `AttackOutcome`.
         silent: how many of them give no gradient.
     """
@@ -281,7 +282,7 @@ class _Run:
             raise
 
     def _perturbed(self, images: Tensor, goal: Goal, seeds: Sequence[int]) -> Tensor:
-        """The attack's answer, checked, and projected into ball and box."""
+        """The attack's answer, checked, and settled in ball and box."""
         name, threat = self.name, self.threat
         given = images.clone()
         # Not compared with copies: the training codes are large, and the same for every part.
@@ -323,7 +324,7 @@ class _Run:
                 f"attack '{name}' must stay in the ball of radius {threat.eps} "
                 f"({threat.radius:.6f}), but changed a pixel by {change:.6f}"
             )
-        return threat.project(perturbed, images)
+        return threat.settled(perturbed, images)
 
 
 def _zero_gradients(model: HashModel, images: Tensor, centers: Tensor) -> int:

@@ -120,6 +120,17 @@ def run(
             rich_help_panel=_ASKED,
         ),
     ] = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=defaulting(
+                "What attacked images are scored in: float, or 8bit, whole pixels as in a file.",
+                "float",
+            ),
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     plugin: PluginFiles = None,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the results.")] = Path(
         "results"
@@ -225,6 +236,7 @@ def run(
             ("checkpoint", checkpoint),
             ("model", model),
             ("plugin", plugin),
+            ("pixels", pixels),
         )
         if value
     }

@@ -69,7 +69,8 @@ def adversarial_codes(
         cell_seed(setting, "attack", step.attack.card.name, index)
         for index in range(len(data.query))
     ]
-    told = (step.attack, model, data.query.images, attacker, Threat(step.eps), seeds)
+    threat = Threat(step.eps, step.pixels)
+    told = (step.attack, model, data.query.images, attacker, threat, seeds)
     # First, so that an attack that does not bear being asked again costs no hours.
     dependent = dependent_answers(*told, limit=step.limit)
     outcome = run_attack(

@@ -13,7 +13,7 @@ from hashbench import plugins
 from hashbench.attacking.contract import Attack, Surrogate
 from hashbench.coercion import coerce
 from hashbench.data.contract import Dataset
-from hashbench.data.protocol import Protocol
+from hashbench.data.protocol import PixelValues, Protocol
 from hashbench.defending.contract import Defense, TrainedDefense
 from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
@@ -150,7 +150,7 @@ class _Model:
 
 def _given_models(suite: Suite, given: GivenModels, progress: Progress) -> Iterator[_Model]:
     for folder in given.model:
-        found = given_model(folder, suite.root, suite.compute, progress)
+        found = given_model(folder, suite.root, suite.compute, progress, PixelValues(suite.pixels))
         yield _Model(found.step, found.cell, found.training)
 
 
@@ -164,7 +164,7 @@ def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[_M
         budget = _budget(suite, _radii(suite, dataset))
         if _crops(suite, defenses, budget):
             dataset = dataset.widened()
-        source = read_source(dataset, suite.root, progress)
+        source = read_source(dataset, suite.root, progress, PixelValues(suite.pixels))
         training = _training(suite, budget)
         for loss, backbone, bits, seed in itertools.product(
             losses, backbones, grid.bits, grid.seed

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from hashbench.attacking.contract import Attack, TrainedAttack
+from hashbench.data.protocol import PixelValues
 from hashbench.defending.contract import Defense, WrappingDefense
 from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
@@ -332,6 +333,11 @@ class AdversarialCodes(AttackStep):
     kind = ArtifactKind.ADVERSARIAL
 
     @property
+    def pixels(self) -> PixelValues:
+        """Which values the pixels of the attacked queries have."""
+        return PixelValues(self.setting.source.protocol.pixels)
+
+    @property
     def attacker(self) -> TrainedAttacker | None:
         """The training of the attack's network, where it has one."""
         if not isinstance(self.attack, TrainedAttack):
@@ -348,7 +354,9 @@ class AdversarialCodes(AttackStep):
 
     @override
     def described(self) -> dict[str, Any]:
-        return {**super().described(), "batch": self.setting.compute.attack_batch}
+        made = {**super().described(), "batch": self.setting.compute.attack_batch}
+        # Said where it is not the usual: what was stored before it could be said is still found.
+        return made if self.pixels is PixelValues.FLOAT else {**made, "pixels": str(self.pixels)}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ from hashbench.runner.suite_models import LISTS as _GRID_LISTS
 from hashbench.runner.suite_models import GivenModels as GivenModels
 from hashbench.runner.suite_models import Grid as Grid
 from hashbench.runner.suite_tables import (
+    FLOAT,
     NO_ATTACK,
+    PIXELS,
     BudgetPlan,
     Compute,
     Limits,
@@ -46,6 +48,8 @@ class Suite:
         budget, compute, limits: see their classes.
         root: the folder of data sets that need one.
         plugin: Python files with further plugins.
+        pixels: which values the pixels of attacked images have, `float` or `8bit`; part of the
+            protocol.
     """
 
     name: str
@@ -58,8 +62,13 @@ class Suite:
     limits: Limits = field(default_factory=Limits)
     root: Path | None = None
     plugin: tuple[Path, ...] = ()
+    pixels: str = FLOAT
 
     def __post_init__(self) -> None:
+        if self.pixels not in PIXELS:
+            raise UsageError(
+                f"pixels is '{shortened(self.pixels)}', expected {' or '.join(PIXELS)}"
+            )
         if self.size > MAX_CELLS:
             raise UsageError(
                 f"it asks for {self.size:,} cells ({self._lengths()}), but a run has at most "
