@@ -70,6 +70,7 @@ def run_attack(
     batch: int,
     limit: float = math.inf,
     progress: Progress | None = None,
+    seen: Callable[[Tensor], None] | None = None,
 ) -> AttackOutcome:
     """Attack all queries.
 
@@ -87,6 +88,8 @@ def run_attack(
             many at a model that draws.
         progress: told after every batch, and within one whenever the passes that were made of those
             that the attack announces are another query's worth.
+        seen: shown the images that are scored, float32 (B, C, H, W), part by part in order; it may
+            not change them.
 
     Raises:
         UsageError: a batch below 1, or not one seed per query.
@@ -109,6 +112,8 @@ def run_attack(
     def keep(part: _Part) -> None:
         nonlocal done, silent
         codes.add(part.images)
+        if seen is not None:
+            seen(part.images)
         rows = slice(done, done + len(part.images))
         linf[rows], l2[rows] = part.linf, part.l2
         silent += part.silent

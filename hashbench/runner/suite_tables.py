@@ -22,6 +22,9 @@ MAX_BITS: Final = 512
 """The longest code that `hashbench.retrieval` packs; written here too, as a suite is read without
 numpy."""
 
+MAX_IMAGES: Final = 1_000
+"""`hashbench.results.kept_images.MOST`, likewise."""
+
 NO_ATTACK: Final = "none"
 """`hashbench.results.cell.CLEAN`, likewise."""
 
