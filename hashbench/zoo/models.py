@@ -72,7 +72,7 @@ def export_model(
     loaded = load_results(results)
     result = _only(loaded, wanted)
     store = Store(results)
-    weights, made = _weights_of(store, result.cell)
+    weights, made = weights_of(store, result.cell)
     card = _card(loaded, result, made, weights, licence)
     write_folder(to, {WEIGHTS: weights.read_bytes(), CARD: card_bytes(card)}, last=CARD)
     return card
@@ -159,7 +159,7 @@ def _named(cell: Cell) -> str:
     )
 
 
-def _weights_of(store: Store, cell: Cell) -> tuple[Path, dict[str, Any]]:
+def weights_of(store: Store, cell: Cell) -> tuple[Path, dict[str, Any]]:
     """The file of the model's weights, and the record of how the model was made."""
     for plan in reversed(list(stored_plans(store))):
         for planned in plan.cells:
