@@ -116,7 +116,8 @@ def export_images(
             for line in said_of(written):
                 screen.say(line)
     for missing in lost:
-        notes.say(f"Not written: {_named(missing.cell)}: {missing.reason}", style="yellow")
+        named = _named(missing.cell, whole.protocols[missing.cell.protocol].pixels)
+        notes.say(f"Not written: {named}: {missing.reason}", style="yellow")
     if fewer:
         notes.say(
             f"{counted(fewer, 'cell keeps', 'cells keep')} fewer than {first:,} images; "
@@ -157,8 +158,9 @@ def said_of(images: AttackedImages) -> Iterator[str]:
         f"{name} {', '.join(f'{kind} {100 * one.mean():.1f}' for kind, one in values.items())}"
         for name, values in measured
     )
+    named = _named(images.cell, images.protocol.pixels)
     yield (
-        f"{_named(images.cell)}: {counted(count, 'image')}, rounding changes {changed.sum():,} of "
+        f"{named}: {counted(count, 'image')}, rounding changes {changed.sum():,} of "
         f"{count * images.bits:,} bits, {(changed > 0).sum():,} of {counted(count, 'code')}; "
         f"{scores}; linf {LEVELS * images.linf.max():.2f}/255, rounded {images.steps.max()}/255"
     )
@@ -175,10 +177,13 @@ def said_of(images: AttackedImages) -> Iterator[str]:
         )
 
 
-def _named(cell: Cell) -> str:
+def _named(cell: Cell, pixels: str) -> str:
+    from hashbench.data.protocol import PixelValues  # it needs numpy
+
+    words = "" if pixels == PixelValues.FLOAT else f", pixels {pixels}"
     return (
         f"{cell.defense} / {cell.attack} (eps {cell.eps}, {cell.dataset}, {cell.bits} bits, "
-        f"seed {cell.seed})"
+        f"seed {cell.seed}{words})"
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashbench.atomic import whole_folder
+from hashbench.data.protocol import PixelValues
 from hashbench.errors import UsageError
 from hashbench.results.cell import Cell
 from hashbench.zoo.attacked_images import LEVELS, AttackedImages
@@ -65,7 +66,7 @@ def write_images(to: Path, cells: Iterable[AttackedImages]) -> Iterator[Attacked
     rows: list[list[Any]] = []
     with whole_folder(to) as write:
         for images in cells:
-            name = folder_of(images.cell)
+            name = folder_of(images.cell, images.protocol.pixels)
             for file, content in _files(images):
                 write(f"{name}/{file}", content)
             rows.append([name, *_named(images), *_summed(images)])
@@ -86,11 +87,17 @@ def refuse_taken(to: Path) -> None:
         raise UsageError(f"--to {to}: it is there already; name a new folder")
 
 
-def folder_of(cell: Cell) -> str:
-    """The name of a cell's folder: what people look for first, and a hash of all of it."""
+def folder_of(cell: Cell, pixels: str = PixelValues.FLOAT) -> str:
+    """The name of a cell's folder: what people look for first, and a hash of all of it.
+
+    Args:
+        cell: whose.
+        pixels: which values those of its attacked images have.
+    """
+    rounded = "" if pixels == PixelValues.FLOAT else f" pixels {pixels}"
     words = (
         f"{cell.defense} {cell.attack} eps {cell.eps} {cell.dataset} {cell.bits} bits "
-        f"seed {cell.seed}"
+        f"seed {cell.seed}{rounded}"
     )
     readable = re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-.")[:_LONGEST].strip("-.")
     digest = hashlib.sha256(repr(astuple(cell)).encode("utf-8", "surrogatepass")).hexdigest()
