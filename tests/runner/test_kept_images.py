@@ -20,6 +20,7 @@ from hashbench.results.artifacts import CODES, IMAGES, ArtifactKind
 from hashbench.results.kept_images import MOST, USUAL, KeptImages, address_of_images, kept_images
 from hashbench.results.store import Store
 from hashbench.runner import suite_tables
+from hashbench.runner.images import attacked_again
 from hashbench.runner.loading import data_of, load_model, npz, read_npz
 from hashbench.runner.plan import make_plan
 from hashbench.runner.reporter import Reporter
@@ -203,6 +204,29 @@ def test_images_of_other_codes_are_made_again_or_said_not_to_be(
     assert images.key == address.key
     assert reason.startswith("attacked again here, 4 of the first 4 queries get another code")
     assert files(tmp_path, *RESULTS) == before
+
+
+@pytest.mark.parametrize("queries", [1, 37, 499, 500, 501, 1_700])
+def test_whole_batches_that_fill_the_blocks_of_the_first_ones_are_attacked_again(
+    tiny_suite: TinySuite, queries: int
+) -> None:
+    (step,) = attacks_of(tiny_suite(attack="noise"))
+    setting = step.setting
+    source = setting.source
+    protocol = replace(source.protocol, query=queries)
+    for batch in (1, 3, 32, 500, 512, 10_000):
+        compute = replace(setting.compute, attack_batch=batch)
+        there = replace(setting, source=replace(source, protocol=protocol), compute=compute)
+        base = step.codes.model.base  # type: ignore[union-attr]
+        model = replace(step.codes.model, base=replace(base, setting=there))
+        for keep in {1, min(8, queries), min(500, queries), min(501, queries)}:
+            asked = replace(step, codes=replace(step.codes, model=model), keep=keep)
+            enough = next(
+                count
+                for count in range(keep, queries + 1)
+                if count == queries or (count % batch == 0 and count >= -(-keep // 500) * 500)
+            )
+            assert attacked_again(asked) == enough
 
 
 def damaged(arrays: Mapping[str, NDArray[Any]], **changes: Any) -> bytes:
