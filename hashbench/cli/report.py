@@ -9,10 +9,21 @@ from typing import Annotated, Final
 
 import typer
 
-from hashbench.cli.completion import plugins_of, suites
+from hashbench.cli.completion import plugins_of
 from hashbench.cli.helped import defaulting
 from hashbench.cli.named import make_folder, refuse_file, refuse_folder, write_file
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
+from hashbench.cli.part_options import (
+    Attacks,
+    Backbones,
+    CodeLengths,
+    Datasets,
+    Defenses,
+    Losses,
+    Radii,
+    Seeds,
+    Suites,
+)
 from hashbench.cli.report_format import built, chosen
 from hashbench.cli.report_view import said_below
 from hashbench.cli.screen import for_answers, for_notes
@@ -22,7 +33,6 @@ PLOTS: Final = "plots"
 """The format that `--plots FOLDER` is short for, beside the one that is asked for."""
 
 
-_PART: Final = "Which part"
 _WHERE: Final = "In which form"
 
 
@@ -31,66 +41,15 @@ def report(
         list[Path] | None,
         typer.Argument(metavar="FOLDER", help=defaulting("Folders of results.", "results")),
     ] = None,
-    dataset: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=plugins_of("dataset"),
-            metavar="NAME",
-            help="Data sets.",
-            rich_help_panel=_PART,
-        ),
-    ] = None,
-    loss: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=plugins_of("loss"), metavar="NAME", help="Losses.", rich_help_panel=_PART
-        ),
-    ] = None,
-    backbone: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=plugins_of("backbone"),
-            metavar="NAME",
-            help="Backbones.",
-            rich_help_panel=_PART,
-        ),
-    ] = None,
-    bits: Annotated[
-        list[str] | None, typer.Option(metavar="K", help="Code lengths.", rich_help_panel=_PART)
-    ] = None,
-    defense: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=plugins_of("defense"),
-            metavar="NAME",
-            help="Defenses: cgat with any parameters, cgat:weight=2 with these.",
-            rich_help_panel=_PART,
-        ),
-    ] = None,
-    attack: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=plugins_of("attack"),
-            metavar="NAME",
-            help="Attacks; none for clean queries.",
-            rich_help_panel=_PART,
-        ),
-    ] = None,
-    eps: Annotated[
-        list[str] | None, typer.Option(metavar="RADIUS", help="Radii.", rich_help_panel=_PART)
-    ] = None,
-    seed: Annotated[
-        list[str] | None, typer.Option(metavar="N", help="Seeds.", rich_help_panel=_PART)
-    ] = None,
-    suite: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=suites,
-            metavar="NAME",
-            help="What runs of this suite asked for.",
-            rich_help_panel=_PART,
-        ),
-    ] = None,
+    dataset: Datasets = None,
+    loss: Losses = None,
+    backbone: Backbones = None,
+    bits: CodeLengths = None,
+    defense: Defenses = None,
+    attack: Attacks = None,
+    eps: Radii = None,
+    seed: Seeds = None,
+    suite: Suites = None,
     full: Annotated[
         bool,
         typer.Option(

@@ -199,6 +199,10 @@ class Store:
         with contextlib.suppress(FileError):
             if self.artifact(address) is not None:
                 return None  # the note could not be deleted when the step succeeded
+        return self.noted_failure(address)
+
+    def noted_failure(self, address: Address) -> Failure | None:
+        """The note of a failure, also where an earlier artifact is still there."""
         try:
             content = read_bytes(self._failure_path(address.key), MAX_RECORD_BYTES, links=False)
             record = checked_record(parsed_json(content), Summed.NEVER)

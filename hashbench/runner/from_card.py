@@ -11,7 +11,7 @@ from typing import Any
 from hashbench import plugins
 from hashbench.characters import shortened, shown
 from hashbench.data.contract import Dataset
-from hashbench.data.protocol import FIELDS, Protocol
+from hashbench.data.protocol import FIELDS, PixelValues, Protocol
 from hashbench.defending.contract import WrappingDefense
 from hashbench.errors import UsageError
 from hashbench.hashing.checkpoint import (
@@ -55,7 +55,11 @@ class Given:
 
 
 def given_model(
-    folder: Path, root: Path | None, compute: Compute, progress: Progress = no_progress
+    folder: Path,
+    root: Path | None,
+    compute: Compute,
+    progress: Progress = no_progress,
+    pixels: PixelValues = PixelValues.FLOAT,
 ) -> Given:
     """Read a model's folder and check it against its card.
 
@@ -64,6 +68,7 @@ def given_model(
         root: the folder of the model's data set, where that needs one.
         compute: what it is evaluated with.
         progress: told of images that are decoded for the first time.
+        pixels: which values the pixels of attacked images have; a card says nothing of that.
 
     Raises:
         UsageError: files are missing or damaged, weights do not fit, a plugin is not installed, or
@@ -85,8 +90,8 @@ def given_model(
         loss = resolve(Kind.LOSS, Loss, Spec.parse(card.loss))
         backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(card.backbone))
         wrapper = _wrapper(card)
-    source = read_source(dataset, root, progress)
-    _same_protocol(folder, card, source.protocol)
+    source = read_source(dataset, root, progress, pixels)
+    _same_protocol(folder, card, source.protocol.unattacked)
     _refuse_other_metrics(folder, card, source.protocol.metric)
     setting = Setting(
         source=source,

@@ -13,7 +13,7 @@ from hashbench import plugins
 from hashbench.attacking.contract import Attack, Surrogate
 from hashbench.coercion import coerce
 from hashbench.data.contract import Dataset
-from hashbench.data.protocol import Protocol
+from hashbench.data.protocol import PixelValues, Protocol
 from hashbench.defending.contract import Defense, TrainedDefense
 from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
@@ -27,6 +27,7 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, Cell
+from hashbench.results.kept_images import USUAL
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
@@ -44,6 +45,7 @@ from hashbench.runner.steps import (
     DefendedModel,
     GivenModel,
     ModelCodes,
+    MoreImages,
     Scores,
     Step,
 )
@@ -69,6 +71,8 @@ class Plan:
         suite: what was asked for.
         cells: every cell, clean ones included.
         steps: every step once, each after the steps that it reads from.
+        images: one step for each attack whose images were asked for, as it has to be made where the
+            attack is finished and has kept fewer; no cell needs it.
         protocols: the protocol cards by hash.
         trainings: by hash, what cells of one training share.
     """
@@ -78,6 +82,7 @@ class Plan:
     steps: tuple[Step, ...]
     protocols: dict[str, Protocol]
     trainings: dict[str, dict[str, Any]]
+    images: tuple[MoreImages, ...] = ()
 
     @property
     def name(self) -> str:
@@ -130,6 +135,11 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
         steps=tuple(steps.values()),
         protocols=protocols,
         trainings=trainings,
+        images=tuple(
+            MoreImages(step)
+            for step in steps.values()
+            if suite.keep_images and isinstance(step, AdversarialCodes)
+        ),
     )
 
 
@@ -150,7 +160,7 @@ class _Model:
 
 def _given_models(suite: Suite, given: GivenModels, progress: Progress) -> Iterator[_Model]:
     for folder in given.model:
-        found = given_model(folder, suite.root, suite.compute, progress)
+        found = given_model(folder, suite.root, suite.compute, progress, PixelValues(suite.pixels))
         yield _Model(found.step, found.cell, found.training)
 
 
@@ -164,7 +174,7 @@ def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[_M
         budget = _budget(suite, _radii(suite, dataset))
         if _crops(suite, defenses, budget):
             dataset = dataset.widened()
-        source = read_source(dataset, suite.root, progress)
+        source = read_source(dataset, suite.root, progress, PixelValues(suite.pixels))
         training = _training(suite, budget)
         for loss, backbone, bits, seed in itertools.product(
             losses, backbones, grid.bits, grid.seed
@@ -230,8 +240,15 @@ def _scores_of(
             eps,
             surrogate=_surrogate(attack, model.setting, suite),
             limit=suite.limits.passes,
+            keep=_kept(suite, model.setting),
         )
         yield canonical(attack), str(eps), Scores(codes, adversarial)
+
+
+def _kept(suite: Suite, setting: Setting) -> int:
+    """How many images of each attack are kept: no more than there are queries."""
+    wanted = USUAL if suite.keep_images is None else suite.keep_images
+    return min(wanted, setting.source.protocol.query)
 
 
 def _surrogate(attack: Attack, setting: Setting, suite: Suite) -> ModelCodes | None:

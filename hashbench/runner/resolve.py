@@ -12,7 +12,7 @@ from hashbench import plugins
 from hashbench.characters import shortened
 from hashbench.data.contract import Dataset
 from hashbench.data.plugin_errors import plugin_errors
-from hashbench.data.protocol import protocol_of
+from hashbench.data.protocol import PixelValues, protocol_of
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.plugins.base import Plugin
@@ -92,13 +92,19 @@ def at_working_folder(suite: Suite) -> Suite:
     return replace(suite, attack=of(Kind.ATTACK, suite.attack), models=models)
 
 
-def read_source(dataset: Dataset, root: Path | None, progress: Progress = no_progress) -> Source:
+def read_source(
+    dataset: Dataset,
+    root: Path | None,
+    progress: Progress = no_progress,
+    pixels: PixelValues = PixelValues.FLOAT,
+) -> Source:
     """Load a data set and draw up its protocol card.
 
     Args:
         dataset: the plugin.
         root: the folder that the user named, for data sets that need one.
         progress: told of files that are decoded for the first time.
+        pixels: which values the pixels of attacked images have.
 
     Raises:
         UsageError: the folder is missing, does not hold the data set, or it is more than the
@@ -118,6 +124,6 @@ def read_source(dataset: Dataset, root: Path | None, progress: Progress = no_pro
     return Source(
         dataset=dataset,
         root=where,
-        protocol=protocol_of(name, length, data),
+        protocol=protocol_of(name, length, data, pixels),
         images=InputSpec.of(data.train),
     )

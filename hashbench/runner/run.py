@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from hashbench.errors import UsageError
+from hashbench.errors import FileError, StoreError, UsageError
 from hashbench.results.load import load_plan
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured
@@ -15,12 +15,13 @@ from hashbench.results.unfinished import sweep_unfinished, tidy_unfinished
 from hashbench.runner.alone import only_writer
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
+from hashbench.runner.images import has_images
 from hashbench.runner.plan import Plan, make_plan
 from hashbench.runner.plan_record import plan_record
 from hashbench.runner.rehearsal import rehearse
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.resolve import check_device
-from hashbench.runner.steps import Step
+from hashbench.runner.steps import MoreImages, Step
 from hashbench.runner.stored import is_usable
 from hashbench.runner.suite import Suite, load
 
@@ -148,4 +149,32 @@ def missing_steps(plan: Plan, store: Store, known: dict[str, Measured] | None = 
 
     for planned in plan.cells:
         visit(planned.scores)
+    for images in plan.images:
+        # An attack that has to be made keeps its images itself.
+        if images.adversarial.key not in needed and not _has_images(images, store):
+            for before in images.reads:
+                visit(before)
+            if images.adversarial.key not in needed:
+                needed[images.key] = images
     return list(needed.values())
+
+
+def images_not_kept(plan: Plan, store: Store) -> list[tuple[MoreImages, str]]:
+    """After a run, the images that were asked for and are not there, each with the reason.
+
+    Those of attacks that failed themselves are not among them.
+    """
+    found = []
+    for images in plan.images:
+        if is_usable(images.adversarial, store, {}) and not _has_images(images, store):
+            failure = store.noted_failure(images.address)  # fewer of them may be there
+            reason = "they were not made" if failure is None else failure.reason
+            found.append((images, reason))
+    return found
+
+
+def _has_images(images: MoreImages, store: Store) -> bool:
+    try:
+        return has_images(images, store)
+    except (FileError, StoreError):
+        return False

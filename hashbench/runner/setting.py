@@ -46,13 +46,15 @@ class Setting:
     compute: Compute
 
     def described(self, *, bare: bool = False) -> dict[str, Any]:
-        """Plain data for keys: everything but the attack batch, which concerns attacks alone.
+        """Plain data for keys: everything but what concerns attacks alone.
+
+        That is the attack batch, and the pixels of attacked images.
 
         Args:
             bare: leave out what the backbone starts from, since other weights are loaded.
         """
         return {
-            "protocol": self.source.protocol.hash,
+            "protocol": self.source.protocol.unattacked.hash,
             "loss": describe(self.loss),
             "backbone": describe(self.backbone.bare() if bare else self.backbone),
             "bits": self.bits,

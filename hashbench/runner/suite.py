@@ -21,7 +21,10 @@ from hashbench.runner.suite_models import LISTS as _GRID_LISTS
 from hashbench.runner.suite_models import GivenModels as GivenModels
 from hashbench.runner.suite_models import Grid as Grid
 from hashbench.runner.suite_tables import (
+    FLOAT,
+    MAX_IMAGES,
     NO_ATTACK,
+    PIXELS,
     BudgetPlan,
     Compute,
     Limits,
@@ -46,6 +49,11 @@ class Suite:
         budget, compute, limits: see their classes.
         root: the folder of data sets that need one.
         plugin: Python files with further plugins.
+        keep_images: so many attacked images of each cell are kept, the first queries'; a finished
+            cell that kept fewer is attacked once more for them. `None` keeps some of the cells that
+            are attacked anyway.
+        pixels: which values the pixels of attacked images have, `float` or `8bit`; part of the
+            protocol.
     """
 
     name: str
@@ -58,8 +66,19 @@ class Suite:
     limits: Limits = field(default_factory=Limits)
     root: Path | None = None
     plugin: tuple[Path, ...] = ()
+    pixels: str = FLOAT
+    keep_images: int | None = None
 
     def __post_init__(self) -> None:
+        if self.pixels not in PIXELS:
+            raise UsageError(
+                f"pixels is '{shortened(self.pixels)}', expected {' or '.join(PIXELS)}"
+            )
+        if self.keep_images is not None and not 0 <= self.keep_images <= MAX_IMAGES:
+            raise UsageError(
+                f"keep_images is {quoted(self.keep_images, str)}, but must be from 0 to "
+                f"{MAX_IMAGES:,}"
+            )
         if self.size > MAX_CELLS:
             raise UsageError(
                 f"it asks for {self.size:,} cells ({self._lengths()}), but a run has at most "
