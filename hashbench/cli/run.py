@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from hashbench.cli.completion import plugins_of, suites
+from hashbench.cli.debug import OPTION, asked, say_traceback
 from hashbench.cli.dry_run import download_lines, model_lines, step_lines, total, wrapped
 from hashbench.cli.ended import word_and_code
 from hashbench.cli.grid_options import about_suite, check_repeats, only_suite
@@ -28,6 +29,8 @@ from hashbench.plugins.paths import at_home
 
 if TYPE_CHECKING:
     from hashbench.results.scored import Measured
+    from hashbench.results.store import Store
+    from hashbench.runner.plan import Plan
     from hashbench.runner.remaining import Forecast
     from hashbench.runner.reporter import Reporter
 
@@ -304,10 +307,9 @@ def run(
         # progress. Nothing is lost, since what is not finished is not in the store.
         os._exit(code)
     failed = results.failed
-    notes.say(
-        f"{len(results.cells) - len(failed)} of {counted(len(results.cells), 'cell')} done. "
-        f"Read them with: hashbench report {out}"
-    )
+    done = len(results.cells) - len(failed)
+    read = f" Read them with: hashbench report {out}" if done else ""
+    notes.say(f"{done} of {counted(len(results.cells), 'cell')} done.{read}")
     if failed:
         for result in failed:
             cell = result.cell
@@ -317,8 +319,24 @@ def run(
                 f"{result.reason}",
                 style="red",
             )
-        notes.say(f"Tracebacks are in {out / 'failures'}.")
+        _say_failures(notes, plan, Store(out))
         raise typer.Exit(EXIT_FAILED)
+
+
+def _say_failures(notes: TextConsole, plan: Plan, store: Store) -> None:
+    """The tracebacks of the steps that failed, or how to see them and where they are."""
+    failures = [(step, store.failure(step.address)) for step in plan.steps]
+    found = [(step, failure) for step, failure in failures if failure is not None]
+    for step, failure in found:
+        if asked():
+            notes.say(f"\nTraceback of '{step.label}':")
+            say_traceback(notes, failure.traceback)
+    if not found:
+        return
+    path = store.failure_path(found[0][0].address)
+    more = f" and {len(found) - 1:,} more beside it" if len(found) > 1 else ""
+    how = "" if asked() else f"The same command with {OPTION} prints the traceback. "
+    notes.say(f"{how}It is kept in {path}{more}.")
 
 
 @contextmanager

@@ -48,7 +48,8 @@ def missing_methods(plugin: type[Plugin]) -> str:
     asked = "; ".join(f"{name}{_signature(plugin, name)}" for name in missing)
     return (
         f"class {plugin.__name__} does not define {', '.join(missing)}, which every "
-        f"{plugin.card.kind} needs: write {asked}{''.join(slips)}" + (f" ({place})" if place else "")
+        f"{plugin.card.kind} needs: write {asked}{''.join(slips)}"
+        + (f" ({place})" if place else "")
     )
 
 

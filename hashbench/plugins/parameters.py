@@ -129,9 +129,8 @@ def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = 
     for key in values:
         if key not in kinds:
             if not kinds:
-                raise UsageError(
-                    f"{where} has no parameter '{shortened(key)}': it takes none{_undecorated(plugin)}"
-                )
+                why = _undecorated(plugin)
+                raise UsageError(f"{where} has no parameter '{shortened(key)}': it takes none{why}")
             raise UsageError(
                 f"{where} has no parameter '{shortened(key)}'{did_you_mean(key, kinds)}{after_path}"
             )

@@ -59,5 +59,3 @@ def is_text(format: Format) -> bool:  # noqa: A002
 def _wrong(format: Format, what: str) -> PluginError:  # noqa: A002
     remedy = "a text becomes bytes by text.encode()"
     return broken_contract(format, "files", f"must return {what}", remedy)
-
-

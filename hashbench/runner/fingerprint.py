@@ -18,7 +18,6 @@ from hashbench.plugins.base import Plugin
 from hashbench.plugins.blame import answer_of, named
 from hashbench.plugins.parameters import resolved
 
-
 _PATHS: Any = tuple | list
 
 
@@ -40,7 +39,9 @@ def describe(plugin: Plugin) -> dict[str, Any]:
         files = [content_hash(path) for path in answer_of(plugin, "reads", _PATHS)]
     except UsageError as error:
         said = str(error)
-        raise UsageError(said if said.startswith(named(plugin)) else f"{named(plugin)}: {said}") from error
+        raise UsageError(
+            said if said.startswith(named(plugin)) else f"{named(plugin)}: {said}"
+        ) from error
     return {**described, "files": files} if files else described
 
 
