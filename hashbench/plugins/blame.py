@@ -47,7 +47,7 @@ def told(error: BaseException, *plugins: Author) -> str:
     """
     if isinstance(error, HashbenchError):
         return " ".join(str(error).split())
-    text = _wrongly_made(error) if plugins else ""
+    text = wrongly_made(error) if plugins else ""
     text = text or shortened(" ".join(_words(error).split()), LONGEST)
     place = place_of(error, *plugins)
     return f"{text} ({place})" if place else text
@@ -223,7 +223,7 @@ _MADE: Final = re.compile(
 """What Python says where an object is made with the wrong fields."""
 
 
-def _wrongly_made(error: BaseException) -> str:
+def wrongly_made(error: BaseException) -> str:
     """A forgotten or misspelt field of one of our dataclasses, as that; nothing of other errors."""
     found = _MADE.fullmatch(str(error)) if isinstance(error, TypeError) else None
     cls = _ours_in(error, found["cls"]) if found else None

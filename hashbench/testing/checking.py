@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from hashbench.attacking.attacked_model import OutOfPassesError
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
-from hashbench.plugins.blame import OURS, defined_at, place_of
+from hashbench.plugins.blame import OURS, defined_at, place_of, wrongly_made
 from hashbench.suggestions import did_you_mean
 from hashbench.testing.outcome import Outcome, Verdict
 
@@ -154,5 +154,7 @@ def _as_declared(outcome: Outcome, why: str) -> Outcome:
 
 def said(error: BaseException) -> str:
     """An error's type and the first line of what it says."""
+    if made := wrongly_made(error):
+        return made
     text = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
