@@ -74,8 +74,8 @@ def add_point(registry: Registry, kind: Kind, point: EntryPoint) -> None:
         plugins = _plugins_in(point.load())
         _add_all(registry, [plugin for plugin in plugins if plugin.card.kind is kind], origin)
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
-        place = place_in_module(error, point.module)
-        registry.broken.append(_broken(kind, point.name, origin, error, place))
+        where = place_in_module(error, point.module)
+        registry.broken.append(_broken(kind, point.name, origin, error, where))
 
 
 def _add_all(registry: Registry, plugins: Sequence[type[Plugin]], origin: Origin) -> None:

@@ -150,8 +150,9 @@ def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = 
 
 def _refuse_missing(plugin: type[Plugin], given: Mapping[str, Any], where: str) -> None:
     """Refuse to build a plugin without a parameter that has no default."""
-    fields = dataclasses.fields(plugin) if dataclasses.is_dataclass(plugin) else ()
-    for one in fields:
+    if not dataclasses.is_dataclass(plugin):
+        return
+    for one in dataclasses.fields(plugin):
         none = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
         if one.init and none and one.name not in given:
             name = plugin.card.name

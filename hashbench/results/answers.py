@@ -39,7 +39,7 @@ def files_of(
             format,
             "files",
             format.files(results, width=width),
-            Mapping,  # type: ignore[type-abstract]
+            Mapping,
             "return {'name.html': content, ...}",
         )
         for name, content in found.items():
