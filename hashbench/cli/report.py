@@ -108,6 +108,7 @@ def report(
     Exit code 1 tells that a cell of that part, or of the last run, failed or was not run.
     """
     from hashbench.eps import Eps
+    from hashbench.results.answers import files_of, is_text, rendered
     from hashbench.results.load import load_results
     from hashbench.results.selection import Selection, last_asked, selected
 
@@ -126,30 +127,31 @@ def report(
     given = {"published": tuple(str(path) for path in published)} if published else {}
     name = chosen(format, output)
     writer = built(name, given, full=full or output is not None)
-    if output is None and not writer.is_text:
+    one_text = is_text(writer)
+    if output is None and not one_text:
         raise UsageError(
             f"format '{name}' gives several files: name a folder for them, as in '--output FOLDER'"
         )
     pictures = None if plots is None else built(PLOTS, {}, full=True)
     if output is not None:
-        (refuse_file if writer.is_text else refuse_folder)(output)
+        (refuse_file if one_text else refuse_folder)(output)
     if plots is not None:
         refuse_folder(plots)
     places = folders or [Path("results")]
     whole = load_results(*places)
     part = selected(whole, asked) if asked.asks else whole
     if output is not None:
-        if writer.is_text:
-            write_file(output, writer.render(part).encode())
+        if one_text:
+            write_file(output, rendered(writer, part).encode())
         else:
-            _write_all(output, writer.files(part), name)
+            _write_all(output, files_of(writer, part), name)
     if plots is not None and pictures is not None:
-        _write_all(plots, pictures.files(part), PLOTS)
+        _write_all(plots, files_of(pictures, part), PLOTS)
     last = part if asked.asks else last_asked(whole)
     if output is None:
         width = for_answers().width
         brief = not getattr(writer, "full", True)
-        text = writer.render(last if brief else part, width=width)
+        text = rendered(writer, last if brief else part, width=width)
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         if brief:
             sys.stdout.write(f"\n{said_below(whole, last, asked, places, width)}\n")

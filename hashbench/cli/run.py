@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from hashbench.cli.completion import plugins_of, suites
+from hashbench.cli.debug import OPTION, asked, say_traceback
 from hashbench.cli.dry_run import (
     download_lines,
     image_lines,
@@ -35,6 +36,8 @@ from hashbench.plugins.paths import at_home
 
 if TYPE_CHECKING:
     from hashbench.results.scored import Measured
+    from hashbench.results.store import Store
+    from hashbench.runner.plan import Plan
     from hashbench.runner.remaining import Forecast
     from hashbench.runner.reporter import Reporter
 
@@ -345,10 +348,9 @@ def run(
     without = images_not_kept(plan, Store(out))
     for step, reason in without:
         notes.say(f"FAILED {step.label}: {reason}", style="red")
-    notes.say(
-        f"{len(results.cells) - len(failed)} of {counted(len(results.cells), 'cell')} done. "
-        f"Read them with: hashbench report {out}"
-    )
+    done = len(results.cells) - len(failed)
+    read = f" Read them with: hashbench report {out}" if done else ""
+    notes.say(f"{done} of {counted(len(results.cells), 'cell')} done.{read}")
     if failed:
         for result in failed:
             cell = result.cell
@@ -358,9 +360,25 @@ def run(
                 f"{result.reason}",
                 style="red",
             )
-        notes.say(f"Tracebacks are in {out / 'failures'}.")
+        _say_failures(notes, plan, Store(out))
     if failed or without:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _say_failures(notes: TextConsole, plan: Plan, store: Store) -> None:
+    """The tracebacks of the steps that failed, or how to see them and where they are."""
+    failures = [(step, store.failure(step.address)) for step in plan.steps]
+    found = [(step, failure) for step, failure in failures if failure is not None]
+    for step, failure in found:
+        if asked():
+            notes.say(f"\nTraceback of '{step.label}':")
+            say_traceback(notes, failure.traceback)
+    if not found:
+        return
+    path = store.failure_path(found[0][0].address)
+    more = f" and {len(found) - 1:,} more beside it" if len(found) > 1 else ""
+    how = "" if asked() else f"The same command with {OPTION} prints the traceback. "
+    notes.say(f"{how}It is kept in {path}{more}.")
 
 
 @contextmanager

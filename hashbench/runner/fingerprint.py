@@ -15,7 +15,10 @@ from typing import Any
 from hashbench.errors import FileError, UsageError
 from hashbench.files import sha256_of_file
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.blame import answer_of, named
 from hashbench.plugins.parameters import resolved
+
+_PATHS: Any = tuple | list
 
 
 def sha256_of(data: Any) -> str:
@@ -33,9 +36,12 @@ def describe(plugin: Plugin) -> dict[str, Any]:
         "source": source_hash(type(plugin)),
     }
     try:
-        files = [content_hash(path) for path in plugin.reads()]
+        files = [content_hash(path) for path in answer_of(plugin, "reads", _PATHS)]
     except UsageError as error:
-        raise UsageError(f"{plugin.card.kind} '{plugin.card.name}': {error}") from None
+        said = str(error)
+        raise UsageError(
+            said if said.startswith(named(plugin)) else f"{named(plugin)}: {said}"
+        ) from error
     return {**described, "files": files} if files else described
 
 

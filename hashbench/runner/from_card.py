@@ -22,6 +22,7 @@ from hashbench.hashing.checkpoint import (
     refuse_misfits,
 )
 from hashbench.hashing.contract import Backbone, Loss
+from hashbench.plugins.blame import refusing
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
@@ -105,7 +106,7 @@ def given_model(
     if (network := outline(backbone, source.images, card.bits)) is not None:
         refuse_misfits(folder, network)
     here = replace(setting, compute=replace(compute, device="cpu"))
-    with _said_of(folder):
+    with _said_of(folder), refusing(backbone, " cannot be built:"):
         model = new_model(here, bare=True)
     load_checkpoint(folder, model)
     training = {**card.training, "compute": asdict(compute)}

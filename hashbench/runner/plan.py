@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from types import NoneType
 from typing import Any
 
 from hashbench import plugins
@@ -14,6 +13,7 @@ from hashbench.attacking.contract import Attack, Surrogate
 from hashbench.coercion import coerce
 from hashbench.data.contract import Dataset
 from hashbench.data.protocol import PixelValues, Protocol
+from hashbench.defending.answers import recipe_of
 from hashbench.defending.contract import Defense, TrainedDefense
 from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
@@ -22,6 +22,7 @@ from hashbench.hashing.augment import Augment
 from hashbench.hashing.checkpoint import load_checkpoint, read_card
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.hashing.recipe import OptimizerName, Recipe
+from hashbench.plugins.blame import answer_of
 from hashbench.plugins.card import Aim
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
@@ -173,7 +174,7 @@ def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[_M
         dataset = resolve(Kind.DATASET, Dataset, spec)
         budget = _budget(suite, _radii(suite, dataset))
         if _crops(suite, defenses, budget):
-            dataset = dataset.widened()
+            dataset = answer_of(dataset, "widened", Dataset)
         source = read_source(dataset, suite.root, progress, PixelValues(suite.pixels))
         training = _training(suite, budget)
         for loss, backbone, bits, seed in itertools.product(
@@ -205,18 +206,12 @@ def _asked(attack: Attack) -> Attack:
     """
     answers: dict[str, Any] = {
         "aim": Aim,
-        "surrogate": (Surrogate, NoneType),
+        "surrogate": Surrogate | None,
         "reads": tuple,
         "passes": int,
     }
     for method, kinds in answers.items():
-        where = f"attack '{attack.card.name}': its method {method}()"
-        try:
-            answer = getattr(attack, method)()
-        except Exception as error:  # a plugin may raise anything
-            raise UsageError(f"{where} raises {type(error).__name__}: {error}") from error
-        if not isinstance(answer, kinds):
-            raise UsageError(f"{where} returns {answer!r}, which is of the wrong type")
+        answer_of(attack, method, kinds)
     reach_of(attack, 1.0, 1)
     return attack
 
@@ -280,7 +275,7 @@ def _crops(suite: Suite, defenses: list[Defense], budget: Budget) -> bool:
         # A plugin whose recipe raises fails its cells with that reason, not the plan.
         with suppress(Exception):
             if isinstance(defense, TrainedDefense):
-                kinds.append(defense.recipe(budget).augment)
+                kinds.append(recipe_of(defense, budget).augment)
     return Augment.CROP_FLIP in kinds
 
 

@@ -16,6 +16,7 @@ from hashbench.data.protocol import PixelValues, protocol_of
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.blame import answer_of, refusing
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, build, located
 from hashbench.progress import Progress, no_progress
@@ -110,11 +111,13 @@ def read_source(
         UsageError: the folder is missing, does not hold the data set, or it is more than the
             retrieval core can score.
     """
-    where = dataset.home(root)
     with plugin_errors(dataset):
+        where = dataset.home(root)
         dataset.prepare(where, progress)
         data = load_data(dataset, where)
-        name, length = dataset.protocol_name(), dataset.list_length()
+    name = answer_of(dataset, "protocol_name", str)
+    with refusing(dataset, ": its method list_length() raises"):
+        length = dataset.list_length()
     if len(data.classes) > MAX_CLASSES:
         raise UsageError(
             f"dataset '{dataset.card.name}' has {len(data.classes):,} classes, but at most "

@@ -8,6 +8,7 @@ from typing import Any
 
 from hashbench.data.contract import Dataset
 from hashbench.data.protocol import Protocol
+from hashbench.hashing.answers import bare_of
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.plugins.parameters import canonical
@@ -56,7 +57,7 @@ class Setting:
         return {
             "protocol": self.source.protocol.unattacked.hash,
             "loss": describe(self.loss),
-            "backbone": describe(self.backbone.bare() if bare else self.backbone),
+            "backbone": describe(bare_of(self.backbone) if bare else self.backbone),
             "bits": self.bits,
             "seed": self.seed,
             "threads": self.compute.threads,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from hashbench.defending.answers import recipe_of
 from hashbench.defending.contract import TrainedDefense
 from hashbench.defending.transformed import InputTransformation
 from hashbench.hashing.encode import ENCODE_BATCH
@@ -85,7 +86,7 @@ def _base_training(step: BaseModel) -> Work:
 def _defense_training(step: DefendedModel) -> Work:
     if not isinstance(step.defense, TrainedDefense):
         return NO_WORK
-    recipe = step.defense.recipe(step.budget)
+    recipe = recipe_of(step.defense, step.budget)
     per_image = step.defense.passes(step.budget)
     return Work(recipe.epochs * per_image * _train_size(step), recipe.batch)
 

@@ -14,11 +14,13 @@ from torch import Tensor
 from hashbench.atomic import write_folder
 from hashbench.data.contract import Dataset
 from hashbench.errors import ModelError, UsageError
+from hashbench.hashing.answers import bare_of, built
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, weight_bytes
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.hashing.encode import encode_splits
 from hashbench.hashing.model import HashModel
+from hashbench.plugins.blame import refusing
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
@@ -149,6 +151,6 @@ def _built(
 ) -> HashModel:
     if (network := outline(backbone, images, bits)) is not None:
         refuse_other_network(state, network, source)
-    with torch.random.fork_rng(devices=[]):
-        model = HashModel(backbone.bare().build(images), bits)
+    with torch.random.fork_rng(devices=[]), refusing(backbone, " cannot be built:"):
+        model = HashModel(built(bare_of(backbone), images), bits)
     return load_foreign(source, model, canonical(backbone)).eval()
