@@ -21,6 +21,7 @@ from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.checkpoint import load_checkpoint, read_card
 from hashbench.hashing.contract import Backbone, Loss
+from hashbench.hashing.named import NamedBackbone, NamedLoss
 from hashbench.hashing.recipe import OptimizerName, Recipe
 from hashbench.plugins.card import Aim
 from hashbench.plugins.kinds import Kind
@@ -47,7 +48,7 @@ from hashbench.runner.steps import (
     Scores,
     Step,
 )
-from hashbench.runner.suite import GivenModels, Grid, Suite
+from hashbench.runner.suite import GivenModels, Grid, Suite, quick
 
 SURROGATE_SEED = 1000
 """What is added to a cell's seed for an attacker's own model: it is not the attacked one's base."""
@@ -238,12 +239,18 @@ def _surrogate(attack: Attack, setting: Setting, suite: Suite) -> ModelCodes | N
     """The codes of the attacker's own model; `None` where the attack wants none.
 
     It is undefended, of another seed, and trained as `[training]` of the suite says, also where the
-    attacked model was given.
+    attacked model was given. Where only the name of that one's loss or network is known, and the
+    attack names none of its own, it is the quick suite's.
     """
     wanted = attack.surrogate()
     if wanted is None:
         return None
     changes: dict[str, Any] = {"seed": setting.seed + SURROGATE_SEED}
+    usual = quick().models
+    if isinstance(usual, Grid) and isinstance(setting.backbone, NamedBackbone):
+        changes["backbone"] = resolve(Kind.BACKBONE, Backbone, usual.backbone[0])
+    if isinstance(usual, Grid) and isinstance(setting.loss, NamedLoss):
+        changes["loss"] = resolve(Kind.LOSS, Loss, usual.loss[0])
     if wanted.backbone is not None:
         spec = Spec.parse(wanted.backbone)
         changes["backbone"] = resolve(Kind.BACKBONE, Backbone, spec)

@@ -1,0 +1,1 @@
+"""Files that hold whole networks: TorchScript, exported programs, ONNX."""
