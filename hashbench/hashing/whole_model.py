@@ -52,7 +52,7 @@ class WholeModel(HashModel):
             UsageError: means or deviations that are none.
         """
         nn.Module.__init__(self)  # not HashModel's, which makes a new hash layer
-        _check_normalisation(mean, std)
+        check_normalisation(mean, std)
         self.bits = bits
         self.mixed = False
         self.bounded = bounded
@@ -107,7 +107,12 @@ def _before_tanh(outputs: Tensor) -> Tensor:
     return torch.where(saturated, SATURATED_LOGIT * outputs.detach().sign(), logits)
 
 
-def _check_normalisation(mean: Sequence[float], std: Sequence[float]) -> None:
+def check_normalisation(mean: Sequence[float], std: Sequence[float]) -> None:
+    """Refuse means or deviations that are none.
+
+    Raises:
+        UsageError: a value that is not finite, a deviation of 0 or less, other numbers of values.
+    """
     for name, values in (("mean", mean), ("std", std)):
         if not len(values) or not bool(torch.isfinite(torch.tensor(tuple(values))).all()):
             raise UsageError(f"{name} is {tuple(values)}, expected a finite number per channel")

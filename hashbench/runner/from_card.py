@@ -22,6 +22,8 @@ from hashbench.hashing.checkpoint import (
     refuse_misfits,
 )
 from hashbench.hashing.contract import Backbone, Loss
+from hashbench.hashing.headed import HeadedBackbone, Hidden
+from hashbench.hashing.named import NamedLoss
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
@@ -82,8 +84,8 @@ def given_model(
         )
     with _said_of(folder):
         dataset = resolve(Kind.DATASET, Dataset, Spec.parse(card.dataset))
-        loss = resolve(Kind.LOSS, Loss, Spec.parse(card.loss))
-        backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(card.backbone))
+        loss = _loss(card)
+        backbone = _backbone(card)
         wrapper = _wrapper(card)
     source = read_source(dataset, root, progress)
     _same_protocol(folder, card, source.protocol)
@@ -128,6 +130,18 @@ def _said_of(folder: Path) -> Iterator[None]:
         yield
     except UsageError as error:
         raise UsageError(f"model {folder}: {shown(str(error))}") from None
+
+
+def _loss(card: ModelCard) -> Loss:
+    if card.named_loss:
+        return NamedLoss(card.loss)
+    return resolve(Kind.LOSS, Loss, Spec.parse(card.loss))
+
+
+def _backbone(card: ModelCard) -> Backbone:
+    found = resolve(Kind.BACKBONE, Backbone, Spec.parse(card.backbone))
+    hidden = tuple(map(Hidden.parse, card.hidden))
+    return HeadedBackbone(found, hidden) if hidden else found
 
 
 def _wrapper(card: ModelCard) -> WrappingDefense | None:
