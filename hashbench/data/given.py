@@ -87,9 +87,14 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
         names = next((one.names for one in splits.values() if one.names is not None), None)
     counts = {split: len(one.pixels) for split, one in splits.items()}
     rows, classes = multi_hot({name: one.labels for name, one in splits.items()}, counts, names)
-    sets = {name: ImageSet(one.pixels, rows[name]) for name, one in splits.items()}
     rounded = any(one.rounded for one in splits.values())
-    return RetrievalData(classes=classes, transform=ROUNDED if rounded else "none", **sets)
+    return RetrievalData(
+        classes=classes,
+        train=ImageSet(splits["train"].pixels, rows["train"]),
+        query=ImageSet(splits["query"].pixels, rows["query"]),
+        database=ImageSet(splits["database"].pixels, rows["database"]),
+        transform=ROUNDED if rounded else "none",
+    )
 
 
 def _parts(data: object) -> tuple[dict[str, Any], tuple[str, ...] | None]:

@@ -104,7 +104,8 @@ def image_of(value: object, split: str, index: int, channels: int | None) -> Who
     Args:
         value: a picture of Pillow, or an array or tensor as for `images_of`, (C, H, W), (H, W, C)
             or (H, W).
-        split, index: of which, for errors.
+        split: of which, for errors.
+        index: which of its images.
         channels: of the images before it; a picture of Pillow is converted to as many.
 
     Raises:

@@ -57,7 +57,8 @@ def wide_rows(
 
     Args:
         cells: of any models.
-        worst_cases, flags: as of `Results`.
+        worst_cases: as of `Results`.
+        flags: as of `Results`.
         protocols: by hash.
     """
     clean: dict[Cell, dict[int, CellResult]] = {}

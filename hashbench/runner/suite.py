@@ -399,6 +399,11 @@ def _spec(value: Any, key: str) -> Spec:
     if isinstance(value, Mapping):
         return Spec.from_table(value)
     if isinstance(value, Plugin):
+        if not hasattr(value, "card"):
+            raise UsageError(
+                f"{key} holds an object of {type(value).__name__}, a class without a name: "
+                f"decorate it, as with @hashbench.plugins.{key}('my-{key}')"
+            )
         return Spec.parse(canonical(value))
     raise UsageError(f"{key} holds {quoted(value)}, expected a name or a table")
 
