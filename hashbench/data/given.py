@@ -125,7 +125,7 @@ def _parts(data: object) -> tuple[dict[str, Any], tuple[str, ...] | None]:
 def _split(part: Any, split: str, progress: Progress) -> _Split:
     if isinstance(part, ImageSet):
         return _Split(part.images, part.labels)
-    if isinstance(part, tuple | list) and len(part) == 2:
+    if isinstance(part, tuple | list) and len(part) == 2 and not _are_items(part):
         whole = images_of(part[0], split)
         return _Split(whole.images, part[1], whole.rounded)
     if hasattr(part, "__getitem__") and hasattr(part, "__len__") and not _is_array(part):
@@ -139,6 +139,11 @@ def _split(part: Any, split: str, progress: Progress) -> _Split:
         f"the {split} split is a {type(part).__name__}, expected a pair (images, labels), or a "
         f"data set with a length and items (image, label){hint}"
     )
+
+
+def _are_items(part: tuple[Any, ...] | list[Any]) -> bool:
+    """Whether a list of two is a data set of two items: (image, label) and (image, label)."""
+    return all(isinstance(one, tuple) and len(one) == 2 for one in part)
 
 
 def _is_array(part: object) -> bool:

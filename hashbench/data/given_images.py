@@ -77,6 +77,8 @@ def images_of(value: object, split: str) -> WholePixels:
     where = f"the {split} images"
     array = array_of(value, where)
     shape = array.shape
+    if array.ndim and not len(array):
+        raise UsageError(f"the {split} split is empty")
     if array.ndim == 3:
         array = array[:, np.newaxis]
     elif array.ndim == 4 and shape[1] not in CHANNELS and shape[3] in CHANNELS:
@@ -137,7 +139,7 @@ def _refuse_type(array: NDArray[Any], where: str) -> None:
     if not np.issubdtype(array.dtype, np.floating):
         raise UsageError(
             f"{where} are {array.dtype}, expected uint8 from 0 to 255 or floats from 0 to 1; "
-            "images.astype('uint8') makes whole numbers from 0 to 255 the first"
+            "whole numbers from 0 to 255 are to be given as uint8"
         )
 
 

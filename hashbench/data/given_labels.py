@@ -35,7 +35,13 @@ def multi_hot(
     """
     arrays = {split: _array(value, split, counts[split], names) for split, value in given.items()}
     words = [array for array in arrays.values() if array.dtype.kind in "US"]
+    numbers = [split for split, array in arrays.items() if array.dtype.kind not in "US"]
     if words and names is None:
+        if numbers:
+            raise UsageError(
+                f"the {numbers[0]} labels are numbers and others are class names: give the names "
+                "of the classes in the order of their numbers, as 'classes' of the data"
+            )
         names = sorted({str(word) for array in words for word in array.tolist()})
     known = {name: number for number, name in enumerate(names or ())}
     for split, array in arrays.items():
@@ -43,7 +49,9 @@ def multi_hot(
             arrays[split] = _numbers(array, split, known)
     classes = len(names) if names is not None else _classes(arrays)
     rows = {split: _rows(array, split, classes) for split, array in arrays.items()}
-    return rows, tuple(names) if names is not None else tuple(map(str, range(classes)))
+    return rows, tuple(names) if names is not None else tuple(
+        f"class {number}" for number in range(classes)
+    )
 
 
 def _array(value: object, split: str, count: int, names: Sequence[str] | None) -> NDArray[Any]:

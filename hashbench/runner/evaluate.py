@@ -305,6 +305,10 @@ def _model(
             f"mean and std have {len(mean)} numbers, but images {channels} "
             f"channel{'s'[: channels > 1]}"
         )
+    if max(map(abs, mean)) > 1:
+        raise UsageError(
+            f"mean is {mean}, but pixels are from 0 to 1 here: divide it by 255, and std too"
+        )
     WholeModel(net, 1, mean=mean, std=std)  # which refuses what is no normalisation
     content = module_content(net)
     net.to(device)
