@@ -115,7 +115,7 @@ class Results:
 
         Columns: `dataset`, `loss`, `backbone`, `bits`, `eps`, `defense`, `seeds` (how many the
         numbers are means over), `clean`, one for each attack (the control first; of a targeted
-        one its t-mAP, `dhta (t-mAP)`), `worst case`, `chance`, `flags` (codes, see
+        one its t-mAP, `dhta (t-mAP)`), `worst case`, `chance`, `flagged` (codes, see
         `docs/flags.md`), `protocol`, `training`. NaN stands for what failed or was not run in
         one of the seeds.
 

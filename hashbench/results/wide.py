@@ -145,7 +145,7 @@ def columns_of(rows: Sequence[WideRow]) -> dict[str, list[Any]]:
         columns[attack] = [row.attacked.get(attack, math.nan) for row in rows]
     columns["worst case"] = [row.worst_case for row in rows]
     columns["chance"] = [row.chance for row in rows]
-    columns["flags"] = [", ".join(row.flags) for row in rows]
+    columns["flagged"] = [", ".join(row.flags) for row in rows]
     columns["protocol"] = [row.cell.protocol[:12] for row in rows]
     columns["training"] = [row.cell.training[:12] for row in rows]
     return columns
