@@ -122,6 +122,8 @@ class NotebookReporter(Forecasting):
     @override
     def end(self) -> None:
         self._shares.clear()
+        if self._looked < 0:  # nothing was shown: it ended before it began
+            return
         gone = duration(self._clock() - self._began)
         failed = f", {self._failed} of them failed" if self._failed else ""
         words = f"{self._done} of {self._steps} steps{failed}; {self._stored} in the store; {gone}"
