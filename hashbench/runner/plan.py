@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from types import NoneType
@@ -28,6 +28,7 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, Cell
+from hashbench.runner.black_box import attacks_on
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
@@ -119,7 +120,9 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
         source = model.step.setting.source
         protocols[source.protocol.hash] = source.protocol
         trainings[model.clean.training] = model.training
-        for attack, eps, scores in _scores_of(model.step, attacks, suite):
+        for attack, eps, scores in _scores_of(
+            model.step, attacks_on(model.step, attacks, suite), suite
+        ):
             cells[replace(model.clean, attack=attack, eps=eps)] = scores
     steps: dict[str, Step] = {}
     for scores in cells.values():
@@ -220,7 +223,7 @@ def ancestors(step: Step) -> Iterator[Step]:
 
 
 def _scores_of(
-    model: DefendedModel | GivenModel, attacks: list[Attack], suite: Suite
+    model: DefendedModel | GivenModel, attacks: Sequence[Attack], suite: Suite
 ) -> Iterator[tuple[str, str, Scores]]:
     codes = ModelCodes(model)
     yield CLEAN, "0", Scores(codes, None)
