@@ -131,6 +131,13 @@ def import_(
     std: Annotated[
         str | None, typer.Option(metavar="R,G,B", help="What it divides them by then.")
     ] = None,
+    ends_in_tanh: Annotated[
+        bool, typer.Option("--ends-in-tanh", help="Of a whole network: its values are a tanh's.")
+    ] = False,
+    output: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Of a whole network that gives several things: which."),
+    ] = "",
     root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     plugin: PluginFiles = None,
@@ -154,6 +161,8 @@ def import_(
         renames=tuple(map(Rename.parse, rename or ())),
         activation=activation,
         normalisation=Normalisation.parse(mean, std),
+        bounded=ends_in_tanh,
+        output=output,
     )
     notes: list[str] = []
     with image_bar(for_notes()) as progress:

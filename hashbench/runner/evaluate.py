@@ -31,6 +31,7 @@ from hashbench.results.cell import CLEAN, Cell
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured
 from hashbench.results.store import Store
+from hashbench.runner.black_box import needs_no_gradient
 from hashbench.runner.code_content import module_content
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.loading import load_data
@@ -167,6 +168,7 @@ def evaluate(
                     raise UsageError(
                         f"bits is {bits}, but net(x) gives {model.bits} numbers per image"
                     )
+                _refuse_followers(found, model)
                 setting = Setting(source, named_loss, backbone, model.bits, seed, suite.compute)
                 planned = _planned(setting, label, wrapper, model)
                 plan = laid_out(suite, [planned], found)
@@ -319,6 +321,17 @@ def _model(
     with torch.random.fork_rng():
         answer = answer_of(net, images, mean, std)
     return ModelObject(net, answer.bits, mean, std, bounded, answer.gradient, content)
+
+
+def _refuse_followers(attacks: Sequence[Attack], model: ModelObject) -> None:
+    """UsageError where an attack follows gradients and the network gives none."""
+    following = [canonical(attack) for attack in attacks if not needs_no_gradient(attack)]
+    if following and not model.differentiable:
+        raise UsageError(
+            f"{', '.join(following)} follow{'s' * (len(following) == 1)} gradients, but none goes "
+            "through net (a torch.no_grad() or detach() in its forward?); attacks that need none: "
+            "noise, random-search, ranked-search"
+        )
 
 
 def _planned(

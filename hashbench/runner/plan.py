@@ -28,6 +28,7 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, Cell
+from hashbench.runner.black_box import attacks_on
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
@@ -134,7 +135,9 @@ def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Att
         source = model.step.setting.source
         protocols[source.protocol.hash] = source.protocol
         trainings[model.clean.training] = model.training
-        for attack, eps, scores in _scores_of(model.step, attacks, suite):
+        for attack, eps, scores in _scores_of(
+            model.step, attacks_on(model.step, attacks, suite), suite
+        ):
             cells[replace(model.clean, attack=attack, eps=eps)] = scores
     steps: dict[str, Step] = {}
     for scores in cells.values():

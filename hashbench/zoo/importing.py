@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,15 @@ from hashbench.hashing.contract import Backbone, Loss
 from hashbench.hashing.encode import encode_splits
 from hashbench.hashing.headed import ACTIVATIONS, HeadedBackbone
 from hashbench.hashing.model import HashModel
-from hashbench.hashing.named import NamedLoss
+from hashbench.hashing.named import NamedBackbone, NamedLoss
+from hashbench.hashing.programs.file_program import (
+    Asking,
+    FileProgram,
+    Tried,
+    content_of,
+    tried,
+)
+from hashbench.hashing.programs.sorts import ProgramKind, program_kind
 from hashbench.hashing.state_dict import fitted, read_state, with_wanted_keys
 from hashbench.hashing.whole_model import check_normalisation
 from hashbench.plugins.kinds import Kind
@@ -34,6 +43,7 @@ from hashbench.retrieval import Ties
 from hashbench.runner.codes import CLAIM_TOLERANCE
 from hashbench.runner.determinism import environment
 from hashbench.runner.fingerprint import content_hash
+from hashbench.runner.from_card import some_images
 from hashbench.runner.loading import load_data, outline
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.scoring import score_clean
@@ -48,6 +58,7 @@ _A_SLIP: Final = 0.8
 """How alike a name and a plugin's have to be, from 0 to 1, to be taken for a slip of the pen."""
 
 _SHOWN: Final = 3
+_THREADS: Final = 1
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,10 @@ class Origin:
         renames: keys that are read under other names, one after the other.
         activation: what lies between the linear layers of its head; see `head_of`.
         normalisation: mean and deviation that it was trained with, in `[0, 1]` pixels, one value or
-            one per channel each; None for the backbone's own, or those in the file.
+            one per channel each; None for the backbone's own, or those in the file. A program
+            without any is taken to normalise its images itself.
+        bounded: of a program, whether it ends in a tanh already.
+        output: of a program, which one of several things that it gives.
     """
 
     dataset: str
@@ -79,6 +93,8 @@ class Origin:
     renames: tuple[Rename, ...] = ()
     activation: str | None = None
     normalisation: Normalisation | None = None
+    bounded: bool = False
+    output: str = ""
 
     def __post_init__(self) -> None:
         if self.clean is not None and not 0 <= self.clean <= 1:
@@ -158,6 +174,12 @@ def import_model(
     refuse_overwriting(to)
     check_device(device)
     loss = _loss(origin.loss)
+    kind = program_kind(source)
+    if kind is not None:
+        return _import_program(source, kind, to, origin, loss, root, device, progress, told)
+    for option, said in (("--output", origin.output), ("--ends-in-tanh", origin.bounded)):
+        if said:
+            raise UsageError(f"{option} is for whole networks, and {source} holds a state dict")
     if not origin.backbone:
         raise UsageError(
             "a state dict says nothing of its network: name it, as in --backbone resnet18"
@@ -260,6 +282,73 @@ def _of_loss(loss: Loss) -> tuple[str, ...]:
     if not isinstance(loss, NamedLoss) or loss == NamedLoss():
         return ()
     return (f"the loss '{canonical(loss)}' is no plugin here: its name stands in rows as it is",)
+
+
+def _import_program(
+    source: Path,
+    kind: ProgramKind,
+    to: Path,
+    origin: Origin,
+    loss: Loss,
+    root: Path | None,
+    device: str,
+    progress: Progress,
+    told: Callable[[str], object],
+) -> ModelCard:
+    """Turn a file that holds a whole network into a folder for `run --model`."""
+    if origin.renames or origin.activation is not None:
+        raise UsageError(
+            f"{source} is {kind.spoken}, a whole network: --rename and --activation are for state "
+            "dicts"
+        )
+    name = NamedBackbone(origin.backbone or str(kind))
+    content = content_of(source, kind)
+    dataset = resolve(Kind.DATASET, Dataset, Spec.parse(origin.dataset))
+    found = read_source(dataset, root, progress)
+    asked = Asking(kind, bounded=origin.bounded, output=origin.output)
+    if origin.normalisation is not None:
+        asked = replace(asked, mean=origin.normalisation.mean, std=origin.normalisation.std)
+    outcome = tried(content, asked, some_images(found), source)
+    sha256 = hashlib.sha256(content).hexdigest()
+    card = ModelCard(
+        backbone=canonical(name),
+        bits=outcome.bits,
+        loss=canonical(loss),
+        defense=origin.defense,
+        dataset=found.protocol.dataset,
+        protocol=found.protocol.hash,
+        seed=origin.seed,
+        training={"base": _base(source, origin)},
+        shape=(found.images.channels, found.images.height, found.images.width),
+        protocol_card=found.protocol.to_plain(),
+        weights=sha256,
+        versions=environment(),
+        licence=origin.licence,
+        named_loss=isinstance(loss, NamedLoss),
+        program=outcome.asking.to_plain(),
+    )
+    with tempfile.TemporaryDirectory(prefix="hashbench-") as scratch:
+        path = Path(scratch) / kind.file
+        path.write_bytes(content)
+        program = FileProgram(path, sha256, outcome.bits, outcome.asking, outcome.gradients)
+        model = program.load(device=device, threads=_THREADS)
+    metrics = _measured(model, source, origin, found)
+    metric = found.protocol.metric
+    card = replace(card, clean={metric: metrics[metric]})
+    write_folder(to, {kind.file: content, CARD: card_bytes(card)}, last=CARD)
+    for note in (*_of_program(outcome, asked), *_of_loss(loss)):
+        told(note)
+    return card
+
+
+def _of_program(outcome: Tried, asked: Asking) -> Iterator[str]:
+    yield f"it is {outcome.asking.kind.spoken}, of {outcome.bits} bits"
+    if outcome.asking.mean != asked.mean:
+        yield "it takes three channels, so that grey images are repeated"
+    if outcome.asking.batch:
+        yield f"it takes {outcome.asking.batch} image{'s' * (outcome.asking.batch > 1)} at once"
+    if not outcome.gradients:
+        yield "it gives no gradient, so it is attacked by its codes alone"
 
 
 def _refuse_early(source: Path, backbone: Backbone, origin: Origin) -> None:

@@ -319,3 +319,12 @@ def test_a_network_that_draws_in_eval_mode_is_flagged() -> None:
     noisy = Gives(lambda x: x.flatten(1)[:, :BITS] - 0.4 + 0.5 * torch.randn(len(x), BITS))
     results = hashbench.evaluate(noisy, DATA, "noise")
     assert "stochastic-codes" in results.leaderboard()["flagged"][0]
+
+
+def test_a_network_without_a_gradient_is_attacked_by_its_codes_alone() -> None:
+    blind = Gives(lambda x: (x.flatten(1)[:, :BITS] - 0.4).detach())
+    with pytest.raises(UsageError, match=r"auto follows gradients, but none goes through net"):
+        hashbench.evaluate(blind, DATA)
+    results = hashbench.evaluate(blind, DATA, "random-search:queries=20")
+    assert not results.failed
+    assert "attacked-by-codes-alone" in results.leaderboard()["flagged"][0]
