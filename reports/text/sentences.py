@@ -56,7 +56,7 @@ def shortened(text: str) -> str:
     return f"{line[:LONGEST_REASON].rstrip()} [...] (the csv report has all of it)"
 
 
-_PIXELS: Final = {
+_PIXELS: Final[Mapping[str, str]] = {
     PixelValues.EIGHT_BIT: "Attacked images are scored in whole pixels of 8 bits: each is rounded "
     "to the nearest one inside the ball. ",
 }
@@ -215,6 +215,8 @@ def _training(board: Leaderboard) -> str:
     base, budget = (_table(board.training, key) for key in ("base", "budget"))
     if not base and not budget:
         return "Training: not recorded."
+    if "handed_over" in base:
+        return "Training: elsewhere; the models were objects of a program, nothing more is known."
     if "imported" in base:
         compared = (
             f"their makers report a clean mAP of {100 * float(base['reported']):.1f}"
