@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hashbench.atomic import write_folder
 from hashbench.errors import StoreError, UsageError
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, read_card
+from hashbench.hashing.programs.sorts import ProgramKind
 from hashbench.progress import Progress, no_progress
 from hashbench.results.artifacts import CODES, ArtifactKind
 from hashbench.results.cell import CLEAN, Cell, CellResult, Status
@@ -29,6 +30,9 @@ from hashbench.runner.steps import ModelCodes
 from hashbench.runner.suite import compose
 
 NO_LICENCE = "not stated"
+
+_FILES: Final = (WEIGHTS, *(kind.file for kind in ProgramKind))
+"""What a model's step may keep of it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def export_model(
     store = Store(results)
     weights, made = _weights_of(store, result.cell)
     card = _card(loaded, result, made, weights, licence)
-    write_folder(to, {WEIGHTS: weights.read_bytes(), CARD: card_bytes(card)}, last=CARD)
+    write_folder(to, {weights.name: weights.read_bytes(), CARD: card_bytes(card)}, last=CARD)
     return card
 
 
@@ -162,8 +166,9 @@ def _weights_of(store: Store, cell: Cell) -> tuple[Path, dict[str, Any]]:
             # A wrapper has no weights of its own: they are its base model's, one step before.
             for address in reversed(models):
                 found = store.record(address)
-                if found is not None and WEIGHTS in found["files"]:
-                    return store.file(address, WEIGHTS), {**record, "wraps": address != models[-1]}
+                name = next((one for one in _FILES if found and one in found["files"]), None)
+                if name is not None:
+                    return store.file(address, name), {**record, "wraps": address != models[-1]}
     raise StoreError(
         f"folder {store.folder}: the weights of {_named(cell)} are missing or damaged; run it again"
     )
