@@ -45,7 +45,8 @@ def class_content(cls: type) -> bytes:
 class _Content:
     def __init__(self) -> None:
         self.digest = hashlib.sha256()
-        self._seen: set[int] = set()
+        self._modules: set[int] = set()
+        self._around: set[int] = set()  # what holds the thing that is looked at
         self._classes: set[type] = set()
 
     def of(self, module: nn.Module) -> str:
@@ -57,9 +58,9 @@ class _Content:
 
     def _add_module(self, module: nn.Module, depth: int) -> None:
         for name, part in module.named_modules():
-            if id(part) in self._seen:
+            if id(part) in self._modules:
                 continue
-            self._seen.add(id(part))
+            self._modules.add(id(part))
             self._say("module", name)
             self.add_class(type(part))
             for own, tensor in _tensors(part):
@@ -82,9 +83,10 @@ class _Content:
     def _add(self, value: object, depth: int) -> None:
         if isinstance(value, _PLAIN):
             self._say(type(value).__name__, repr(value))
-        elif depth > _DEEPEST or (id(value) in self._seen and not isinstance(value, Tensor)):
+        elif depth > _DEEPEST or id(value) in self._around:
             self._say("again", type(value).__qualname__)
         elif isinstance(value, nn.Module):
+            self._say("held", id(value) in self._modules)
             self._add_module(value, depth)
         elif isinstance(value, Tensor):
             self._add_tensor(value)
@@ -92,8 +94,9 @@ class _Content:
             self._say(value.dtype, value.shape)
             self.digest.update(np.ascontiguousarray(value).tobytes())
         else:
-            self._seen.add(id(value))
+            self._around.add(id(value))
             self._add_other(value, depth)
+            self._around.discard(id(value))
 
     def _add_other(self, value: object, depth: int) -> None:
         if isinstance(value, list | tuple):

@@ -17,6 +17,7 @@ from hashbench.files import sha256_of_file
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.blame import answer_of, named
 from hashbench.plugins.parameters import resolved
+from hashbench.runner.code_content import class_content
 
 _PATHS: Any = tuple | list
 
@@ -93,8 +94,8 @@ def _sources_of(cls: type) -> list[bytes]:
     try:
         return [Path(inspect.getfile(cls)).read_bytes()]
     except (OSError, TypeError):
-        # Made in an interactive session: its name is all there is to go by.
-        return [f"{cls.__module__}.{cls.__qualname__}".encode()]
+        # Made in an interactive session, so there is no file of it: its code is.
+        return [f"{cls.__module__}.{cls.__qualname__}".encode(), class_content(cls)]
 
 
 @cache

@@ -146,7 +146,7 @@ def test_a_store_is_gone_on_with_by_the_content_of_the_network(tmp_path: Path) -
     assert len(first) == 6
     assert made(network(), "noise") == []  # another object of the same content
     assert len(made(network(), "noise", "hag:steps=1")) == 2
-    other = network()
+    other: Any = network()
     with torch.no_grad():
         other[5].bias[0] += 1e-3
     assert made(other, "noise") == first
@@ -191,8 +191,8 @@ class Raises(Attack):
         raise KeyboardInterrupt
 
 
-def prepared() -> nn.Sequential:
-    net = network()
+def prepared() -> Any:
+    net: Any = network()
     net[0].weight.requires_grad_(False)
     net[1].eval()
     (net[5](torch.ones(1, 216)).sum()).backward()

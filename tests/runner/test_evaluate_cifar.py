@@ -51,7 +51,7 @@ def trained(folder: Path) -> nn.Module:
     images = torch.from_numpy(np.ascontiguousarray(data.images[0 : len(data)])).float() / 255
     labels = torch.from_numpy(data.labels).float()
     torch.manual_seed(0)
-    net = torchvision.models.resnet18(weights=None)
+    net: nn.Module = torchvision.models.resnet18(weights=None)
     net.fc = nn.Linear(512, 32)
     targets = torch.randn(labels.shape[1], 32).sign()[labels.argmax(dim=1)]
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
@@ -60,7 +60,7 @@ def trained(folder: Path) -> nn.Module:
         for rows in torch.randperm(len(images)).split(40):
             loss = nn.functional.mse_loss(net((images[rows] - mean) / std).tanh(), targets[rows])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
     return net
 
