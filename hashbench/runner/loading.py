@@ -87,11 +87,20 @@ def outline(backbone: Backbone, images: InputSpec, bits: int) -> HashModel | Non
 def load_model(step: DefendedModel | GivenModel, store: Store) -> HashModel:
     """The defended model of a finished step, in eval mode."""
     if isinstance(step, GivenModel):
-        given = stored_weights(step, step.setting, store)
+        given = _given(step, store)
         return given if step.wrapper is None else step.wrapper.wrap(given).eval()
     if isinstance(step.defense, WrappingDefense):
         return step.defense.wrap(stored_weights(step.base, step.setting, store)).eval()
     return stored_weights(step, step.setting, store)
+
+
+def _given(step: GivenModel, store: Store) -> HashModel:
+    if step.program is None:
+        return stored_weights(step, step.setting, store)
+    compute, kept = step.setting.compute, store.folder / step.address.path
+    if store.record(step.address) is None:
+        raise StoreError(f"{kept}: missing or damaged; run it again")
+    return step.program.load(device=compute.device, threads=compute.threads, kept=kept)
 
 
 def stored_weights(step: Step, setting: Setting, store: Store) -> HashModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from types import NoneType
@@ -21,12 +21,14 @@ from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.checkpoint import load_checkpoint, read_card
 from hashbench.hashing.contract import Backbone, Loss
+from hashbench.hashing.named import NamedBackbone, NamedLoss
 from hashbench.hashing.recipe import OptimizerName, Recipe
 from hashbench.plugins.card import Aim
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, Cell
+from hashbench.runner.black_box import attacks_on
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
@@ -47,7 +49,8 @@ from hashbench.runner.steps import (
     Scores,
     Step,
 )
-from hashbench.runner.suite import GivenModels, Grid, Suite
+from hashbench.runner.suite import GivenModels, Grid, Suite, quick
+from hashbench.runner.suite_models import ModelInMemory
 
 SURROGATE_SEED = 1000
 """What is added to a cell's seed for an attacker's own model: it is not the attacked one's base."""
@@ -104,13 +107,27 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
     check_device_name(suite.compute.device)
     # 'none' asks for the clean cells, which every model gets anyway.
     attacks = [
-        _asked(resolve(Kind.ATTACK, Attack, spec)) for spec in suite.attack if str(spec) != CLEAN
+        asked(resolve(Kind.ATTACK, Attack, spec)) for spec in suite.attack if str(spec) != CLEAN
     ]
     suite = at_working_folder(suite)
-    if isinstance(suite.models, Grid):
-        models = _models_of_grid(suite, suite.models, progress)
-    else:
-        models = _given_models(suite, suite.models, progress)
+    match suite.models:
+        case Grid():
+            models = _models_of_grid(suite, suite.models, progress)
+        case GivenModels():
+            models = _given_models(suite, suite.models, progress)
+        case ModelInMemory(name):
+            raise UsageError(f"model {name}: it is an object of one process, and no other has it")
+    return laid_out(suite, models, attacks)
+
+
+def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Attack]) -> Plan:
+    """The cells of some models under some attacks, and the steps that they need.
+
+    Args:
+        suite: what is asked for besides: radii, trainings of attackers' own models, limits.
+        models: as they are described.
+        attacks: each as `asked` gives it; clean cells come with every model.
+    """
     cells: dict[Cell, Scores] = {}
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, dict[str, Any]] = {}
@@ -118,7 +135,9 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
         source = model.step.setting.source
         protocols[source.protocol.hash] = source.protocol
         trainings[model.clean.training] = model.training
-        for attack, eps, scores in _scores_of(model.step, attacks, suite):
+        for attack, eps, scores in _scores_of(
+            model.step, attacks_on(model.step, attacks, suite), suite
+        ):
             cells[replace(model.clean, attack=attack, eps=eps)] = scores
     steps: dict[str, Step] = {}
     for scores in cells.values():
@@ -134,8 +153,8 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
 
 
 @dataclass(frozen=True)
-class _Model:
-    """A model of the suite.
+class PlannedModel:
+    """A model that cells are laid out for.
 
     Attributes:
         step: makes it, or takes it over.
@@ -148,13 +167,13 @@ class _Model:
     training: dict[str, Any]
 
 
-def _given_models(suite: Suite, given: GivenModels, progress: Progress) -> Iterator[_Model]:
+def _given_models(suite: Suite, given: GivenModels, progress: Progress) -> Iterator[PlannedModel]:
     for folder in given.model:
         found = given_model(folder, suite.root, suite.compute, progress)
-        yield _Model(found.step, found.cell, found.training)
+        yield PlannedModel(found.step, found.cell, found.training)
 
 
-def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[_Model]:
+def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[PlannedModel]:
     _check_base(grid)
     losses = [resolve(Kind.LOSS, Loss, spec) for spec in grid.loss]
     backbones = [resolve(Kind.BACKBONE, Backbone, spec) for spec in grid.backbone]
@@ -184,10 +203,10 @@ def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[_M
                     protocol=source.protocol.hash,
                     training=sha256_of(training),
                 )
-                yield _Model(DefendedModel(base, defense, budget), cell, training)
+                yield PlannedModel(DefendedModel(base, defense, budget), cell, training)
 
 
-def _asked(attack: Attack) -> Attack:
+def asked(attack: Attack) -> Attack:
     """The attack, once it has said what a plan has to know of it.
 
     Raises:
@@ -219,7 +238,7 @@ def ancestors(step: Step) -> Iterator[Step]:
 
 
 def _scores_of(
-    model: DefendedModel | GivenModel, attacks: list[Attack], suite: Suite
+    model: DefendedModel | GivenModel, attacks: Sequence[Attack], suite: Suite
 ) -> Iterator[tuple[str, str, Scores]]:
     codes = ModelCodes(model)
     yield CLEAN, "0", Scores(codes, None)
@@ -238,12 +257,18 @@ def _surrogate(attack: Attack, setting: Setting, suite: Suite) -> ModelCodes | N
     """The codes of the attacker's own model; `None` where the attack wants none.
 
     It is undefended, of another seed, and trained as `[training]` of the suite says, also where the
-    attacked model was given.
+    attacked model was given. Where only the name of that one's loss or network is known, and the
+    attack names none of its own, it is the quick suite's.
     """
     wanted = attack.surrogate()
     if wanted is None:
         return None
     changes: dict[str, Any] = {"seed": setting.seed + SURROGATE_SEED}
+    usual = quick().models
+    if isinstance(usual, Grid) and isinstance(setting.backbone, NamedBackbone):
+        changes["backbone"] = resolve(Kind.BACKBONE, Backbone, usual.backbone[0])
+    if isinstance(usual, Grid) and isinstance(setting.loss, NamedLoss):
+        changes["loss"] = resolve(Kind.LOSS, Loss, usual.loss[0])
     if wanted.backbone is not None:
         spec = Spec.parse(wanted.backbone)
         changes["backbone"] = resolve(Kind.BACKBONE, Backbone, spec)

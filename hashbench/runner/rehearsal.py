@@ -21,6 +21,7 @@ from hashbench.defending.contract import Defense, TrainedDefense, WrappingDefens
 from hashbench.errors import HashbenchError, UsageError
 from hashbench.hashing.contract import Backbone
 from hashbench.hashing.model import HashModel
+from hashbench.hashing.program import Program
 from hashbench.hashing.setup import LossSetup
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.parameters import canonical
@@ -31,7 +32,9 @@ from hashbench.runner.steps import (
     BaseModel,
     DefendedModel,
     GivenModel,
+    ModelCodes,
     Step,
+    StepOnModel,
     TrainedAttacker,
 )
 
@@ -72,18 +75,29 @@ def rehearsed(steps: Iterable[Step]) -> Iterator[Rehearsed]:
             have that many bits or classes, a defense or an attack that cannot have such images, an
             attack that may take more passes than it is granted.
     """
-    groups: dict[tuple[Dataset, Backbone], list[Step]] = {}
+    groups: dict[tuple[Dataset, Backbone, Program | None], list[Step]] = {}
     for step in steps:
-        setting = step.setting
-        groups.setdefault((setting.source.dataset, setting.backbone), []).append(step)
-    for (_, backbone), group in groups.items():
+        setting, program = step.setting, program_of(step)
+        groups.setdefault((setting.source.dataset, setting.backbone, program), []).append(step)
+    for (_, backbone, program), group in groups.items():
         trained = any(isinstance(one, BaseModel) and one.checkpoint is None for one in group)
         download = trained and _is_fetched(backbone)
-        model = _built(group[0].setting, bare=download or not trained)
+        setting = group[0].setting
+        if program is None:
+            model = _built(setting, bare=download or not trained)
+        else:
+            model = program.load(device="cpu", threads=setting.compute.threads)
         tried: set[Any] = set()
         for step in group:
             _try(step, model, tried)
         yield Rehearsed(tuple(group), model, download)
+
+
+def program_of(step: Step) -> Program | None:
+    """The model that a step is about, where that is given whole."""
+    about = step.codes if isinstance(step, StepOnModel) else step
+    model = about.model if isinstance(about, ModelCodes) else about
+    return model.program if isinstance(model, GivenModel) else None
 
 
 def _is_fetched(backbone: Backbone) -> bool:

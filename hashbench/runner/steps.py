@@ -19,6 +19,7 @@ from hashbench.attacking.contract import Attack, TrainedAttack
 from hashbench.defending.contract import Defense, WrappingDefense
 from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
+from hashbench.hashing.program import Program
 from hashbench.hashing.recipe import Recipe
 from hashbench.plugins.parameters import canonical
 from hashbench.results.address import Address
@@ -27,6 +28,7 @@ from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256
 from hashbench.runner.setting import Setting
 
 _BASE_ROOMS = ("hashing",)
+_PROGRAM_ROOM = "hashing.programs"
 _WRAPPER_ROOMS = ("hashing", "defending")
 _DEFENSE_ROOMS = (*_WRAPPER_ROOMS, "attacking")  # defenses are trained against descents
 _ATTACK_ROOMS = ("hashing", "attacking", "retrieval")
@@ -194,6 +196,8 @@ class GivenModel(Step):
         folder: where the model lies.
         weights: the SHA-256 of its weights, which stands for the folder in the key.
         clean: the mAP on clean queries that its card claims, by metric.
+        program: the model itself, where it is not a backbone of ours with a state dict; `folder` is
+            then what messages call it, and `weights` its `content`.
     """
 
     setting: Setting
@@ -202,6 +206,7 @@ class GivenModel(Step):
     folder: Path
     weights: str
     clean: tuple[tuple[str, float], ...]
+    program: Program | None = None
     kind = ArtifactKind.MODEL
 
     @property
@@ -218,13 +223,16 @@ class GivenModel(Step):
     @override
     def described(self) -> dict[str, Any]:
         """The card's setting, the weights, and the code that runs them."""
-        return {
+        made = {
             **self.setting.described(bare=True),
             "defense": self.defense if self.wrapper is None else describe(self.wrapper),
             "weights": self.weights,
             "clean": dict(self.clean),
             "code": _code("hashing", files=_CODES_FILES),
         }
+        if self.program is None:
+            return made
+        return {**made, "program": self.program.described(), "runs": rooms_hash(_PROGRAM_ROOM)}
 
 
 @dataclass(frozen=True)

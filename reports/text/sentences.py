@@ -205,6 +205,8 @@ def _training(board: Leaderboard) -> str:
     base, budget = (_table(board.training, key) for key in ("base", "budget"))
     if not base and not budget:
         return "Training: not recorded."
+    if "handed_over" in base:
+        return "Training: elsewhere; the models were objects of a program, nothing more is known."
     if "imported" in base:
         compared = (
             f"their makers report a clean mAP of {100 * float(base['reported']):.1f}"
