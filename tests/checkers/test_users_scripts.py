@@ -25,6 +25,7 @@ README = HERE.parents[1] / "README.md"
 MISTAKES = """\
 from dataclasses import dataclass
 from typing import assert_type
+import torch
 import hashbench
 import hashbench.plugins
 from hashbench import Resultss  # wrong
@@ -40,6 +41,10 @@ hashbench.run("quick").cels  # wrong
 hashbench.run("quick").to_csv()  # wrong
 assert_type(hashbench.run("quick"), int)  # wrong
 hashbench.load_results(3)  # wrong
+hashbench.run(defence="cgat")  # wrong
+hashbench.run(bits="32")  # wrong
+hashbench.evaluate("a net", "fashion")  # wrong
+hashbench.evaluate(torch.nn.Flatten(), "fashion", epsilon="8/255")  # wrong
 hashbench.run("quick").to_frame()
 @attack("mine", acess=None)  # wrong
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def ask(command: Sequence[str], folder: Path) -> str:
 
 def mypy(folder: Path, *files: str) -> list[Said]:
     """What `mypy --strict` says."""
-    options = ["--strict", "--config-file=", "--no-pretty", "--no-error-summary"]
+    options = ["--strict", "--no-pretty", "--no-error-summary"]
     found = re.finditer(
         r"^([^:\n]+):(\d+): (\w+): (.*)$", ask(["mypy", *options, *files], folder), re.MULTILINE
     )
@@ -130,10 +135,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("user") / "work"
     shutil.copytree(HERE / "users", folder, ignore=shutil.ignore_patterns("__pycache__"))
     shown = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
-    for number, block in enumerate(shown):
-        named = re.match(r"# (\w+\.py)\n", block)
-        (folder / (named[1] if named else f"readme_{number}.py")).write_text(block)
+    session = ""
+    for block in shown:
+        if named := re.match(r"# (\w+\.py)\n", block):
+            (folder / named[1]).write_text(block)
+        else:
+            session += block
     assert (folder / "my_attack.py").is_file()
+    (folder / "session.py").write_text(session)
+    # What is missing in other packages is not what is asked here.
+    (folder / "mypy.ini").write_text(
+        "[mypy]\n[mypy-torchvision.*]\nignore_missing_imports = True\n"
+    )
     return folder
 
 
