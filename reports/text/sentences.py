@@ -56,9 +56,9 @@ def shortened(text: str) -> str:
     return f"{line[:LONGEST_REASON].rstrip()} [...] (the csv report has all of it)"
 
 
-_PIXELS: Final[Mapping[str, str]] = {
-    PixelValues.EIGHT_BIT: "Attacked images are scored in whole pixels of 8 bits: each is rounded "
-    "to the nearest one inside the ball. ",
+_PIXELS: Final[dict[str, str]] = {
+    PixelValues.EIGHT_BIT.value: "Attacked images are scored in whole pixels of 8 bits: each is "
+    "rounded to the nearest one inside the ball. ",
 }
 """What is said of attacked images that are not scored as the attack returned them."""
 

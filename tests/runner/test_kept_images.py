@@ -25,7 +25,7 @@ from hashbench.runner.loading import data_of, load_model, npz, read_npz
 from hashbench.runner.plan import make_plan
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.run import images_not_kept, missing_steps, run
-from hashbench.runner.steps import AdversarialCodes, MoreImages, Scores, Step
+from hashbench.runner.steps import AdversarialCodes, DefendedModel, MoreImages, Scores, Step
 from hashbench.runner.suite import Suite, from_plain
 
 TinySuite = Callable[..., Suite]
@@ -217,8 +217,9 @@ def test_whole_batches_that_fill_the_blocks_of_the_first_ones_are_attacked_again
     for batch in (1, 3, 32, 500, 512, 10_000):
         compute = replace(setting.compute, attack_batch=batch)
         there = replace(setting, source=replace(source, protocol=protocol), compute=compute)
-        base = step.codes.model.base  # type: ignore[union-attr]
-        model = replace(step.codes.model, base=replace(base, setting=there))
+        defended = step.codes.model
+        assert isinstance(defended, DefendedModel)
+        model = replace(defended, base=replace(defended.base, setting=there))
         for keep in {1, min(8, queries), min(500, queries), min(501, queries)}:
             asked = replace(step, codes=replace(step.codes, model=model), keep=keep)
             enough = next(
@@ -233,7 +234,7 @@ def damaged(arrays: Mapping[str, NDArray[Any]], **changes: Any) -> bytes:
     return npz({**arrays, **changes})
 
 
-WHOLE = {
+WHOLE: dict[str, NDArray[Any]] = {
     "images": np.full((2, *SHAPE), 0.5, np.float32),
     "codes": np.ones((2, BITS), np.int8),
 }
