@@ -90,10 +90,13 @@ def defined_at(what: object, method: str = "") -> str:
 
     Args:
         what: a class, or an object of it.
-        method: its name; by default the class itself, and also where the class does not have it.
+        method: its name; by default the class itself, and also where the class does not have it,
+            or has it of ours.
     """
     cls = what if isinstance(what, type) else type(what)
     found = getattr(cls, method, None) if method else None
+    if _is_ours(getattr(found, "__module__", None)) and not _is_ours(cls.__module__):
+        found = None
     code = getattr(inspect.unwrap(found), "__code__", None) if callable(found) else None
     try:
         if code is not None:
@@ -197,6 +200,10 @@ def came(answer: object) -> str:
     if isinstance(answer, type):
         return f"the class {answer.__name__}"
     return _a(type(answer).__name__)
+
+
+def _is_ours(module: str | None) -> bool:
+    return module is not None and module.split(".")[0] == OURS
 
 
 def _kinds(kinds: Any) -> str:

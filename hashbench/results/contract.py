@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
@@ -14,7 +13,6 @@ from hashbench.plugins.base import Plugin
 from hashbench.results.results import Results
 
 
-@dataclass(frozen=True)
 class Format(Plugin):
     """A way to write a report: one text, or several files.
 

@@ -39,6 +39,7 @@ COLUMNS = (
     "protocol",
     "training",
 )
+"""The columns of `Results.to_frame` and of the CSV, in their order."""
 
 
 @dataclass(frozen=True, repr=False)

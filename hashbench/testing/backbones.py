@@ -208,7 +208,11 @@ def batch_split(stage: BackboneStage) -> None:
     )
 
 
-@check("gradient", "the features have a finite gradient by the images, not 0", needs=["finite"])
+@check(
+    "gradient",
+    "the features have a finite gradient by the images, not 0",
+    needs=["finite", "leaves-images-alone"],
+)
 def gradient(stage: BackboneStage) -> None:
     module = copy.deepcopy(stage.usual.module)
     point = stage.images.clone().requires_grad_(True)
@@ -225,7 +229,11 @@ def gradient(stage: BackboneStage) -> None:
     require(bool(found.any()), "the gradient by the images is 0 everywhere")
 
 
-@check("trains", "in training mode every weight that wants one gets a gradient", needs=["finite"])
+@check(
+    "trains",
+    "in training mode every weight that wants one gets a gradient",
+    needs=["finite", "leaves-images-alone"],
+)
 def trains(stage: BackboneStage) -> None:
     module = copy.deepcopy(stage.usual.module).train()
     with own_random_state():
@@ -286,7 +294,7 @@ def _on(stage: BackboneStage, shape: Shape) -> None:
     )
 
 
-@check("same-seed", "fresh weights come from torch's random state alone", needs=["builds"])
+@check("same-seed", "fresh weights come from torch's random state alone", needs=["savable"])
 def same_seed(stage: BackboneStage) -> None:
     again = stage.net().module.state_dict()
     for name, value in stage.usual.module.state_dict().items():
@@ -308,7 +316,7 @@ def savable(stage: BackboneStage) -> None:
 @check(
     "state-dict",
     "the state dict of one network makes another one answer as it does",
-    needs=["finite", "savable"],
+    needs=["repeats", "savable"],
 )
 def state_dict(stage: BackboneStage) -> None:
     other = stage.net(seed=1)
@@ -323,7 +331,12 @@ def state_dict(stage: BackboneStage) -> None:
     )
 
 
-@check("bare", "bare() builds a network with the same entries of its state dict", method="bare")
+@check(
+    "bare",
+    "bare() builds a network with the same entries of its state dict",
+    needs=["savable"],
+    method="bare",
+)
 def bare(stage: BackboneStage) -> None:
     found = stage.plugin.bare()
     require(
@@ -394,8 +407,8 @@ BACKBONES: tuple[Check[BackboneStage], ...] = (
     follows_its_mode,
     other_sizes,
     grey_images,
-    same_seed,
     savable,
+    same_seed,
     state_dict,
     bare,
     in_a_model,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from hashbench.attacking.attacked_model import OutOfPassesError
-from hashbench.errors import UsageError
+from hashbench.errors import PluginError, UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.blame import OURS, defined_at, place_of, wrongly_made
 from hashbench.suggestions import did_you_mean
@@ -116,6 +116,8 @@ def _tried(stage: StageT, one: Check[StageT]) -> Outcome:
         return Outcome(one.name, Verdict.SKIPPED, str(skipped))
     except NotKeptError as broken:
         return _failed(stage, one, str(broken))
+    except PluginError as broken:
+        return _failed(stage, one, str(broken), broken)
     except OutOfPassesError:
         return _failed(stage, one, "it asks for passes without end")
     except (Exception, SystemExit) as error:  # a plugin may raise anything

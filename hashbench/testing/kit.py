@@ -49,18 +49,24 @@ ATTACK_CHECKS: tuple[Check[Any], ...] = (
     *TRAINING,
     *STRENGTH,
 )
+"""The rules of attacks, in the order in which they are tried."""
 
 DEFENSE_CHECKS: Mapping[type[Defense], tuple[Check[Any], ...]] = MappingProxyType(
     {WrappingDefense: (*IDENTITY, *WRAPPINGS), TrainedDefense: (*IDENTITY, *TRAININGS)}
 )
+"""The rules of defenses, by whether they wrap a model or train one."""
 
 LOSS_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *LOSSES)
+"""The rules of hashing losses."""
 
 BACKBONE_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *BACKBONES)
+"""The rules of backbones."""
 
 DATASET_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *DATASETS)
+"""The rules of data sets."""
 
 FORMAT_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *FORMATS)
+"""The rules of report formats."""
 
 NONE: Mapping[str, str] = MappingProxyType({})
 

@@ -40,7 +40,8 @@ class Outcome:
     @property
     def told(self) -> str:
         """The sentence and the place: `it raised KeyError: 'a' (my_attack.py:9)`."""
-        return f"{self.sentence} ({self.place})" if self.place else self.sentence
+        told_already = not self.place or f"({self.place})" in self.sentence
+        return self.sentence if told_already else f"{self.sentence} ({self.place})"
 
 
 @dataclass(frozen=True)
