@@ -20,6 +20,7 @@ from hashbench import standard_streams
 from hashbench.characters import shortened, shown
 from hashbench.cli.check import check
 from hashbench.cli.data import app as data_app
+from hashbench.cli.doctor import doctor
 from hashbench.cli.ended import Listener
 from hashbench.cli.helped import HelpedGroup, use_helped_commands
 from hashbench.cli.model import app as model_app
@@ -44,7 +45,7 @@ app = typer.Typer(
 
 app.add_typer(model_app, name="model", cls=HelpedGroup)
 app.add_typer(data_app, name="data", cls=HelpedGroup)
-for command in (run, report, suites, plugins, show, check, new):
+for command in (run, report, doctor, suites, plugins, show, check, new):
     app.command()(command)
 use_helped_commands(app, model_app, data_app)
 
