@@ -21,6 +21,7 @@ from hashbench.characters import shortened, shown
 from hashbench.cli.check import check
 from hashbench.cli.data import app as data_app
 from hashbench.cli.debug import OPTION, ask, say_traceback, without_option
+from hashbench.cli.doctor import doctor
 from hashbench.cli.ended import Listener
 from hashbench.cli.export_images import export_images
 from hashbench.cli.helped import HelpedGroup, use_helped_commands
@@ -46,7 +47,7 @@ app = typer.Typer(
 
 app.add_typer(model_app, name="model", cls=HelpedGroup)
 app.add_typer(data_app, name="data", cls=HelpedGroup)
-for command in (run, report, export_images, suites, plugins, show, check, new):
+for command in (run, report, export_images, doctor, suites, plugins, show, check, new):
     app.command()(command)
 use_helped_commands(app, model_app, data_app)
 
