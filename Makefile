@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 OUT ?= results
 
-.PHONY: demo test fast lint types wheel clean help
+.PHONY: demo test fast lint types clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -23,25 +23,18 @@ test: $(STAMP) ## run the whole test suite
 fast: $(STAMP) ## run the tests that take less than about five seconds each
 	OMP_NUM_THREADS=1 $(BIN)/python -P -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
-lint: $(STAMP) wheel ## ruff, lint and format; the law of imports
+lint: $(STAMP) ## ruff, lint and format; the law of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	cd build/wheel && ../../$(BIN)/lint-imports ../../pyproject.toml
+	$(BIN)/lint-imports
 
-types: $(STAMP) wheel ## mypy strict against the installed wheel, and on the tests
-	cd build && MYPYPATH=wheel ../$(BIN)/mypy --config-file ../pyproject.toml \
-		--enable-error-code explicit-override -p hashbench
-	cd build && MYPYPATH=wheel:..:../tests ../$(BIN)/mypy --config-file ../pyproject.toml \
-		--explicit-package-bases ../tests ../benchmarks/speed ../benchmarks/strength
+types: $(STAMP) ## mypy strict, on the package and its scripts, and on the tests
+	$(BIN)/mypy --enable-error-code explicit-override -p hashbench
+	MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests
 
-# Checkers do not read setuptools' package-dir, so the installed wheel is what is checked; and not
-# from here, where the folder hashbench/ would hide it.
-wheel: $(STAMP)
-	rm -rf build/wheel build/lib && mkdir -p build/wheel
-	$(BIN)/python -m pip install --quiet --no-deps --no-compile --target build/wheel .
-
-# An editable install: the sources are what runs. Made again when the dependencies may have changed.
-$(STAMP): pyproject.toml
+# An editable install: the sources are what runs, and what editors and type checkers see, by way of
+# the links in src/ and hashbench/. Made again when the dependencies may have changed.
+$(STAMP): pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@

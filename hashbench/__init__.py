@@ -29,17 +29,23 @@ if TYPE_CHECKING:
     from hashbench.errors import UsageError as UsageError
     from hashbench.results.load import load_results as load_results
     from hashbench.results.results import Results as Results
+    from hashbench.runner.evaluate import evaluate as evaluate
+    from hashbench.runner.reporter import Reporter as Reporter
     from hashbench.runner.run import run as run
     from hashbench.runner.suite import Suite as Suite
     from hashbench.runner.suite import load as load_suite
+
+    __version__: str
 
 _HOMES = {
     "Eps": ("hashbench.eps", "Eps"),
     "HashbenchError": ("hashbench.errors", "HashbenchError"),
     "PluginError": ("hashbench.errors", "PluginError"),
+    "Reporter": ("hashbench.runner.reporter", "Reporter"),
     "Results": ("hashbench.results.results", "Results"),
     "Suite": ("hashbench.runner.suite", "Suite"),
     "UsageError": ("hashbench.errors", "UsageError"),
+    "evaluate": ("hashbench.runner.evaluate", "evaluate"),
     "load_results": ("hashbench.results.load", "load_results"),
     "load_suite": ("hashbench.runner.suite", "load"),
     "run": ("hashbench.runner.run", "run"),
@@ -60,12 +66,14 @@ __all__ = [
     "Eps",
     "HashbenchError",
     "PluginError",
+    "Reporter",
     "Results",
     "Suite",
     "UsageError",
     "attacking",
     "data",
     "defending",
+    "evaluate",
     "hashing",
     "load_results",
     "load_suite",
@@ -77,14 +85,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in _ROOMS:
-        return import_module(f"hashbench.{name}")
-    if name in _HOMES:
-        module, attribute = _HOMES[name]
-        return getattr(import_module(module), attribute)
-    return _former(name)
+if not TYPE_CHECKING:  # for checkers a name that is not above is a mistake
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":  # as it is installed; finding that out takes longer than all else
+            return import_module("importlib.metadata").version(__name__)
+        if name in _ROOMS:
+            return import_module(f"hashbench.{name}")
+        if name in _HOMES:
+            module, attribute = _HOMES[name]
+            return getattr(import_module(module), attribute)
+        return _former(name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from hashbench.errors import WriteError
@@ -61,6 +61,43 @@ def write_folder(path: Path, files: Mapping[str, bytes], last: str) -> None:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Callable[[str, bytes], None]]:
+    """A new folder with folders in it, whole or not at all; never in memory as a whole.
+
+    Args:
+        path: where the folder shall appear once the block has ended. An empty one is replaced.
+
+    Yields:
+        A function that writes a file: its place in the folder, such as `a/b.png`, and its content.
+
+    Raises:
+        WriteError: it cannot be written; as after any error in the block nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+    def write(place: str, content: bytes) -> None:
+        with _told_as(path / place):
+            (temporary / place).parent.mkdir(parents=True, exist_ok=True)
+            write_synced(temporary / place, content)
+
+    with _told_as(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+    try:
+        yield write
+        with _told_as(path):
+            for folder, _, _ in os.walk(temporary):
+                sync_folder(Path(folder))
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()  # which refuses one that holds something by now
+            temporary.rename(path)
+            sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 @contextlib.contextmanager

@@ -29,12 +29,15 @@ class Eps:
     def parse(cls, written: object) -> Eps:
         """Read `8/255`, `0.031` or a number.
 
+        A float that is the double of a whole number of 255ths, and not a shorter decimal of the
+        same value, is that fraction: `8 / 255` in Python is `8/255` here.
+
         Raises:
             UsageError: it is no number, or lies outside `[0, 1]`.
         """
         if isinstance(written, Eps):
             return written
-        text = str(written).replace(" ", "")
+        text = _of_255(written) or str(written).replace(" ", "")
         try:
             fraction = exact(text)
         except (ValueError, ZeroDivisionError):
@@ -71,3 +74,13 @@ class Eps:
     @override
     def __str__(self) -> str:
         return self.text
+
+
+def _of_255(written: object) -> str:
+    """The fraction that a float was computed from; empty where it was none."""
+    if not isinstance(written, float) or not 0 < written < 1:
+        return ""
+    whole = round(written * 255)
+    if whole / 255 != written or Fraction(str(float(written))) == Fraction(whole, 255):
+        return ""
+    return f"{whole}/255"

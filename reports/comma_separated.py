@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from hashbench.plugins import Format, format  # noqa: A004 - the field's word
+from hashbench.plugins import Format, report_format
 from hashbench.reports.text.fields import field
 from hashbench.reports.text.sentences import one_line
 from hashbench.results.results import Results
@@ -16,7 +16,7 @@ DIGITS = "%.9g"
 """How values are written: nine significant digits, far finer than mAP can be told apart."""
 
 
-@format("csv")
+@report_format("csv")
 @dataclass(frozen=True)
 class CommaSeparated(Format):
     """One row per cell and metric, the rows of `Results.to_frame()`.

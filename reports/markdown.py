@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from hashbench.plugins import Format, format  # noqa: A004 - the field's word
+from hashbench.plugins import Format, report_format
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.papers.section import TITLE, Section, section
 from hashbench.reports.text import sentences
@@ -27,7 +27,7 @@ _LINKS = (
 )
 
 
-@format("markdown")
+@report_format("markdown")
 @dataclass(frozen=True)
 class Markdown(Format):
     """GitHub tables, for a README, a pull request or a paper's repository.

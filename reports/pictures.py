@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from hashbench.plugins import Format, format  # noqa: A004 - the field's word
+from hashbench.plugins import Format, report_format
 from hashbench.results.results import Results
 
 
-@format("plots")
+@report_format("plots")
 @dataclass(frozen=True)
 class Plots(Format):
     """Bars of mAP, precision-recall curves, and mAP against eps, as PNG and SVG files."""

@@ -17,7 +17,7 @@ from rich.text import Text
 from typing_extensions import override
 
 from hashbench.console import TextConsole
-from hashbench.plugins import Format, format  # noqa: A004 - the field's word
+from hashbench.plugins import Format, report_format
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.papers.section import TITLE, Section, section
 from hashbench.reports.text import sentences
@@ -65,7 +65,7 @@ class Color(StrEnum):
     NEVER = "never"
 
 
-@format("terminal")
+@report_format("terminal")
 @dataclass(frozen=True)
 class Terminal(Format):
     """Tables for a terminal, never wider than it; plain text in a file.

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from typing_extensions import override
 
 from hashbench import plugins
 from hashbench.attacking import Attacker, Known, Threat, run_attack
@@ -49,6 +50,7 @@ class LinearHash(HashModel):
         net = BackboneNet(nn.Flatten(), features, (0.0,) * SHAPE[0], (1.0,) * SHAPE[0])
         super().__init__(net, BITS)
 
+    @override
     def logits(self, images: Tensor) -> Tensor:
         """Without a copy of the images."""
         logits: Tensor = self.hash_layer(images.flatten(1))

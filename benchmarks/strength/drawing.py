@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 import hashbench
 from hashbench import plugins
@@ -126,12 +127,14 @@ class Kept(Attack):
         self._inner = inner
         self.images: list[NDArray[np.float32]] = []
 
+    @override
     def perturb(self, *given: Any) -> Tensor:
         """What the other attack answers."""
         answer = self._inner.perturb(*given)
         self.images.append(answer.cpu().numpy())
         return answer
 
+    @override
     def passes(self) -> int:
         """Those of the other attack."""
         return self._inner.passes()

@@ -31,6 +31,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from typing_extensions import override
+
 SHARES: Final = {"group": 130, "calls": 53, "second": 15, "workers": 20, "trainings": 5}
 """Kills of each series."""
 
@@ -74,6 +76,7 @@ class Tally:
     stores: int = 0
     wrong: list[str] = field(default_factory=list)
 
+    @override
     def __str__(self) -> str:
         """One line."""
         return f"{self.name}: {self.kills} kills, {self.stores} stores, {len(self.wrong)} wrong"

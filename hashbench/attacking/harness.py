@@ -1,7 +1,8 @@
 """Runs any attack safely: what an author need not think of, and may not get wrong.
 
-Eval mode and frozen parameters, one generator per query, clipping to the box, pass counts and their
-limit, contract checks, out-of-memory back-off, and the code of the image that was returned.
+Eval mode and frozen parameters, one generator per query, clipping to the box, whole pixels, pass
+counts and their limit, contract checks, out-of-memory back-off, and the code of the image that was
+returned.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from hashbench.data.images import Pixels
 from hashbench.errors import PluginError, UsageError
 from hashbench.hashing.encode import BlockEncoder, as_images, device_of, evaluating, frozen
 from hashbench.hashing.model import HashModel
+from hashbench.plugins.blame import OURS, defined_at, place_of, sentence_of
 from hashbench.plugins.card import Access
 from hashbench.progress import Progress
 
@@ -69,6 +71,7 @@ def run_attack(
     batch: int,
     limit: float = math.inf,
     progress: Progress | None = None,
+    seen: Callable[[Tensor], None] | None = None,
 ) -> AttackOutcome:
     """Attack all queries.
 
@@ -86,6 +89,8 @@ def run_attack(
             many at a model that draws.
         progress: told after every batch, and within one whenever the passes that were made of those
             that the attack announces are another query's worth.
+        seen: shown the images that are scored, float32 (B, C, H, W), part by part in order; it may
+            not change them.
 
     Raises:
         UsageError: a batch below 1, or not one seed per query.
@@ -108,6 +113,8 @@ def run_attack(
     def keep(part: _Part) -> None:
         nonlocal done, silent
         codes.add(part.images)
+        if seen is not None:
+            seen(part.images)
         rows = slice(done, done + len(part.images))
         linf[rows], l2[rows] = part.linf, part.l2
         silent += part.silent
@@ -187,7 +194,7 @@ class _Part:
     """What became of some of the queries.
 
     Attributes:
-        images: what was returned for them, (B, C, H, W), projected.
+        images: what was returned for them, (B, C, H, W), settled as the threat says.
         linf, l2: (B,), as of `AttackOutcome`.
         silent: how many of them give no gradient.
     """
@@ -272,16 +279,25 @@ class _Run:
             )
         except OutOfPassesError:
             raise PluginError(
-                f"attack '{self.name}' must return within {self.limit:,} passes per query, "
-                "but asked for more; [limits] passes of a suite sets how many"
+                sentence_of(
+                    f"attack '{self.name}' must return within {self.limit:,} passes per query, "
+                    "but asked for more; [limits] passes of a suite sets how many",
+                    self.attack,
+                    "perturb",
+                )
             ) from None
+        except PluginError as error:
+            place = place_of(error, self.attack) if error.__cause__ is None else ""
+            own = place if place and not place.startswith(OURS) else ""
+            place = own or defined_at(self.attack, "perturb")
+            raise PluginError(f"{error} ({place})" if place else str(error)) from error
         except (MemoryError, RuntimeError):
             for one, forwards, backwards in counted:
                 one.forwards, one.backwards = forwards, backwards
             raise
 
     def _perturbed(self, images: Tensor, goal: Goal, seeds: Sequence[int]) -> Tensor:
-        """The attack's answer, checked, and projected into ball and box."""
+        """The attack's answer, checked, and settled in ball and box."""
         name, threat = self.name, self.threat
         given = images.clone()
         # Not compared with copies: the training codes are large, and the same for every part.
@@ -323,7 +339,7 @@ class _Run:
                 f"attack '{name}' must stay in the ball of radius {threat.eps} "
                 f"({threat.radius:.6f}), but changed a pixel by {change:.6f}"
             )
-        return threat.project(perturbed, images)
+        return threat.settled(perturbed, images)
 
 
 def _zero_gradients(model: HashModel, images: Tensor, centers: Tensor) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hashbench.attacking.attacked_model import AttackedModel, OutOfPassesError
 from hashbench.attacking.contract import TrainedAttack
-from hashbench.attacking.setup import AttackerSetup, sizes_of
+from hashbench.attacking.setup import AttackerSetup, NetworkSizes, sizes_of
 from hashbench.attacking.threat import Threat
 from hashbench.data.images import ImageSet
 from hashbench.errors import PluginError
@@ -17,6 +17,7 @@ from hashbench.hashing.encode import device_of, evaluating, frozen
 from hashbench.hashing.memory import own_memory, plain_copy, refuse_unsavable
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.state_dict import is_sound
+from hashbench.plugins.blame import expected, sentence_of
 from hashbench.plugins.card import Access
 from hashbench.progress import Progress
 
@@ -49,7 +50,7 @@ def train_attacker(
         UsageError: the network's weights could not be saved.
     """
     device = device_of(model)
-    network = attack.network(sizes_of(train, model.bits)).to(device).train()
+    network = network_of(attack, sizes_of(train, model.bits)).to(device).train()
     own_memory(network)
     refuse_unsavable(network)
     built = {name: plain_copy(value) for name, value in network.state_dict().items()}
@@ -68,13 +69,32 @@ def train_attacker(
             attack.train(network, setup)
     except OutOfPassesError:
         raise PluginError(
-            f"attack '{attack.card.name}' must be trained within {limit:,} passes per training "
-            "image, but asked for more; [limits] passes of a suite sets how many"
+            sentence_of(
+                f"attack '{attack.card.name}' must be trained within {limit:,} passes per training "
+                "image, but asked for more; [limits] passes of a suite sets how many",
+                attack,
+                "train",
+            )
         ) from None
     for name, value in network.state_dict().items():
         if not is_sound(value, built.get(name)):
             raise PluginError(
-                f"attack '{attack.card.name}' must train a network of finite weights, but '{name}' "
-                "holds NaN or infinity"
+                sentence_of(
+                    f"attack '{attack.card.name}' must train a network of finite weights, but "
+                    f"'{name}' holds NaN or infinity",
+                    attack,
+                    "train",
+                )
             )
     return network.eval()
+
+
+def network_of(attack: TrainedAttack, sizes: NetworkSizes) -> nn.Module:
+    """A trained attack's network with fresh weights; raises what its own code raises.
+
+    Raises:
+        PluginError: what it returned is no network.
+    """
+    return expected(
+        attack, "network", attack.network(sizes), nn.Module, "return the network that is trained"
+    )

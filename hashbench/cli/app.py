@@ -20,7 +20,10 @@ from hashbench import standard_streams
 from hashbench.characters import shortened, shown
 from hashbench.cli.check import check
 from hashbench.cli.data import app as data_app
+from hashbench.cli.debug import OPTION, ask, say_traceback, without_option
+from hashbench.cli.doctor import doctor
 from hashbench.cli.ended import Listener
+from hashbench.cli.export_images import export_images
 from hashbench.cli.helped import HelpedGroup, use_helped_commands
 from hashbench.cli.model import app as model_app
 from hashbench.cli.new import new
@@ -30,7 +33,7 @@ from hashbench.cli.run import run
 from hashbench.cli.screen import for_notes
 from hashbench.cli.show import plugins, show, suites
 from hashbench.cli.slips import refuse_slips
-from hashbench.errors import ModelError, NoRoomError, StoreError, UsageError
+from hashbench.errors import ModelError, NoRoomError, PluginError, StoreError, UsageError
 
 app = typer.Typer(
     cls=HelpedGroup,
@@ -44,7 +47,7 @@ app = typer.Typer(
 
 app.add_typer(model_app, name="model", cls=HelpedGroup)
 app.add_typer(data_app, name="data", cls=HelpedGroup)
-for command in (run, report, suites, plugins, show, check, new):
+for command in (run, report, export_images, doctor, suites, plugins, show, check, new):
     app.command()(command)
 use_helped_commands(app, model_app, data_app)
 
@@ -64,6 +67,7 @@ def main() -> None:
     ended = Listener()
     try:
         with errors_as_exit_codes():
+            sys.argv[1:] = without_option(sys.argv[1:])
             refuse_slips(sys.argv[1:])
             code = app(standalone_mode=False) or 0
     except SystemExit as end:
@@ -86,13 +90,16 @@ def errors_as_exit_codes() -> Iterator[None]:
         error.message = shown(error.message, keep="\n")  # type: ignore[attr-defined]
         rich_utils.rich_format_error(error)  # type: ignore[arg-type]
         sys.exit(EXIT_USAGE)
-    except (UsageError, StoreError, ModelError) as error:
+    except (UsageError, PluginError, StoreError, ModelError) as error:
+        say_traceback(for_notes(), error)
         _say_error(str(error))
         sys.exit(EXIT_USAGE)
     except NoRoomError as error:
+        say_traceback(for_notes(), error)
         _say_error(str(error))
         sys.exit(EXIT_FAILED)
     except OSError as error:
+        say_traceback(for_notes(), error)
         where = f"{shortened(str(error.filename), LONGEST_PATH)}: " if error.filename else ""
         _say_error(f"{where}{error.strerror or error}")
         sys.exit(EXIT_USAGE if error.errno in _TYPED else EXIT_FAILED)
@@ -105,7 +112,15 @@ def _say_error(sentence: str) -> None:
 @app.callback(invoke_without_command=True)
 def _options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            OPTION, help="With any command, before or behind it: print tracebacks of what fails."
+        ),
+    ] = False,
 ) -> None:
+    if debug:
+        ask()
     if version:
         from importlib.metadata import version as version_of
 

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hashbench.cli.completion import plugins_of
+from hashbench.cli.debug import say_traceback
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
-from hashbench.cli.screen import for_answers, print_trimmed
+from hashbench.cli.screen import for_answers, for_notes, print_trimmed
 from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 from hashbench.plugins.card import API
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from hashbench.plugins.base import Plugin
     from hashbench.testing import CheckReport
 
-CHECKED = (Kind.ATTACK, Kind.DEFENSE, Kind.LOSS)
+CHECKED = (
+    Kind.ATTACK,
+    Kind.DEFENSE,
+    Kind.LOSS,
+    Kind.BACKBONE,
+    Kind.DATASET,
+    Kind.FORMAT,
+)
 """The kinds that there are checks for."""
 
 
@@ -31,16 +39,20 @@ def check(
         str,
         typer.Argument(
             metavar="NAME-OR-FILE",
-            autocompletion=plugins_of("attack", "defense", "loss"),
+            autocompletion=plugins_of(*(kind.value for kind in CHECKED)),
             help="NAME, KIND/NAME, NAME:steps=20, or a .py file, whose code is run.",
         ),
     ],
     plugin: PluginFiles = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Of a data set that is read from one."),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Name every check, and say what it asks for.")
     ] = False,
 ) -> None:
-    """Check that an attack, a defense or a loss keeps the rules. Exit code 1 if it does not.
+    """Check that a plugin of any kind keeps the rules. Exit code 1 if it does not.
 
     Printed are the rules that are broken, and how many hold; with --verbose all of them.
     """
@@ -49,7 +61,7 @@ def check(
     use_files(plugin)
     failed = False
     for found in _of_file(Path(target)) if target.endswith(".py") else [_named(target)]:
-        report = check_plugin(found)
+        report = check_plugin(found, root=root)
         _print(for_answers(), report, verbose=verbose)
         failed = failed or not report.ok
     with_what = f"Checked with hashbench {version('hashbench')}, plugin interface {API}."
@@ -59,7 +71,7 @@ def check(
 
 
 def _of_file(path: Path) -> list[Plugin]:
-    """All plugins of a file that there are checks for, with their default parameters."""
+    """All plugins of a file, with their default parameters."""
     from hashbench import plugins
     from hashbench.plugins.parameters import build
 
@@ -68,7 +80,7 @@ def _of_file(path: Path) -> list[Plugin]:
     source = str(path.resolve())
     for broken in registry.broken:
         if broken.origin.source == source:
-            raise UsageError(f"plugin file {path} is broken: {broken.reason}")
+            raise UsageError(f"plugin file {path} is broken: {broken.reason}") from broken.error
     found = [
         build(entry.plugin, {})
         for (kind, _), entries in registry.entries.items()
@@ -76,7 +88,7 @@ def _of_file(path: Path) -> list[Plugin]:
         if kind in CHECKED and entry.origin.source == source
     ]
     if not found:
-        raise UsageError(f"plugin file {path}: it holds no attack, no defense and no loss")
+        raise UsageError(f"plugin file {path}: it holds no plugin")
     return found
 
 
@@ -84,7 +96,7 @@ def _named(text: str) -> Plugin:
     """The plugin that a name with parameters stands for.
 
     Raises:
-        UsageError: there is none, several kinds have one, or there are no checks for its kind.
+        UsageError: there is none, or several kinds have one.
     """
     from hashbench import plugins
     from hashbench.plugins import Spec
@@ -95,25 +107,23 @@ def _named(text: str) -> Plugin:
         kinds = [kind for kind in CHECKED if before in (kind.value, kind.plural)]
         if not kinds:
             known = [kind.value for kind in CHECKED]
-            raise UsageError(f"there are no checks of a '{before}'{did_you_mean(before, known)}")
+            raise UsageError(f"there is no kind of plugin '{before}'{did_you_mean(before, known)}")
         return plugins.get(kinds[0], after)
     name = Spec.parse(text).name
-    kinds = [kind for kind in Kind if name in plugins.names(kind)]
-    checked = [kind for kind in kinds if kind in CHECKED]
-    if len(checked) > 1:
-        choices = " or ".join(f"{kind}/{name}" for kind in checked)
+    kinds = [kind for kind in CHECKED if name in plugins.names(kind)]
+    if len(kinds) > 1:
+        choices = " or ".join(f"{kind}/{name}" for kind in kinds)
         raise UsageError(f"several plugins are called '{name}': write {choices}")
-    if checked:
-        return plugins.get(checked[0], text)
     if kinds:
-        raise UsageError(
-            f"'{name}' is a {kinds[0]}: there are checks of attacks, defenses and losses"
-        )
+        return plugins.get(kinds[0], text)
     everyone = {known for kind in CHECKED for known in plugins.names(kind)}
     for broken in plugins.registry().broken:
         if broken.name == name:
-            raise UsageError(f"plugin '{name}' of {broken.origin} is broken: {broken.reason}")
-    raise UsageError(f"there is no plugin '{name}'{did_you_mean(name, everyone)}")
+            raise UsageError(
+                f"plugin '{name}' of {broken.origin} is broken: {broken.reason}"
+            ) from broken.error
+    sentence = f"there is no plugin '{name}'{did_you_mean(name, everyone)}"
+    raise plugins.registry().without_broken_files(sentence)
 
 
 def _print(console: TextConsole, report: CheckReport, *, verbose: bool) -> None:
@@ -131,8 +141,12 @@ def _print(console: TextConsole, report: CheckReport, *, verbose: bool) -> None:
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for one in outcomes:
-            cells = (one.check, str(one.verdict), one.sentence)
+            cells = (one.check, str(one.verdict), one.told)
             table.add_row(*cells, style=styles.get(one.verdict))
         print_trimmed(console, table)
+    for one in outcomes:
+        say_traceback(for_notes(), one.traceback)
+    for warning in report.warnings:
+        print_trimmed(console, Text(f"Warning: {warning}", style="yellow"))
     print_trimmed(console, Text(report.counts))
     console.print()

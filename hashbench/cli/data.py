@@ -69,9 +69,10 @@ def check(
     dataset = plugins.get("dataset", name)
     if not isinstance(dataset, Dataset):
         raise UsageError(f"dataset '{name}' is no subclass of hashbench.plugins.Dataset")
-    notes, where = for_notes(), dataset.home(root)
+    notes = for_notes()
     try:
         with image_bar(notes) as progress, plugin_errors(dataset):
+            where = dataset.home(root)
             found = check_dataset(dataset, where, progress, named=None if every else NAMED)
     except KeyboardInterrupt as interrupt:
         word, code = word_and_code(interrupt)

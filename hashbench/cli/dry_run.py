@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from typing import TYPE_CHECKING, Final
 
 from hashbench.characters import shown
@@ -13,6 +13,7 @@ from hashbench.progress import duration
 if TYPE_CHECKING:
     from hashbench.runner.estimate import Estimate
     from hashbench.runner.plan import Plan, PlannedCell
+    from hashbench.runner.steps import Step
 
 WIDTH: Final = 80
 """Columns of what is printed."""
@@ -62,7 +63,7 @@ def _model(cells: list[PlannedCell], missing: Set[str]) -> str:
 
 def step_lines(plan: Plan, missing: Set[str]) -> Iterator[str]:
     """Every step on a line of its own, of any length."""
-    for step in plan.steps:
+    for step in (*plan.steps, *(one for one in plan.images if one.key in missing)):
         state = "to do " if step.key in missing else "stored"
         yield f"{state}  {shown(step.label)}"
 
@@ -90,6 +91,19 @@ def total(plan: Plan, missing: int, passes: int, seconds: float | None, workers:
         f"{size}; {counted(missing, 'step')} to do: about {duration(seconds)} with "
         f"{counted(workers, 'worker')} ({work})"
     )
+
+
+def image_lines(missing: Iterable[Step]) -> Iterator[str]:
+    """That finished cells are attacked once more, where more images are wanted than were kept."""
+    from hashbench.runner.steps import MoreImages
+
+    again = sum(isinstance(step, MoreImages) for step in missing)
+    if again:
+        cells = counted(again, "finished cell keeps", "finished cells keep")
+        yield from wrapped(
+            f"{cells} fewer images than are asked for: attacked once more for them alone; the "
+            "results stay as they are"
+        )
 
 
 def download_lines(ahead: Estimate) -> Iterator[str]:

@@ -66,7 +66,12 @@ def export(
 
 @app.command("import")
 def import_(
-    weights: Annotated[Path, typer.Argument(help="A state dict: .pth or .safetensors.")],
+    weights: Annotated[
+        Path,
+        typer.Argument(
+            help="A state dict (.pth, .safetensors) or a whole network: TorchScript, .pt2, .onnx."
+        ),
+    ],
     to: Annotated[Path, typer.Option(help="The new folder to write the model to.")],
     dataset: Annotated[
         str,
@@ -76,18 +81,22 @@ def import_(
             help="What it was trained on: flickr25k, ...",
         ),
     ],
-    loss: Annotated[
-        str,
-        typer.Option(autocompletion=plugins_of("loss"), metavar="NAME", help="Its hashing loss."),
-    ],
     backbone: Annotated[
         str,
         typer.Option(
             autocompletion=plugins_of("backbone"),
             metavar="NAME",
-            help="alexnet, vgg11, resnet50, ...",
+            help="alexnet, vgg11, resnet50, ...; of a whole network what rows call it.",
         ),
-    ],
+    ] = "",
+    loss: Annotated[
+        str,
+        typer.Option(
+            autocompletion=plugins_of("loss"),
+            metavar="NAME",
+            help="Its hashing loss, for rows to show: any name.",
+        ),
+    ] = "",
     defense: Annotated[
         str,
         typer.Option(
@@ -102,17 +111,66 @@ def import_(
         typer.Option(help="The clean mAP that its makers report, from 0 to 1; refused if not so."),
     ] = None,
     licence: Annotated[str, typer.Option(help="Of the weights, as an SPDX name.")] = "not stated",
+    rename: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW",
+            help="Read keys that begin with OLD as NEW: fc=hash_layer. Repeatable.",
+        ),
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Between the layers of its head: relu, tanh, none, ..."),
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            metavar="R,G,B", help="What it subtracts from pixels in [0, 1], if not the usual."
+        ),
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help="What it divides them by then.")
+    ] = None,
+    ends_in_tanh: Annotated[
+        bool, typer.Option("--ends-in-tanh", help="Of a whole network: its values are a tanh's.")
+    ] = False,
+    output: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Of a whole network that gives several things: which."),
+    ] = "",
     root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     plugin: PluginFiles = None,
 ) -> None:
-    """Turn a state dict of the CgAT or SAAT repository into a folder for 'run --model'."""
-    from hashbench.zoo.importing import Origin, import_model
+    """Turn a checkpoint from elsewhere into a folder for 'run --model'.
+
+    A state dict needs its --backbone; its head is found by the shapes of its layers.
+    """
+    from hashbench.zoo.importing import Normalisation, Origin, import_model
+    from hashbench.zoo.translated import Rename
 
     use_files(plugin)
-    origin = Origin(dataset, loss, backbone, defense, seed, clean_map, licence)
+    origin = Origin(
+        dataset=dataset,
+        loss=loss,
+        backbone=backbone,
+        defense=defense,
+        seed=seed,
+        clean=clean_map,
+        licence=licence,
+        renames=tuple(map(Rename.parse, rename or ())),
+        activation=activation,
+        normalisation=Normalisation.parse(mean, std),
+        bounded=ends_in_tanh,
+        output=output,
+    )
+    notes: list[str] = []
     with image_bar(for_notes()) as progress:
-        card = import_model(weights, to, origin, root, device=device, progress=progress)
+        card = import_model(
+            weights, to, origin, root, device=device, progress=progress, told=notes.append
+        )
+    for note in notes:
+        for_notes().say(f"{weights}: {note}.")
     _announce(to, card)
 
 

@@ -14,7 +14,9 @@ from hashbench.plugins.kinds import Kind
 
 
 def new(
-    kind: Annotated[str, typer.Argument(help="attack, defense or loss.")],
+    kind: Annotated[
+        str, typer.Argument(help="attack, defense, loss, backbone, dataset or format.")
+    ],
     name: Annotated[str, typer.Argument(help="Its name, as in my-attack; the folder's too.")],
 ) -> None:
     """Write a working plugin package into a new folder NAME: edit it, install it, check it."""

@@ -9,10 +9,21 @@ from typing import Annotated, Final
 
 import typer
 
-from hashbench.cli.completion import plugins_of, suites
+from hashbench.cli.completion import plugins_of
 from hashbench.cli.helped import defaulting
 from hashbench.cli.named import make_folder, refuse_file, refuse_folder, write_file
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
+from hashbench.cli.part_options import (
+    Attacks,
+    Backbones,
+    CodeLengths,
+    Datasets,
+    Defenses,
+    Losses,
+    Radii,
+    Seeds,
+    Suites,
+)
 from hashbench.cli.report_format import built, chosen
 from hashbench.cli.report_view import said_below
 from hashbench.cli.screen import for_answers, for_notes
@@ -22,7 +33,6 @@ PLOTS: Final = "plots"
 """The format that `--plots FOLDER` is short for, beside the one that is asked for."""
 
 
-_PART: Final = "Which part"
 _WHERE: Final = "In which form"
 
 
@@ -31,66 +41,15 @@ def report(
         list[Path] | None,
         typer.Argument(metavar="FOLDER", help=defaulting("Folders of results.", "results")),
     ] = None,
-    dataset: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=plugins_of("dataset"),
-            metavar="NAME",
-            help="Data sets.",
-            rich_help_panel=_PART,
-        ),
-    ] = None,
-    loss: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=plugins_of("loss"), metavar="NAME", help="Losses.", rich_help_panel=_PART
-        ),
-    ] = None,
-    backbone: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=plugins_of("backbone"),
-            metavar="NAME",
-            help="Backbones.",
-            rich_help_panel=_PART,
-        ),
-    ] = None,
-    bits: Annotated[
-        list[str] | None, typer.Option(metavar="K", help="Code lengths.", rich_help_panel=_PART)
-    ] = None,
-    defense: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=plugins_of("defense"),
-            metavar="NAME",
-            help="Defenses: cgat with any parameters, cgat:weight=2 with these.",
-            rich_help_panel=_PART,
-        ),
-    ] = None,
-    attack: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=plugins_of("attack"),
-            metavar="NAME",
-            help="Attacks; none for clean queries.",
-            rich_help_panel=_PART,
-        ),
-    ] = None,
-    eps: Annotated[
-        list[str] | None, typer.Option(metavar="RADIUS", help="Radii.", rich_help_panel=_PART)
-    ] = None,
-    seed: Annotated[
-        list[str] | None, typer.Option(metavar="N", help="Seeds.", rich_help_panel=_PART)
-    ] = None,
-    suite: Annotated[
-        list[str] | None,
-        typer.Option(
-            autocompletion=suites,
-            metavar="NAME",
-            help="What runs of this suite asked for.",
-            rich_help_panel=_PART,
-        ),
-    ] = None,
+    dataset: Datasets = None,
+    loss: Losses = None,
+    backbone: Backbones = None,
+    bits: CodeLengths = None,
+    defense: Defenses = None,
+    attack: Attacks = None,
+    eps: Radii = None,
+    seed: Seeds = None,
+    suite: Suites = None,
     full: Annotated[
         bool,
         typer.Option(
@@ -149,6 +108,7 @@ def report(
     Exit code 1 tells that a cell of that part, or of the last run, failed or was not run.
     """
     from hashbench.eps import Eps
+    from hashbench.results.answers import files_of, is_text, rendered
     from hashbench.results.load import load_results
     from hashbench.results.selection import Selection, last_asked, selected
 
@@ -167,30 +127,31 @@ def report(
     given = {"published": tuple(str(path) for path in published)} if published else {}
     name = chosen(format, output)
     writer = built(name, given, full=full or output is not None)
-    if output is None and not writer.is_text:
+    one_text = is_text(writer)
+    if output is None and not one_text:
         raise UsageError(
             f"format '{name}' gives several files: name a folder for them, as in '--output FOLDER'"
         )
     pictures = None if plots is None else built(PLOTS, {}, full=True)
     if output is not None:
-        (refuse_file if writer.is_text else refuse_folder)(output)
+        (refuse_file if one_text else refuse_folder)(output)
     if plots is not None:
         refuse_folder(plots)
     places = folders or [Path("results")]
     whole = load_results(*places)
     part = selected(whole, asked) if asked.asks else whole
     if output is not None:
-        if writer.is_text:
-            write_file(output, writer.render(part).encode())
+        if one_text:
+            write_file(output, rendered(writer, part).encode())
         else:
-            _write_all(output, writer.files(part), name)
+            _write_all(output, files_of(writer, part), name)
     if plots is not None and pictures is not None:
-        _write_all(plots, pictures.files(part), PLOTS)
+        _write_all(plots, files_of(pictures, part), PLOTS)
     last = part if asked.asks else last_asked(whole)
     if output is None:
         width = for_answers().width
         brief = not getattr(writer, "full", True)
-        text = writer.render(last if brief else part, width=width)
+        text = rendered(writer, last if brief else part, width=width)
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         if brief:
             sys.stdout.write(f"\n{said_below(whole, last, asked, places, width)}\n")

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from hashbench.cli.completion import plugins_of, suites
-from hashbench.cli.dry_run import download_lines, model_lines, step_lines, total, wrapped
+from hashbench.cli.debug import OPTION, asked, say_traceback
+from hashbench.cli.dry_run import (
+    download_lines,
+    image_lines,
+    model_lines,
+    step_lines,
+    total,
+    wrapped,
+)
 from hashbench.cli.ended import word_and_code
 from hashbench.cli.grid_options import about_suite, check_repeats, only_suite
 from hashbench.cli.helped import defaulting
@@ -28,6 +36,8 @@ from hashbench.plugins.paths import at_home
 
 if TYPE_CHECKING:
     from hashbench.results.scored import Measured
+    from hashbench.results.store import Store
+    from hashbench.runner.plan import Plan
     from hashbench.runner.remaining import Forecast
     from hashbench.runner.reporter import Reporter
 
@@ -120,10 +130,33 @@ def run(
             rich_help_panel=_ASKED,
         ),
     ] = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=defaulting(
+                "What attacked images are scored in: float, or 8bit, whole pixels as in a file.",
+                "float",
+            ),
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     plugin: PluginFiles = None,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the results.")] = Path(
         "results"
     ),
+    keep_images: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=defaulting(
+                "Attacked images of each cell to keep, of the first queries; "
+                "'hashbench export-images' writes them. A finished cell that kept fewer is "
+                "attacked once more for them.",
+                "8 of the cells that are attacked anyway",
+            ),
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and an estimate; run nothing.")
     ] = False,
@@ -225,10 +258,13 @@ def run(
             ("checkpoint", checkpoint),
             ("model", model),
             ("plugin", plugin),
+            ("pixels", pixels),
         )
         if value
     }
     check_repeats(changes)
+    if keep_images is not None:
+        changes["keep_images"] = keep_images
     named = only_suite(suite, sys.argv[1:])
     changes["compute"] = {
         name: value
@@ -256,7 +292,12 @@ def run(
     from hashbench.runner.plan import make_plan
     from hashbench.runner.remaining import Forecast
     from hashbench.runner.resolve import check_device
-    from hashbench.runner.run import check_workers, missing_steps, run_plan
+    from hashbench.runner.run import (
+        check_workers,
+        images_not_kept,
+        missing_steps,
+        run_plan,
+    )
     from hashbench.runner.suite import compose
 
     check_workers(workers)
@@ -280,7 +321,7 @@ def run(
     if missing or dry_run:
         seconds = forecast.left() if ahead.measured else None
         size = total(plan, len(missing), ahead.passes, seconds, workers)
-        lines = [*download_lines(ahead), *wrapped(size)]
+        lines = [*download_lines(ahead), *image_lines(missing), *wrapped(size)]
         if dry_run:
             keys = {step.key for step in missing}
             _print_lines([*(step_lines if full else model_lines)(plan, keys), *lines])
@@ -304,10 +345,12 @@ def run(
         # progress. Nothing is lost, since what is not finished is not in the store.
         os._exit(code)
     failed = results.failed
-    notes.say(
-        f"{len(results.cells) - len(failed)} of {counted(len(results.cells), 'cell')} done. "
-        f"Read them with: hashbench report {out}"
-    )
+    without = images_not_kept(plan, Store(out))
+    for step, reason in without:
+        notes.say(f"FAILED {step.label}: {reason}", style="red")
+    done = len(results.cells) - len(failed)
+    read = f" Read them with: hashbench report {out}" if done else ""
+    notes.say(f"{done} of {counted(len(results.cells), 'cell')} done.{read}")
     if failed:
         for result in failed:
             cell = result.cell
@@ -317,8 +360,25 @@ def run(
                 f"{result.reason}",
                 style="red",
             )
-        notes.say(f"Tracebacks are in {out / 'failures'}.")
+        _say_failures(notes, plan, Store(out))
+    if failed or without:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _say_failures(notes: TextConsole, plan: Plan, store: Store) -> None:
+    """The tracebacks of the steps that failed, or how to see them and where they are."""
+    failures = [(step, store.failure(step.address)) for step in plan.steps]
+    found = [(step, failure) for step, failure in failures if failure is not None]
+    for step, failure in found:
+        if asked():
+            notes.say(f"\nTraceback of '{step.label}':")
+            say_traceback(notes, failure.traceback)
+    if not found:
+        return
+    path = store.failure_path(found[0][0].address)
+    more = f" and {len(found) - 1:,} more beside it" if len(found) > 1 else ""
+    how = "" if asked() else f"The same command with {OPTION} prints the traceback. "
+    notes.say(f"{how}It is kept in {path}{more}.")
 
 
 @contextmanager

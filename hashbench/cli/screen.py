@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.segment import Segment, Segments
 
+from hashbench.cli.debug import say_traceback
 from hashbench.console import TextConsole
 from hashbench.progress import Progress
 
@@ -69,10 +70,18 @@ def image_bar(screen: TextConsole, what: str = "reading images") -> Iterator[Pro
 
 
 def warn_of_broken(notes: TextConsole) -> None:
-    """Say which plugins are broken and therefore left out."""
+    """Say which plugins are broken and therefore left out, and what others probably misspelt."""
     from hashbench import plugins as room
+    from hashbench.plugins.catalog import OWN
+    from hashbench.plugins.misspelt import nearly_named
 
-    for broken in room.registry().broken:
+    registry = room.registry()
+    for entries in registry.entries.values():
+        for entry in entries:
+            for sentence in nearly_named(entry.plugin) if entry.origin.source != OWN else ():
+                notes.say(f"Warning: {sentence}", style="yellow")
+    for broken in registry.broken:
+        say_traceback(notes, broken.traceback)
         notes.say(
             f"Warning: plugin '{broken.name}' of {broken.origin} is broken and left out: "
             f"{broken.reason}",

@@ -3,7 +3,16 @@
 The data sets themselves are plugins, found by name; what is exported here is what they return.
 """
 
+from hashbench.data.given import as_retrieval_data
 from hashbench.data.images import ImageSet, Pixels, RetrievalData
-from hashbench.data.protocol import Protocol, protocol_of
+from hashbench.data.protocol import PixelValues, Protocol, protocol_of
 
-__all__ = ["ImageSet", "Pixels", "Protocol", "RetrievalData", "protocol_of"]
+__all__ = [
+    "ImageSet",
+    "PixelValues",
+    "Pixels",
+    "Protocol",
+    "RetrievalData",
+    "as_retrieval_data",
+    "protocol_of",
+]

@@ -17,6 +17,7 @@ from hashbench.data.cache.verify import CacheCheck, verify_cache
 from hashbench.data.images import ImageSet, RetrievalData
 from hashbench.data.lists.dataset import BrokenImages, ListedDataset, outside_folder
 from hashbench.data.lists.listing import Listing
+from hashbench.data.plugin_errors import loaded
 from hashbench.data.protocol import Protocol, protocol_of
 from hashbench.plugins import Dataset
 from hashbench.plugins.parameters import canonical
@@ -146,7 +147,7 @@ def check_dataset(
     if isinstance(dataset, ListedDataset):
         return _check_listed(dataset, root, progress, named)
     dataset.prepare(root, progress)
-    return _check_loaded(dataset, root, dataset.load(root), named)
+    return _check_loaded(dataset, root, loaded(dataset, root), named)
 
 
 def _check_listed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +15,6 @@ from hashbench.plugins.parameters import canonical
 from hashbench.progress import Progress
 
 
-@dataclass(frozen=True)
 class Dataset(Plugin):
     """Images with multi-hot labels, split into train, query and database."""
 
@@ -61,6 +59,11 @@ class Dataset(Plugin):
 
         Args:
             root: the folder named by the user, `None` where the data needs none.
+
+        Returns:
+            `hashbench.data.RetrievalData`: `classes`, the names of the label columns, and `train`,
+            `query` and `database`, each an `hashbench.data.ImageSet` of `images`, uint8
+            (N, C, H, W), and `labels`, uint8 (N, classes) of 0 and 1. The same each time.
 
         Raises:
             UsageError: the folder or a file is missing or malformed.

@@ -1,27 +1,35 @@
-"""What goes wrong inside a data set's own code, as an error that a person can read."""
+"""A data set's own code, called so that a person can read what goes wrong inside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 from hashbench.data.contract import Dataset
-from hashbench.errors import HashbenchError, UsageError
+from hashbench.data.images import RetrievalData
+from hashbench.plugins.blame import expected, refusing
 
 
-@contextmanager
-def plugin_errors(dataset: Dataset) -> Iterator[None]:
-    """Around every call of a data set's `prepare` and `load`.
+def plugin_errors(dataset: Dataset) -> AbstractContextManager[None]:
+    """Around every call of a data set's `home`, `prepare` and `load`.
 
     Raises:
-        UsageError: for whatever the plugin raised; names the data set. Our own errors pass as
-            they are.
+        UsageError: for whatever the plugin raised; names the data set, the file and the line. Our
+            own errors pass as they are.
     """
-    try:
-        yield
-    except HashbenchError:
-        raise
-    except Exception as error:  # a plugin may raise anything
-        raise UsageError(
-            f"dataset '{dataset.card.name}' cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
+    return refusing(dataset, " cannot be loaded:")
+
+
+def loaded(dataset: Dataset, root: Path | None) -> RetrievalData:
+    """What a data set loads, once it is what its contract asks for; raises what it raises.
+
+    Raises:
+        PluginError: it is something else.
+    """
+    return expected(
+        dataset,
+        "load",
+        dataset.load(root),
+        RetrievalData,
+        "return hashbench.data.RetrievalData(classes, train, query, database)",
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from typing import Any, ClassVar, Final
 
 from hashbench.data.images import RetrievalData
@@ -34,6 +35,19 @@ FIELDS: Final[Mapping[int, tuple[str, ...]]] = {
 what stored results and models handed on are compared by."""
 
 
+class PixelValues(StrEnum):
+    """Which values the pixels of an attacked image may have when its code is computed.
+
+    The words are part of a protocol's hash.
+    """
+
+    FLOAT = "float"
+    """Any: an attacked image is what the attack returned, to float32."""
+
+    EIGHT_BIT = "8bit"
+    """Whole 255ths, as in an image file: what an attack returned is rounded inside the ball."""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """Data set, split, relevance rule, list length, AP normaliser and tie rule.
@@ -51,6 +65,7 @@ class Protocol:
         excluded: how many broken images were left out.
         targets: what targeted attacks lead a query to, and how that is drawn.
         version: which fields the hash covers, see `FIELDS`.
+        pixels: which values the pixels of attacked images have, see `PixelValues`.
 
     The words of `relevance`, `transform` and `targets` are part of the hash: they are names, and
     are not polished.
@@ -72,6 +87,7 @@ class Protocol:
     excluded: int = 0
     targets: str = TARGETS
     version: int = 1
+    pixels: str = "float"
 
     def __post_init__(self) -> None:
         if self.version not in FIELDS:
@@ -101,18 +117,32 @@ class Protocol:
         return {name: value for name, value in values.items() if name in own or name in later}
 
     @property
+    def unattacked(self) -> Protocol:
+        """The protocol of everything that no attacked image is part of.
+
+        Models, their codes and their clean numbers are the same whatever attacked images may be.
+        """
+        return replace(self, pixels=PixelValues.FLOAT.value)
+
+    @property
     def metric(self) -> str:
         """The canonical name of mAP under this protocol: `map` or `map@5000`."""
         return "map" if self.top_k is None else f"map@{self.top_k}"
 
 
-def protocol_of(name: str, list_length: int | None, data: RetrievalData) -> Protocol:
+def protocol_of(
+    name: str,
+    list_length: int | None,
+    data: RetrievalData,
+    pixels: PixelValues = PixelValues.FLOAT,
+) -> Protocol:
     """The protocol of loaded data.
 
     Args:
         name: the data set's canonical specification, such as `fashion`.
         list_length: of the ranked list; `None` for the whole database.
         data: its splits.
+        pixels: which values the pixels of attacked images have.
     """
     digest = hashlib.sha256()
     for part in (data.train, data.query, data.database):
@@ -127,4 +157,5 @@ def protocol_of(name: str, list_length: int | None, data: RetrievalData) -> Prot
         top_k=list_length,
         transform=data.transform,
         excluded=data.excluded,
+        pixels=pixels.value,
     )

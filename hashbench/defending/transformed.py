@@ -36,6 +36,7 @@ class WrappedModel(HashModel):
         self.base = base
         self.bits = base.bits
         self.draws = base.draws
+        self.differentiable = base.differentiable
         self.training = base.training
 
     @override

@@ -21,6 +21,7 @@ from torch import nn
 from hashbench.characters import shortened, shown
 from hashbench.errors import FileError, UsageError
 from hashbench.files import read_json, why_no_folder
+from hashbench.hashing.headed import MAX_HIDDEN
 from hashbench.hashing.memory import (
     own_memory,
     plain_copy,
@@ -78,6 +79,10 @@ class ModelCard:
         weights: SHA-256 of the weights' file.
         versions: of the programs that made it.
         licence: under which the weights are handed on.
+        hidden: the head's layers between backbone and hash layer, such as `256 relu`.
+        named_loss: whether `loss` is a name that no plugin stands for: nothing is trained with it.
+        program: what a file that holds the whole network is, and how it is asked; empty where
+            there is a backbone with weights. `backbone` is then a name, `weights` of that file.
         schema: version of this format.
     """
 
@@ -97,6 +102,9 @@ class ModelCard:
     weights: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     licence: str = ""
+    hidden: tuple[str, ...] = ()
+    named_loss: bool = False
+    program: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -131,12 +139,22 @@ class ModelCard:
             ),
             *(
                 (name, _is_shallow(getattr(self, name)), f"tables at most {MAX_DEPTH} deep")
-                for name in ("recipe", "training", "protocol_card")
+                for name in ("recipe", "training", "protocol_card", "program")
+            ),
+            (
+                "hidden",
+                len(self.hidden) <= MAX_HIDDEN and all(len(one) < 40 for one in self.hidden),
+                f"at most {MAX_HIDDEN} layers such as '256 relu'",
             ),
         ):
             if not sound:
                 value = getattr(self, name)
-                deep = name in ("recipe", "training", "protocol_card")  # not to be written out
+                deep = name in (
+                    "recipe",
+                    "training",
+                    "protocol_card",
+                    "program",
+                )  # not to be written out
                 found = "another table" if deep else shown(shortened(repr(value)))
                 raise UsageError(f"{name} is {found}, expected {wanted}")
 

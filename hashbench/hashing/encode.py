@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,8 +41,8 @@ def as_images(pixels: NDArray[np.uint8] | NDArray[np.float32], device: torch.dev
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device of the model's first parameter."""
-    return next(model.parameters()).device
+    """The device of the model's first parameter, or buffer where it has no parameter."""
+    return next(itertools.chain(model.parameters(), model.buffers())).device
 
 
 def encode(model: HashModel, pixels: Pixels | NDArray[np.float32]) -> Encoded:

@@ -18,11 +18,14 @@ class HashModel(nn.Module):
     Attributes:
         draws: forward passes that an attack averages its loss over; above 1 for a model that draws
             at random, from torch's process-wide generator.
+        differentiable: whether a gradient goes from its outputs to the images; where none does,
+            attacks that need one are not for it.
     """
 
     mean: Tensor
     std: Tensor
     draws: int = 1
+    differentiable: bool = True
 
     def __init__(self, net: BackboneNet, bits: int, *, mixed: bool = False) -> None:
         """Put a fresh hash layer on a backbone.

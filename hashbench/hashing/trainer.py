@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from hashbench.data.images import Pixels
-from hashbench.errors import TrainingError
+from hashbench.errors import PluginError, TrainingError
 from hashbench.hashing.batches import batches, number_of_batches, refuse_single_images
 from hashbench.hashing.encode import as_images, device_of
 from hashbench.hashing.kept import Keeping, Kept, ProcessWide
@@ -21,6 +21,7 @@ from hashbench.hashing.model import HashModel
 from hashbench.hashing.objective import Batch, BoundLoss, Objective
 from hashbench.hashing.recipe import Recipe
 from hashbench.hashing.resuming import Resumable, Unfinished
+from hashbench.plugins.blame import came, sentence_of
 from hashbench.progress import Progress
 
 
@@ -44,10 +45,8 @@ class PlainObjective(Objective):
 
     @override
     def loss(self, batch: Batch) -> torch.Tensor:
-        value: torch.Tensor = self._loss(
-            self._model.outputs(batch.images), batch.labels, batch.index
-        )
-        return value
+        found = self._loss(self._model.outputs(batch.images), batch.labels, batch.index)
+        return _as_loss(self._loss, "forward", found)
 
     @override
     def parameters(self) -> Iterable[torch.nn.Parameter]:
@@ -90,6 +89,7 @@ def train(
             from what is found there, to the byte, where the objective says what changes (`keeps`).
 
     Raises:
+        PluginError: the objective gives no loss.
         TrainingError: the loss is not finite, or the network cannot be trained on one image at a
             time where every batch is of one.
     """
@@ -120,7 +120,7 @@ def train(
                 labels=all_labels[index].to(device),
                 index=index.to(device),
             )
-            loss = objective.loss(batch)
+            loss = _as_loss(objective, "loss", objective.loss(batch))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -136,3 +136,27 @@ def train(
             resumable.keep(epoch, losses)
     model.eval()
     return TrainingLog(losses=tuple(losses))
+
+
+def _as_loss(whose: object, method: str, found: object) -> torch.Tensor:
+    """What a loss gave for a batch, once it can be minimised.
+
+    Raises:
+        PluginError: it is no tensor of one number, or has no graph; names the method's file, line.
+    """
+    if not isinstance(found, torch.Tensor):
+        what = f"returned {came(found)}"
+    elif found.numel() != 1:
+        what = f"returned a tensor of shape {tuple(found.shape)}"
+    elif not found.requires_grad:
+        what = "returned a number without a graph to the model's outputs"
+    else:
+        return found
+    raise PluginError(
+        sentence_of(
+            f"class {type(whose).__name__}: {method}() must return the loss of a batch, a tensor "
+            f"of one number with its gradient, but {what}",
+            whose,
+            method,
+        )
+    )

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from hashbench.plugins.base import backbone as backbone
     from hashbench.plugins.base import dataset as dataset
     from hashbench.plugins.base import defense as defense
-    from hashbench.plugins.base import format as format  # noqa: A004 - the field's word
     from hashbench.plugins.base import loss as loss
+    from hashbench.plugins.base import report_format as report_format
     from hashbench.plugins.card import Access as Access
     from hashbench.plugins.card import Aim as Aim
     from hashbench.plugins.card import Card as Card
@@ -58,8 +58,8 @@ _NAMES = {
         "backbone",
         "dataset",
         "defense",
-        "format",
         "loss",
+        "report_format",
     ),
     "hashbench.plugins.card": ("Access", "Aim", "Card", "Draws", "Knowledge"),
     "hashbench.plugins.kinds": ("Kind",),
@@ -70,7 +70,11 @@ _NAMES = {
     "hashbench.results.contract": ("Format",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
-_former = former_names(__name__, {"testing": "hashbench.testing"}, gone="0.2", callers=2)
+_FORMER = {
+    "format": "hashbench.plugins.report_format",  # hid the function of Python's own
+    "testing": "hashbench.testing",
+}
+_former = former_names(__name__, _FORMER, gone="0.2", callers=2)
 
 __all__ = [
     "Access",
@@ -99,19 +103,21 @@ __all__ = [
     "dataset",
     "defense",
     "files",
-    "format",
     "get",
     "loss",
     "names",
     "registry",
+    "report_format",
     "use_file",
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    return _former(name)
+if not TYPE_CHECKING:  # for checkers a name that is not above is a mistake
+
+    def __getattr__(name: str) -> object:
+        if name in _HOMES:
+            return getattr(import_module(_HOMES[name]), name)
+        return _former(name)
 
 
 def __dir__() -> list[str]:

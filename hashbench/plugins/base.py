@@ -147,7 +147,7 @@ backbone = _declaration(Kind.BACKBONE)
 dataset = _declaration(Kind.DATASET)
 
 
-def format(name: str, *, version: str = "1", api: int = 1) -> Decorator:  # noqa: A001 - its word
+def report_format(name: str, *, version: str = "1", api: int = 1) -> Decorator:
     """Declare a dataclass to be the report format `name`; the arguments are those of `attack`."""
     return _carded(Kind.FORMAT, name, "", version, None, api)
 

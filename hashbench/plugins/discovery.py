@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import inspect
 import os
 import sys
 import traceback
@@ -20,8 +19,10 @@ from typing_extensions import override
 from hashbench.errors import UsageError
 from hashbench.files import why_no_file
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.blame import place_in_module
 from hashbench.plugins.card import API
 from hashbench.plugins.kinds import Kind
+from hashbench.plugins.misspelt import missing_methods
 from hashbench.plugins.registered import Broken, Origin, Registry, origin_of
 
 
@@ -58,7 +59,8 @@ def add_file(registry: Registry, path: Path) -> None:
     try:
         _add_all(registry, _plugins_in(_import_file(path)), origin)
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
-        registry.broken.append(_broken(None, path.stem, origin, error))
+        place = place_in_module(error, _module_name(path))
+        registry.broken.append(_broken(None, path.stem, origin, error, place))
 
 
 def add_point(registry: Registry, kind: Kind, point: EntryPoint) -> None:
@@ -72,7 +74,8 @@ def add_point(registry: Registry, kind: Kind, point: EntryPoint) -> None:
         plugins = _plugins_in(point.load())
         _add_all(registry, [plugin for plugin in plugins if plugin.card.kind is kind], origin)
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
-        registry.broken.append(_broken(kind, point.name, origin, error))
+        where = place_in_module(error, point.module)
+        registry.broken.append(_broken(kind, point.name, origin, error, where))
 
 
 def _add_all(registry: Registry, plugins: Sequence[type[Plugin]], origin: Origin) -> None:
@@ -86,9 +89,8 @@ def _add_all(registry: Registry, plugins: Sequence[type[Plugin]], origin: Origin
             if (late := _of_later_api(plugin, origin)) not in registry.broken:
                 registry.broken.append(late)
             continue
-        if inspect.isabstract(plugin):
-            missing = ", ".join(sorted(plugin.__abstractmethods__))
-            raise UsageError(f"class {plugin.__name__} does not define {missing}")
+        if missing := missing_methods(plugin):
+            raise UsageError(missing)
         registry.add(plugin, origin)
 
 
@@ -116,9 +118,7 @@ class _FreshLoader(SourceFileLoader):
 
 
 def _import_file(path: Path) -> ModuleType:
-    # The name carries the path's hash: two files of one name are two modules.
-    unique = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
-    name = f"hashbench_plugin_{path.stem}_{unique}"
+    name = _module_name(path)
     loader = _FreshLoader(name, str(path))
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     if spec is None or path.suffix != ".py":
@@ -133,6 +133,12 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
+def _module_name(path: Path) -> str:
+    """With the path's hash: two files of one name are two modules."""
+    unique = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
+    return f"hashbench_plugin_{path.stem}_{unique}"
+
+
 def _of_later_api(plugin: type[Plugin], origin: Origin) -> Broken:
     card = plugin.card
     here = version("hashbench")
@@ -144,11 +150,18 @@ def _of_later_api(plugin: type[Plugin], origin: Origin) -> Broken:
     return Broken(card.kind, card.name, origin, reason, traceback="")
 
 
-def _broken(kind: Kind | None, name: str, origin: Origin, error: BaseException) -> Broken:
+def _broken(
+    kind: Kind | None, name: str, origin: Origin, error: BaseException, place: str
+) -> Broken:
+    # Of a wrong syntax Python's own text ends in the file and line.
+    said = (error.msg if isinstance(error, SyntaxError) else str(error)) or ""
+    ours = isinstance(error, UsageError)
+    reason = said if ours else f"{type(error).__name__}: {said}".rstrip(": ")
     return Broken(
         kind=kind,
         name=name,
         origin=origin,
-        reason=f"{type(error).__name__}: {error}".strip(),
+        reason=f"{reason} ({place})" if place and place not in reason else reason,
         traceback="".join(traceback.format_exception(error)),
+        error=error,
     )

@@ -7,6 +7,7 @@ it is what tables show, what keys are made of (with all values resolved), and wh
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import typing
 from collections import Counter
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from hashbench.characters import shortened
 from hashbench.coercion import coerce
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.blame import defined_at, told
 from hashbench.plugins.paths import at_home, path_words, started_from
 from hashbench.plugins.units import Unit, unit_of
 from hashbench.records import default_of
@@ -127,7 +129,8 @@ def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = 
     for key in values:
         if key not in kinds:
             if not kinds:
-                raise UsageError(f"{where} has no parameter '{shortened(key)}': it takes none")
+                why = _undecorated(plugin)
+                raise UsageError(f"{where} has no parameter '{shortened(key)}': it takes none{why}")
             raise UsageError(
                 f"{where} has no parameter '{shortened(key)}'{did_you_mean(key, kinds)}{after_path}"
             )
@@ -136,14 +139,38 @@ def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = 
         key: _checked(value, kinds[key], paths.get(key), f"{where}, parameter '{key}'")
         for key, value in values.items()
     }
+    _refuse_missing(plugin, checked, where)
     try:
         return plugin(**checked)
-    except (TypeError, ValueError) as error:  # an author need not know UsageError
-        raise UsageError(f"{where}: {error}") from None
-    except (
-        Exception
-    ) as error:  # a bug of the plugin, which must not end others' runs in a traceback
-        raise UsageError(f"{where} cannot be built: {type(error).__name__}: {error}") from error
+    except ValueError as error:  # an author need not know UsageError
+        raise UsageError(f"{where}: {error}") from error
+    except (Exception, SystemExit) as error:  # a bug of the plugin, which must not end others' runs
+        raise UsageError(f"{where} cannot be built: {told(error, plugin)}") from error
+
+
+def _refuse_missing(plugin: type[Plugin], given: Mapping[str, Any], where: str) -> None:
+    """Refuse to build a plugin without a parameter that has no default."""
+    if not dataclasses.is_dataclass(plugin):
+        return
+    for one in dataclasses.fields(plugin):
+        none = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+        if one.init and none and one.name not in given:
+            name = plugin.card.name
+            raise UsageError(
+                f"{where} needs its parameter '{one.name}', which has no default: write "
+                f"{name}:{one.name}=VALUE ({defined_at(plugin)})"
+            )
+
+
+def _undecorated(plugin: type[Plugin]) -> str:
+    """That a class names parameters and is no dataclass, which makes them none."""
+    own = inspect.get_annotations(plugin)
+    if not own or "__dataclass_fields__" in vars(plugin):
+        return ""
+    return (
+        f", as its class is no dataclass: write @dataclass(frozen=True) above it "
+        f"({defined_at(plugin)})"
+    )
 
 
 def _checked(value: Any, kind: Any, words: tuple[str, ...] | None, where: str) -> Any:

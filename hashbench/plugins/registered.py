@@ -64,6 +64,7 @@ class Broken:
         origin: where it came from.
         reason: what was wrong, in a sentence.
         traceback: where; empty where nothing was raised.
+        error: what was raised.
     """
 
     kind: Kind | None
@@ -71,6 +72,7 @@ class Broken:
     origin: Origin
     reason: str
     traceback: str
+    error: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass
@@ -121,13 +123,23 @@ class Registry:
                 raise UsageError(
                     f"{kind} '{name}' of {broken.origin} is broken: {broken.reason} "
                     "('hashbench plugins --verbose' shows where)"
-                )
-        # It may be declared in a file that did not load, under whatever name.
-        lost = "".join(
-            f"; plugin file {broken.origin.source} is broken: {broken.reason}"
-            for broken in self.broken
-            if broken.kind is None
+                ) from broken.error
+        raise self.without_broken_files(
+            f"there is no {kind} '{shortened(name)}'{did_you_mean(name, self.names(kind))}"
         )
-        raise UsageError(
-            f"there is no {kind} '{shortened(name)}'{did_you_mean(name, self.names(kind))}{lost}"
+
+    def without_broken_files(self, sentence: str) -> UsageError:
+        """That a plugin is not found, behind the files that did not load: it may be in one of them.
+
+        Args:
+            sentence: that it is not found.
+        """
+        lost = [broken for broken in self.broken if broken.kind is None]
+        if not lost:
+            return UsageError(sentence)
+        causes = "; ".join(
+            f"plugin file {broken.origin.source} is broken: {broken.reason}" for broken in lost
         )
+        error = UsageError(f"{causes}; without it {sentence}")
+        error.__cause__ = lost[0].error
+        return error

@@ -15,10 +15,14 @@ class ArtifactKind(StrEnum):
     ADVERSARIAL = "adversarial"
     PROBE = "probe"
     SCORES = "scores"
+    IMAGES = "images"
 
 
 CODES: Final = "codes.npz"
 """Of codes and of adversarial codes: arrays by name."""
+
+IMAGES: Final = "images.npz"
+"""The first attacked queries, and their codes; see `hashbench.results.kept_images`."""
 
 PROBE: Final = "probe.json"
 """The metrics of the probe, by name."""

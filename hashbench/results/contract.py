@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 from typing_extensions import override
@@ -13,7 +13,6 @@ from hashbench.plugins.base import Plugin
 from hashbench.results.results import Results
 
 
-@dataclass(frozen=True)
 class Format(Plugin):
     """A way to write a report: one text, or several files.
 
@@ -35,9 +34,15 @@ class Format(Plugin):
         """
         super().__init_subclass__(**given)
         if cls.render is Format.render and cls.files is Format.files:
+            slips = (get_close_matches(name, ("render", "files"), n=1) for name in vars(cls))
+            meant = [
+                f"; did you mean {near[0]} by {name}?"
+                for name, near in zip(vars(cls), slips, strict=True)
+                if near
+            ]
             raise UsageError(
                 f"class {cls.__name__} defines neither render (a report that is one text) nor "
-                "files (one of several files)"
+                f"files (one of several files){''.join(meant)}"
             )
 
     def render(self, results: Results, *, width: int | None = None) -> str:

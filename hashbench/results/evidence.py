@@ -95,6 +95,7 @@ class Evidence:
         unstable, moved: shares of queries whose code differs when asked for again, and after an
             attack of radius 0.
         dependent: share of some queries whose code depends on who else is asked.
+        codes_alone: whether the model gives no gradient at all, so that its codes are all there is.
         in_company: the same of every attack's answers, at this radius.
         probed: the attack without a bound.
         at_eps_0: every cell of radius 0.
@@ -117,6 +118,7 @@ class Evidence:
     unstable: float | None = None
     moved: float | None = None
     dependent: float | None = None
+    codes_alone: bool = False
     in_company: tuple[InCompany, ...] = ()
     probed: Probed | None = None
     at_eps_0: tuple[AtEps0, ...] = ()

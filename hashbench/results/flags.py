@@ -77,6 +77,7 @@ class Code(StrEnum):
     BATCH_DEPENDENT_CODES = "batch-dependent-codes"
     BATCH_DEPENDENT_ATTACK = "batch-dependent-attack"
     EPS_0_CHANGES_CODES = "eps-0-changes-codes"
+    CODES_ALONE = "attacked-by-codes-alone"
     ZERO_GRADIENTS = "zero-gradients"
     SATURATED_OUTPUTS = "saturated-outputs"
     NOISE_BEATS_WHITE_BOX = "noise-beats-white-box"
@@ -140,6 +141,7 @@ def raised(evidence: Evidence) -> tuple[Flag, ...]:
         *_batch_dependent_codes(evidence),
         *_batch_dependent_attack(evidence),
         *_eps_0_changes_codes(evidence),
+        *_codes_alone(evidence),
         *_zero_gradients(evidence),
         *_saturated_outputs(evidence),
         *_beaten(evidence),
@@ -240,7 +242,18 @@ def _eps_0_changes_codes(evidence: Evidence) -> Iterator[Flag]:
             return
 
 
+def _codes_alone(evidence: Evidence) -> Iterator[Flag]:
+    if evidence.codes_alone:
+        yield Flag(
+            Code.CODES_ALONE,
+            "the model gives no gradient, so it was attacked by its codes alone: what is left says "
+            "nothing beside models that were attacked through theirs",
+        )
+
+
 def _zero_gradients(evidence: Evidence) -> Iterator[Flag]:
+    if evidence.codes_alone:
+        return  # told already, and the cause of this one too
     if evidence.zero_gradients is not None and evidence.zero_gradients > NO_GRADIENT_SHARE:
         yield Flag(
             Code.ZERO_GRADIENTS,

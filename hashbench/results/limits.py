@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hashbench.characters import shortened
-from hashbench.data.protocol import Protocol
+from hashbench.data.protocol import PixelValues, Protocol
 from hashbench.errors import UsageError
 from hashbench.results.cell import CLEAN, WORST_CASE, AttackFacts, Cell
 from hashbench.retrieval import Normalize, Ties
@@ -66,7 +66,11 @@ def check_protocol(protocol: Protocol) -> None:
     _check_number("excluded", protocol.excluded, 0, MAX_IMAGES)
     if protocol.top_k is not None:
         _check_number("top_k", protocol.top_k, 1, MAX_IMAGES)
-    for name, choices in (("normalize", Normalize), ("ties", Ties)):
+    for name, choices in (
+        ("normalize", Normalize),
+        ("ties", Ties),
+        ("pixels", PixelValues),
+    ):
         if getattr(protocol, name) not in set(choices):
             raise UsageError(f"{name} is '{shortened(getattr(protocol, name))}', which is unknown")
 

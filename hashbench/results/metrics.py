@@ -49,6 +49,7 @@ class Metric(StrEnum):
     PROBE_UNSTABLE = "probe-unstable"
     PROBE_MOVED = "probe-moved-at-eps-0"
     PROBE_DEPENDENT = "probe-batch-dependent"
+    PROBE_CODES_ALONE = "probe-codes-alone"  # 1 where a model gives no gradient; else left out
     PROBE_CLEAN = "probe-clean"
     PROBE_UNBOUNDED = "probe-unbounded"
     PROBE_FLOOR = "probe-floor"

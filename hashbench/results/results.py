@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from hashbench.data.protocol import Protocol
 from hashbench.results.asked import Asked
@@ -16,6 +17,8 @@ from hashbench.results.cell import CLEAN, WORST_CASE, Cell, CellResult, Status
 from hashbench.results.flags import Flag
 from hashbench.results.metrics import of_flag
 from hashbench.results.sanity import flags_of
+from hashbench.results.summary import as_html, as_text, headline
+from hashbench.results.wide import WideRow, columns_of, wide_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,9 +39,10 @@ COLUMNS = (
     "protocol",
     "training",
 )
+"""The columns of `Results.to_frame` and of the CSV, in their order."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
     """All cells of one run, or of several folders.
 
@@ -106,6 +110,36 @@ class Results:
             if result.cell.attack != CLEAN and not result.targeted:
                 columns.setdefault(replace(result.cell, attack=WORST_CASE), []).append(result)
         return columns
+
+    def leaderboard(self) -> pd.DataFrame:
+        """One row per model and radius, in percent: the wide frame beside `to_frame`.
+
+        Columns: `dataset`, `loss`, `backbone`, `bits`, `eps`, `defense`, `seeds` (how many the
+        numbers are means over), `clean`, one for each attack (the control first; of a targeted
+        one its t-mAP, `dhta (t-mAP)`), `worst case`, `chance`, `flagged` (codes, see
+        `docs/flags.md`), `protocol`, `training`. NaN stands for what failed or was not run in
+        one of the seeds.
+
+        A worst case is over the untargeted attacks of its own model: compare two where these are
+        the same. Rows of one table stand together, the highest worst case first, flagged models
+        last. `hashbench report` ranks over the attacks that all models share, and says why a model
+        has no rank.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(columns_of(self._wide))
+
+    @cached_property
+    def _wide(self) -> list[WideRow]:
+        return wide_rows(self.cells, self.worst_cases, self.flags, self.protocols)
+
+    @override
+    def __repr__(self) -> str:
+        return as_text(headline(self.cells, self.asked), self._wide)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return as_html(headline(self.cells, self.asked), self._wide)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per cell and metric; a cell without a result has one row that says why.

@@ -58,6 +58,7 @@ class Column:
             unstable=clean.get(Metric.PROBE_UNSTABLE),
             moved=clean.get(Metric.PROBE_MOVED),
             dependent=clean.get(Metric.PROBE_DEPENDENT),
+            codes_alone=clean.get(Metric.PROBE_CODES_ALONE, 0.0) > 0,
             in_company=tuple(
                 InCompany(r.cell.attack, found[Metric.DEPENDENT])
                 for r, found in here

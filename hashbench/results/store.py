@@ -190,7 +190,7 @@ class Store:
             "reason": _writable(shortened(failure.reason, MAX_REASON)),
             "traceback": _writable(failure.traceback[-MAX_TRACEBACK:]),
         }
-        path = self._failure_path(address.key)
+        path = self.failure_path(address)
         _make_room(path)
         write_file(path, (json.dumps(note, indent=2) + "\n").encode())
 
@@ -199,8 +199,12 @@ class Store:
         with contextlib.suppress(FileError):
             if self.artifact(address) is not None:
                 return None  # the note could not be deleted when the step succeeded
+        return self.noted_failure(address)
+
+    def noted_failure(self, address: Address) -> Failure | None:
+        """The note of a failure, also where an earlier artifact is still there."""
         try:
-            content = read_bytes(self._failure_path(address.key), MAX_RECORD_BYTES, links=False)
+            content = read_bytes(self.failure_path(address), MAX_RECORD_BYTES, links=False)
             record = checked_record(parsed_json(content), Summed.NEVER)
         except (OSError, FileError):
             return None  # a damaged note: the step has no artifact, so it counts as not run
@@ -218,7 +222,7 @@ class Store:
 
     def clear_failure(self, address: Address) -> None:
         """Forget a failure, since the step is to be tried again."""
-        path = self._failure_path(address.key)
+        path = self.failure_path(address)
         _make_room(path)
         with contextlib.suppress(OSError):  # it says nothing once the artifact is there
             path.unlink(missing_ok=True)
@@ -292,8 +296,9 @@ class Store:
     def _failures(self) -> Path:
         return self.folder / "failures"
 
-    def _failure_path(self, key: str) -> Path:
-        return self._failures / f"{key[:KEY_DIGITS]}.json"
+    def failure_path(self, address: Address) -> Path:
+        """Where the note of a failed step lies."""
+        return self._failures / f"{address.key[:KEY_DIGITS]}.json"
 
     def _plan_paths(self) -> list[Path]:
         return sorted((self.folder / "plans").glob("*.json"))

@@ -15,6 +15,7 @@ from hashbench.retrieval.stable import Hits
 from hashbench.retrieval.tally import Tally
 
 RECALL_LEVELS: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""The levels of recall that a curve is drawn through where none are asked for."""
 
 # Recall levels such as 0.7 are not exact in binary: 0.7 * 10 must still ask for 7 items.
 _LEVEL_ROUNDING = 1e-9

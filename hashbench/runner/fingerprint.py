@@ -15,7 +15,11 @@ from typing import Any
 from hashbench.errors import FileError, UsageError
 from hashbench.files import sha256_of_file
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.blame import answer_of, named
 from hashbench.plugins.parameters import resolved
+from hashbench.runner.code_content import class_content
+
+_PATHS: Any = tuple | list
 
 
 def sha256_of(data: Any) -> str:
@@ -33,9 +37,12 @@ def describe(plugin: Plugin) -> dict[str, Any]:
         "source": source_hash(type(plugin)),
     }
     try:
-        files = [content_hash(path) for path in plugin.reads()]
+        files = [content_hash(path) for path in answer_of(plugin, "reads", _PATHS)]
     except UsageError as error:
-        raise UsageError(f"{plugin.card.kind} '{plugin.card.name}': {error}") from None
+        said = str(error)
+        raise UsageError(
+            said if said.startswith(named(plugin)) else f"{named(plugin)}: {said}"
+        ) from error
     return {**described, "files": files} if files else described
 
 
@@ -87,8 +94,8 @@ def _sources_of(cls: type) -> list[bytes]:
     try:
         return [Path(inspect.getfile(cls)).read_bytes()]
     except (OSError, TypeError):
-        # Made in an interactive session: its name is all there is to go by.
-        return [f"{cls.__module__}.{cls.__qualname__}".encode()]
+        # Made in an interactive session, so there is no file of it: its code is.
+        return [f"{cls.__module__}.{cls.__qualname__}".encode(), class_content(cls)]
 
 
 @cache

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from hashbench import plugins
 from hashbench.characters import shortened, shown
 from hashbench.data.contract import Dataset
-from hashbench.data.protocol import FIELDS, Protocol
+from hashbench.data.protocol import FIELDS, PixelValues, Protocol
 from hashbench.defending.contract import WrappingDefense
 from hashbench.errors import UsageError
 from hashbench.hashing.checkpoint import (
@@ -22,21 +27,29 @@ from hashbench.hashing.checkpoint import (
     refuse_misfits,
 )
 from hashbench.hashing.contract import Backbone, Loss
+from hashbench.hashing.encode import as_images
+from hashbench.hashing.headed import HeadedBackbone, Hidden
+from hashbench.hashing.named import NamedBackbone, NamedLoss
+from hashbench.hashing.programs.file_program import Asking, FileProgram, content_of, tried
+from hashbench.plugins.blame import refusing
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
+from hashbench.records import read
 from hashbench.results.cell import CLEAN, Cell
 from hashbench.results.metrics import under
 from hashbench.retrieval import Ties
 from hashbench.runner.fingerprint import content_hash, sha256_of
-from hashbench.runner.loading import new_model, outline
+from hashbench.runner.loading import load_data, new_model, outline
 from hashbench.runner.resolve import check_device_name, read_source, resolve
-from hashbench.runner.setting import Setting
+from hashbench.runner.setting import Setting, Source
 from hashbench.runner.steps import GivenModel
 from hashbench.runner.suite_models import check_bits
 from hashbench.runner.suite_tables import Compute
 
 _SHOWN = 3
+_TRIED = 3
+"""Images that a program is tried with."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,11 @@ class Given:
 
 
 def given_model(
-    folder: Path, root: Path | None, compute: Compute, progress: Progress = no_progress
+    folder: Path,
+    root: Path | None,
+    compute: Compute,
+    progress: Progress = no_progress,
+    pixels: PixelValues = PixelValues.FLOAT,
 ) -> Given:
     """Read a model's folder and check it against its card.
 
@@ -64,6 +81,7 @@ def given_model(
         root: the folder of the model's data set, where that needs one.
         compute: what it is evaluated with.
         progress: told of images that are decoded for the first time.
+        pixels: which values the pixels of attacked images have; a card says nothing of that.
 
     Raises:
         UsageError: files are missing or damaged, weights do not fit, a plugin is not installed, or
@@ -82,11 +100,11 @@ def given_model(
         )
     with _said_of(folder):
         dataset = resolve(Kind.DATASET, Dataset, Spec.parse(card.dataset))
-        loss = resolve(Kind.LOSS, Loss, Spec.parse(card.loss))
-        backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(card.backbone))
+        loss = _loss(card)
+        backbone = _backbone(card)
         wrapper = _wrapper(card)
-    source = read_source(dataset, root, progress)
-    _same_protocol(folder, card, source.protocol)
+    source = read_source(dataset, root, progress, pixels)
+    _same_protocol(folder, card, source.protocol.unattacked)
     _refuse_other_metrics(folder, card, source.protocol.metric)
     setting = Setting(
         source=source,
@@ -96,13 +114,12 @@ def given_model(
         seed=card.seed,
         compute=compute,
     )
-    weights = _own_weights(folder, card)
-    if (network := outline(backbone, source.images, card.bits)) is not None:
-        refuse_misfits(folder, network)
-    here = replace(setting, compute=replace(compute, device="cpu"))
-    with _said_of(folder):
-        model = new_model(here, bare=True)
-    load_checkpoint(folder, model)
+    program = program_of_card(folder, card, setting) if card.program else None
+    if program is None:
+        weights = _own_weights(folder, card)
+        _refuse_misfit(folder, setting)
+    else:
+        weights = program.content
     training = {**card.training, "compute": asdict(compute)}
     defense = card.defense if wrapper is None else canonical(wrapper)
     cell = Cell(
@@ -118,7 +135,49 @@ def given_model(
         training=sha256_of(training),
     )
     clean = tuple(sorted(card.clean.items()))
-    return Given(GivenModel(setting, defense, wrapper, folder, weights, clean), cell, training)
+    step = GivenModel(setting, defense, wrapper, folder, weights, clean, program)
+    return Given(step, cell, training)
+
+
+def _refuse_misfit(folder: Path, setting: Setting) -> None:
+    """Refuse weights that do not fit the network of their card."""
+    if (network := outline(setting.backbone, setting.source.images, setting.bits)) is not None:
+        refuse_misfits(folder, network)
+    here = replace(setting, compute=replace(setting.compute, device="cpu"))
+    with _said_of(folder), refusing(setting.backbone, " cannot be built:"):
+        model = new_model(here, bare=True)
+    load_checkpoint(folder, model)
+
+
+def program_of_card(folder: Path, card: ModelCard, setting: Setting) -> FileProgram:
+    """The program in a model's folder, asked for some images.
+
+    Raises:
+        UsageError: it is not there, not the file that the card describes, cannot be run, or takes
+            no such images.
+    """
+    with _said_of(folder):
+        asking = read(Asking, card.program, "program")
+    path = folder / asking.kind.file
+    content = content_of(path, asking.kind)
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != card.weights:
+        raise UsageError(
+            f"model {folder}: {path.name} is not the file that its card describes "
+            f"(SHA-256 {sha256[:12]}..., the card says {card.weights[:12] or 'nothing'}...)"
+        )
+    found = tried(content, asking, some_images(setting.source), path)
+    if found.bits != card.bits:
+        raise UsageError(
+            f"model {folder}: {path.name} gives {found.bits} bits, the card says {card.bits}"
+        )
+    return FileProgram(path, sha256, found.bits, found.asking, found.gradients)
+
+
+def some_images(source: Source) -> Tensor:
+    """The first training images, which a program is tried with: float32 (3, C, H, W)."""
+    pixels = load_data(source.dataset, source.root).train.images
+    return as_images(pixels[np.arange(_TRIED) % len(pixels)], torch.device("cpu"))
 
 
 @contextmanager
@@ -128,6 +187,20 @@ def _said_of(folder: Path) -> Iterator[None]:
         yield
     except UsageError as error:
         raise UsageError(f"model {folder}: {shown(str(error))}") from None
+
+
+def _loss(card: ModelCard) -> Loss:
+    if card.named_loss:
+        return NamedLoss(card.loss)
+    return resolve(Kind.LOSS, Loss, Spec.parse(card.loss))
+
+
+def _backbone(card: ModelCard) -> Backbone:
+    if card.program:
+        return NamedBackbone(card.backbone)
+    found = resolve(Kind.BACKBONE, Backbone, Spec.parse(card.backbone))
+    hidden = tuple(map(Hidden.parse, card.hidden))
+    return HeadedBackbone(found, hidden) if hidden else found
 
 
 def _wrapper(card: ModelCard) -> WrappingDefense | None:

@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hashbench.attacking.setup import sizes_of
+from hashbench.attacking.training import network_of
 from hashbench.data.contract import Dataset
 from hashbench.data.images import RetrievalData
+from hashbench.data.plugin_errors import loaded
+from hashbench.defending.answers import wrapped
 from hashbench.defending.contract import WrappingDefense
 from hashbench.errors import FileError, StoreError
+from hashbench.hashing.answers import bare_of, built
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.checkpoint import WEIGHTS, load_checkpoint
 from hashbench.hashing.contract import Backbone
@@ -34,7 +38,7 @@ from hashbench.seeds import seed_of
 @lru_cache(maxsize=4)
 def load_data(dataset: Dataset, root: Any) -> RetrievalData:
     """A data set's splits, kept for the steps that follow."""
-    return dataset.load(root)
+    return loaded(dataset, root)
 
 
 def data_of(setting: Setting) -> RetrievalData:
@@ -61,10 +65,10 @@ def new_model(setting: Setting, *, bare: bool = False) -> HashModel:
     Raises:
         UsageError: its weights could not be saved.
     """
-    backbone = setting.backbone.bare() if bare else setting.backbone
+    backbone = bare_of(setting.backbone) if bare else setting.backbone
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell_seed(setting, "weights"))
-        net = backbone.build(setting.source.images)
+        net = built(backbone, setting.source.images)
         model = HashModel(net, setting.bits, mixed=setting.compute.precision == MIXED)
     own_memory(model)
     refuse_unsavable(model)
@@ -79,7 +83,7 @@ def outline(backbone: Backbone, images: InputSpec, bits: int) -> HashModel | Non
     """
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            return HashModel(backbone.bare().build(images), bits)
+            return HashModel(built(bare_of(backbone), images), bits)
     except Exception:  # a network that cannot be built there: whether it can be at all shows later
         return None
 
@@ -87,11 +91,20 @@ def outline(backbone: Backbone, images: InputSpec, bits: int) -> HashModel | Non
 def load_model(step: DefendedModel | GivenModel, store: Store) -> HashModel:
     """The defended model of a finished step, in eval mode."""
     if isinstance(step, GivenModel):
-        given = stored_weights(step, step.setting, store)
-        return given if step.wrapper is None else step.wrapper.wrap(given).eval()
+        given = _given(step, store)
+        return given if step.wrapper is None else wrapped(step.wrapper, given).eval()
     if isinstance(step.defense, WrappingDefense):
-        return step.defense.wrap(stored_weights(step.base, step.setting, store)).eval()
+        return wrapped(step.defense, stored_weights(step.base, step.setting, store)).eval()
     return stored_weights(step, step.setting, store)
+
+
+def _given(step: GivenModel, store: Store) -> HashModel:
+    if step.program is None:
+        return stored_weights(step, step.setting, store)
+    compute, kept = step.setting.compute, store.folder / step.address.path
+    if store.record(step.address) is None:
+        raise StoreError(f"{kept}: missing or damaged; run it again")
+    return step.program.load(device=compute.device, threads=compute.threads, kept=kept)
 
 
 def stored_weights(step: Step, setting: Setting, store: Store) -> HashModel:
@@ -103,7 +116,7 @@ def stored_weights(step: Step, setting: Setting, store: Store) -> HashModel:
 def load_attacker(step: TrainedAttacker, store: Store) -> nn.Module:
     """The network of a trained attack, in eval mode."""
     setting = step.setting
-    network = step.attack.network(sizes_of(data_of(setting).train, setting.bits))
+    network = network_of(step.attack, sizes_of(data_of(setting).train, setting.bits))
     folder = store.file(step.address, WEIGHTS).parent
     return load_checkpoint(folder, network).to(setting.compute.device).eval()
 

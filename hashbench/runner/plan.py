@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from types import NoneType
 from typing import Any
 
 from hashbench import plugins
 from hashbench.attacking.contract import Attack, Surrogate
 from hashbench.coercion import coerce
 from hashbench.data.contract import Dataset
-from hashbench.data.protocol import Protocol
+from hashbench.data.protocol import PixelValues, Protocol
+from hashbench.defending.answers import recipe_of
 from hashbench.defending.contract import Defense, TrainedDefense
 from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
@@ -21,12 +21,16 @@ from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.checkpoint import load_checkpoint, read_card
 from hashbench.hashing.contract import Backbone, Loss
+from hashbench.hashing.named import NamedBackbone, NamedLoss
 from hashbench.hashing.recipe import OptimizerName, Recipe
+from hashbench.plugins.blame import answer_of
 from hashbench.plugins.card import Aim
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, Cell
+from hashbench.results.kept_images import USUAL
+from hashbench.runner.black_box import attacks_on
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
@@ -44,10 +48,12 @@ from hashbench.runner.steps import (
     DefendedModel,
     GivenModel,
     ModelCodes,
+    MoreImages,
     Scores,
     Step,
 )
-from hashbench.runner.suite import GivenModels, Grid, Suite
+from hashbench.runner.suite import GivenModels, Grid, Suite, quick
+from hashbench.runner.suite_models import ModelInMemory
 
 SURROGATE_SEED = 1000
 """What is added to a cell's seed for an attacker's own model: it is not the attacked one's base."""
@@ -69,6 +75,8 @@ class Plan:
         suite: what was asked for.
         cells: every cell, clean ones included.
         steps: every step once, each after the steps that it reads from.
+        images: one step for each attack whose images were asked for, as it has to be made where the
+            attack is finished and has kept fewer; no cell needs it.
         protocols: the protocol cards by hash.
         trainings: by hash, what cells of one training share.
     """
@@ -78,6 +86,7 @@ class Plan:
     steps: tuple[Step, ...]
     protocols: dict[str, Protocol]
     trainings: dict[str, dict[str, Any]]
+    images: tuple[MoreImages, ...] = ()
 
     @property
     def name(self) -> str:
@@ -104,13 +113,27 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
     check_device_name(suite.compute.device)
     # 'none' asks for the clean cells, which every model gets anyway.
     attacks = [
-        _asked(resolve(Kind.ATTACK, Attack, spec)) for spec in suite.attack if str(spec) != CLEAN
+        asked(resolve(Kind.ATTACK, Attack, spec)) for spec in suite.attack if str(spec) != CLEAN
     ]
     suite = at_working_folder(suite)
-    if isinstance(suite.models, Grid):
-        models = _models_of_grid(suite, suite.models, progress)
-    else:
-        models = _given_models(suite, suite.models, progress)
+    match suite.models:
+        case Grid():
+            models = _models_of_grid(suite, suite.models, progress)
+        case GivenModels():
+            models = _given_models(suite, suite.models, progress)
+        case ModelInMemory(name):
+            raise UsageError(f"model {name}: it is an object of one process, and no other has it")
+    return laid_out(suite, models, attacks)
+
+
+def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Attack]) -> Plan:
+    """The cells of some models under some attacks, and the steps that they need.
+
+    Args:
+        suite: what is asked for besides: radii, trainings of attackers' own models, limits.
+        models: as they are described.
+        attacks: each as `asked` gives it; clean cells come with every model.
+    """
     cells: dict[Cell, Scores] = {}
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, dict[str, Any]] = {}
@@ -118,7 +141,9 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
         source = model.step.setting.source
         protocols[source.protocol.hash] = source.protocol
         trainings[model.clean.training] = model.training
-        for attack, eps, scores in _scores_of(model.step, attacks, suite):
+        for attack, eps, scores in _scores_of(
+            model.step, attacks_on(model.step, attacks, suite), suite
+        ):
             cells[replace(model.clean, attack=attack, eps=eps)] = scores
     steps: dict[str, Step] = {}
     for scores in cells.values():
@@ -130,12 +155,17 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
         steps=tuple(steps.values()),
         protocols=protocols,
         trainings=trainings,
+        images=tuple(
+            MoreImages(step)
+            for step in steps.values()
+            if suite.keep_images and isinstance(step, AdversarialCodes)
+        ),
     )
 
 
 @dataclass(frozen=True)
-class _Model:
-    """A model of the suite.
+class PlannedModel:
+    """A model that cells are laid out for.
 
     Attributes:
         step: makes it, or takes it over.
@@ -148,13 +178,13 @@ class _Model:
     training: dict[str, Any]
 
 
-def _given_models(suite: Suite, given: GivenModels, progress: Progress) -> Iterator[_Model]:
+def _given_models(suite: Suite, given: GivenModels, progress: Progress) -> Iterator[PlannedModel]:
     for folder in given.model:
-        found = given_model(folder, suite.root, suite.compute, progress)
-        yield _Model(found.step, found.cell, found.training)
+        found = given_model(folder, suite.root, suite.compute, progress, PixelValues(suite.pixels))
+        yield PlannedModel(found.step, found.cell, found.training)
 
 
-def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[_Model]:
+def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[PlannedModel]:
     _check_base(grid)
     losses = [resolve(Kind.LOSS, Loss, spec) for spec in grid.loss]
     backbones = [resolve(Kind.BACKBONE, Backbone, spec) for spec in grid.backbone]
@@ -163,8 +193,8 @@ def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[_M
         dataset = resolve(Kind.DATASET, Dataset, spec)
         budget = _budget(suite, _radii(suite, dataset))
         if _crops(suite, defenses, budget):
-            dataset = dataset.widened()
-        source = read_source(dataset, suite.root, progress)
+            dataset = answer_of(dataset, "widened", Dataset)
+        source = read_source(dataset, suite.root, progress, PixelValues(suite.pixels))
         training = _training(suite, budget)
         for loss, backbone, bits, seed in itertools.product(
             losses, backbones, grid.bits, grid.seed
@@ -184,10 +214,10 @@ def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[_M
                     protocol=source.protocol.hash,
                     training=sha256_of(training),
                 )
-                yield _Model(DefendedModel(base, defense, budget), cell, training)
+                yield PlannedModel(DefendedModel(base, defense, budget), cell, training)
 
 
-def _asked(attack: Attack) -> Attack:
+def asked(attack: Attack) -> Attack:
     """The attack, once it has said what a plan has to know of it.
 
     Raises:
@@ -195,18 +225,12 @@ def _asked(attack: Attack) -> Attack:
     """
     answers: dict[str, Any] = {
         "aim": Aim,
-        "surrogate": (Surrogate, NoneType),
+        "surrogate": Surrogate | None,
         "reads": tuple,
         "passes": int,
     }
     for method, kinds in answers.items():
-        where = f"attack '{attack.card.name}': its method {method}()"
-        try:
-            answer = getattr(attack, method)()
-        except Exception as error:  # a plugin may raise anything
-            raise UsageError(f"{where} raises {type(error).__name__}: {error}") from error
-        if not isinstance(answer, kinds):
-            raise UsageError(f"{where} returns {answer!r}, which is of the wrong type")
+        answer_of(attack, method, kinds)
     reach_of(attack, 1.0, 1)
     return attack
 
@@ -219,7 +243,7 @@ def ancestors(step: Step) -> Iterator[Step]:
 
 
 def _scores_of(
-    model: DefendedModel | GivenModel, attacks: list[Attack], suite: Suite
+    model: DefendedModel | GivenModel, attacks: Sequence[Attack], suite: Suite
 ) -> Iterator[tuple[str, str, Scores]]:
     codes = ModelCodes(model)
     yield CLEAN, "0", Scores(codes, None)
@@ -230,20 +254,33 @@ def _scores_of(
             eps,
             surrogate=_surrogate(attack, model.setting, suite),
             limit=suite.limits.passes,
+            keep=_kept(suite, model.setting),
         )
         yield canonical(attack), str(eps), Scores(codes, adversarial)
+
+
+def _kept(suite: Suite, setting: Setting) -> int:
+    """How many images of each attack are kept: no more than there are queries."""
+    wanted = USUAL if suite.keep_images is None else suite.keep_images
+    return min(wanted, setting.source.protocol.query)
 
 
 def _surrogate(attack: Attack, setting: Setting, suite: Suite) -> ModelCodes | None:
     """The codes of the attacker's own model; `None` where the attack wants none.
 
     It is undefended, of another seed, and trained as `[training]` of the suite says, also where the
-    attacked model was given.
+    attacked model was given. Where only the name of that one's loss or network is known, and the
+    attack names none of its own, it is the quick suite's.
     """
     wanted = attack.surrogate()
     if wanted is None:
         return None
     changes: dict[str, Any] = {"seed": setting.seed + SURROGATE_SEED}
+    usual = quick().models
+    if isinstance(usual, Grid) and isinstance(setting.backbone, NamedBackbone):
+        changes["backbone"] = resolve(Kind.BACKBONE, Backbone, usual.backbone[0])
+    if isinstance(usual, Grid) and isinstance(setting.loss, NamedLoss):
+        changes["loss"] = resolve(Kind.LOSS, Loss, usual.loss[0])
     if wanted.backbone is not None:
         spec = Spec.parse(wanted.backbone)
         changes["backbone"] = resolve(Kind.BACKBONE, Backbone, spec)
@@ -263,7 +300,7 @@ def _crops(suite: Suite, defenses: list[Defense], budget: Budget) -> bool:
         # A plugin whose recipe raises fails its cells with that reason, not the plan.
         with suppress(Exception):
             if isinstance(defense, TrainedDefense):
-                kinds.append(defense.recipe(budget).augment)
+                kinds.append(recipe_of(defense, budget).augment)
     return Augment.CROP_FLIP in kinds
 
 

@@ -45,13 +45,13 @@ class ProbeOutcome:
         dependent: share of some queries whose code depends on who else is asked; see
             `hashbench.attacking.company`.
         unbounded: int8 (n, K), codes of the first n queries after center PGD that may change
-            every pixel at will.
+            every pixel at will; `None`, as `moved`, of a model that gives no gradient.
     """
 
     unstable: float
-    moved: float
+    moved: float | None
     dependent: float
-    unbounded: NDArray[np.int8]
+    unbounded: NDArray[np.int8] | None
 
 
 def probe(
@@ -72,6 +72,8 @@ def probe(
     dependent = dependent_share(model, pixels, stored)
     # Both here: codes that another machine made may differ in a bit whose output is about 0.
     codes, again = encode(model, pixels).codes, encode(model, pixels).codes
+    if not model.differentiable:  # nothing to follow, with a bound or without
+        return ProbeOutcome(_share_moved(again, codes), None, dependent, None)
     stayed = _descended(model, pixels, center_codes, "0", steps=1, together=STILL_QUERIES)
     first = slice(UNBOUNDED_QUERIES)
     unbounded = _descended(

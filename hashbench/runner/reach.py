@@ -6,6 +6,7 @@ import math
 
 from hashbench.attacking.contract import Attack
 from hashbench.errors import UsageError
+from hashbench.plugins.blame import refusing, sentence_of
 
 
 def reach_of(attack: Attack, radius: float, images: int) -> float | None:
@@ -20,12 +21,11 @@ def reach_of(attack: Attack, radius: float, images: int) -> float | None:
         UsageError: the attack raises, or answers what is no number.
     """
     where = f"attack '{attack.card.name}': its method reach_of_steps()"
-    try:
+    with refusing(attack, ": its method reach_of_steps() raises"):
         found = attack.reach_of_steps(radius, images)
-    except Exception as error:  # a plugin may raise anything
-        raise UsageError(f"{where} raises {type(error).__name__}: {error}") from error
     if found is None:
         return None
     if isinstance(found, bool) or not isinstance(found, int | float) or not found >= 0:
-        raise UsageError(f"{where} returns {found!r}, expected a number from 0, or None")
+        start = f"{where} returns {found!r}, expected a number from 0, or None"
+        raise UsageError(sentence_of(start, attack, "reach_of_steps"))
     return float(found) if math.isfinite(found) else None

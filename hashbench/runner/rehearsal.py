@@ -15,14 +15,19 @@ import torch
 
 from hashbench.attacking.contract import Attack
 from hashbench.attacking.setup import sizes_of
+from hashbench.attacking.training import network_of
 from hashbench.characters import shortened
 from hashbench.data.contract import Dataset
+from hashbench.defending.answers import recipe_of
 from hashbench.defending.contract import Defense, TrainedDefense, WrappingDefense
-from hashbench.errors import HashbenchError, UsageError
+from hashbench.errors import HashbenchError, PluginError, UsageError
+from hashbench.hashing.answers import bare_of, bound, built
 from hashbench.hashing.contract import Backbone
 from hashbench.hashing.model import HashModel
+from hashbench.hashing.program import Program
 from hashbench.hashing.setup import LossSetup
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.blame import came, named, sentence_of, told
 from hashbench.plugins.parameters import canonical
 from hashbench.runner.loading import cell_seed, data_of, new_model
 from hashbench.runner.setting import Setting
@@ -31,7 +36,9 @@ from hashbench.runner.steps import (
     BaseModel,
     DefendedModel,
     GivenModel,
+    ModelCodes,
     Step,
+    StepOnModel,
     TrainedAttacker,
 )
 
@@ -72,23 +79,34 @@ def rehearsed(steps: Iterable[Step]) -> Iterator[Rehearsed]:
             have that many bits or classes, a defense or an attack that cannot have such images, an
             attack that may take more passes than it is granted.
     """
-    groups: dict[tuple[Dataset, Backbone], list[Step]] = {}
+    groups: dict[tuple[Dataset, Backbone, Program | None], list[Step]] = {}
     for step in steps:
-        setting = step.setting
-        groups.setdefault((setting.source.dataset, setting.backbone), []).append(step)
-    for (_, backbone), group in groups.items():
+        setting, program = step.setting, program_of(step)
+        groups.setdefault((setting.source.dataset, setting.backbone, program), []).append(step)
+    for (_, backbone, program), group in groups.items():
         trained = any(isinstance(one, BaseModel) and one.checkpoint is None for one in group)
         download = trained and _is_fetched(backbone)
-        model = _built(group[0].setting, bare=download or not trained)
+        setting = group[0].setting
+        if program is None:
+            model = _built(setting, bare=download or not trained)
+        else:
+            model = program.load(device="cpu", threads=setting.compute.threads)
         tried: set[Any] = set()
         for step in group:
             _try(step, model, tried)
         yield Rehearsed(tuple(group), model, download)
 
 
+def program_of(step: Step) -> Program | None:
+    """The model that a step is about, where that is given whole."""
+    about = step.codes if isinstance(step, StepOnModel) else step
+    model = about.model if isinstance(about, ModelCodes) else about
+    return model.program if isinstance(model, GivenModel) else None
+
+
 def _is_fetched(backbone: Backbone) -> bool:
     """Whether it starts from weights that no file is known to hold."""
-    return backbone.bare() != backbone and not backbone.reads()
+    return bare_of(backbone) != backbone and not backbone.reads()
 
 
 def _built(setting: Setting, *, bare: bool) -> HashModel:
@@ -102,26 +120,44 @@ def _built(setting: Setting, *, bare: bool) -> HashModel:
         )
     try:
         model = new_model(here, bare=bare)
+    except PluginError as error:
+        raise UsageError(str(error)) from error
     except HashbenchError:
         raise
-    except Exception as error:  # a plugin may raise anything
-        raise UsageError(f"{name} cannot be built: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
+        raise UsageError(f"{name} cannot be built: {told(error, setting.backbone)}") from error
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             model.outputs(black(setting, 1))
-    except Exception as error:  # nor do networks have errors of their own
+    except (Exception, SystemExit) as error:  # nor do networks have errors of their own
         images = setting.source.images
-        raise UsageError(
-            f"{name} does not take images of {images.channels} x {images.height} x {images.width}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        size = f"{images.channels} x {images.height} x {images.width}"
+        why = _other_features(setting, model) or told(error, setting.backbone)
+        raise UsageError(f"{name} does not take images of {size}: {why}") from error
     return model
+
+
+def _other_features(setting: Setting, model: HashModel) -> str:
+    """What is wrong with the features of a network that runs; nothing where it does not run."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            found = model.backbone((black(setting, 1) - model.mean) / model.std)
+    except Exception:  # it was told already what it raises
+        return ""
+    wanted = model.hash_layer.in_features
+    shape = tuple(found.shape) if isinstance(found, torch.Tensor) else None
+    if shape == (1, wanted):
+        return ""
+    gave = came(found) if shape is None else f"shape {shape}"
+    start = f"build() says features={wanted}, but its network gives {gave} for one of them"
+    remedy = f"it must give a tensor of shape (B, {wanted}) for B images"
+    return sentence_of(start, setting.backbone, "build", remedy)
 
 
 def _parameters(setting: Setting) -> int:
     """How many numbers a network has, counted without any memory; 0 where that cannot be done."""
     with suppress(Exception), torch.device("meta"):  # a plugin may raise anything, and does below
-        net = setting.backbone.bare().build(setting.source.images)
+        net = built(setting.backbone.bare(), setting.source.images)
         return sum(value.numel() for value in net.module.parameters())
     return 0
 
@@ -164,7 +200,7 @@ def _bind(setting: Setting) -> None:
     labels = torch.from_numpy(data_of(setting).train.labels).float()
     generator = torch.Generator().manual_seed(cell_seed(setting, "loss"))
     with _asking(setting.loss):
-        setting.loss.bind(LossSetup(labels=labels, bits=setting.bits, generator=generator))
+        bound(setting.loss, LossSetup(labels=labels, bits=setting.bits, generator=generator))
 
 
 def _defend(defense: Defense, step: DefendedModel, model: HashModel) -> None:
@@ -172,7 +208,7 @@ def _defend(defense: Defense, step: DefendedModel, model: HashModel) -> None:
         _wrap(defense, model, step.setting)
     elif isinstance(defense, TrainedDefense):
         with _asking(defense):
-            defense.recipe(step.budget)
+            recipe_of(defense, step.budget)
     else:
         raise UsageError(
             f"defense '{defense.card.name}' is neither a TrainedDefense nor a WrappingDefense"
@@ -188,7 +224,7 @@ def _wrap(defense: WrappingDefense, model: HashModel, setting: Setting) -> None:
 def _train_attacker(step: TrainedAttacker) -> None:
     attack, train = step.attack, data_of(step.setting).train
     with torch.device("meta"), _asking(attack):
-        attack.network(sizes_of(train, step.setting.bits))
+        network_of(attack, sizes_of(train, step.setting.bits))
     with _asking(attack):
         passes = -(-attack.training_passes(len(train)) // len(train))
         _check_granted(attack, passes, step.limit, "per training image")
@@ -217,8 +253,8 @@ def _asking(plugin: Plugin) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        kind, said = str(plugin.card.kind), str(error)
-        named = said if said.startswith(kind) else f"{kind} '{plugin.card.name}': {said}"
-        raise UsageError(named) from None
+        said = str(error)
+        known = said.startswith(str(plugin.card.kind))
+        raise UsageError(said if known else f"{named(plugin)}: {said}") from error
     except Exception:  # a plugin may raise anything
         return  # its own cells will fail with that reason; those of others go on

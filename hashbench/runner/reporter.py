@@ -22,7 +22,16 @@ from hashbench.runner.steps import Step
 
 
 class Reporter:
-    """Told of everything that happens in a run; this one reports nothing."""
+    """Told of everything that happens in a run; this one reports nothing.
+
+    Subclass it, override what you want to hear of, and give one to `hashbench.run` or
+    `hashbench.evaluate`. A step is one piece of work: `step.label` says in words what it makes,
+    `step.key` is the same for the same work. All methods are called in the process and thread that
+    called `run`; what they raise ends the run.
+    """
+
+    def reading(self, done: int, total: int) -> None:
+        """Images are read for the first time, before the run begins: so many of how many."""
 
     def begin(self, steps: int, stored: int) -> None:
         """A run starts: so many steps to do, so many already in the store."""
@@ -56,10 +65,14 @@ class Reporter:
         """The run is over, however it ended."""
 
 
-class _Forecasting(Reporter):
+class Forecasting(Reporter):
     """Hands on what happens to a forecast, where there is one."""
 
     def __init__(self, forecast: Forecast | None) -> None:
+        self._forecast = forecast
+
+    def foresee(self, forecast: Forecast) -> None:
+        """Tell remaining times from now on; before the run begins."""
         self._forecast = forecast
 
     @override
@@ -88,7 +101,7 @@ class _Forecasting(Reporter):
             self._forecast.again(step)
 
 
-class LineReporter(_Forecasting):
+class LineReporter(Forecasting):
     """One line when a step ends: for log files."""
 
     def __init__(self, console: TextConsole, forecast: Forecast | None = None) -> None:
@@ -135,7 +148,7 @@ class LineReporter(_Forecasting):
         self._console.say(line)
 
 
-class BarReporter(_Forecasting):
+class BarReporter(Forecasting):
     """A bar for the run and one for every step that is being made: for terminals."""
 
     def __init__(self, console: TextConsole, forecast: Forecast | None = None) -> None:
@@ -159,10 +172,20 @@ class BarReporter(_Forecasting):
         )
         self._tasks: dict[str, TaskID] = {}
         self._run: TaskID | None = None
+        self._read: TaskID | None = None
         self._steps = 0
 
     @override
+    def reading(self, done: int, total: int) -> None:
+        if self._read is None:
+            self._bars.start()
+            self._read = self._bars.add_task("reading images", left=None)
+        self._bars.update(self._read, completed=done, total=total)
+
+    @override
     def begin(self, steps: int, stored: int) -> None:
+        if self._read is not None:
+            self._bars.remove_task(self._read)
         if not steps:
             return
         self._steps = steps

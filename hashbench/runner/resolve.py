@@ -12,10 +12,11 @@ from hashbench import plugins
 from hashbench.characters import shortened
 from hashbench.data.contract import Dataset
 from hashbench.data.plugin_errors import plugin_errors
-from hashbench.data.protocol import protocol_of
+from hashbench.data.protocol import PixelValues, protocol_of
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.blame import answer_of, refusing
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, build, located
 from hashbench.progress import Progress, no_progress
@@ -92,23 +93,31 @@ def at_working_folder(suite: Suite) -> Suite:
     return replace(suite, attack=of(Kind.ATTACK, suite.attack), models=models)
 
 
-def read_source(dataset: Dataset, root: Path | None, progress: Progress = no_progress) -> Source:
+def read_source(
+    dataset: Dataset,
+    root: Path | None,
+    progress: Progress = no_progress,
+    pixels: PixelValues = PixelValues.FLOAT,
+) -> Source:
     """Load a data set and draw up its protocol card.
 
     Args:
         dataset: the plugin.
         root: the folder that the user named, for data sets that need one.
         progress: told of files that are decoded for the first time.
+        pixels: which values the pixels of attacked images have.
 
     Raises:
         UsageError: the folder is missing, does not hold the data set, or it is more than the
             retrieval core can score.
     """
-    where = dataset.home(root)
     with plugin_errors(dataset):
+        where = dataset.home(root)
         dataset.prepare(where, progress)
         data = load_data(dataset, where)
-        name, length = dataset.protocol_name(), dataset.list_length()
+    name = answer_of(dataset, "protocol_name", str)
+    with refusing(dataset, ": its method list_length() raises"):
+        length = dataset.list_length()
     if len(data.classes) > MAX_CLASSES:
         raise UsageError(
             f"dataset '{dataset.card.name}' has {len(data.classes):,} classes, but at most "
@@ -118,6 +127,6 @@ def read_source(dataset: Dataset, root: Path | None, progress: Progress = no_pro
     return Source(
         dataset=dataset,
         root=where,
-        protocol=protocol_of(name, length, data),
+        protocol=protocol_of(name, length, data, pixels),
         images=InputSpec.of(data.train),
     )

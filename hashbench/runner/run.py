@@ -6,7 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from hashbench.errors import UsageError
+from typing_extensions import Unpack
+
+from hashbench.errors import FileError, StoreError, UsageError
+from hashbench.plugins.paths import at_home
 from hashbench.results.load import load_plan
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured
@@ -15,58 +18,80 @@ from hashbench.results.unfinished import sweep_unfinished, tidy_unfinished
 from hashbench.runner.alone import only_writer
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
+from hashbench.runner.images import has_images
 from hashbench.runner.plan import Plan, make_plan
 from hashbench.runner.plan_record import plan_record
-from hashbench.runner.rehearsal import rehearse
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.resolve import check_device
-from hashbench.runner.steps import Step
+from hashbench.runner.steps import MoreImages, Step
 from hashbench.runner.stored import is_usable
-from hashbench.runner.suite import Suite, load
+from hashbench.runner.suite import KEYS, Source, load
+from hashbench.runner.suite_keys import SuiteKeys
+from hashbench.runner.watching import reporter_for, tried
+from hashbench.suggestions import did_you_mean
 
 MOST_WORKERS: Final = 1024
 
 
+_OWN: Final = ("suite", "out", "workers", "engine", "reporter", "progress")
+
+
 def run(
-    suite: Suite | Path | str | None = None,
+    suite: Source | None = None,
     *,
     out: Path | str = "results",
     workers: int = 1,
     engine: str = LOCAL,
     reporter: Reporter | None = None,
+    progress: bool | None = None,
+    **asked: Unpack[SuiteKeys],
 ) -> Results:
     """Run a suite; what the folder already holds is not made again.
 
+    For example: `run(defense=["cgat"], attack="hag", out="mine")`, which is the same as
+    `run({"defense": ["cgat"], "attack": "hag"}, out="mine")` and as
+    `hashbench run --defense cgat --attack hag --out mine`.
+
     Args:
-        suite: a suite, the path of its file, or the name of one that ships with hashbench; the
-            quick suite by default.
+        suite: a suite, the path of its file, the name of one that ships with hashbench, or a
+            mapping with the keys of a suite file; the quick suite by default.
         out: the folder of the store.
         workers: steps that are made at the same time, each in a process of its own; with 1 they are
             made in this process.
         engine: who makes the steps: `local`, this process and others of this machine.
-        reporter: told how it goes; by default nobody.
+        reporter: told how it goes; by default see `progress`.
+        progress: whether a bar shows how it goes. By default it does in a notebook and where
+            standard error is a terminal, and nothing is shown elsewhere. `False` shows nothing,
+            `True` prints a line a step in a log file too.
+        asked: keys of a suite file, laid over the suite: `dataset`, `loss`, `backbone`, `bits`,
+            `defense`, `attack`, `eps`, `seed`, `training`, ... A single value stands for a list of
+            one, several make a grid; what is not said is taken from the quick suite.
 
     Returns:
         The results of this suite's cells, failed ones included.
 
     Raises:
-        UsageError: the suite, a plugin, the engine's name or a folder is wrong; nothing was run.
+        UsageError: the suite, a keyword, a plugin, the engine's name or a folder is wrong; nothing
+            was run.
         NoRoomError: an artifact cannot be written for lack of space. What is done is kept.
     """
+    for name in asked:
+        if name not in KEYS:
+            raise UsageError(f"run has no parameter '{name}'{did_you_mean(name, (*KEYS, *_OWN))}")
     find_engine(engine)  # a wrong name is told before data is read
-    suite = suite if isinstance(suite, Suite) else load(suite)
-    check_device(suite.compute.device)
-    plan = make_plan(suite)
+    check_workers(workers)
+    chosen = load(suite, **asked)
+    check_device(chosen.compute.device)
+    folder = Path(at_home(str(out), "out"))
+    told = reporter_for(progress) if reporter is None else reporter
     known: dict[str, Measured] = {}
-    rehearse(missing_steps(plan, Store(Path(out)), known))
-    return run_plan(
-        plan,
-        out=Path(out),
-        workers=workers,
-        engine=engine,
-        reporter=reporter or Reporter(),
-        known=known,
-    )
+    try:
+        plan = make_plan(chosen, told.reading)
+        tried(missing_steps(plan, Store(folder), known), told, workers)
+    except BaseException:
+        told.end()
+        raise
+    return run_plan(plan, out=folder, workers=workers, engine=engine, reporter=told, known=known)
 
 
 def run_plan(
@@ -148,4 +173,32 @@ def missing_steps(plan: Plan, store: Store, known: dict[str, Measured] | None = 
 
     for planned in plan.cells:
         visit(planned.scores)
+    for images in plan.images:
+        # An attack that has to be made keeps its images itself.
+        if images.adversarial.key not in needed and not _has_images(images, store):
+            for before in images.reads:
+                visit(before)
+            if images.adversarial.key not in needed:
+                needed[images.key] = images
     return list(needed.values())
+
+
+def images_not_kept(plan: Plan, store: Store) -> list[tuple[MoreImages, str]]:
+    """After a run, the images that were asked for and are not there, each with the reason.
+
+    Those of attacks that failed themselves are not among them.
+    """
+    found = []
+    for images in plan.images:
+        if is_usable(images.adversarial, store, {}) and not _has_images(images, store):
+            failure = store.noted_failure(images.address)  # fewer of them may be there
+            reason = "they were not made" if failure is None else failure.reason
+            found.append((images, reason))
+    return found
+
+
+def _has_images(images: MoreImages, store: Store) -> bool:
+    try:
+        return has_images(images, store)
+    except (FileError, StoreError):
+        return False

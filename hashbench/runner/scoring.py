@@ -139,6 +139,12 @@ def score_probe(
         data: the splits.
         protocol: list length and AP normaliser.
     """
+    answers: dict[str, float] = {
+        Metric.PROBE_UNSTABLE: outcome.unstable,
+        Metric.PROBE_DEPENDENT: outcome.dependent,
+    }
+    if outcome.moved is None or outcome.unbounded is None:
+        return {**answers, Metric.PROBE_CODES_ALONE: 1.0}
     first = len(outcome.unbounded)
     rule: Any = {"top_k": protocol.top_k, "normalize": protocol.normalize}
 
@@ -148,9 +154,8 @@ def score_probe(
         return mean_average_precision(codes[:first], *database, ties=Ties.EXPECTED, **rule)
 
     return {
-        Metric.PROBE_UNSTABLE: outcome.unstable,
+        **answers,
         Metric.PROBE_MOVED: outcome.moved,
-        Metric.PROBE_DEPENDENT: outcome.dependent,
         Metric.PROBE_CLEAN: mean_precision(clean["query"]),
         Metric.PROBE_UNBOUNDED: mean_precision(outcome.unbounded),
         Metric.PROBE_FLOOR: mean_precision(_opposite(clean, data)),

@@ -8,6 +8,7 @@ from typing import Any
 
 from hashbench.data.contract import Dataset
 from hashbench.data.protocol import Protocol
+from hashbench.hashing.answers import bare_of
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.plugins.parameters import canonical
@@ -46,15 +47,17 @@ class Setting:
     compute: Compute
 
     def described(self, *, bare: bool = False) -> dict[str, Any]:
-        """Plain data for keys: everything but the attack batch, which concerns attacks alone.
+        """Plain data for keys: everything but what concerns attacks alone.
+
+        That is the attack batch, and the pixels of attacked images.
 
         Args:
             bare: leave out what the backbone starts from, since other weights are loaded.
         """
         return {
-            "protocol": self.source.protocol.hash,
+            "protocol": self.source.protocol.unattacked.hash,
             "loss": describe(self.loss),
-            "backbone": describe(self.backbone.bare() if bare else self.backbone),
+            "backbone": describe(bare_of(self.backbone) if bare else self.backbone),
             "bits": self.bits,
             "seed": self.seed,
             "threads": self.compute.threads,

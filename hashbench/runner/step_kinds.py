@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from hashbench.defending.answers import recipe_of
 from hashbench.defending.contract import TrainedDefense
 from hashbench.defending.transformed import InputTransformation
 from hashbench.hashing.encode import ENCODE_BATCH
 from hashbench.progress import Progress
 from hashbench.results.store import Store
-from hashbench.runner.attacks import adversarial_codes, probe_answers, trained_attacker
+from hashbench.runner.attacks import probe_answers, trained_attacker
 from hashbench.runner.codes import given_model, model_codes
+from hashbench.runner.images import adversarial_codes, attacked_again, more_images
 from hashbench.runner.probe import UNBOUNDED_QUERIES, UNBOUNDED_STEPS
 from hashbench.runner.score_files import scores
 from hashbench.runner.steps import (
@@ -25,6 +27,7 @@ from hashbench.runner.steps import (
     DefendedModel,
     GivenModel,
     ModelCodes,
+    MoreImages,
     Probe,
     Scores,
     Step,
@@ -83,7 +86,7 @@ def _base_training(step: BaseModel) -> Work:
 def _defense_training(step: DefendedModel) -> Work:
     if not isinstance(step.defense, TrainedDefense):
         return NO_WORK
-    recipe = step.defense.recipe(step.budget)
+    recipe = recipe_of(step.defense, step.budget)
     per_image = step.defense.passes(step.budget)
     return Work(recipe.epochs * per_image * _train_size(step), recipe.batch)
 
@@ -94,7 +97,14 @@ def _attacker_training(step: TrainedAttacker) -> Work:
 
 
 def _attacked_queries(step: AdversarialCodes) -> Work:
-    queries = step.setting.source.protocol.query
+    return _attacked(step, step.setting.source.protocol.query)
+
+
+def _attacked_again(step: MoreImages) -> Work:
+    return _attacked(step.adversarial, attacked_again(step.adversarial))
+
+
+def _attacked(step: AdversarialCodes, queries: int) -> Work:
     passes = step.attack.passes() * queries * _draws(step)
     return Work(passes, min(step.setting.compute.attack_batch, queries))
 
@@ -137,6 +147,7 @@ KINDS: Final[dict[type[Step], StepKind[Any]]] = {
         StepKind(ModelCodes, model_codes, _encoding),
         StepKind(TrainedAttacker, trained_attacker, _attacker_training),
         StepKind(AdversarialCodes, adversarial_codes, _attacked_queries),
+        StepKind(MoreImages, more_images, _attacked_again),
         StepKind(Probe, probe_answers, _probing),
         StepKind(Scores, scores),
     )

@@ -16,17 +16,21 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from hashbench.attacking.contract import Attack, TrainedAttack
+from hashbench.data.protocol import PixelValues
 from hashbench.defending.contract import Defense, WrappingDefense
 from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
+from hashbench.hashing.program import Program
 from hashbench.hashing.recipe import Recipe
 from hashbench.plugins.parameters import canonical
 from hashbench.results.address import Address
 from hashbench.results.artifacts import ArtifactKind
+from hashbench.results.kept_images import address_of_images
 from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256_of
 from hashbench.runner.setting import Setting
 
 _BASE_ROOMS = ("hashing",)
+_PROGRAM_ROOM = "hashing.programs"
 _WRAPPER_ROOMS = ("hashing", "defending")
 _DEFENSE_ROOMS = (*_WRAPPER_ROOMS, "attacking")  # defenses are trained against descents
 _ATTACK_ROOMS = ("hashing", "attacking", "retrieval")
@@ -194,6 +198,8 @@ class GivenModel(Step):
         folder: where the model lies.
         weights: the SHA-256 of its weights, which stands for the folder in the key.
         clean: the mAP on clean queries that its card claims, by metric.
+        program: the model itself, where it is not a backbone of ours with a state dict; `folder` is
+            then what messages call it, and `weights` its `content`.
     """
 
     setting: Setting
@@ -202,6 +208,7 @@ class GivenModel(Step):
     folder: Path
     weights: str
     clean: tuple[tuple[str, float], ...]
+    program: Program | None = None
     kind = ArtifactKind.MODEL
 
     @property
@@ -218,13 +225,16 @@ class GivenModel(Step):
     @override
     def described(self) -> dict[str, Any]:
         """The card's setting, the weights, and the code that runs them."""
-        return {
+        made = {
             **self.setting.described(bare=True),
             "defense": self.defense if self.wrapper is None else describe(self.wrapper),
             "weights": self.weights,
             "clean": dict(self.clean),
             "code": _code("hashing", files=_CODES_FILES),
         }
+        if self.program is None:
+            return made
+        return {**made, "program": self.program.described(), "runs": rooms_hash(_PROGRAM_ROOM)}
 
 
 @dataclass(frozen=True)
@@ -325,11 +335,18 @@ class AdversarialCodes(AttackStep):
     Attributes:
         surrogate: codes of the attacker's own model, where it has one.
         limit: forward passes per query at which the attack is stopped; no part of the key.
+        keep: of so many queries, the first ones, the images are kept too; no part of the key.
     """
 
     surrogate: ModelCodes | None = None
     limit: float = math.inf
+    keep: int = 0
     kind = ArtifactKind.ADVERSARIAL
+
+    @property
+    def pixels(self) -> PixelValues:
+        """Which values the pixels of the attacked queries have."""
+        return PixelValues(self.setting.source.protocol.pixels)
 
     @property
     def attacker(self) -> TrainedAttacker | None:
@@ -348,7 +365,53 @@ class AdversarialCodes(AttackStep):
 
     @override
     def described(self) -> dict[str, Any]:
-        return {**super().described(), "batch": self.setting.compute.attack_batch}
+        made = {**super().described(), "batch": self.setting.compute.attack_batch}
+        # Said where it is not the usual: what was stored before it could be said is still found.
+        return made if self.pixels is PixelValues.FLOAT else {**made, "pixels": str(self.pixels)}
+
+
+@dataclass(frozen=True)
+class MoreImages(Step):
+    """Attacked images of an attack that is finished, where more are wanted than were kept.
+
+    Attributes:
+        adversarial: the attack, and how many are wanted.
+    """
+
+    adversarial: AdversarialCodes
+    kind = ArtifactKind.IMAGES
+
+    @property
+    @override
+    def setting(self) -> Setting:
+        return self.adversarial.setting
+
+    @property
+    @override
+    def upstream(self) -> tuple[Step, ...]:
+        """The attack, and what it reads from."""
+        return (*self.adversarial.upstream, self.adversarial)
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"images of {self.adversarial.label}"
+
+    @property
+    @override
+    def hint(self) -> str:
+        return self.adversarial.hint
+
+    @override
+    def described(self) -> dict[str, Any]:
+        """Nothing but the attack."""
+        return {}
+
+    @cached_property
+    @override
+    def key(self) -> str:
+        """Whoever knows where the attack's codes lie finds its images, however many they are."""
+        return address_of_images(self.adversarial.address).key
 
 
 @dataclass(frozen=True)

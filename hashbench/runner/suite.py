@@ -6,22 +6,30 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+from typing_extensions import Unpack
 
 from hashbench.characters import shortened
 from hashbench.coercion import quoted
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
-from hashbench.plugins.parameters import Spec
+from hashbench.plugins.base import Plugin
+from hashbench.plugins.parameters import Spec, canonical
 from hashbench.plugins.paths import at_home
 from hashbench.records import Author, plain, read
 from hashbench.runner.suite_files import QUICK, read_shipped, read_suite
 from hashbench.runner.suite_files import shipped as shipped
+from hashbench.runner.suite_keys import SuiteKeys
 from hashbench.runner.suite_models import LISTS as _GRID_LISTS
 from hashbench.runner.suite_models import GivenModels as GivenModels
 from hashbench.runner.suite_models import Grid as Grid
+from hashbench.runner.suite_models import ModelInMemory
 from hashbench.runner.suite_tables import (
+    FLOAT,
+    MAX_IMAGES,
     NO_ATTACK,
+    PIXELS,
     BudgetPlan,
     Compute,
     Limits,
@@ -39,17 +47,22 @@ class Suite:
 
     Attributes:
         name: what reports call it.
-        models: those to be made, or those that are given.
+        models: those to be made, those that are given, or one that is at hand.
         attack: attacks with their parameters; empty or `none` for clean queries alone.
         eps: radii; empty takes each data set's own.
         training: of base models, and of an attacker's own model beside a given one.
         budget, compute, limits: see their classes.
         root: the folder of data sets that need one.
         plugin: Python files with further plugins.
+        keep_images: so many attacked images of each cell are kept, the first queries'; a finished
+            cell that kept fewer is attacked once more for them. `None` keeps some of the cells that
+            are attacked anyway.
+        pixels: which values the pixels of attacked images have, `float` or `8bit`; part of the
+            protocol.
     """
 
     name: str
-    models: Grid | GivenModels
+    models: Grid | GivenModels | ModelInMemory
     attack: tuple[Spec, ...]
     eps: tuple[Eps, ...]
     training: Training
@@ -58,8 +71,25 @@ class Suite:
     limits: Limits = field(default_factory=Limits)
     root: Path | None = None
     plugin: tuple[Path, ...] = ()
+    pixels: str = FLOAT
+    keep_images: int | None = None
 
     def __post_init__(self) -> None:
+        if self.pixels not in PIXELS:
+            raise UsageError(
+                f"pixels is '{shortened(self.pixels)}', expected {' or '.join(PIXELS)}"
+            )
+        if self.keep_images is not None and not 0 <= self.keep_images <= MAX_IMAGES:
+            raise UsageError(
+                f"keep_images is {quoted(self.keep_images, str)}, but must be from 0 to "
+                f"{MAX_IMAGES:,}"
+            )
+        for spec in self.attack:
+            if not isinstance(spec, Spec):
+                raise UsageError(
+                    f"attack holds {quoted(spec)}, which is no Spec; "
+                    "hashbench.load_suite(suite, attack=[...]) takes names"
+                )
         if self.size > MAX_CELLS:
             raise UsageError(
                 f"it asks for {self.size:,} cells ({self._lengths()}), but a run has at most "
@@ -78,13 +108,15 @@ class Suite:
     def _models(self) -> tuple[int, ...]:
         if isinstance(self.models, GivenModels):
             return (len(self.models.model),)
+        if isinstance(self.models, ModelInMemory):
+            return (1,)
         return tuple(len(getattr(self.models, name)) for name in _GRID_LISTS)
 
     def _attacks(self) -> int:
         return sum(str(spec) != NO_ATTACK for spec in self.attack)
 
     def _lengths(self) -> str:
-        lists = ("model",) if isinstance(self.models, GivenModels) else _GRID_LISTS
+        lists = _GRID_LISTS if isinstance(self.models, Grid) else ("model",)
         counts = [f"{count:,} {name}" for name, count in zip(lists, self._models(), strict=True)]
         return " x ".join([*counts, f"{self._attacks():,} attack", f"{len(self.eps):,} eps"])
 
@@ -129,10 +161,16 @@ class Suite:
         return self.models.model if isinstance(self.models, GivenModels) else ()
 
     def to_plain(self) -> dict[str, Any]:
-        """The suite as JSON data that `from_plain` reads back: the keys of a suite file."""
+        """The suite as JSON data that `from_plain` reads back: the keys of a suite file.
+
+        A model that is an object of a process stands under `in_memory`, which no file can ask for.
+        """
         said = plain(self)
         said.update(plain(self.models), model=plain(self.model))
-        return {key: said[key] for key in KEYS if key in said}
+        keys = {key: said[key] for key in KEYS if key in said}
+        if isinstance(self.models, ModelInMemory):
+            return {**keys, "name": self.name, "in_memory": self.models.name}
+        return keys
 
 
 _SHARED = tuple(one.name for one in fields(Suite) if one.name != "models")
@@ -181,33 +219,55 @@ def quick() -> Suite:
     return _built(_quick())
 
 
-def load(source: str | Path | None) -> Suite:
-    """Read a suite by the path of its file, or by the name of one that ships with hashbench.
+Source: TypeAlias = Suite | Mapping[str, Any] | str | Path
+"""What a suite can be given as: itself, a mapping, the path of a file, the name of one."""
 
-    Paths inside a suite file start from the file's folder.
+
+def load(source: Source | None = None, **asked: Unpack[SuiteKeys]) -> Suite:
+    """A suite from its file, from one that ships with hashbench, or from a mapping.
+
+    For example: `load("quick", attack=["hag", "auto"], eps="8/255")`, or the same as
+    `load({"attack": ["hag", "auto"], "eps": "8/255"})`.
+
+    Args:
+        source: the path of a suite file, the name of one that ships, a mapping with the keys of a
+            suite file, or another suite; the quick suite by default.
+        asked: keys of a suite file, laid over it as the options of `hashbench run` are; a single
+            value stands for a list of one, and `None` for what is not said.
+
+    Paths inside a suite file start from the file's folder, all others from the working folder.
 
     Raises:
-        UsageError: no such file or name; empty, malformed, or with wrong values.
+        UsageError: no such file or name; empty, malformed, or with wrong keys or values.
     """
-    return compose(source, {})
+    options = {key: value for key, value in asked.items() if value is not None}
+    if not isinstance(source, Suite | Mapping | str | Path | None):
+        raise UsageError(
+            f"a suite is a file's path, a name, a mapping or a Suite, not {quoted(source)}"
+        )
+    if not isinstance(source, Suite):
+        return compose(source, options)
+    return override(source, _all_at_home(options)) if options else source
 
 
-def compose(source: str | Path | None, options: Mapping[str, Any]) -> Suite:
+def compose(source: Mapping[str, Any] | str | Path | None, options: Mapping[str, Any]) -> Suite:
     """A suite with options laid over it, as the command line does.
 
     Args:
-        source: as for `load`.
+        source: as for `load`; without any, and as `quick`, the quick suite.
         options: as the changes of `override`, with `~` for the home folder; plugin files are added
             to the suite's own, and the radii that a suite file names hold for a new data set too.
 
     Raises:
         UsageError: as for `load`; or a model beside a key that its card answers.
     """
-    said = {} if source is None or str(source) == QUICK else _of_file(source)
-    options = {
-        key: _at_home(value, key) if key in _PATHS else value for key, value in options.items()
-    }
-    file = _Layer(said, f"suite {source}")
+    options = _all_at_home(options)
+    if isinstance(source, Mapping):
+        file = _Layer(_all_at_home(source), "the suite")
+    elif source is None or str(source) == QUICK:
+        file = _Layer({}, f"suite {source}")
+    else:
+        file = _Layer(_of_file(source), f"suite {source}")
     asked = {**file.said, **options}
     if asked.get("model"):
         for name in _GRID:
@@ -338,6 +398,10 @@ def _without_repeats(models: Grid | GivenModels) -> Grid | GivenModels:
     return replace(models, bits=_distinct(models.bits), seed=_distinct(models.seed))
 
 
+def _all_at_home(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _at_home(value, key) if key in _PATHS else value for key, value in said.items()}
+
+
 def _at_home(value: Any, key: str) -> Any:
     if isinstance(value, list | tuple):
         return [_at_home(one, key) for one in value]
@@ -353,13 +417,20 @@ def _spec(value: Any, key: str) -> Spec:
         return Spec.parse(value)
     if isinstance(value, Mapping):
         return Spec.from_table(value)
+    if isinstance(value, Plugin):
+        if not hasattr(value, "card"):
+            raise UsageError(
+                f"{key} holds an object of {type(value).__name__}, a class without a name: "
+                f"decorate it, as with @hashbench.plugins.{key}('my-{key}')"
+            )
+        return Spec.parse(canonical(value))
     raise UsageError(f"{key} holds {quoted(value)}, expected a name or a table")
 
 
 def _many(value: Any) -> list[Any]:
     if value is None:
         return []
-    return list(value) if isinstance(value, list | tuple) else [value]
+    return list(value) if isinstance(value, list | tuple | range) else [value]
 
 
 def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:

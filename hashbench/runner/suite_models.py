@@ -71,3 +71,14 @@ class GivenModels:
     def __post_init__(self) -> None:
         if not self.model:
             raise UsageError("model is an empty list")
+
+
+@dataclass(frozen=True)
+class ModelInMemory:
+    """A model that is an object of this process: no suite file can name it.
+
+    Attributes:
+        name: what rows and messages call it.
+    """
+
+    name: str

@@ -14,9 +14,16 @@ from hashbench.errors import UsageError
 MIXED = "mixed"
 PRECISIONS = ("float32", MIXED)
 
+FLOAT: Final = "float"
+PIXELS: Final = (FLOAT, "8bit")
+"""The words of `hashbench.data.PixelValues`; written here too, as a suite is read without numpy."""
+
 MAX_BITS: Final = 512
 """The longest code that `hashbench.retrieval` packs; written here too, as a suite is read without
 numpy."""
+
+MAX_IMAGES: Final = 1_000
+"""`hashbench.results.kept_images.MOST`, likewise."""
 
 NO_ATTACK: Final = "none"
 """`hashbench.results.cell.CLEAN`, likewise."""

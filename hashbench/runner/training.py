@@ -10,9 +10,11 @@ from typing import Any
 import torch
 
 from hashbench.data.images import Pixels, RetrievalData
+from hashbench.defending.answers import objective_of, recipe_of
 from hashbench.defending.contract import TrainedDefense, WrappingDefense
 from hashbench.defending.setup import DefenseSetup
 from hashbench.errors import UsageError
+from hashbench.hashing.answers import bound
 from hashbench.hashing.augment import augmented
 from hashbench.hashing.checkpoint import (
     CARD,
@@ -79,8 +81,9 @@ def defended_model(step: DefendedModel, store: Store, progress: Progress) -> Map
     data = data_of(setting)
     model = stored_weights(step.base, setting, store)
     device = torch.device(setting.compute.device)
-    recipe = defense.recipe(step.budget)
-    objective = defense.objective(
+    recipe = recipe_of(defense, step.budget)
+    objective = objective_of(
+        defense,
         DefenseSetup(
             model=model,
             loss=_bound_loss(setting, data),
@@ -91,7 +94,7 @@ def defended_model(step: DefendedModel, store: Store, progress: Progress) -> Map
             generator=torch.Generator().manual_seed(
                 cell_seed(setting, "defense", defense.card.name)
             ),
-        )
+        ),
     )
     log = train(
         model,
@@ -121,12 +124,13 @@ def unfinished_training(step: Step, store: Store) -> UnfinishedTraining:
 
 
 def _bound_loss(setting: Setting, data: RetrievalData) -> BoundLoss:
-    return setting.loss.bind(
+    return bound(
+        setting.loss,
         LossSetup(
             labels=torch.from_numpy(data.train.labels).float(),
             bits=setting.bits,
             generator=torch.Generator().manual_seed(cell_seed(setting, "loss")),
-        )
+        ),
     ).to(setting.compute.device)
 
 

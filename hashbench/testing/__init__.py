@@ -12,10 +12,16 @@ from __future__ import annotations
 
 from hashbench.testing.kit import (
     ATTACK_CHECKS,
+    BACKBONE_CHECKS,
+    DATASET_CHECKS,
     DEFENSE_CHECKS,
+    FORMAT_CHECKS,
     LOSS_CHECKS,
     check_attack,
+    check_backbone,
+    check_dataset,
     check_defense,
+    check_format,
     check_loss,
     check_plugin,
 )
@@ -23,13 +29,19 @@ from hashbench.testing.outcome import CheckReport, Outcome, Verdict
 
 __all__ = [
     "ATTACK_CHECKS",
+    "BACKBONE_CHECKS",
+    "DATASET_CHECKS",
     "DEFENSE_CHECKS",
+    "FORMAT_CHECKS",
     "LOSS_CHECKS",
     "CheckReport",
     "Outcome",
     "Verdict",
     "check_attack",
+    "check_backbone",
+    "check_dataset",
     "check_defense",
+    "check_format",
     "check_loss",
     "check_plugin",
 ]

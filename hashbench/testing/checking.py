@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from hashbench.attacking.attacked_model import OutOfPassesError
-from hashbench.errors import UsageError
+from hashbench.errors import PluginError, UsageError
+from hashbench.plugins.base import Plugin
+from hashbench.plugins.blame import OURS, defined_at, place_of, wrongly_made
 from hashbench.suggestions import did_you_mean
 from hashbench.testing.outcome import Outcome, Verdict
 
@@ -51,19 +54,25 @@ class Check(Generic[StageT]):
         rule: the sentence that holds of a plugin that keeps it.
         run: tries it; returns, or raises NotKeptError or NotTriedError.
         needs: checks without which this one says nothing: not tried where one of them failed.
+        method: the method of the plugin that has to keep it; empty for the stage's usual one.
     """
 
     name: str
     rule: str
     run: Callable[[StageT], None]
     needs: tuple[str, ...] = ()
+    method: str = ""
+
+
+CLASS = "class"
+"""What stands for a method in a rule on the class itself."""
 
 
 def check(
-    name: str, rule: str, *, needs: Sequence[str] = ()
+    name: str, rule: str, *, needs: Sequence[str] = (), method: str = ""
 ) -> Callable[[Callable[[StageT], None]], Check[StageT]]:
     """Make a check of a function; arguments as `Check`."""
-    return lambda run: Check(name, rule, run, tuple(needs))
+    return lambda run: Check(name, rule, run, tuple(needs), method)
 
 
 def run_checks(
@@ -106,18 +115,39 @@ def _tried(stage: StageT, one: Check[StageT]) -> Outcome:
     except NotTriedError as skipped:
         return Outcome(one.name, Verdict.SKIPPED, str(skipped))
     except NotKeptError as broken:
-        return Outcome(one.name, Verdict.FAILED, str(broken))
+        return _failed(stage, one, str(broken))
+    except PluginError as broken:
+        return _failed(stage, one, str(broken), broken)
     except OutOfPassesError:
-        return Outcome(one.name, Verdict.FAILED, "it asks for passes without end")
+        return _failed(stage, one, "it asks for passes without end")
     except (Exception, SystemExit) as error:  # a plugin may raise anything
-        return Outcome(one.name, Verdict.FAILED, f"it raised {said(error)}")
+        return _failed(stage, one, f"it raised {said(error)}", error)
     return Outcome(one.name, Verdict.PASSED, one.rule)
+
+
+def _failed(
+    stage: StageT, one: Check[StageT], sentence: str, error: BaseException | None = None
+) -> Outcome:
+    """A rule that was not kept, with the place where it was not."""
+    plugin = getattr(stage, "plugin", None)
+    trace = "" if error is None else "".join(traceback.format_exception(error))
+    if not isinstance(plugin, Plugin):  # a stage of the tests
+        return Outcome(one.name, Verdict.FAILED, sentence, traceback=trace)
+    place = "" if error is None else place_of(error, plugin)
+    if one.method == CLASS:
+        place = place or defined_at(plugin)
+    elif not place or place.startswith(f"{OURS}/"):
+        whose, method = getattr(stage, "blamed", (plugin, ""))
+        place = defined_at(plugin, one.method) if one.method else defined_at(whose, method)
+    return Outcome(one.name, Verdict.FAILED, sentence, place, trace)
 
 
 def _as_declared(outcome: Outcome, why: str) -> Outcome:
     match outcome.verdict:
         case Verdict.FAILED:
-            return Outcome(outcome.check, Verdict.EXPECTED, f"{outcome.sentence} ({why})")
+            return replace(
+                outcome, verdict=Verdict.EXPECTED, sentence=f"{outcome.sentence} ({why})"
+            )
         case Verdict.PASSED:
             return Outcome(outcome.check, Verdict.FAILED, "it is declared to fail, but passes")
         case _:
@@ -126,5 +156,7 @@ def _as_declared(outcome: Outcome, why: str) -> Outcome:
 
 def said(error: BaseException) -> str:
     """An error's type and the first line of what it says."""
+    if made := wrongly_made(error):
+        return made
     text = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from hashbench.coercion import coerce
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.misspelt import unfit_methods
 from hashbench.plugins.parameters import Spec, build, canonical, field_types, plain
-from hashbench.testing.checking import Check, check, require, said, skip_unless
+from hashbench.testing.checking import CLASS, Check, check, require, said, skip_unless
 
 
 class Stage(Protocol):
@@ -21,15 +22,18 @@ class Stage(Protocol):
         """What is checked."""
 
 
-@check("documented", "its docstring opens with a sentence that lists can show")
+@check("documented", "its docstring opens with a sentence that lists can show", method=CLASS)
 def documented(stage: Stage) -> None:
     summary = stage.plugin.card.summary
     # A dataclass without a docstring gets its own signature as one.
     made = f"{type(stage.plugin).__name__}("
-    require(bool(summary) and not summary.startswith(made), "its class has no docstring")
+    require(
+        bool(summary) and not summary.startswith(made),
+        "its class has no docstring: write one sentence under its name",
+    )
 
 
-@check("typed-parameters", "every parameter has a type that text can be read as")
+@check("typed-parameters", "every parameter has a type that text can be read as", method=CLASS)
 def typed_parameters(stage: Stage) -> None:
     plugin = stage.plugin
     require(
@@ -48,7 +52,11 @@ def typed_parameters(stage: Stage) -> None:
         )
 
 
-@check("frozen-and-hashable", "equal parameters make equal plugins, and none can be set later")
+@check(
+    "frozen-and-hashable",
+    "equal parameters make equal plugins, and none can be set later",
+    method=CLASS,
+)
 def frozen_and_hashable(stage: Stage) -> None:
     plugin = stage.plugin
     twin = object.__new__(type(plugin))
@@ -67,7 +75,7 @@ def frozen_and_hashable(stage: Stage) -> None:
         require(False, f"parameter '{name}' can be set: write @dataclass(frozen=True)")
 
 
-@check("round-trip", "the text that names it builds it again")
+@check("round-trip", "the text that names it builds it again", method=CLASS)
 def round_trip(stage: Stage) -> None:
     text = canonical(stage.plugin)
     spec = Spec.parse(text)
@@ -75,7 +83,7 @@ def round_trip(stage: Stage) -> None:
     require(again == stage.plugin, f"'{text}' builds {again!r}, not {stage.plugin!r}")
 
 
-@check("presets", "every preset builds, and its text builds it again")
+@check("presets", "every preset builds, and its text builds it again", method=CLASS)
 def presets(stage: Stage) -> None:
     plugin = type(stage.plugin)
     skip_unless(bool(plugin.card.presets), "no presets")
@@ -86,13 +94,19 @@ def presets(stage: Stage) -> None:
         require(again == built, f"preset '{name}': '{spec}' builds {again!r}, not {built!r}")
 
 
-@check("copyable", "a deep copy of it equals it")
+@check("copyable", "a deep copy of it equals it", method=CLASS)
 def copyable(stage: Stage) -> None:
     try:
         again = copy.deepcopy(stage.plugin)
     except Exception as error:  # a plugin's own way to be copied may raise anything
         require(False, f"copying raised {said(error)}")
     require(again == stage.plugin, f"a copy is {again!r}")
+
+
+@check("signatures", "every method takes the arguments that its contract hands it", method=CLASS)
+def signatures(stage: Stage) -> None:
+    for sentence in unfit_methods(type(stage.plugin)):
+        require(False, sentence)
 
 
 def _written(value: object) -> object:
@@ -108,4 +122,5 @@ IDENTITY: tuple[Check[Stage], ...] = (
     round_trip,
     presets,
     copyable,
+    signatures,
 )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from hashbench import plugins
 from hashbench.attacking.contract import Attack
+from hashbench.data.contract import Dataset
 from hashbench.defending.contract import Defense, TrainedDefense, WrappingDefense
 from hashbench.errors import UsageError
-from hashbench.hashing.contract import Loss
+from hashbench.hashing.contract import Backbone, Loss
 from hashbench.plugins.base import Plugin
+from hashbench.plugins.blame import defined_at
 from hashbench.plugins.kinds import Kind
+from hashbench.plugins.misspelt import missing_methods, nearly_named
 from hashbench.plugins.parameters import build, canonical
+from hashbench.results.contract import Format
 from hashbench.testing.attack_answers import ANSWERS
 from hashbench.testing.attack_declared import DECLARED
 from hashbench.testing.attack_draws import DRAWS
@@ -22,7 +26,10 @@ from hashbench.testing.attack_models import MODELS
 from hashbench.testing.attack_repeats import REPEATS
 from hashbench.testing.attack_strength import STRENGTH
 from hashbench.testing.attack_training import TRAINING
+from hashbench.testing.backbones import BACKBONES, BackboneStage
 from hashbench.testing.checking import Check, run_checks
+from hashbench.testing.datasets import DATASETS, DatasetStage
+from hashbench.testing.formats import FORMATS, FormatStage
 from hashbench.testing.identity import IDENTITY
 from hashbench.testing.losses import LOSSES, LossStage
 from hashbench.testing.outcome import CheckReport
@@ -42,12 +49,24 @@ ATTACK_CHECKS: tuple[Check[Any], ...] = (
     *TRAINING,
     *STRENGTH,
 )
+"""The rules of attacks, in the order in which they are tried."""
 
 DEFENSE_CHECKS: Mapping[type[Defense], tuple[Check[Any], ...]] = MappingProxyType(
     {WrappingDefense: (*IDENTITY, *WRAPPINGS), TrainedDefense: (*IDENTITY, *TRAININGS)}
 )
+"""The rules of defenses, by whether they wrap a model or train one."""
 
 LOSS_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *LOSSES)
+"""The rules of hashing losses."""
+
+BACKBONE_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *BACKBONES)
+"""The rules of backbones."""
+
+DATASET_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *DATASETS)
+"""The rules of data sets."""
+
+FORMAT_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *FORMATS)
+"""The rules of report formats."""
 
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -99,11 +118,65 @@ def check_loss(
     return _report(Kind.LOSS, found, LossStage(found), LOSS_CHECKS, expected_failures)
 
 
-def check_plugin(plugin: Plugin, *, expected_failures: Mapping[str, str] = NONE) -> CheckReport:
-    """Try every rule of an attack, a defense or a loss.
+def check_backbone(
+    backbone: Backbone | type[Backbone] | str, *, expected_failures: Mapping[str, str] = NONE
+) -> CheckReport:
+    """Try every rule of a backbone; arguments and errors as `check_attack`.
+
+    Nothing is downloaded: a backbone whose weights would be is tried with fresh ones (`bare`).
+    """
+    found = _built(Kind.BACKBONE, Backbone, backbone)
+    stage = BackboneStage(found)
+    return _report(Kind.BACKBONE, found, stage, BACKBONE_CHECKS, expected_failures)
+
+
+def check_dataset(
+    dataset: Dataset | type[Dataset] | str,
+    *,
+    root: Path | str | None = None,
+    expected_failures: Mapping[str, str] = NONE,
+) -> CheckReport:
+    """Try every rule of a data set, which is read several times; see `check_attack`.
+
+    Args:
+        dataset: an instance, a class whose parameters have defaults, or a name with parameters.
+        root: the folder that its user would name with `--root`; without it, what needs one is
+            skipped.
+        expected_failures: as for `check_attack`.
 
     Raises:
-        UsageError: it is of another kind.
+        UsageError: as for `check_attack`.
+    """
+    found = _built(Kind.DATASET, Dataset, dataset)
+    stage = DatasetStage(found, None if root is None else Path(root))
+    return _report(Kind.DATASET, found, stage, DATASET_CHECKS, expected_failures)
+
+
+def check_format(
+    format: Format | type[Format] | str,  # noqa: A002 - the field's word
+    *,
+    expected_failures: Mapping[str, str] = NONE,
+) -> CheckReport:
+    """Try every rule of a report format; arguments and errors as `check_attack`."""
+    found = _built(Kind.FORMAT, Format, format)
+    return _report(Kind.FORMAT, found, FormatStage(found), FORMAT_CHECKS, expected_failures)
+
+
+def check_plugin(
+    plugin: Plugin,
+    *,
+    root: Path | str | None = None,
+    expected_failures: Mapping[str, str] = NONE,
+) -> CheckReport:
+    """Try every rule of a plugin of any kind.
+
+    Args:
+        plugin: an instance.
+        root: as for `check_dataset`; only a data set has one.
+        expected_failures: as for `check_attack`.
+
+    Raises:
+        UsageError: it is of no kind that there are checks for.
     """
     match plugin:
         case Attack():
@@ -112,9 +185,15 @@ def check_plugin(plugin: Plugin, *, expected_failures: Mapping[str, str] = NONE)
             return check_defense(plugin, expected_failures=expected_failures)
         case Loss():
             return check_loss(plugin, expected_failures=expected_failures)
+        case Backbone():
+            return check_backbone(plugin, expected_failures=expected_failures)
+        case Dataset():
+            return check_dataset(plugin, root=root, expected_failures=expected_failures)
+        case Format():
+            return check_format(plugin, expected_failures=expected_failures)
     raise UsageError(
-        f"'{plugin.card.name}' is a {plugin.card.kind}: there are checks of attacks, defenses and "
-        "losses"
+        f"'{plugin.card.name}' is a {plugin.card.kind} by its card, but its class "
+        f"{type(plugin).__name__} is no subclass of the contract ({defined_at(plugin)})"
     )
 
 
@@ -123,10 +202,12 @@ def _built(kind: Kind, base: type[PluginT], given: PluginT | type[PluginT] | str
         given_plugin: object = plugins.get(kind, given)
     elif isinstance(given, type):
         if "card" not in vars(given):
-            raise UsageError(f"class {given.__name__} has no card: write @{kind}('name') above it")
-        if inspect.isabstract(given):
-            missing = ", ".join(sorted(given.__abstractmethods__))
-            raise UsageError(f"class {given.__name__} does not define {missing}")
+            raise UsageError(
+                f"class {given.__name__} has no card: write @{kind}('name') above it "
+                f"({defined_at(given)})"
+            )
+        if missing := missing_methods(given):
+            raise UsageError(missing)
         given_plugin = build(given, {})
     else:
         given_plugin = given
@@ -142,4 +223,5 @@ def _report(
     checks: tuple[Check[Any], ...],
     expected: Mapping[str, str],
 ) -> CheckReport:
-    return CheckReport(kind, canonical(plugin), run_checks(stage, checks, expected))
+    outcomes = run_checks(stage, checks, expected)
+    return CheckReport(kind, canonical(plugin), outcomes, nearly_named(type(plugin)))

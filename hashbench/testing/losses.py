@@ -13,6 +13,7 @@ from torch import Tensor
 from hashbench.hashing.contract import Loss
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
+from hashbench.plugins.blame import came
 from hashbench.retrieval import mean_average_precision
 from hashbench.testing.checking import Check, check, require, skip_unless
 from hashbench.testing.surroundings import own_random_state
@@ -71,14 +72,23 @@ class LossStage:
 
     def bind(self, question: Ask) -> BoundLoss:
         """Bind it to the question's train set, its memory filled."""
+        bound = self.bound(question)
+        bound.remember(question.outputs.clone())
+        return bound
+
+    def bound(self, question: Ask) -> BoundLoss:
+        """Bind it to the question's train set, as it comes."""
         setup = LossSetup(
             labels=question.labels.clone(),
             bits=question.outputs.shape[1],
             generator=torch.Generator().manual_seed(0),
         )
-        bound = self.plugin.bind(setup)
-        bound.remember(question.outputs.clone())
-        return bound
+        return self.plugin.bind(setup)
+
+    @property
+    def blamed(self) -> tuple[object, str]:
+        """Whose method breaks a rule on the loss: that of what it binds."""
+        return self.bound(ask()), "forward"
 
     def value(
         self, question: Ask, bound: BoundLoss | None = None, seed: int = 0
@@ -123,15 +133,19 @@ class LossStage:
         )
 
 
-@check("answers", "it binds, and gives the loss of an ordinary batch")
+@check("bound-loss", "bind() returns a BoundLoss", method="bind")
+def bound_loss(stage: LossStage) -> None:
+    found = stage.bound(ask())
+    require(
+        isinstance(found, BoundLoss),
+        f"bind() returned {came(found)}, not a BoundLoss: write a class "
+        "(hashbench.hashing.BoundLoss) with forward(self, outputs, labels, index)",
+    )
+
+
+@check("answers", "it gives the loss of an ordinary batch", needs=["bound-loss"])
 def answers(stage: LossStage) -> None:
     stage.usual  # noqa: B018 - raises what the loss raises
-
-
-@check("bound-loss", "bind() returns a BoundLoss", needs=["answers"])
-def bound_loss(stage: LossStage) -> None:
-    found = stage.bind(ask())
-    require(isinstance(found, BoundLoss), f"bind() returned {type(found).__name__}")
 
 
 @check("scalar", "it is a float32 tensor of one number", needs=["answers"])
@@ -365,8 +379,8 @@ def _descended(bound: BoundLoss, question: Ask) -> Tensor:
 
 
 LOSSES: tuple[Check[LossStage], ...] = (
-    answers,
     bound_loss,
+    answers,
     scalar,
     finite,
     gradient,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hashbench.plugins.kinds import Kind
@@ -26,11 +26,22 @@ class Outcome:
         check: the check's name.
         verdict: how it ended.
         sentence: the rule, where it held; else what was found, or why it was not tried.
+        place: where, of one that failed: the file and line that raised, else those of the method
+            that broke the rule, or of the class.
+        traceback: of what was raised; empty where nothing was.
     """
 
     check: str
     verdict: Verdict
     sentence: str
+    place: str = field(default="", compare=False)
+    traceback: str = field(default="", compare=False, repr=False)
+
+    @property
+    def told(self) -> str:
+        """The sentence and the place: `it raised KeyError: 'a' (my_attack.py:9)`."""
+        told_already = not self.place or f"({self.place})" in self.sentence
+        return self.sentence if told_already else f"{self.sentence} ({self.place})"
 
 
 @dataclass(frozen=True)
@@ -38,14 +49,16 @@ class CheckReport:
     """All checks of one plugin, in the order in which they were tried.
 
     Attributes:
-        kind: attack, defense or loss.
+        kind: what was checked.
         subject: the plugin's canonical text, such as `hag:steps=20`.
         outcomes: one per check; a skipped one counts.
+        warnings: what breaks no rule and is probably a slip, such as a misspelt method's name.
     """
 
     kind: Kind
     subject: str
     outcomes: tuple[Outcome, ...]
+    warnings: tuple[str, ...] = ()
 
     def ended(self, verdict: Verdict) -> tuple[Outcome, ...]:
         """The outcomes of one verdict."""
@@ -96,5 +109,5 @@ class CheckReport:
         """
         if self.failed:
             lines = [f"{self.kind} '{self.subject}': {self.counts}"]
-            lines += [f"  {outcome.check}: {outcome.sentence}" for outcome in self.failed]
+            lines += [f"  {outcome.check}: {outcome.told}" for outcome in self.failed]
             raise AssertionError("\n".join(lines))

@@ -139,6 +139,11 @@ class AttackStage:
         self._trainings: dict[tuple[int, int, str, str], Training] = {}
 
     @property
+    def blamed(self) -> tuple[object, str]:
+        """Whose method breaks a rule where no other is named."""
+        return self.attack, "perturb"
+
+    @property
     def plugin(self) -> Attack:
         """The attack."""
         return self.attack

@@ -20,6 +20,7 @@ from hashbench.hashing.model import HashModel
 from hashbench.hashing.objective import Batch, BoundLoss, Objective
 from hashbench.hashing.recipe import Recipe
 from hashbench.hashing.similarity import relevant
+from hashbench.plugins.blame import came
 from hashbench.testing.checking import Check, check, require
 from hashbench.testing.surroundings import own_random_state
 from hashbench.testing.world import CLASSES, Bystander, plain_copy, world
@@ -77,6 +78,7 @@ class TrainedStage:
     def __init__(self, defense: TrainedDefense) -> None:
         """Take a defense, which is never changed."""
         self.plugin = defense
+        self.blamed: tuple[object, str] = (defense, "objective")
         self.bystander = Bystander()
 
     def begin(self, train: ImageSet | None = None, budget: Budget = BUDGET) -> Lesson:
@@ -96,7 +98,10 @@ class TrainedStage:
         )
         model.forwards = 0
         model.train()
-        return Lesson(model, setup, self.plugin.objective(setup), train)
+        objective = self.plugin.objective(setup)
+        if isinstance(objective, Objective):
+            self.blamed = (objective, "loss")
+        return Lesson(model, setup, objective, train)
 
     @cached_property
     def usual(self) -> tuple[Lesson, Batch, Tensor]:
@@ -136,10 +141,14 @@ class TrainedStage:
         require(math.isfinite(value), f"{what}, its loss is {value}")
 
 
-@check("recipe", "recipe() returns a Recipe")
+@check("recipe", "recipe() returns a Recipe", method="recipe")
 def recipe(stage: TrainedStage) -> None:
     found = stage.plugin.recipe(BUDGET)
-    require(isinstance(found, Recipe), f"recipe() returned {type(found).__name__}")
+    require(
+        isinstance(found, Recipe),
+        f"recipe() returned {came(found)}, not a Recipe: return "
+        "hashbench.hashing.Recipe(epochs=budget.epochs)",
+    )
 
 
 @check(
@@ -159,7 +168,18 @@ def epochs_of_the_budget(stage: TrainedStage) -> None:
         )
 
 
-@check("answers", "it gives the loss of an ordinary batch")
+@check("objective", "objective() returns an Objective", method="objective")
+def objective(stage: TrainedStage) -> None:
+    with own_random_state():
+        found: object = stage.begin().objective
+    require(
+        isinstance(found, Objective),
+        f"objective() returned {came(found)}, not an Objective: write a class "
+        "(hashbench.hashing.Objective) with loss(self, batch)",
+    )
+
+
+@check("answers", "it gives the loss of an ordinary batch", needs=["objective"])
 def answers(stage: TrainedStage) -> None:
     stage.usual  # noqa: B018 - raises what the defense raises
 
@@ -322,6 +342,7 @@ SPARE = 2
 TRAININGS: tuple[Check[TrainedStage], ...] = (
     recipe,
     epochs_of_the_budget,
+    objective,
     answers,
     scalar,
     finite,

@@ -14,6 +14,7 @@ from hashbench.attacking.company import dependent_share
 from hashbench.defending.contract import WrappingDefense
 from hashbench.hashing.encode import encode, evaluating, frozen
 from hashbench.hashing.model import HashModel, codes_of
+from hashbench.plugins.blame import came
 from hashbench.testing.attack_repeats import CHUNKS
 from hashbench.testing.case import ordinary
 from hashbench.testing.checking import Check, check, require, skip_unless
@@ -29,6 +30,7 @@ class WrappedStage:
     def __init__(self, defense: WrappingDefense) -> None:
         """Take a defense, which is never changed."""
         self.plugin = defense
+        self.blamed = (defense, "wrap")
 
     def wrap(self, base: HashModel | None = None, shape: Shape = SMALL) -> HashModel:
         """The defended model around a copy of the small one, or around another base."""
@@ -54,7 +56,11 @@ class WrappedStage:
 @check("wraps", "wrap() returns a HashModel")
 def wraps(stage: WrappedStage) -> None:
     found = stage.usual
-    require(isinstance(found, HashModel), f"wrap() returned {type(found).__name__}")
+    require(
+        isinstance(found, HashModel),
+        f"wrap() returned {came(found)}, not a HashModel: write a class "
+        "(hashbench.defending.WrappedModel) with logits(self, images)",
+    )
 
 
 @check("leaves-base-alone", "the base model's weights, modes and gradients stay", needs=["wraps"])

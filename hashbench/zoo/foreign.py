@@ -126,35 +126,90 @@ def read_foreign(path: Path, backbone: str) -> dict[str, Tensor]:
             f"weights {path} is no checkpoint of {named}: {keys_shown(state)}, "
             f"expected {layout.keys}"
         )
+    found = by_layout(state, named)
+    # No value is looked at in a file whose keys are not those of the network.
+    problems = [f"'{shown(shortened(key))}' is not known" for key in found.rest]
+    refuse_problems(path, f"is no checkpoint of {named}", problems)
+    found.refuse_unsound(path, named)
+    return found.state
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A state dict of which a part has HashModel's keys.
+
+    Attributes:
+        state: by HashModel's keys.
+        rest: what has no key there, by the file's.
+        origin: the file's keys of `state`.
+        twins: keys of HashModel, each with another key of the file that says the same.
+        given: the state dict as the file has it.
+    """
+
+    state: dict[str, Tensor]
+    rest: dict[str, Tensor]
+    origin: Mapping[str, str]
+    twins: tuple[tuple[str, str], ...]
+    given: Mapping[str, Tensor]
+
+    def refuse_unsound(self, path: Path, backbone: str) -> None:
+        """Look at the values of what is known.
+
+        Raises:
+            UsageError: a tensor that is not finite; two tensors for one layer that differ.
+        """
+        keys = [*self.origin.values(), *(key for _, key in self.twins)]
+        problems = [
+            f"'{shown(shortened(key))}' holds values that are not finite"
+            for key in keys
+            if not is_finite(self.given[key])
+        ]
+        problems += [
+            f"'{shown(shortened(self.origin[name]))}' and '{shown(shortened(key))}' are one layer, "
+            "but differ"
+            for name, key in self.twins
+            if not torch.equal(self.state[name], self.given[key])
+        ]
+        refuse_problems(path, f"is no checkpoint of {backbone}", problems)
+
+
+def by_layout(state: Mapping[str, Tensor], backbone: str) -> Renamed:
+    """A state dict under HashModel's keys, as far as it is in a layout that is known by name.
+
+    Args:
+        state: by the file's keys.
+        backbone: the name of our backbone; of one without a known layout all is left as it is.
+    """
+    layout = next((one for one in _LAYOUTS if re.fullmatch(one.backbones, backbone)), None)
+    rules = {} if layout is None else {key: layout.rule(key) for key in state}
+    named = {
+        key: re.sub(rule.pattern, rule.name, key)
+        for key, rule in rules.items()
+        if rule is not None and rule.name is not None
+    }
+    # What a layout leaves out is a classifier beside the hash layer; without one it may be it.
+    hashed = "hash_layer.weight" in named.values()
     renamed: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
     twins: list[tuple[str, str]] = []
-    problems = []
+    rest: dict[str, Tensor] = {}
     for key, value in state.items():
-        rule = layout.rule(key)
-        if rule is None:
-            problems.append(f"'{shown(shortened(key))}' is not known")
-        elif rule.name is not None:
-            name = re.sub(rule.pattern, rule.name, key)
-            if origin.setdefault(name, key) != key:
-                twins.append((name, key))
-            renamed.setdefault(name, value)
-    # No value is looked at in a file whose keys are not those of the network.
-    refuse_problems(path, f"is no checkpoint of {named}", problems)
-    problems = [
-        f"'{shown(shortened(key))}' holds values that are not finite"
-        for key, value in state.items()
-        if (rule := layout.rule(key)) is not None and rule.name is not None
-        if not is_finite(value)
-    ]
-    problems += [
-        f"'{one}' and '{two}' are one layer, but differ"
-        for name, key in twins
-        for one, two in [(shown(shortened(origin[name])), shown(shortened(key)))]
-        if not torch.equal(renamed[name], state[key])
-    ]
-    refuse_problems(path, f"is no checkpoint of {named}", problems)
-    return renamed
+        if key in named:
+            if origin.setdefault(named[key], key) != key:
+                twins.append((named[key], key))
+            renamed.setdefault(named[key], value)
+        elif rules.get(key) is None or not hashed:
+            rest[key] = value
+    return Renamed(renamed, rest, origin, tuple(twins), state)
+
+
+def known_by_layout(key: str, backbone: str) -> bool:
+    """Whether a key is one of a backbone's layout; of one without a known layout none is."""
+    return any(
+        layout.rule(key) is not None
+        for layout in _LAYOUTS
+        if re.fullmatch(layout.backbones, backbone)
+    )
 
 
 def bits_of(state: Mapping[str, Tensor]) -> int:

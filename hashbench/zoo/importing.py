@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
+from hashbench import plugins
 from hashbench.atomic import write_folder
+from hashbench.characters import shortened, shown
 from hashbench.data.contract import Dataset
 from hashbench.errors import ModelError, UsageError
+from hashbench.hashing.answers import bare_of, built
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, weight_bytes
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.hashing.encode import encode_splits
+from hashbench.hashing.headed import ACTIVATIONS, HeadedBackbone
 from hashbench.hashing.model import HashModel
+from hashbench.hashing.named import NamedBackbone, NamedLoss
+from hashbench.hashing.programs.file_program import (
+    Asking,
+    FileProgram,
+    Tried,
+    content_of,
+    tried,
+)
+from hashbench.hashing.programs.sorts import ProgramKind, program_kind
+from hashbench.hashing.state_dict import fitted, read_state, with_wanted_keys
+from hashbench.hashing.whole_model import check_normalisation
+from hashbench.plugins.blame import refusing
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
@@ -27,11 +45,22 @@ from hashbench.retrieval import Ties
 from hashbench.runner.codes import CLAIM_TOLERANCE
 from hashbench.runner.determinism import environment
 from hashbench.runner.fingerprint import content_hash
+from hashbench.runner.from_card import some_images
 from hashbench.runner.loading import load_data, outline
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.scoring import score_clean
-from hashbench.zoo.foreign import bits_of, load_foreign, read_foreign, refuse_other_network
+from hashbench.runner.setting import Source
+from hashbench.suggestions import did_you_mean
+from hashbench.zoo.foreign import known_by_layout
+from hashbench.zoo.heads import HASH_LAYER
 from hashbench.zoo.models import refuse_overwriting
+from hashbench.zoo.translated import BACKBONE, Rename, Translated, translated
+
+_A_SLIP: Final = 0.8
+"""How alike a name and a plugin's have to be, from 0 to 1, to be taken for a slip of the pen."""
+
+_SHOWN: Final = 3
+_THREADS: Final = 1
 
 
 @dataclass(frozen=True)
@@ -39,26 +68,79 @@ class Origin:
     """What a state dict does not say of itself.
 
     Attributes:
-        dataset, loss, backbone: plugins, with the parameters that the model was made with.
+        dataset: a plugin, with the parameters that the model was made with.
+        loss: a plugin, or the name of any other loss, which rows then show; empty where nobody
+            says it.
+        backbone: a plugin, with its parameters; of a program any name, or empty for its kind.
         defense: what it went through, `none` for a base model; any name.
         seed: of its training, where it is known.
         clean: the mAP on clean queries that its makers report, in `[0, 1]`; None where they do not.
         licence: under which the weights are handed on.
+        renames: keys that are read under other names, one after the other.
+        activation: what lies between the linear layers of its head; see `head_of`.
+        normalisation: mean and deviation that it was trained with, in `[0, 1]` pixels, one value or
+            one per channel each; None for the backbone's own, or those in the file. A program
+            without any is taken to normalise its images itself.
+        bounded: of a program, whether it ends in a tanh already.
+        output: of a program, which one of several things that it gives.
     """
 
     dataset: str
-    loss: str
-    backbone: str
+    loss: str = ""
+    backbone: str = ""
     defense: str = "none"
     seed: int = 0
     clean: float | None = None
     licence: str = "not stated"
+    renames: tuple[Rename, ...] = ()
+    activation: str | None = None
+    normalisation: Normalisation | None = None
+    bounded: bool = False
+    output: str = ""
 
     def __post_init__(self) -> None:
         if self.clean is not None and not 0 <= self.clean <= 1:
             raise UsageError(
                 f"the clean mAP is {self.clean}, but must be a share from 0 to 1 (0.82 for 82 %)"
             )
+        if self.activation is not None and self.activation not in ACTIVATIONS:
+            raise UsageError(
+                f"activation '{shown(shortened(self.activation))}'"
+                f"{did_you_mean(self.activation, ACTIVATIONS)}"
+            )
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What a network wants its pixels to be.
+
+    Attributes:
+        mean, std: one value, or one per channel, in `[0, 1]` pixels.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        check_normalisation(self.mean, self.std)
+        if max(map(abs, self.mean)) > 1:
+            raise UsageError(
+                f"mean is {self.mean}, but pixels are from 0 to 1 here: divide it by 255, and the "
+                "deviation too"
+            )
+
+    @classmethod
+    def parse(cls, mean: str | None, std: str | None) -> Normalisation | None:
+        """Read `0.485,0.456,0.406`; None where neither is said.
+
+        Raises:
+            UsageError: one of them alone, or what is no row of numbers.
+        """
+        if mean is None and std is None:
+            return None
+        if mean is None or std is None:
+            raise UsageError("--mean and --std go together: say both")
+        return cls(_numbers(mean, "--mean"), _numbers(std, "--std"))
 
 
 def import_model(
@@ -69,16 +151,18 @@ def import_model(
     *,
     device: str = "cpu",
     progress: Progress = no_progress,
+    told: Callable[[str], object] = str,
 ) -> ModelCard:
-    """Turn a state dict of the CgAT or SAAT repository into a folder for `run --model`.
+    """Turn a state dict of anybody's network into a folder for `run --model`.
 
     Args:
-        source: the file, see `hashbench.zoo.foreign`.
+        source: the file, see `hashbench.zoo.translated`.
         to: a folder that does not exist yet, or is empty.
         origin: what the model is.
         root: the folder of its data set.
         device: what its clean mAP is measured on.
         progress: told of images that are decoded for the first time.
+        told: of what was decided on the way, each a clause.
 
     Returns:
         Its card, with the measured mAP.
@@ -91,14 +175,67 @@ def import_model(
     """
     refuse_overwriting(to)
     check_device(device)
+    loss = _loss(origin.loss)
+    kind = program_kind(source)
+    if kind is not None:
+        return _import_program(source, kind, to, origin, loss, root, device, progress, told)
+    for option, said in (("--output", origin.output), ("--ends-in-tanh", origin.bounded)):
+        if said:
+            raise UsageError(f"{option} is for whole networks, and {source} holds a state dict")
+    if not origin.backbone:
+        raise UsageError(
+            "a state dict says nothing of its network: name it, as in --backbone resnet18"
+        )
     backbone = resolve(Kind.BACKBONE, Backbone, Spec.parse(origin.backbone))
-    loss = resolve(Kind.LOSS, Loss, Spec.parse(origin.loss))
-    state = read_foreign(source, origin.backbone)  # before the data are read
-    bits = _bits_of(state, source)
+    _refuse_early(source, backbone, origin)
     dataset = resolve(Kind.DATASET, Dataset, Spec.parse(origin.dataset))
     found = read_source(dataset, root, progress)
-    model = _built(backbone, found.images, state, bits, source).to(device)
-    data = load_data(dataset, found.root)
+    model, backbone, notes = _built(source, backbone, found.images, origin)
+    metrics = _measured(model.to(device), source, origin, found)
+    content = weight_bytes(model)
+    base = backbone.base if isinstance(backbone, HeadedBackbone) else backbone
+    hidden = backbone.hidden if isinstance(backbone, HeadedBackbone) else ()
+    card = ModelCard(
+        backbone=canonical(base),
+        bits=model.bits,
+        loss=canonical(loss),
+        defense=origin.defense,
+        dataset=found.protocol.dataset,
+        protocol=found.protocol.hash,
+        seed=origin.seed,
+        training={"base": _base(source, origin)},
+        shape=(found.images.channels, found.images.height, found.images.width),
+        protocol_card=found.protocol.to_plain(),
+        clean={found.protocol.metric: metrics[found.protocol.metric]},
+        weights=hashlib.sha256(content).hexdigest(),
+        versions=environment(),
+        licence=origin.licence,
+        hidden=tuple(map(str, hidden)),
+        named_loss=isinstance(loss, NamedLoss),
+    )
+    write_folder(to, {WEIGHTS: content, CARD: card_bytes(card)}, last=CARD)
+    for note in (*notes, *_of_loss(loss)):
+        told(note)
+    return card
+
+
+def _numbers(text: str, option: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(
+            f"{option} is '{shown(shortened(text))}', expected a number or one per channel with "
+            "commas between, as in 0.485,0.456,0.406"
+        ) from None
+
+
+def _measured(model: HashModel, source: Path, origin: Origin, found: Source) -> dict[str, float]:
+    """The metrics of its clean queries.
+
+    Raises:
+        ModelError: they are not what its makers report.
+    """
+    data = load_data(found.dataset, found.root)
     metrics = score_clean(encode_splits(model, data), data, found.protocol).metrics
     metric = found.protocol.metric
     if origin.clean is not None:
@@ -110,25 +247,7 @@ def import_model(
                 f"({100 * worst:.2f} to {100 * best:.2f} % over all orders of ties): data, "
                 "transform or backbone are not theirs"
             )
-    content = weight_bytes(model)
-    card = ModelCard(
-        backbone=canonical(backbone),
-        bits=bits,
-        loss=canonical(loss),
-        defense=origin.defense,
-        dataset=found.protocol.dataset,
-        protocol=found.protocol.hash,
-        seed=origin.seed,
-        training={"base": _base(source, origin)},
-        shape=(found.images.channels, found.images.height, found.images.width),
-        protocol_card=found.protocol.to_plain(),
-        clean={metric: metrics[metric]},
-        weights=hashlib.sha256(content).hexdigest(),
-        versions=environment(),
-        licence=origin.licence,
-    )
-    write_folder(to, {WEIGHTS: content, CARD: card_bytes(card)}, last=CARD)
-    return card
+    return metrics
 
 
 def _base(source: Path, origin: Origin) -> dict[str, Any]:
@@ -137,18 +256,177 @@ def _base(source: Path, origin: Origin) -> dict[str, Any]:
     return {"imported": content_hash(source), **reported}
 
 
-def _bits_of(state: Mapping[str, Tensor], source: Path) -> int:
-    try:
-        return bits_of(state)
-    except UsageError as error:
-        raise UsageError(f"weights {source}: {error}") from None
+def _loss(text: str) -> Loss:
+    """The loss of a plugin, or a name for another one.
+
+    Raises:
+        UsageError: a plugin's name with wrong parameters, one that is all but a plugin's name, or
+            one that cannot be shown.
+    """
+    if not text:
+        return NamedLoss()
+    name = text.partition(":")[0].partition("@")[0].strip()
+    known = plugins.names(Kind.LOSS)
+    if name in known or (near := difflib.get_close_matches(text, known, n=1, cutoff=_A_SLIP)):
+        try:
+            return resolve(Kind.LOSS, Loss, Spec.parse(text))
+        except UsageError as error:
+            if name in known:
+                raise
+            raise UsageError(
+                f"{error}. If another loss than '{near[0]}' is meant, write its name out, as in "
+                f"--loss '{shown(shortened(text))} (ours)'"
+            ) from None
+    return NamedLoss(text)
+
+
+def _of_loss(loss: Loss) -> tuple[str, ...]:
+    if not isinstance(loss, NamedLoss) or loss == NamedLoss():
+        return ()
+    return (f"the loss '{canonical(loss)}' is no plugin here: its name stands in rows as it is",)
+
+
+def _import_program(
+    source: Path,
+    kind: ProgramKind,
+    to: Path,
+    origin: Origin,
+    loss: Loss,
+    root: Path | None,
+    device: str,
+    progress: Progress,
+    told: Callable[[str], object],
+) -> ModelCard:
+    """Turn a file that holds a whole network into a folder for `run --model`."""
+    if origin.renames or origin.activation is not None:
+        raise UsageError(
+            f"{source} is {kind.spoken}, a whole network: --rename and --activation are for state "
+            "dicts"
+        )
+    name = NamedBackbone(origin.backbone or str(kind))
+    content = content_of(source, kind)
+    dataset = resolve(Kind.DATASET, Dataset, Spec.parse(origin.dataset))
+    found = read_source(dataset, root, progress)
+    asked = Asking(kind, bounded=origin.bounded, output=origin.output)
+    if origin.normalisation is not None:
+        asked = replace(asked, mean=origin.normalisation.mean, std=origin.normalisation.std)
+    outcome = tried(content, asked, some_images(found), source)
+    sha256 = hashlib.sha256(content).hexdigest()
+    card = ModelCard(
+        backbone=canonical(name),
+        bits=outcome.bits,
+        loss=canonical(loss),
+        defense=origin.defense,
+        dataset=found.protocol.dataset,
+        protocol=found.protocol.hash,
+        seed=origin.seed,
+        training={"base": _base(source, origin)},
+        shape=(found.images.channels, found.images.height, found.images.width),
+        protocol_card=found.protocol.to_plain(),
+        weights=sha256,
+        versions=environment(),
+        licence=origin.licence,
+        named_loss=isinstance(loss, NamedLoss),
+        program=outcome.asking.to_plain(),
+    )
+    with tempfile.TemporaryDirectory(prefix="hashbench-") as scratch:
+        path = Path(scratch) / kind.file
+        path.write_bytes(content)
+        program = FileProgram(path, sha256, outcome.bits, outcome.asking, outcome.gradients)
+        model = program.load(device=device, threads=_THREADS)
+    metrics = _measured(model, source, origin, found)
+    metric = found.protocol.metric
+    card = replace(card, clean={metric: metrics[metric]})
+    write_folder(to, {kind.file: content, CARD: card_bytes(card)}, last=CARD)
+    for note in (*_of_program(outcome, asked), *_of_loss(loss)):
+        told(note)
+    return card
+
+
+def _of_program(outcome: Tried, asked: Asking) -> Iterator[str]:
+    yield f"it is {outcome.asking.kind.spoken}, of {outcome.bits} bits"
+    if outcome.asking.mean != asked.mean:
+        yield "it takes three channels, so that grey images are repeated"
+    if outcome.asking.batch:
+        yield f"it takes {outcome.asking.batch} image{'s' * (outcome.asking.batch > 1)} at once"
+    if not outcome.gradients:
+        yield "it gives no gradient, so it is attacked by its codes alone"
+
+
+def _refuse_early(source: Path, backbone: Backbone, origin: Origin) -> None:
+    """Refuse what is no checkpoint of a network before any data are read, which may take long.
+
+    Raises:
+        UsageError: it would be none for coloured images, nor for grey ones.
+    """
+    faults = []
+    for channels in (3, 1):
+        spec = InputSpec(channels, 224, 224, (0.5,) * channels, (0.25,) * channels)
+        if (bare := outline(backbone, spec, 1)) is None:
+            read_state(source)
+            return
+        try:
+            _found(source, backbone, bare, origin)
+            return
+        except UsageError as error:
+            faults.append(error)
+    raise faults[0]
+
+
+def _found(source: Path, backbone: Backbone, bare: HashModel, origin: Origin) -> Translated:
+    """What is in a file, under the keys of a model of the backbone, which may be an outline."""
+    name, own = backbone.card.name, bare.state_dict()
+    state = read_state(source, lambda key: f"{BACKBONE}.{key}" in own or known_by_layout(key, name))
+    return translated(
+        state, bare, name, source, renames=origin.renames, activation=origin.activation
+    )
 
 
 def _built(
-    backbone: Backbone, images: InputSpec, state: Mapping[str, Tensor], bits: int, source: Path
-) -> HashModel:
-    if (network := outline(backbone, images, bits)) is not None:
-        refuse_other_network(state, network, source)
-    with torch.random.fork_rng(devices=[]):
-        model = HashModel(backbone.bare().build(images), bits)
-    return load_foreign(source, model, canonical(backbone)).eval()
+    source: Path, backbone: Backbone, images: InputSpec, origin: Origin
+) -> tuple[HashModel, Backbone, tuple[str, ...]]:
+    """The model of a state dict, its backbone with the layers of its head, and notes."""
+    bare = outline(backbone, images, 1)
+    if bare is None:
+        with torch.random.fork_rng(devices=[]), refusing(backbone, " cannot be built:"):
+            bare = HashModel(built(bare_of(backbone), images), 1)
+    found = _found(source, backbone, bare, origin)
+    if found.hidden:
+        backbone = HeadedBackbone(backbone, found.hidden)
+    where = f"weights {source}"
+    if (network := outline(backbone, images, found.bits)) is not None:
+        with_wanted_keys(_complete(found, network, origin, where), network.state_dict(), where)
+    with torch.random.fork_rng(devices=[]), refusing(backbone, " cannot be built:"):
+        model = HashModel(built(bare_of(backbone), images), found.bits)
+    weights = _complete(found, model, origin, where)
+    model.load_state_dict(fitted(weights, model.state_dict(), where))
+    notes = []
+    if found.hash_layer != HASH_LAYER:
+        notes.append(f"its hash layer is '{shown(shortened(found.hash_layer))}'")
+    if found.hidden:
+        notes.append(f"under it lie {', '.join(map(str, found.hidden))}")
+    if found.left_out:
+        left = ", ".join(f"'{shown(shortened(one))}'" for one in found.left_out[:_SHOWN])
+        notes.append(f"no code depends on {left}, which is left out")
+    if found.normalisation is not None and origin.normalisation is None:
+        notes.append("its mean and deviation are those in the file")
+    return model.eval(), backbone, tuple(notes)
+
+
+def _complete(found: Translated, model: HashModel, origin: Origin, where: str) -> dict[str, Tensor]:
+    """The state dict with mean and deviation: those that were said, the file's, or the model's."""
+    said = origin.normalisation
+    given = found.normalisation
+    if said is not None:
+        given = (torch.tensor(said.mean), torch.tensor(said.std))
+    if given is None:
+        return {**found.state, "mean": model.mean, "std": model.std}
+    channels = model.mean.numel()
+    for name, values in zip(("mean", "std"), given, strict=True):
+        if len(values) not in (1, channels):
+            raise UsageError(
+                f"{where}: {name} has {len(values)} values, but the network sees {channels} "
+                "channels: give one value, or one for each"
+            )
+    mean, std = (values.float().expand(channels).reshape(1, -1, 1, 1).clone() for values in given)
+    return {**found.state, "mean": mean, "std": std}

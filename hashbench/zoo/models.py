@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hashbench.atomic import write_folder
 from hashbench.errors import StoreError, UsageError
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, read_card
+from hashbench.hashing.programs.sorts import ProgramKind
 from hashbench.progress import Progress, no_progress
 from hashbench.results.artifacts import CODES, ArtifactKind
 from hashbench.results.cell import CLEAN, Cell, CellResult, Status
@@ -29,6 +30,9 @@ from hashbench.runner.steps import ModelCodes
 from hashbench.runner.suite import compose
 
 NO_LICENCE = "not stated"
+
+_FILES: Final = (WEIGHTS, *(kind.file for kind in ProgramKind))
+"""What a model's step may keep of it."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,9 @@ def export_model(
     loaded = load_results(results)
     result = _only(loaded, wanted)
     store = Store(results)
-    weights, made = _weights_of(store, result.cell)
+    weights, made = weights_of(store, result.cell)
     card = _card(loaded, result, made, weights, licence)
-    write_folder(to, {WEIGHTS: weights.read_bytes(), CARD: card_bytes(card)}, last=CARD)
+    write_folder(to, {weights.name: weights.read_bytes(), CARD: card_bytes(card)}, last=CARD)
     return card
 
 
@@ -120,7 +124,13 @@ def check_model(
 
 def _only(results: Results, wanted: Mapping[str, str]) -> CellResult:
     """The clean result of the one model that is meant."""
-    models = [result for result in results.cells if result.cell.attack == CLEAN]
+    # One model that was attacked under two protocols is one: its clean numbers are the same.
+    apart = {
+        _unattacked(results, result.cell): result
+        for result in results.cells
+        if result.cell.attack == CLEAN
+    }
+    models = list(apart.values())
     fitting = [result for result in models if _fits(result.cell, wanted)]
     asked = ", ".join(f"{name} {value}" for name, value in wanted.items()) or "any"
     if len(fitting) != 1:
@@ -132,6 +142,10 @@ def _only(results: Results, wanted: Mapping[str, str]) -> CellResult:
     if result.status is not Status.DONE:
         raise UsageError(f"the model {_named(result.cell)} has no clean result: {result.reason}")
     return result
+
+
+def _unattacked(results: Results, cell: Cell) -> Cell:
+    return replace(cell, protocol=results.protocols[cell.protocol].unattacked.hash)
 
 
 def _fits(cell: Cell, wanted: Mapping[str, str]) -> bool:
@@ -149,7 +163,7 @@ def _named(cell: Cell) -> str:
     )
 
 
-def _weights_of(store: Store, cell: Cell) -> tuple[Path, dict[str, Any]]:
+def weights_of(store: Store, cell: Cell) -> tuple[Path, dict[str, Any]]:
     """The file of the model's weights, and the record of how the model was made."""
     for plan in reversed(list(stored_plans(store))):
         for planned in plan.cells:
@@ -162,8 +176,9 @@ def _weights_of(store: Store, cell: Cell) -> tuple[Path, dict[str, Any]]:
             # A wrapper has no weights of its own: they are its base model's, one step before.
             for address in reversed(models):
                 found = store.record(address)
-                if found is not None and WEIGHTS in found["files"]:
-                    return store.file(address, WEIGHTS), {**record, "wraps": address != models[-1]}
+                name = next((one for one in _FILES if found and one in found["files"]), None)
+                if name is not None:
+                    return store.file(address, name), {**record, "wraps": address != models[-1]}
     raise StoreError(
         f"folder {store.folder}: the weights of {_named(cell)} are missing or damaged; run it again"
     )
@@ -174,13 +189,15 @@ def _card(
 ) -> ModelCard:
     cell, metric = result.cell, results.metric(result.cell)
     stored = read_card(weights.parent)
+    # A model is handed on with its clean numbers alone.
+    protocol = results.protocols[cell.protocol].unattacked
     return replace(
         stored,
         defense=cell.defense,
         training=dict(results.trainings[cell.training]),
         wraps=made["wraps"],
-        protocol=cell.protocol,
-        protocol_card=results.protocols[cell.protocol].to_plain(),
+        protocol=protocol.hash,
+        protocol_card=protocol.to_plain(),
         clean={metric: result.metrics[metric]},
         weights=content_hash(weights),
         versions=dict(made["environment"]),

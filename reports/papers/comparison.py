@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
-from hashbench.data.protocol import Protocol
+from hashbench.data.protocol import PixelValues, Protocol
 from hashbench.reports.board.leaderboard import NO_RADIUS, Group, Leaderboard, leaderboards
 from hashbench.reports.board.row import NOT_ASKED, Row, Score
 from hashbench.reports.papers.published import PublishedRow, Stated, name_of
@@ -208,6 +208,8 @@ def _setting(board: Leaderboard, paper: PublishedRow) -> Iterator[str]:
     ):
         if stated.text != str(measured):
             yield phrase.format(f"{measured:,}", grouped(stated))
+    if card.pixels != PixelValues.FLOAT:
+        yield f"attacked images scored in pixels {card.pixels}, of which the paper says nothing"
     for kind, text, stated in (
         ("loss", group.loss, paper.loss),
         ("backbone", group.backbone, paper.backbone),

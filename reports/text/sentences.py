@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from hashbench.characters import shown
+from hashbench.data.protocol import PixelValues
 from hashbench.reports.board.counting import is_control
 from hashbench.reports.board.findings import at_or_below, incomplete, printed
 from hashbench.reports.board.leaderboard import NO_RADIUS, Leaderboard
@@ -55,6 +56,12 @@ def shortened(text: str) -> str:
     return f"{line[:LONGEST_REASON].rstrip()} [...] (the csv report has all of it)"
 
 
+_PIXELS: Final[dict[str, str]] = {
+    PixelValues.EIGHT_BIT.value: "Attacked images are scored in whole pixels of 8 bits: each is "
+    "rounded to the nearest one inside the ball. ",
+}
+"""What is said of attacked images that are not scored as the attack returned them."""
+
 TIE_SPAN = 0.3
 """Best minus worst order of ties in the clean mAP from which on a model gets a note."""
 
@@ -68,6 +75,8 @@ def title(board: Leaderboard) -> str:
     trained = str(_table(board.training, "budget").get("eps", ""))
     if board.attacked and trained and radius(trained) != radius(group.eps):
         parts.append(f"trained at {radius(trained)}")
+    if board.attacked and board.protocol.pixels != PixelValues.FLOAT:
+        parts.append(f"pixels {board.protocol.pixels}")
     return ", ".join(one_line(part) for part in parts)
 
 
@@ -166,7 +175,8 @@ def _data(board: Leaderboard) -> str:
     return (
         f"Data: {one_line(card.dataset)}, {card.classes} classes; {card.query:,} queries against "
         f"{card.database:,} images, {card.train:,} to train on. "
-        f"Relevant: {one_line(card.relevance)}. Protocol {board.group.protocol[:HASH]}."
+        f"Relevant: {one_line(card.relevance)}. {_PIXELS.get(card.pixels, '')}"
+        f"Protocol {board.group.protocol[:HASH]}."
     )
 
 
@@ -205,6 +215,8 @@ def _training(board: Leaderboard) -> str:
     base, budget = (_table(board.training, key) for key in ("base", "budget"))
     if not base and not budget:
         return "Training: not recorded."
+    if "handed_over" in base:
+        return "Training: elsewhere; the models were objects of a program, nothing more is known."
     if "imported" in base:
         compared = (
             f"their makers report a clean mAP of {100 * float(base['reported']):.1f}"

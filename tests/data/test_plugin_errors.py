@@ -33,9 +33,10 @@ class BrokenInside(Dataset):
 
 
 SENTENCES = {
-    False: "dataset 'broken-inside' cannot be loaded: KeyError: 'column'",
-    True: "dataset 'broken-inside' cannot be loaded: OSError: [Errno 5] Input/output error: "
-    "'labels.txt'",
+    False: "dataset 'broken-inside' cannot be loaded: KeyError: 'column' "
+    "(tests/data/test_plugin_errors.py:29)",
+    True: "dataset 'broken-inside' cannot be loaded: OSError: labels.txt: Input/output error "
+    "(tests/data/test_plugin_errors.py:32)",
 }
 
 

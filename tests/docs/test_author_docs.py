@@ -57,7 +57,11 @@ class Place:
     programs: Path
 
     def run(self, line: str) -> str:
-        """Run one command; its output, or a failure that shows it."""
+        """Run one command; its output, or a failure that shows it.
+
+        A comment says where it ends with another exit code than 0: `# exit code 1`.
+        """
+        line, _, code = line.partition("  # exit code ")
         done = subprocess.run(
             shlex.split(self.small(line)),
             cwd=self.folder,
@@ -79,7 +83,7 @@ class Place:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        assert done.returncode == int(code or 0), f"{line}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr
         return done.stdout
 

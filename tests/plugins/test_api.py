@@ -42,7 +42,7 @@ REASON = (
     "version of the plugin"
 )
 
-DECORATORS = (base.attack, base.defense, base.loss, base.backbone, base.dataset, base.format)
+DECORATORS = (base.attack, base.defense, base.loss, base.backbone, base.dataset, base.report_format)
 
 
 @pytest.mark.parametrize("declare", DECORATORS)

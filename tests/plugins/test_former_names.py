@@ -36,6 +36,7 @@ MOVED_TO_DEFENDING = (
 MOVED_TO_ATTACKING = ("circle_loss", "prototype_loss", "prototype_network", "target_rows")
 NAMES = {
     "hashbench.evaluation": "hashbench.attacking",
+    "hashbench.plugins.format": "hashbench.plugins.report_format",
     "hashbench.plugins.testing": "hashbench.testing",
     "hashbench.attacking.Sizes": "hashbench.attacking.NetworkSizes",
     "hashbench.retrieval.Engine": "hashbench.retrieval.Kernel",

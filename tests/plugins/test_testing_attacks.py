@@ -259,6 +259,15 @@ class Uncopyable(OneStep):
         raise TypeError("cannot be copied")
 
 
+@attack("signatures")
+@dataclass(frozen=True)
+class TakesTooLittle(OneStep):
+    """Breaks one rule."""
+
+    def reach_of_steps(self) -> None:  # type: ignore[override]
+        return None
+
+
 @attack("answers")
 @dataclass(frozen=True)
 class Raising(OneStep):
@@ -756,6 +765,7 @@ class Timid(OneStep):
 
 WRONG: tuple[type[Attack], ...] = (
     Undocumented,
+    TakesTooLittle,
     Untyped,
     Thawed,
     Doubling,

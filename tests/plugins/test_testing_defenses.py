@@ -400,6 +400,18 @@ def trained_one(name: str) -> Any:
     return next(wrong for wrong in WRONG_TRAININGS if wrong.card.name == name)()
 
 
+@defense("objective")
+@dataclass(frozen=True)
+class ReturnsDuck(TrainedDefense):
+    """Breaks one rule."""
+
+    def recipe(self, budget: Budget) -> Recipe:
+        return Recipe(epochs=budget.epochs)
+
+    def objective(self, setup: DefenseSetup) -> Any:
+        return lambda batch: setup.model.outputs(batch.images).sum()
+
+
 def _raises(*_: Any) -> Tensor:
     raise ZeroDivisionError("something went wrong")
 
@@ -447,6 +459,7 @@ def _differs(value: Tensor, batch: Batch, setup: DefenseSetup) -> Tensor:  # noq
 WRONG_TRAININGS: tuple[type[Defense], ...] = (
     NoRecipe,
     TrainsLonger,
+    ReturnsDuck,
     trained("answers", _raises),
     trained("scalar", lambda value, batch, _: value.expand(len(batch.index))),
     trained("finite", lambda value, *_: value + torch.inf),

@@ -19,6 +19,7 @@ from hashbench.testing import (
     Outcome,
     Verdict,
     check_attack,
+    check_backbone,
     check_defense,
     check_loss,
     check_plugin,
@@ -176,7 +177,7 @@ def test_a_rule_that_fails_leaves_those_that_rest_on_it_untried() -> None:
         (lambda: check_attack(Attack), "class Attack has no card"),
         (lambda: check_attack(ANYTHING), "expected attack, found 3"),
         (lambda: check_defense(SOMETHING_ELSE), "expected defense, found"),
-        (lambda: check_plugin(plugins.get("backbone", "small-cnn")), "'small-cnn' is a backbone"),
+        (lambda: check_backbone("small-cn"), "did you mean 'small-cnn'"),
         (lambda: check_attack(Still, expected_failures={"shap": ""}), "did you mean 'shape'"),
     ],
 )

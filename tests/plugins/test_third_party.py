@@ -74,7 +74,8 @@ def test_registry_tells_where_each_came_from(call: Call, site: Path) -> None:
     broken = {(kind, name): rest for kind, name, *rest in listing["broken"]}
     origin, reason, traceback = broken["attack", "explosive"]
     assert origin == "hashbench-broken-plugins 0.3.0 (hashbench_broken_plugins.explosive)"
-    assert reason == "RuntimeError: needs libexplosive 2, found 1"
+    where = "hashbench_broken_plugins/explosive.py:3"
+    assert reason == f"RuntimeError: needs libexplosive 2, found 1 ({where})"
     assert 'hashbench_broken_plugins/explosive.py", line 3' in traceback
     origin, reason, _ = broken["defense", "vanished"]
     assert origin == "hashbench-broken-plugins 0.3.0 (hashbench_broken_plugins.never_written)"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from hashbench import UsageError, plugins
 from hashbench.cli.report import report
 from hashbench.plugins import Format, lookup
-from hashbench.plugins import format as declare
+from hashbench.plugins import report_format as declare
 from hashbench.results import load
 from hashbench.results.results import Results
 
@@ -21,9 +21,9 @@ Command = Callable[..., Any]
 
 PAGE = """
 from dataclasses import dataclass
-from hashbench.plugins import Format, format
+from hashbench.plugins import Format, report_format
 
-@format("page")
+@report_format("page")
 @dataclass(frozen=True)
 class Page(Format):
     '''A page with an image.'''

@@ -199,9 +199,9 @@ def test_wrong_columns(tmp_path: Path, header: str, words: str) -> None:
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"gone\.csv: the file of published numbers"):
+    with pytest.raises(UsageError, match=r"gone\.csv: cannot be read \(No such file"):
         load_published([tmp_path / "gone.csv"])
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="it is a folder, expected a file"):
         load_published([tmp_path])
     empty = write(tmp_path, "")
     with pytest.raises(UsageError, match="it is empty, expected the columns"):

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import nn
 from torchvision.models import resnet18
 
 from hashbench import plugins
 from hashbench.errors import ModelError, UsageError
 from hashbench.hashing.checkpoint import read_card
 from hashbench.results.cell import CLEAN
+from hashbench.runner.plan import make_plan
 from hashbench.runner.run import run
-from hashbench.runner.suite import GivenModels, Suite
-from hashbench.zoo.importing import Origin, import_model
+from hashbench.runner.suite import GivenModels, Suite, compose
+from hashbench.zoo.importing import Normalisation, Origin, import_model
 
 TINY = Path(__file__).resolve().parents[1] / "plugins" / "tiny_data.py"
 ORIGIN = Origin("tiny", "dph", "resnet18", "their-defense", seed=3, licence="MIT")
+HALF = Normalisation((0.5,), (0.25,))
 
 
 @pytest.fixture
@@ -67,7 +72,12 @@ def test_a_reported_map_may_lie_anywhere_between_the_orders_of_ties(
     ("change", "says"),
     [
         ({"backbone": "resnet34"}, "does not fit"),
-        ({"backbone": "alexnet"}, "not known"),
+        (
+            {"backbone": "alexnet"},
+            r"is no checkpoint of alexnet: it has 122 .* expected the 14 keys",
+        ),
+        ({"backbone": ""}, "name it, as in --backbone resnet18"),
+        ({"activation": "rleu"}, "did you mean 'relu'"),
         ({"backbone": "resnet19"}, "did you mean"),
         ({"dataset": "tyny"}, "did you mean 'tiny'"),
         ({"loss": "hashnt"}, "did you mean 'hashnet'"),
@@ -79,6 +89,88 @@ def test_what_does_not_fit_is_said_and_nothing_is_written(
     with pytest.raises(UsageError, match=says):
         import_model(state, tmp_path / "model", replace(ORIGIN, **change), None)  # type: ignore[arg-type]
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "says"),
+    [
+        ("0.5", None, "go together"),
+        ("123.7,116.3,103.5", "58.4,57.1,57.4", "divide it by 255"),
+        ("a", "1", "commas between"),
+        ("0.5", "0", "above 0"),
+        ("0.5,0.5", "0.5,0.5", "has 2 values, but the network sees 3 channels"),
+    ],
+)
+def test_a_normalisation_that_is_none_is_refused(
+    state: Path, tmp_path: Path, mean: str | None, std: str | None, says: str
+) -> None:
+    def imported() -> None:
+        origin = replace(ORIGIN, normalisation=Normalisation.parse(mean, std))
+        import_model(state, tmp_path / "model", origin, None)
+
+    with pytest.raises(UsageError, match=says):
+        imported()
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_checkpoint_as_scripts_save_it_is_run(
+    state: Path, tmp_path: Path, tiny_suite: Callable[..., Suite]
+) -> None:
+    """`fc` under DataParallel, a loss of one's own, mean and deviation of one's own."""
+    content = torch.load(state)
+    theirs = {f"module.{key.replace('hash_layer', 'fc')}": value for key, value in content.items()}
+    torch.save({"state_dict": theirs, "epoch": 3}, tmp_path / "fc.pth")
+    origin = Origin("tiny", "triplet, margin 0.3", "resnet18", normalisation=HALF)
+    notes: list[str] = []
+    card = import_model(tmp_path / "fc.pth", tmp_path / "model", origin, None, told=notes.append)
+    assert notes == [
+        "its hash layer is 'fc'",
+        "the loss 'triplet, margin 0.3' is no plugin here: its name stands in rows as it is",
+    ]
+    suite = replace(
+        tiny_suite(attack="transfer:steps=1"), models=GivenModels((tmp_path / "model",))
+    )
+    results = run(suite, out=tmp_path / "out")
+    assert not results.failed
+    assert {result.cell.loss for result in results.cells} == {"triplet, margin 0.3"}
+    [clean] = [result for result in results.cells if result.cell.attack == CLEAN]
+    assert clean.metrics["map"] == card.clean["map"]
+    weights = load_file(tmp_path / "model" / "weights.safetensors")
+    assert weights["mean"].flatten().tolist() == [0.5] * 3
+    assert torch.equal(weights["hash_layer.weight"], content["hash_layer.weight"])
+
+
+def test_a_head_of_two_layers_is_run(
+    state: Path, tmp_path: Path, tiny_suite: Callable[..., Suite]
+) -> None:
+    content = torch.load(state)
+    first, last = nn.Linear(512, 40), nn.Linear(40, 16)
+    head = nn.Sequential(first, nn.Tanh(), nn.Dropout(), last).state_dict()
+    theirs = {f"encoder.{key}": value for key, value in content.items() if "hash" not in key}
+    theirs |= {f"head.{key}": value for key, value in head.items()}
+    torch.save(theirs, tmp_path / "two.pth")
+    told = replace(ORIGIN, activation="tanh", loss="")
+    with pytest.raises(UsageError, match=r"'head.0' \(512 to 40\).*say so with --activation"):
+        import_model(tmp_path / "two.pth", tmp_path / "model", replace(told, activation=None), None)
+    card = import_model(tmp_path / "two.pth", tmp_path / "model", told, None)
+    assert (card.bits, card.hidden, card.loss) == (16, ("40 tanh",), "unstated")
+    suite = replace(
+        tiny_suite(attack="pgd-hamming:steps=2"), models=GivenModels((tmp_path / "model",))
+    )
+    results = run(suite, out=tmp_path / "out")
+    assert not results.failed
+    assert {result.cell.backbone for result in results.cells} == {"resnet18 + 40 tanh"}
+
+
+def test_a_card_of_layers_that_are_none_is_refused(state: Path, tmp_path: Path) -> None:
+    import_model(state, tmp_path / "model", ORIGIN, None)
+    path = tmp_path / "model" / "card.json"
+    fields = json.loads(path.read_text())
+    for hidden in (["40 tahn"], ["0 relu"], ["9999999 relu"], ["x" * 50], ["4 relu"] * 9):
+        path.write_text(json.dumps({**fields, "hidden": hidden}))
+        suite = compose(None, {"model": [str(tmp_path / "model")]})
+        with pytest.raises(UsageError, match=r"hidden layer|hidden is|head has"):
+            make_plan(suite)
 
 
 def test_a_percentage_is_not_taken_for_a_share() -> None:

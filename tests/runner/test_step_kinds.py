@@ -57,13 +57,14 @@ def test_a_step_that_no_table_knows_is_an_error_of_ours(make_step: Callable[...,
 
 
 def test_all_steps_of_a_cell_have_its_setting(tiny_suite: TinySuite) -> None:
-    plan = make_plan(tiny_suite(defense="cgat"))
+    plan = make_plan(tiny_suite(defense="cgat", keep_images=1))
+    every = (*plan.steps, *plan.images)
     (model,) = (step for step in plan.steps if isinstance(step, BaseModel))
-    assert {type(step) for step in plan.steps} == set(KINDS) - {
+    assert {type(step) for step in every} == set(KINDS) - {
         steps.GivenModel,
         steps.TrainedAttacker,
     }
-    assert all(step.setting is model.setting for step in plan.steps)
+    assert all(step.setting is model.setting for step in every)
 
 
 def work_of(step: Step) -> Work:
@@ -77,9 +78,11 @@ def test_work_is_counted_in_closed_form(tiny_suite: TinySuite) -> None:
         attack=["noise", "learn", "pgd-hamming:steps=3"],
         training={"epochs": 5, "batch": 8},
         budget={"epochs": 3, "inner_steps": 2},
+        keep_images=2,
     )
     seen = set()
-    for step in make_plan(suite).steps:
+    plan = make_plan(suite)
+    for step in (*plan.steps, *plan.images):
         seen.add(type(step))
         protocol = step.setting.source.protocol
         match step:
@@ -96,6 +99,9 @@ def test_work_is_counted_in_closed_form(tiny_suite: TinySuite) -> None:
             case AdversarialCodes():
                 batch = min(step.setting.compute.attack_batch, protocol.query)
                 assert work_of(step) == Work(step.attack.passes() * protocol.query, batch)
+            case steps.MoreImages():
+                # Fewer queries than a batch, or than a block that is encoded: all of them.
+                assert work_of(step) == work_of(step.adversarial)
             case ModelCodes():
                 images = protocol.train + protocol.query + protocol.database
                 assert work_of(step) == Work(-(-images // 3), 500)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOP = ("attacks", "defenses", "benchmarks", "reports")
-"""Folders that are installed as sub-packages of hashbench."""
+"""Folders that are installed as sub-packages of hashbench: links in `hashbench/` lead to them."""
 
 
 def laid_out(folder: Path, *unwanted: str) -> Path:
@@ -22,7 +22,5 @@ def laid_out(folder: Path, *unwanted: str) -> Path:
     """
     passed_over = shutil.ignore_patterns("__pycache__", *unwanted)
     package = folder / "hashbench"
-    shutil.copytree(REPOSITORY / "hashbench", package, ignore=passed_over)
-    for name in TOP:
-        shutil.copytree(REPOSITORY / name, package / name, ignore=passed_over)
+    shutil.copytree(REPOSITORY / "hashbench", package, ignore=passed_over)  # follows links
     return package

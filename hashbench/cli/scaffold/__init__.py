@@ -23,7 +23,7 @@ def write_package(kind: Kind, name: str, folder: Path) -> tuple[Path, ...]:
     """Write a package with one plugin, its test, and a README.
 
     Args:
-        kind: attack, defense or loss.
+        kind: of the plugin.
         name: the plugin's.
         folder: a new one.
 
@@ -61,6 +61,7 @@ def rendered(kind: Kind, name: str) -> dict[str, str]:
         "class_name": class_name(name),
         "api": str(API),
         "requirement": requirement(version("hashbench")),
+        "usage": _usage(kind, name),
     }
     places = {
         "pyproject.toml": "pyproject.toml.txt",
@@ -74,6 +75,15 @@ def rendered(kind: Kind, name: str) -> dict[str, str]:
         place: Template((templates / source).read_text(encoding="utf-8")).substitute(words)
         for place, source in places.items()
     }
+
+
+def _usage(kind: Kind, name: str) -> str:
+    """The commands with which the plugin is used, as the README shows them."""
+    if kind is Kind.FORMAT:
+        lines = ["hashbench run --out mine", f"hashbench report mine --format {name}"]
+    else:
+        lines = [f"hashbench run --{kind} {name} --out mine", "hashbench report mine"]
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def requirement(installed: str) -> str:

@@ -12,12 +12,14 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
-from hashbench.errors import HashbenchError, NoRoomError, WriteError
+from hashbench.errors import NoRoomError, WriteError
+from hashbench.plugins.blame import told
 from hashbench.results.store import Failure, Store
 from hashbench.runner.engines.contract import Advanced, Ended, Hand, News, NoRoom, Tell
 from hashbench.runner.execute import execute
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.steps import Step
+from hashbench.runner.taking_part import plugins_of
 
 _SECONDS_BETWEEN_NEWS = 0.1
 
@@ -37,7 +39,7 @@ def attempt(step: Step, store: Store, reporter: Reporter) -> Failure | None:
                 "command goes on from there"
             ) from error
         return Failure(
-            reason=_reason_of(error),
+            reason=told(error, *plugins_of(step)),
             traceback="".join(traceback.format_exception(error)),
         )
     return None
@@ -49,19 +51,6 @@ def outcome(step: Step, store: Store, reporter: Reporter) -> Ended | NoRoom:
         return Ended(attempt(step, store, reporter))
     except NoRoomError as error:
         return NoRoom(str(error))
-
-
-def _reason_of(error: BaseException) -> str:
-    """One line: our own errors are written for people; of others the type is half of the message.
-
-    What the system says is told with its file and without its number.
-    """
-    text = str(error)
-    if isinstance(error, HashbenchError):
-        return " ".join(text.split())
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return f"{type(error).__name__}: {' '.join(text.split())}".rstrip(": ")
 
 
 class Relay(Reporter):

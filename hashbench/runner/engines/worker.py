@@ -58,7 +58,7 @@ def _steps(suite_line: str) -> tuple[dict[str, Step], str]:
         plan = make_plan(from_plain(json.loads(suite_line), "the suite"))
     except HashbenchError as error:
         return {}, f"a worker process could not lay out the plan: {error}"
-    return {step.key: step for step in plan.steps}, ""
+    return {step.key: step for step in (*plan.steps, *plan.images)}, ""
 
 
 def _listen(tasks: queue.Queue[str]) -> None:

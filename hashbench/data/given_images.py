@@ -1,0 +1,169 @@
+"""Images that a program hands over, as uint8 (N, C, H, W): arrays, tensors, pictures of Pillow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashbench.errors import UsageError
+
+ROUNDED: Final = "floats in [0, 1], rounded to whole 8-bit pixels"
+"""What a protocol says of images that were no whole pixels."""
+
+CHANNELS: Final = (1, 3)
+"""How many an image may have: grey, or red, green and blue."""
+
+_PART: Final = 500
+"""Images that are looked at together: no second copy of all of them is made."""
+
+NORMALISED: Final = (
+    "give images as they are before normalisation, and the mean and deviation to the model "
+    "(mean=, std= of hashbench.evaluate)"
+)
+
+
+@dataclass(frozen=True)
+class WholePixels:
+    """Images as whole pixels.
+
+    Attributes:
+        images: uint8 (N, C, H, W); a view of what was given, where that is uint8.
+        rounded: whether any of them was a float between two whole pixels.
+    """
+
+    images: NDArray[np.uint8]
+    rounded: bool = False
+
+
+def array_of(value: object, where: str) -> NDArray[Any]:
+    """An array, or a tensor of torch on any device, as an array; lists of them as well.
+
+    Args:
+        value: what was given.
+        where: opens the sentence of an error.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        value = value.detach().cpu()
+        if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # which numpy lacks
+            value = value.float()  # type: ignore[attr-defined]
+    try:
+        found = np.asarray(value)
+    except (ValueError, TypeError) as error:  # of lists whose members differ in shape, say
+        raise UsageError(f"{where} are no array: {error}") from None
+    if found.dtype == object:
+        raise UsageError(f"{where} are no array of numbers, but of {_kind(found)}")
+    return found
+
+
+def images_of(value: object, split: str) -> WholePixels:
+    """A whole split's images.
+
+    Args:
+        value: uint8, or floats in `[0, 1]`, which are rounded to whole 8-bit pixels; of shape
+            (N, C, H, W), (N, H, W, C) or, grey, (N, H, W), with C of 1 or 3. What can be read
+            either way is (N, C, H, W).
+        split: `train`, `query` or `database`, for errors.
+
+    Raises:
+        UsageError: it is of another shape or type, or holds values that are no pixels; names the
+            first such image.
+    """
+    where = f"the {split} images"
+    array = array_of(value, where)
+    shape = array.shape
+    if array.ndim and not len(array):
+        raise UsageError(f"the {split} split is empty")
+    if array.ndim == 3:
+        array = array[:, np.newaxis]
+    elif array.ndim == 4 and shape[1] not in CHANNELS and shape[3] in CHANNELS:
+        array = array.transpose(0, 3, 1, 2)
+    if array.ndim != 4 or array.shape[1] not in CHANNELS or 0 in array.shape:
+        raise UsageError(
+            f"{where} have shape {shape}, expected (N, C, H, W), (N, H, W, C) or, grey, (N, H, W), "
+            "with 1 or 3 channels"
+        )
+    if array.dtype == np.uint8:
+        return WholePixels(array)
+    _refuse_type(array, where)
+    pixels = np.empty(array.shape, dtype=np.uint8)
+    rounded = False
+    for start in range(0, len(array), _PART):
+        part = array[start : start + _PART]
+        pixels[start : start + len(part)], moved = _whole(part, split, start)
+        rounded = rounded or moved
+    return WholePixels(pixels, rounded)
+
+
+def image_of(value: object, split: str, index: int, channels: int | None) -> WholePixels:
+    """One image of a split, uint8 (1, C, H, W).
+
+    Args:
+        value: a picture of Pillow, or an array or tensor as for `images_of`, (C, H, W), (H, W, C)
+            or (H, W).
+        split: of which, for errors.
+        index: which of its images.
+        channels: of the images before it; a picture of Pillow is converted to as many.
+
+    Raises:
+        UsageError: as `images_of`.
+    """
+    where = f"the {split} image {index}"
+    if hasattr(value, "convert") and hasattr(value, "getbands"):
+        grey = channels == 1 or (channels is None and value.getbands() in (("L",), ("1",)))
+        value = np.asarray(value.convert("L" if grey else "RGB"))
+    array = array_of(value, where)
+    shape = array.shape
+    if array.ndim == 2:
+        array = array[np.newaxis]
+    elif array.ndim == 3 and shape[0] not in CHANNELS and shape[2] in CHANNELS:
+        array = array.transpose(2, 0, 1)
+    if array.ndim != 3 or array.shape[0] not in CHANNELS or 0 in array.shape:
+        raise UsageError(
+            f"{where} has shape {shape}, expected (C, H, W), (H, W, C) or, grey, (H, W), with 1 or "
+            "3 channels"
+        )
+    if array.dtype == np.uint8:
+        return WholePixels(array[np.newaxis])
+    _refuse_type(array, where)
+    pixels, rounded = _whole(array[np.newaxis], split, index)
+    return WholePixels(pixels, rounded)
+
+
+def _refuse_type(array: NDArray[Any], where: str) -> None:
+    if not np.issubdtype(array.dtype, np.floating):
+        raise UsageError(
+            f"{where} are {array.dtype}, expected uint8 from 0 to 255 or floats from 0 to 1; "
+            "whole numbers from 0 to 255 are to be given as uint8"
+        )
+
+
+def _whole(part: NDArray[Any], split: str, start: int) -> tuple[NDArray[np.uint8], bool]:
+    """Some images as whole pixels, and whether any of them was none."""
+    # Not in the precision of halves, where 255 times a value is no longer exact enough.
+    values = part.astype(np.float32 if part.dtype.itemsize < 4 else part.dtype, copy=False)
+    right = (values >= 0) & (values <= 1)  # written so that NaN is refused too
+    if not right.all():
+        wrong = int(np.argmin(right.reshape(len(values), -1).all(axis=1)))
+        worst = values[wrong][~right[wrong]].flat[0]
+        whole_numbers = bool((values[wrong] >= 0).all() and (values[wrong].max() > 5))
+        todo = "divide them by 255" if whole_numbers else NORMALISED
+        raise UsageError(
+            f"the {split} image {start + wrong} holds the value {float(worst):g}, but floats must "
+            f"be pixels from 0 to 1: {todo}"
+        )
+    scaled = values * 255
+    whole = np.rint(scaled)
+    # A quotient k / 255 and the product with 255 round once each.
+    slack = 255 * 2 * float(np.finfo(part.dtype).eps)
+    return whole.astype(np.uint8), bool((np.abs(scaled - whole) > slack).any())
+
+
+def _kind(array: NDArray[Any]) -> str:
+    first = array.flat[0] if array.size else None
+    return f"objects of type {type(first).__name__}"

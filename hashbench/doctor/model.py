@@ -1,0 +1,43 @@
+"""The shipped model: whether it gives under attack what is stated of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hashbench.doctor.finding import Finding, State
+from hashbench.results.cell import CLEAN
+
+if TYPE_CHECKING:
+    from hashbench.zoo.stated import Compared
+
+TODO = (
+    "this installation computes something else than the builds in docs/reproducing.md: reinstall "
+    "torch and torchvision, and report it with the lines above if it stays so"
+)
+
+
+def model(device: str) -> Iterator[Finding]:
+    """Attack it, and compare value by value. Imports torch.
+
+    Args:
+        device: `cpu` or `cuda`.
+    """
+    from hashbench.zoo.shipped_model import measured_model
+
+    subject = f"model, {device}"
+    wrong = False
+    for value in measured_model(device):
+        wrong = wrong or not value.holds
+        yield Finding(subject, State.OK if value.holds else State.WRONG, _sentence(value))
+    if wrong:
+        yield Finding(subject, State.WRONG, TODO)
+
+
+def _sentence(value: Compared) -> str:
+    name = "clean" if value.attack == CLEAN else value.attack
+    verdict = "as stated" if value.holds else "NOT as stated"
+    return (
+        f"{name}: mAP {100 * value.measured:.3f} %, {verdict} "
+        f"({100 * value.stated:.3f}, up to {100 * value.tolerance:.2f} off)"
+    )

@@ -1,0 +1,187 @@
+"""Packages: their versions, whether they can be imported, and what hashbench asks of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from typing import Final
+
+from hashbench.characters import shortened
+from hashbench.doctor.finding import LONGEST, Finding, State
+
+REQUIRED: Final[Mapping[str, str]] = {
+    "numpy": "numpy",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "pandas": "pandas",
+    "scipy": "scipy",
+    "matplotlib": "matplotlib",
+    "pillow": "PIL.Image",
+    "safetensors": "safetensors",
+    "filelock": "filelock",
+    "rich": "rich",
+    "typer": "typer",
+    "typing_extensions": "typing_extensions",
+}
+"""Distributions that hashbench needs, and what is imported of each."""
+
+PATIENCE: Final = 180
+"""Seconds that the imports may take, from a slow disk too."""
+
+_TRIED: Final = """
+import importlib, json, sys
+sys.path[:] = json.loads(sys.argv[1])
+out = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
+sys.stdout = sys.stderr
+def tell(*words):
+    out.write(json.dumps(words) + "\\n")
+    out.flush()
+for name in sys.argv[2:]:
+    tell(name, None)
+    try:
+        importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        tell(name, type(error).__name__ + ": " + " ".join(str(error).split()))
+    else:
+        tell(name, "")
+"""
+"""Imports each module, and writes its name before, and why not after; last words name the guilty.
+
+In a process of its own: a library that was built for another processor ends the process.
+"""
+
+_NEEDED: Final = re.compile(r"([A-Za-z0-9_.-]+)\s*>=\s*([0-9.]+)$")
+
+
+@dataclass(frozen=True)
+class Imports:
+    """Which modules can be imported.
+
+    Attributes:
+        faults: why not, by module; those that can are not in it.
+    """
+
+    faults: Mapping[str, str]
+
+    def work(self, *distributions: str) -> bool:
+        """Whether all of these can be imported."""
+        return not any(REQUIRED[name] in self.faults for name in distributions)
+
+
+def tried_imports() -> Imports:
+    """Import all that hashbench needs, in another process.
+
+    Raises:
+        OSError: no process can be started.
+    """
+    left = list(REQUIRED.values())
+    faults: dict[str, str] = {}
+    while left:
+        told, ended = _told(left)
+        faults |= {name: fault for name, fault in told.items() if fault}
+        unfinished = [name for name, fault in told.items() if fault is None]
+        done = [name for name, fault in told.items() if fault is not None]
+        if not unfinished and len(done) < len(left):
+            unfinished = [left[len(done)]]
+        for name in unfinished:
+            faults[name] = f"to import it {ended}"
+        left = left[len(done) + len(unfinished) :]
+    return Imports(faults)
+
+
+def _told(modules: list[str]) -> tuple[dict[str, str | None], str]:
+    """By module why it cannot be imported, `None` of the one at which the process ended; and how."""
+    try:
+        done = subprocess.run(  # noqa: S603 - this Python, and words of our own
+            [sys.executable, "-c", _TRIED, json.dumps(sys.path), *modules],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            check=False,
+        )
+        output, ended = done.stdout, _end(done.returncode)
+    except subprocess.TimeoutExpired as late:
+        output, ended = late.stdout or b"", f"takes more than {PATIENCE} s"
+    told: dict[str, str | None] = {}
+    for line in output.decode(errors="replace").splitlines():
+        name, fault = json.loads(line)
+        told[str(name)] = fault
+    return told, ended
+
+
+def _end(code: int) -> str:
+    if code >= 0:
+        return f"ends Python with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = ": it was built for another processor" if name == "SIGILL" else ""
+    return f"ends Python by {name}{hint}"
+
+
+def python_and_hashbench() -> Iterator[Finding]:
+    """The programs themselves."""
+    where = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield Finding("python", State.OK, f"{where}, {sys.executable}")
+    try:
+        yield Finding("hashbench", State.OK, version("hashbench"))
+    except PackageNotFoundError:
+        yield Finding(
+            "hashbench",
+            State.WRONG,
+            "it is run from a folder, but not installed, so no plugin of its own is found: "
+            "pip install hashbench, or pip install -e FOLDER",
+        )
+
+
+def packages(imports: Imports) -> Iterator[Finding]:
+    """Every package that hashbench needs, with its version, and what is wrong with it.
+
+    Args:
+        imports: which can be imported.
+    """
+    wanted = _wanted()
+    for name, module in REQUIRED.items():
+        least = wanted.get(name, "")
+        asked = f"'{name}>={least}'" if least else name
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = ""
+        fault = imports.faults.get(module, "")
+        if fault:
+            text = f"{found or 'no version'}: cannot be imported ({shortened(fault, LONGEST)})"
+            yield Finding(name, State.WRONG, f"{text}; pip install --force-reinstall {asked}")
+        elif found and least and _release(found) < _release(least):
+            text = f"{found}, but hashbench needs {least} or newer"
+            yield Finding(name, State.WRONG, f"{text}; pip install --upgrade {asked}")
+        else:
+            yield Finding(name, State.OK, found or "there, without a version")
+
+
+def _wanted() -> dict[str, str]:
+    """The least version of each package, as hashbench's own metadata say."""
+    try:
+        lines = requires("hashbench") or []
+    except PackageNotFoundError:
+        return {}
+    found = (_NEEDED.match(line.strip()) for line in lines if "extra ==" not in line)
+    return {match[1].replace("-", "_").lower(): match[2] for match in found if match}
+
+
+def _release(text: str) -> tuple[int, ...]:
+    """The numbers of a version: `2.13.0+cpu` is (2, 13, 0)."""
+    digits = re.match(r"[0-9.]*", text)
+    parts = tuple(int(part) for part in (digits[0] if digits else "").split(".") if part)
+    return parts + (0,) * (4 - len(parts))

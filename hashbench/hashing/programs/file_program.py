@@ -1,0 +1,276 @@
+"""A file that holds a whole network, as a model: how it is asked, and how that is found out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from hashbench.errors import FileError, ModelError, UsageError
+from hashbench.files import read_bytes
+from hashbench.hashing.checkpoint import CARD, MAX_CARD
+from hashbench.hashing.model import HashModel
+from hashbench.hashing.program import Program
+from hashbench.hashing.programs.onnx_programs import OnnxNet, whole
+from hashbench.hashing.programs.running import InBatches, Picked, Sealed
+from hashbench.hashing.programs.sorts import ProgramKind
+from hashbench.hashing.programs.torch_programs import exported, first_line, scripted
+from hashbench.hashing.whole_model import WholeModel, check_normalisation
+from hashbench.retrieval.packing import MAX_BITS
+
+MAX_BYTES: Final = 2**33
+"""The most bytes of a program."""
+
+MAX_BATCH: Final = 1024
+
+BATCHES: Final = (1, 2, 4, 8, 16, 32, 64, 100, 128, 256, 512, MAX_BATCH)
+"""Batches that are tried of a program that takes so many images at once, and no others."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a program is asked.
+
+    Attributes:
+        kind: of the file.
+        mean, std: what is subtracted from pixels in `[0, 1]`, and what they are divided by.
+        bounded: whether its values are those of a tanh.
+        output: the one of several things that it gives.
+        batch: how many images it takes at once; 0 where any number will do.
+    """
+
+    kind: ProgramKind
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    bounded: bool = False
+    output: str = ""
+    batch: int = 0
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain data, as a card holds it; `records.read` reads it back."""
+        return {
+            "kind": str(self.kind),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "bounded": self.bounded,
+            "output": self.output,
+            "batch": self.batch,
+        }
+
+    def __post_init__(self) -> None:
+        check_normalisation(self.mean, self.std)
+        if not 0 <= self.batch <= MAX_BATCH:
+            raise UsageError(f"batch is {self.batch}, expected at most {MAX_BATCH}")
+        if len(self.output) > 200:
+            raise UsageError("output is a name of more than 200 characters")
+
+
+@dataclass(frozen=True)
+class FileProgram(Program):
+    """A file of TorchScript, of torch.export or of ONNX.
+
+    Attributes:
+        path: the file; in its folder lies the model's card.
+        sha256: of its content.
+        bits: the code length K.
+        asking: how it is asked.
+        gradients: whether a gradient goes through it.
+    """
+
+    path: Path
+    sha256: str
+    bits: int
+    asking: Asking
+    gradients: bool
+
+    @property
+    @override
+    def content(self) -> str:
+        return self.sha256
+
+    @property
+    @override
+    def differentiable(self) -> bool:
+        return self.gradients
+
+    @override
+    def described(self) -> dict[str, Any]:
+        return {**self.asking.to_plain(), "gradients": self.gradients}
+
+    @override
+    def files(self) -> Mapping[str, bytes]:
+        card = self.path.parent / CARD
+        try:
+            return {self.asking.kind.file: self._read(self.path), CARD: read_bytes(card, MAX_CARD)}
+        except OSError as error:
+            raise UsageError(f"model {self.path.parent}: {error.strerror or error}") from None
+
+    @override
+    def load(self, *, device: str, threads: int, kept: Path | None = None) -> HashModel:
+        path = self.path if kept is None else kept / self.asking.kind.file
+        content = self._read(path)
+        with said_of(path):
+            net = network(content, self.asking, device, threads)
+        model = WholeModel(
+            net,
+            self.bits,
+            mean=self.asking.mean,
+            std=self.asking.std,
+            bounded=self.asking.bounded,
+            differentiable=self.gradients,
+        )
+        return model.to(device).eval()
+
+    def _read(self, path: Path) -> bytes:
+        with said_of(path):
+            content = read_bytes(path, MAX_BYTES)
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise UsageError(f"model {path} is another file than its card, or the run's, describes")
+        return content
+
+
+class said_of:  # noqa: N801 - a context, read as a verb
+    """What is wrong with a file is said with its path."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, FileError):
+            raise UsageError(f"model {self._path}: {error}") from None
+        if isinstance(error, OSError):
+            reason = error.strerror or type(error).__name__
+            raise UsageError(f"model {self._path} cannot be read: {reason}") from None
+
+
+def content_of(path: Path, kind: ProgramKind) -> bytes:
+    """A program as one file.
+
+    Raises:
+        UsageError: it cannot be read, or is no such program.
+    """
+    with said_of(path):
+        return whole(path) if kind is ProgramKind.ONNX else read_bytes(path, MAX_BYTES)
+
+
+def network(content: bytes, asking: Asking, device: str, threads: int) -> nn.Module:
+    """The network of a program: normalised images to its values.
+
+    Args:
+        content: of the file.
+        asking: how it is asked.
+        device: where it computes; ONNX always on the processor.
+        threads: of ONNX.
+
+    Raises:
+        FileError: it cannot be loaded.
+        UsageError: a package is missing.
+    """
+    net: nn.Module
+    if asking.kind is ProgramKind.ONNX:
+        net = OnnxNet(content, threads, asking.output)
+    else:
+        load = scripted if asking.kind is ProgramKind.TORCHSCRIPT else exported
+        net = Picked(Sealed(load(content, device)), asking.output)
+    return InBatches(net, asking.batch) if asking.batch else net
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of asking a program.
+
+    Attributes:
+        asking: with what was found out.
+        bits: the code length K.
+        gradients: whether a gradient goes through it.
+    """
+
+    asking: Asking
+    bits: int
+    gradients: bool
+
+
+def tried(content: bytes, asking: Asking, images: Tensor, path: Path) -> Tried:
+    """Ask a program for some images: what batches it takes, how many bits it gives, gradients.
+
+    Args:
+        content: of the file.
+        asking: what is known; grey images are repeated to three channels where the program takes
+            those alone and nobody said a mean.
+        images: float32 (3, C, H, W) in `[0, 1]`.
+        path: the file, for messages.
+
+    Raises:
+        UsageError: it takes no such images, or gives no (B, K) floats for them.
+    """
+    with said_of(path):
+        net = network(content, replace(asking, batch=0), "cpu", 1)
+    forms = [asking]
+    if images.shape[1] == 1 and (asking.mean, asking.std) == ((0.0,), (1.0,)):
+        forms.append(replace(asking, mean=(0.0,) * 3, std=(1.0,) * 3))
+    faults = []
+    for form in forms:
+        for batch in (0, *((form.batch,) if form.batch else BATCHES)):
+            bits, fault = _bits(net, replace(form, batch=batch), images)
+            if not fault:
+                found = replace(form, batch=batch)
+                return Tried(found, bits, _has_gradient(net, found, bits, images))
+            faults.append(fault)
+    _, channels, height, width = images.shape
+    raise UsageError(
+        f"model {path} cannot be asked for images of {channels} x {height} x {width}: {faults[0]}"
+    )
+
+
+def _model(net: nn.Module, asking: Asking, bits: int) -> WholeModel:
+    inner = InBatches(net, asking.batch) if asking.batch else net
+    return WholeModel(inner, bits, mean=asking.mean, std=asking.std, bounded=asking.bounded).eval()
+
+
+def _bits(net: nn.Module, asking: Asking, images: Tensor) -> tuple[int, str]:
+    """The code length of a program, or why it has none when it is asked so."""
+    many = torch.cat([images, images.flip(0)])[: max(3, min(len(images) * 2, asking.batch))]
+    try:
+        with torch.no_grad():
+            model = _model(net, asking, 1)
+            given = model.net((many - model.mean) / model.std)
+            if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != len(many):
+                form = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+                return 0, (
+                    f"it gives {form} for {len(many)} images, expected ({len(many)}, K), a row of "
+                    "numbers for each"
+                )
+            bits = given.shape[1]
+            if not 1 <= bits <= MAX_BITS:
+                return 0, f"it gives {bits:,} numbers an image, expected 1 to {MAX_BITS} bits"
+            _model(net, asking, bits).logits(many)
+    except ModelError as error:
+        return 0, str(error)
+    except Exception as error:  # a program raises whatever it likes
+        return 0, first_line(error)
+    return bits, ""
+
+
+def _has_gradient(net: nn.Module, asking: Asking, bits: int, images: Tensor) -> bool:
+    """Whether the outputs' gradient reaches the images, and is not 0 in all of them."""
+    point = images.clone().requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            values = _model(net, asking, bits).logits(point)
+            if not values.requires_grad:
+                return False
+            # Weighted, so that outputs which always add up to the same have a gradient too.
+            weights = torch.linspace(1, 2, bits, dtype=values.dtype)
+            (gradient,) = torch.autograd.grad((values * weights).sum(), point)
+    except Exception:  # one without a derivative says so in many ways
+        return False
+    return bool(torch.isfinite(gradient).all()) and bool((gradient != 0).any())

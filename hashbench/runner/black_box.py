@@ -1,0 +1,70 @@
+"""Attacks on a model that gives no gradient: which of them can attack it at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hashbench import plugins
+from hashbench.attacking.contract import Attack
+from hashbench.errors import UsageError
+from hashbench.plugins.card import Access, Aim
+from hashbench.plugins.catalog import own_plugins
+from hashbench.plugins.kinds import Kind
+from hashbench.plugins.parameters import Spec, canonical
+from hashbench.runner.resolve import resolve
+from hashbench.runner.steps import DefendedModel, GivenModel
+from hashbench.runner.suite import Suite, quick
+
+
+def attacks_on(
+    model: DefendedModel | GivenModel, attacks: Sequence[Attack], suite: Suite
+) -> Sequence[Attack]:
+    """The attacks of a suite, for one of its models.
+
+    A model that gives no gradient, in a suite that asks for the quick suite's attacks, meets all of
+    hashbench's own untargeted ones that need none in their place.
+
+    Args:
+        model: to be attacked.
+        attacks: of the suite.
+        suite: what was asked for.
+
+    Raises:
+        UsageError: the model gives no gradient, and an attack that was asked for needs one.
+    """
+    if not isinstance(model, GivenModel) or model.program is None or model.program.differentiable:
+        return attacks
+    if suite.attack == quick().attack:
+        return _usual()
+    following = [canonical(attack) for attack in attacks if not needs_no_gradient(attack)]
+    if following:
+        raise UsageError(
+            f"{_listed(following)} follow{'s' * (len(following) == 1)} gradients, and model "
+            f"{model.folder} gives none; attacks that need none: {_listed(_able())}. Without "
+            "--attack, the untargeted ones of them are run"
+        )
+    return attacks
+
+
+def needs_no_gradient(attack: Attack) -> bool:
+    """Whether an attack never asks for what has a gradient, as its card says."""
+    return attack.card.access in (Access.NONE, Access.RANKING, Access.CODES)
+
+
+def _usual() -> list[Attack]:
+    own = [resolve(Kind.ATTACK, Attack, Spec(listed.name)) for listed in own_plugins(Kind.ATTACK)]
+    return [
+        attack for attack in own if needs_no_gradient(attack) and attack.aim() is Aim.UNTARGETED
+    ]
+
+
+def _able() -> list[str]:
+    registry = plugins.registry(Kind.ATTACK)
+    found = ((name, registry.find(Kind.ATTACK, name)) for name in plugins.names(Kind.ATTACK))
+    return [
+        name for name, entry in found if entry.plugin.card.access not in (None, Access.GRADIENT)
+    ]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,233 @@
+"""Checks of report formats, and the stage that they are tried on. They need no torch."""
+# ruff: noqa: D103 - the rule of a check says what it does
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Final
+
+from hashbench.errors import UsageError
+from hashbench.plugins.blame import came
+from hashbench.results.contract import Format
+from hashbench.results.results import Results
+from hashbench.testing import sample_results as sample
+from hashbench.testing.checking import Check, check, require, skip_unless
+from hashbench.testing.surroundings import own_random_state
+
+PAGES: Final = (".html", ".htm", ".svg", ".xhtml")
+"""How files end whose tags somebody's browser runs."""
+
+
+class FormatStage:
+    """Lets one format write."""
+
+    def __init__(self, format: Format) -> None:  # noqa: A002 - the field's word
+        """Take a format, which is never changed."""
+        self.plugin = format
+
+    @property
+    def blamed(self) -> tuple[object, str]:
+        """Whose method breaks a rule where no other is named."""
+        return self.plugin, "render" if self.plugin.is_text else "files"
+
+    def answer(self, results: Results, width: int | None = None, seed: int = 0) -> object:
+        """Whatever it returns, of the method that it defines."""
+        with own_random_state(seed):
+            if self.plugin.is_text:
+                return self.plugin.render(results, width=width)
+            return self.plugin.files(results, width=width)
+
+    def files(
+        self, results: Results, width: int | None = None, seed: int = 0
+    ) -> Mapping[str, bytes]:
+        """Its report as files; one text is one file."""
+        found = self.answer(results, width, seed)
+        if isinstance(found, str):
+            return {f"report{self.plugin.suffix}": found.encode("utf-8", "surrogatepass")}
+        return dict(found) if isinstance(found, Mapping) else {}
+
+    @cached_property
+    def usual(self) -> object:
+        """What it makes of ordinary results."""
+        return self.answer(sample.ordinary())
+
+
+@check("answers", "it writes a report of ordinary results")
+def answers(stage: FormatStage) -> None:
+    stage.usual  # noqa: B018 - raises what the format raises
+
+
+@check(
+    "returns-a-report",
+    "render() returns a text, files() bytes by name",
+    needs=["answers"],
+)
+def returns_a_report(stage: FormatStage) -> None:
+    found = stage.usual
+    if stage.plugin.is_text:
+        require(isinstance(found, str), f"render() returned {came(found)}, not a text")
+        return
+    require(isinstance(found, Mapping), f"files() returned {came(found)}, not bytes by name")
+    assert isinstance(found, Mapping)
+    for name, content in found.items():
+        require(isinstance(name, str), f"files() names {came(name)}, not a text")
+        require(
+            isinstance(content, bytes),
+            f"files() gives {came(content)} as '{name}', not bytes: a text becomes bytes by "
+            "text.encode()",
+        )
+
+
+@check("says-something", "its report is not empty", needs=["returns-a-report"])
+def says_something(stage: FormatStage) -> None:
+    files = stage.files(sample.ordinary())
+    require(bool(files), "files() returned no file")
+    for name, content in files.items():
+        require(bool(content.strip()), f"'{name}' is empty")
+
+
+@check(
+    "file-names",
+    "its files' names are relative, and differ by more than case",
+    needs=["returns-a-report"],
+)
+def file_names(stage: FormatStage) -> None:
+    for results in (sample.ordinary(), sample.several_groups(), sample.foreign()):
+        names = list(stage.files(results))
+        for name in names:
+            place = PurePosixPath(name)
+            require(
+                bool(place.parts) and not place.is_absolute() and ".." not in place.parts,
+                f"it names a file '{name}' outside of its folder",
+            )
+            require(
+                name.isprintable() and not set(name) & set('<>:"|?*\\'),
+                f"it names a file {name!r}, which not every system can have",
+            )
+        require(
+            len({name.lower() for name in names}) == len(names),
+            "two of its files differ in case alone: on some systems they are one",
+        )
+
+
+@check("suffix", "its suffix begins with a dot", method="suffix")
+def suffix(stage: FormatStage) -> None:
+    found: object = stage.plugin.suffix
+    require(
+        isinstance(found, str) and found.startswith(".") and len(found) > 1,
+        f"suffix is {found!r}: write suffix = '.txt'",
+    )
+
+
+@check("repeats", "the same results give the same bytes", needs=["returns-a-report"])
+def repeats(stage: FormatStage) -> None:
+    for seed in (0, 1):  # built anew, so that no order of objects in memory helps
+        again = stage.files(sample.several_groups(), seed=seed)
+        first = stage.files(sample.several_groups())
+        differing = sorted(
+            name for name in {**first, **again} if first.get(name) != again.get(name)
+        )
+        require(
+            not differing,
+            f"written again, '{differing[0] if differing else ''}' is another: no dates, no "
+            "process-wide randomness, no order of a set",
+        )
+
+
+@check("leaves-results-alone", "it does not change the results", needs=["answers"])
+def leaves_results_alone(stage: FormatStage) -> None:
+    results = sample.with_losses()
+    before = copy.deepcopy(results)
+    frame = results.to_frame()
+    stage.answer(results)
+    same = results == before and results.to_frame().equals(frame)
+    require(
+        same
+        and all(
+            dict(a.metrics) == dict(b.metrics)
+            for a, b in zip(results.cells, before.cells, strict=True)
+        ),
+        "it changes the results that it is given: another format would print others",
+    )
+
+
+@check("empty", "it writes a report where there is no cell, or refuses by name", needs=["answers"])
+def empty(stage: FormatStage) -> None:
+    _written(stage, sample.empty(), "where there is no cell")
+
+
+@check("failures", "it writes a report where cells failed or were not run", needs=["answers"])
+def failures(stage: FormatStage) -> None:
+    _written(stage, sample.with_losses(), "where cells failed")
+    _written(stage, sample.only_losses(), "where every cell failed")
+
+
+@check(
+    "several-groups",
+    "it writes a report of several data sets, losses, code lengths and seeds",
+    needs=["answers"],
+)
+def several_groups(stage: FormatStage) -> None:
+    _written(stage, sample.several_groups(), "of several data sets, losses and seeds")
+
+
+def _written(stage: FormatStage, results: Results, when: str) -> None:
+    try:
+        stage.files(results)
+    except UsageError:
+        skip_unless(False, f"refuses a report {when}")
+
+
+@check("widths", "it writes for narrow and for wide terminals", needs=["returns-a-report"])
+def widths(stage: FormatStage) -> None:
+    for width in (20, 80, 400):
+        stage.files(sample.several_groups(), width=width)
+
+
+@check("utf-8", "its text can be written in UTF-8", needs=["returns-a-report"])
+def utf_8(stage: FormatStage) -> None:
+    skip_unless(stage.plugin.is_text, "gives files")
+    text = stage.answer(sample.foreign())
+    assert isinstance(text, str)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        require(False, f"its text cannot be written in UTF-8: {error.reason}")
+
+
+@check(
+    "foreign-text",
+    "what strangers wrote steers no terminal and runs in no page",
+    needs=["returns-a-report"],
+)
+def foreign_text(stage: FormatStage) -> None:
+    for name, content in stage.files(sample.foreign()).items():
+        require(
+            sample.ESCAPE.encode() not in content,
+            f"'{name}' holds a control sequence of a cell's reason as it is: show it with "
+            "repr(), or leave out what str.isprintable() says no to",
+        )
+        require(
+            not name.lower().endswith(PAGES) or sample.SCRIPT.encode() not in content,
+            f"'{name}' holds a tag of a cell's text as it is: escape it with html.escape()",
+        )
+
+
+FORMATS: tuple[Check[FormatStage], ...] = (
+    answers,
+    returns_a_report,
+    says_something,
+    file_names,
+    suffix,
+    repeats,
+    leaves_results_alone,
+    empty,
+    failures,
+    several_groups,
+    widths,
+    utf_8,
+    foreign_text,
+)

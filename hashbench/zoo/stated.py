@@ -1,0 +1,73 @@
+"""What the shipped model gives under attack, and by how much an installation may differ from it.
+
+A model that is trained again is another model: its values differ by up to half a point. Attacks on
+given weights differ by rounding alone. What amplifies it is the sign step: where a pixel's gradient
+is within rounding of 0 its sign may turn, and the pixel moves the other way by a whole step; from
+there on the two searches part. So a query's answer may be another one, as good as if the attack had
+begun elsewhere in the ball, and nothing worse: rounding favours no direction. `TOLERANCE` is what
+that bounds, `docs/reproducing.md` how far the builds that were tried used it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hashbench.results.cell import CLEAN
+
+SHIPPED: Final = Path(__file__).parent / "shipped"
+"""The folder of the model: weights and card."""
+
+EPS: Final = "24/255"
+"""Radius of the attacks on it: the quick suite's."""
+
+MEASURED: Final[Mapping[str, float]] = {
+    CLEAN: 0.710367,
+    "noise": 0.707925,
+    "pgd-hamming": 0.541580,
+    "smooth-ap": 0.499041,
+}
+"""MAP over the whole ranking, by attack, in `[0, 1]`: all 500 queries, 100 steps, seed 0."""
+
+TOLERANCE: Final[Mapping[str, float]] = {
+    CLEAN: 0.0002,
+    "noise": 0.0002,
+    "pgd-hamming": 0.002,
+    "smooth-ap": 0.002,
+}
+"""By how much mAP may differ, by attack."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One value of the shipped model, as stated and as measured here.
+
+    Attributes:
+        attack: its name; `none` for clean queries.
+        stated, measured: mAP in `[0, 1]`.
+        tolerance: by how much they may differ.
+    """
+
+    attack: str
+    stated: float
+    measured: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the difference is one that rounding can make."""
+        return abs(self.measured - self.stated) <= self.tolerance
+
+
+def compared(measured: Mapping[str, float]) -> tuple[Compared, ...]:
+    """Every stated value beside what was measured.
+
+    Args:
+        measured: mAP in `[0, 1]` by attack; all that are stated.
+    """
+    return tuple(
+        Compared(attack, stated, measured[attack], TOLERANCE[attack])
+        for attack, stated in MEASURED.items()
+    )
