@@ -9,6 +9,7 @@ from hashbench.attacking.anchors import anchor_codes
 from hashbench.attacking.annealed_descent import AnnealedDescent, logit_scale
 from hashbench.attacking.attacked_model import AttackedModel
 from hashbench.attacking.attacker import Attacker, SurrogateModel
+from hashbench.attacking.class_attack import ClassAttack
 from hashbench.attacking.classifier import Classifier, as_classifier
 from hashbench.attacking.descent import (
     AdamStep,
@@ -54,6 +55,7 @@ __all__ = [
     "Attacker",
     "AttackerSetup",
     "BatchLoss",
+    "ClassAttack",
     "Classifier",
     "Direction",
     "Eps",
