@@ -296,6 +296,9 @@ def test_a_network_that_answers_wrongly_is_told(
     [
         ({"net": lambda x: x}, "net is a function, expected a torch.nn.Module"),
         ({"attacks": "hga"}, "did you mean 'hag'"),
+        ({"attacks": None}, "attacks are names or objects"),
+        ({"net": network().double()}, "torch.float64: net.float.. changes that"),
+        ({"net": nn.Sequential(network(), nn.Softplus(0.01)), "bounded": True}, "ends in a tanh"),
         ({"eps": 8}, "8/255"),
         ({"data": "fashoin"}, "did you mean 'fashion'"),
         ({"mean": (0.1, 0.2), "std": 1.0}, "have 2 numbers, but images 3 channels"),
