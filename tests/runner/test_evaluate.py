@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,6 +158,26 @@ def test_a_store_is_gone_on_with_by_the_content_of_the_network(tmp_path: Path) -
     other[1].eps = 1e-2
     assert made(other, "noise") == first
     assert len(list(tmp_path.rglob("object.json"))) == 3
+
+
+def test_a_folder_is_reported_and_says_what_it_holds(tmp_path: Path) -> None:
+    hashbench.evaluate(network(), DATA, "noise", out=tmp_path, name="my net")
+    [plan] = (tmp_path / "plans").glob("*.json")
+    suite = json.loads(plan.read_text())["suite"]
+    assert (suite["name"], suite["in_memory"]) == ("evaluate", "my net")
+    assert not {"model", "dataset", "backbone", "defense", "checkpoint"} & {
+        key for key, value in suite.items() if value
+    }
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "hashbench", "report", str(tmp_path), "--full"],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "own-data, unstated, my net, 8 bits, eps 8/255" in done.stdout
+    assert "Training: elsewhere; the models were objects of a program" in done.stdout
 
 
 def test_a_defense_of_ours_is_put_around_and_any_other_name_is_a_name(tmp_path: Path) -> None:
