@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from hashbench.errors import UsageError
-from hashbench.results.load import load_plan
+from hashbench.errors import UsageError, WriteError
+from hashbench.results.load import load_plan, read_plan
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured
 from hashbench.results.store import Store
 from hashbench.results.unfinished import sweep_unfinished, tidy_unfinished
-from hashbench.runner.alone import only_writer
+from hashbench.runner.alone import READ_ONLY, ReadOnlyError, only_writer
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan, make_plan
@@ -23,6 +23,9 @@ from hashbench.runner.resolve import check_device
 from hashbench.runner.steps import Step
 from hashbench.runner.stored import is_usable
 from hashbench.runner.suite import Suite, load
+
+if TYPE_CHECKING:
+    from hashbench.runner.engines.contract import Engine
 
 MOST_WORKERS: Final = 1024
 
@@ -50,7 +53,8 @@ def run(
         The results of this suite's cells, failed ones included.
 
     Raises:
-        UsageError: the suite, a plugin, the engine's name or a folder is wrong; nothing was run.
+        UsageError: the suite, a plugin, the engine's name or a folder is wrong; nothing was run. A
+            folder that cannot be written is wrong where something is to do.
         NoRoomError: an artifact cannot be written for lack of space. What is done is kept.
     """
     find_engine(engine)  # a wrong name is told before data is read
@@ -84,6 +88,36 @@ def run_plan(
     check_device(plan.suite.compute.device)
     check_workers(workers)
     store = Store(out)
+    try:
+        return _written(plan, store, workers, maker, reporter, known)
+    except (ReadOnlyError, WriteError) as error:
+        if isinstance(error, WriteError) and error.errno not in READ_ONLY:
+            raise
+        if missing_steps(plan, store, known):
+            raise
+    reporter.note(
+        f"folder {out}: it is read-only, and nothing is to do; this run is not noted there, so "
+        "'hashbench report' shows the one before"
+    )
+    reporter.begin(0, len({step.key for step in plan.steps}))
+    reporter.end()
+    return read_plan(store, plan_record(plan, datetime.now(UTC).isoformat(), 0), known)
+
+
+def _written(
+    plan: Plan,
+    store: Store,
+    workers: int,
+    maker: Engine,
+    reporter: Reporter,
+    known: dict[str, Measured],
+) -> Results:
+    """Run a plan in a folder that can be written.
+
+    Raises:
+        ReadOnlyError, WriteError: it cannot.
+    """
+    out = store.folder
     with only_writer(out) as alone:
         store.refuse_links()
         if alone:
