@@ -9,6 +9,7 @@ from hashbench.attacking.anchors import anchor_codes
 from hashbench.attacking.annealed_descent import AnnealedDescent, logit_scale
 from hashbench.attacking.attacked_model import AttackedModel
 from hashbench.attacking.attacker import Attacker, SurrogateModel
+from hashbench.attacking.classifier import Classifier, as_classifier
 from hashbench.attacking.descent import (
     AdamStep,
     BatchLoss,
@@ -20,6 +21,7 @@ from hashbench.attacking.descent import (
     descend,
     gradient_of,
 )
+from hashbench.attacking.foreign import Seeding, call_seeded, seeded
 from hashbench.attacking.goal import Goal, Known, OwnModel
 from hashbench.attacking.harness import AttackOutcome, run_attack
 from hashbench.attacking.prototypes import (
@@ -52,6 +54,7 @@ __all__ = [
     "Attacker",
     "AttackerSetup",
     "BatchLoss",
+    "Classifier",
     "Direction",
     "Eps",
     "Goal",
@@ -63,6 +66,7 @@ __all__ = [
     "OutputLoss",
     "OwnModel",
     "QueryRandom",
+    "Seeding",
     "SignDescent",
     "SignStep",
     "SmoothPrecision",
@@ -73,6 +77,8 @@ __all__ = [
     "WorstCase",
     "adam_reach",
     "anchor_codes",
+    "as_classifier",
+    "call_seeded",
     "check_descent",
     "check_search",
     "circle_loss",
@@ -82,6 +88,7 @@ __all__ = [
     "prototype_loss",
     "prototype_network",
     "run_attack",
+    "seeded",
     "smoothing_kernel",
     "square_search",
     "target_rows",
