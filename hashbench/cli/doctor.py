@@ -41,6 +41,7 @@ def doctor(
     """
     from hashbench.doctor.examination import Asked, examined
     from hashbench.doctor.finding import State
+    from hashbench.doctor.packages import versions
 
     if device not in ("cpu", "cuda"):
         raise UsageError(f"--device is '{shortened(device)}', expected cpu or cuda")
@@ -59,6 +60,7 @@ def doctor(
     if as_json:
         answer = {
             "right": not wrong,
+            "versions": versions(),
             "findings": [
                 {"subject": one.subject, "state": one.state.value.lower(), "text": one.text}
                 for one in found

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hashbench.doctor.finding import Finding, State
-from hashbench.results.cell import CLEAN
 
 if TYPE_CHECKING:
     from hashbench.zoo.stated import Compared
@@ -29,12 +28,15 @@ def model(device: str) -> Iterator[Finding]:
     wrong = False
     for value in measured_model(device):
         wrong = wrong or not value.holds
-        yield Finding(subject, State.OK if value.holds else State.WRONG, _sentence(value))
+        state = State.OK if value.holds else State.WRONG
+        yield Finding(subject, state, _sentence(value))
     if wrong:
         yield Finding(subject, State.WRONG, TODO)
 
 
 def _sentence(value: Compared) -> str:
+    from hashbench.results.cell import CLEAN  # which needs numpy
+
     name = "clean" if value.attack == CLEAN else value.attack
     verdict = "as stated" if value.holds else "NOT as stated"
     return (

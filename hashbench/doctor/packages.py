@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -98,7 +99,7 @@ def tried_imports() -> Imports:
 
 
 def _told(modules: list[str]) -> tuple[dict[str, str | None], str]:
-    """By module why it cannot be imported, `None` of the one at which the process ended; and how."""
+    """By module why it cannot be imported, `None` where the process ended at it; and how it did."""
     try:
         done = subprocess.run(  # noqa: S603 - this Python, and words of our own
             [sys.executable, "-c", _TRIED, json.dumps(sys.path), *modules],
@@ -128,6 +129,15 @@ def _end(code: int) -> str:
         name = f"signal {-code}"
     hint = ": it was built for another processor" if name == "SIGILL" else ""
     return f"ends Python by {name}{hint}"
+
+
+def versions() -> dict[str, str]:
+    """The version of Python, of hashbench and of each package that is installed, by name."""
+    found = {"python": platform.python_version()}
+    for name in ("hashbench", *REQUIRED):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name) or ""
+    return found
 
 
 def python_and_hashbench() -> Iterator[Finding]:

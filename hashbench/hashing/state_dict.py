@@ -16,12 +16,14 @@ from torch import Tensor
 from hashbench.characters import shortened, shown
 from hashbench.errors import FileError, UsageError
 from hashbench.hashing.weights.archive import SIGNATURE
+from hashbench.hashing.weights.arrays import PickledArray
 from hashbench.hashing.weights.mapped import WeightFile
-from hashbench.hashing.weights.pickled import PickledTensor
+from hashbench.hashing.weights.pickled import PickledTensor, more_than_tensors
 from hashbench.hashing.weights.safetensors_file import read_table
 from hashbench.hashing.weights.sorts import is_pickled, is_safetensors, sort_of
 from hashbench.hashing.weights.stored import (
     COMPUTED,
+    HeldTensor,
     OddTensor,
     StoredTensor,
     uncomputed,
@@ -66,10 +68,14 @@ def read_state(path: Path, known: Callable[[str], bool] | None = None) -> dict[s
     try:
         with WeightFile(path) as file:
             state = _plain(_described(path, file))
-            claimed = sum(tensor.count * tensor.dtype.itemsize for tensor in state.values())
+            stored = {key: one for key, one in state.items() if isinstance(one, StoredTensor)}
+            claimed = sum(tensor.count * tensor.dtype.itemsize for tensor in stored.values())
             if claimed > _MOST_REPEATED * file.size + _ROOM:
-                raise FileError(_claim(state, claimed, file.size))
-            return {key: file.tensor(one) for key, one in unprefixed(state, known).items()}
+                raise FileError(_claim(stored, claimed, file.size))
+            return {
+                key: one.tensor() if isinstance(one, HeldTensor) else file.tensor(one)
+                for key, one in unprefixed(state, known).items()
+            }
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"weights {path}: no such file") from None
     except FileError as error:
@@ -79,11 +85,11 @@ def read_state(path: Path, known: Callable[[str], bool] | None = None) -> dict[s
         raise UsageError(f"weights {path} cannot be read: {reason}") from None
 
 
-def _described(path: Path, file: WeightFile) -> dict[str, StoredTensor | OddTensor]:
+def _described(path: Path, file: WeightFile) -> dict[str, StoredTensor | OddTensor | HeldTensor]:
     """The tensors of a file by its own keys."""
-    found: dict[str, StoredTensor | OddTensor]
+    found: dict[str, StoredTensor | OddTensor | HeldTensor]
     if is_safetensors(file.head, file.size) and path.suffix == ".safetensors":
-        found = read_table(file.file, file.size)
+        found = dict(read_table(file.file, file.size))
         if not found:
             raise FileError("it holds no tensor")
         return found
@@ -97,21 +103,32 @@ def _described(path: Path, file: WeightFile) -> dict[str, StoredTensor | OddTens
     if path.suffix == ".safetensors":
         raise FileError("it is no safetensors file: torch.save wrote it, so call it .pth")
     found = {}
-    for key, tensor in state_dict_in(read.content).items():
+    try:
+        state = state_dict_in(read.content)
+    except FileError:
+        if read.objects:  # a whole model, or a class that keeps its weights to itself
+            raise FileError(more_than_tensors(read.objects)) from None
+        raise
+    for key, tensor in state.items():
         try:
-            found[key] = read.place(tensor) if isinstance(tensor, PickledTensor) else tensor
+            if isinstance(tensor, PickledArray):
+                found[key] = tensor.held()
+            else:
+                found[key] = read.place(tensor) if isinstance(tensor, PickledTensor) else tensor
         except FileError as error:
             raise FileError(f"it is damaged: '{_quoted(key)}': {error}") from None
     return found
 
 
-def _plain(state: Mapping[str, StoredTensor | OddTensor]) -> dict[str, StoredTensor]:
+def _plain(
+    state: Mapping[str, StoredTensor | OddTensor | HeldTensor],
+) -> dict[str, StoredTensor | HeldTensor]:
     """The same, where every tensor is one that networks compute with; else FileError."""
-    plain: dict[str, StoredTensor] = {}
+    plain: dict[str, StoredTensor | HeldTensor] = {}
     for key, tensor in state.items():
         if isinstance(tensor, OddTensor):
             raise FileError(f"'{_quoted(key)}' is {tensor.kind}{_PLAINLY}")
-        if tensor.dtype not in COMPUTED:
+        if isinstance(tensor, StoredTensor) and tensor.dtype not in COMPUTED:
             raise FileError(f"'{_quoted(key)}' is {uncomputed(tensor.dtype)}{_PLAINLY}")
         plain[key] = tensor
     return plain

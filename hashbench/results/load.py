@@ -13,7 +13,13 @@ from hashbench.errors import FileError, UsageError
 from hashbench.results.artifacts import KEY_DIGITS, ArtifactKind
 from hashbench.results.asked import Asked
 from hashbench.results.cell import Cell, CellResult, Status
-from hashbench.results.planned import StoredCell, StoredPlan, stored_plan, stored_plans
+from hashbench.results.planned import (
+    StoredCell,
+    StoredPlan,
+    stored_plan,
+    stored_plans,
+    unwritten_plan,
+)
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured, measured
 from hashbench.results.store import Store
@@ -71,6 +77,19 @@ def load_plan(folder: Path, name: str, known: Mapping[str, Measured] = NOTHING) 
     """
     store = Store(folder)
     return _results([(store, stored_plan(store, name))], [store], known)
+
+
+def read_plan(
+    store: Store, record: Mapping[str, Any], known: Mapping[str, Measured] = NOTHING
+) -> Results:
+    """Read the results of a plan that is not in its store, since nothing can be written there.
+
+    Args:
+        store: where the results lie.
+        record: the plan as it would be stored.
+        known: by the keys of scores, what was read of them already.
+    """
+    return _results([(store, unwritten_plan(record))], [store], known)
 
 
 def _results(

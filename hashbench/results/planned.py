@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -133,6 +134,16 @@ def stored_plans(store: Store) -> Iterator[StoredPlan]:
 def stored_plan(store: Store, name: str) -> StoredPlan:
     """One plan of a folder; errors as of `stored_plans`, and where there is none of that name."""
     return _stored(store, name, _Known())
+
+
+def unwritten_plan(record: Mapping[str, Any]) -> StoredPlan:
+    """A plan as it would be written into a folder now, and read from there.
+
+    Args:
+        record: see `hashbench.runner.plan_record`.
+    """
+    written = json.loads(json.dumps(record))  # codes of enums as text
+    return read(StoredPlan, _whole(written, _Known()), "")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.data.protocol import Protocol
-from hashbench.eps import Eps
 from hashbench.results.cell import CLEAN, WORST_CASE, Cell, CellResult, Status
 from hashbench.results.flags import Flag
 from hashbench.results.metrics import Metric, spoken, toward_targets
@@ -128,7 +127,7 @@ def _place(attack: str) -> tuple[bool, str]:
 
 def _order(row: WideRow) -> tuple[Any, ...]:
     cell = row.cell
-    table = (cell.dataset, cell.loss, cell.backbone, cell.bits, Eps.parse(cell.eps).fraction)
+    table = (cell.dataset, cell.loss, cell.backbone, cell.bits, cell.radius.fraction)
     worst = math.inf if math.isnan(row.worst_case) else -row.worst_case
     return (*table, cell.eps, cell.protocol, cell.training, bool(row.flags), worst, cell.defense)
 

@@ -12,10 +12,17 @@ from typing import Final
 
 from hashbench.errors import NO_LOCKS, UsageError
 
+READ_ONLY: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""Error numbers of a folder that may be read, and not written."""
+
 LOCK: Final = ".lock"
 
 _HELD: Final = (errno.EAGAIN, errno.EACCES)
 """Error numbers of a lock that somebody else holds."""
+
+
+class ReadOnlyError(UsageError):
+    """Nothing can be written into the folder of a run; it may hold all that is asked for."""
 
 
 @contextmanager
@@ -23,7 +30,8 @@ def only_writer(folder: Path) -> Iterator[bool]:
     """Hold the folder's lock; yields false on a file system without locks.
 
     Raises:
-        UsageError: another run is at work there, or it cannot be written to.
+        ReadOnlyError: it cannot be written to.
+        UsageError: another run is at work there, or there can be no such folder.
     """
     path = folder / LOCK
     if path.is_symlink() or (path.exists() and not path.is_file()):
@@ -32,7 +40,8 @@ def only_writer(folder: Path) -> Iterator[bool]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
-        raise UsageError(f"folder {folder}: cannot be written to ({error.strerror})") from None
+        kind = ReadOnlyError if error.errno in READ_ONLY else UsageError
+        raise kind(f"folder {folder}: cannot be written to ({error.strerror})") from None
     try:
         yield _locked(handle, folder)
     finally:

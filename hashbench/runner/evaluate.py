@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -143,6 +143,8 @@ def evaluate(
         )
     called = _inner(net) if name is None else name
     where = _device(net, device)
+    if not isinstance(attacks, Iterable | Spec | Plugin):
+        raise UsageError(f"attacks are names or objects, or an empty list, not {attacks!r}")
     given = [attacks] if isinstance(attacks, str | Mapping | Spec | Plugin) else list(attacks)
     suite = load(
         name="evaluate",
@@ -319,7 +321,7 @@ def _model(
     if len(images) < _TRIED:
         images = images.repeat(_TRIED, 1, 1, 1)
     with torch.random.fork_rng():
-        answer = answer_of(net, images, mean, std)
+        answer = answer_of(net, images, mean, std, bounded=bounded)
     return ModelObject(net, answer.bits, mean, std, bounded, answer.gradient, content)
 
 

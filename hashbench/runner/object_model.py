@@ -142,7 +142,12 @@ class Answer:
 
 
 def answer_of(
-    net: nn.Module, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]
+    net: nn.Module,
+    images: Tensor,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    *,
+    bounded: bool = False,
 ) -> Answer:
     """Ask a module for a few images, and for the first alone.
 
@@ -151,6 +156,7 @@ def answer_of(
         images: float32 (B, C, H, W) in `[0, 1]`, B of 2 or more, on the module's device.
         mean: what is subtracted from them before.
         std: what they are divided by after that.
+        bounded: whether it says to end in a tanh.
 
     Raises:
         UsageError: it raises, or gives something else than (B, K) finite floats; says what to do.
@@ -165,11 +171,19 @@ def answer_of(
         try:
             given = net((asked - center) / spread)
         except Exception as error:  # somebody's module may raise anything
+            first = next(net.parameters(), images)
+            other = first.is_floating_point() and first.dtype != torch.float32
+            hint = f"; its parameters are {first.dtype}: net.float() changes that" if other else ""
             raise UsageError(
                 f"net raises {type(error).__name__} for float32 images of shape "
-                f"{tuple(asked.shape)}: {shown(shortened(str(error), _SHOWN))}"
+                f"{tuple(asked.shape)}: {shown(shortened(str(error), _SHOWN))}{hint}"
             ) from error
         bits = _bits(given, len(asked))
+        largest = float(given.detach().abs().max())
+        if bounded and largest > 1:
+            raise UsageError(
+                f"net(x) gives {largest:.3g}, but bounded=True says that it ends in a tanh"
+            )
         gradient = bool(given.requires_grad)
     return Answer(bits, gradient)
 

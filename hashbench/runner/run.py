@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from typing_extensions import Unpack
 
-from hashbench.errors import FileError, StoreError, UsageError
+from hashbench.errors import FileError, StoreError, UsageError, WriteError
 from hashbench.plugins.paths import at_home
-from hashbench.results.load import load_plan
+from hashbench.results.load import load_plan, read_plan
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured
 from hashbench.results.store import Store
 from hashbench.results.unfinished import sweep_unfinished, tidy_unfinished
-from hashbench.runner.alone import only_writer
+from hashbench.runner.alone import READ_ONLY, ReadOnlyError, only_writer
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.images import has_images
@@ -29,6 +29,9 @@ from hashbench.runner.suite import KEYS, Source, load
 from hashbench.runner.suite_keys import SuiteKeys
 from hashbench.runner.watching import reporter_for, tried
 from hashbench.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from hashbench.runner.engines.contract import Engine
 
 MOST_WORKERS: Final = 1024
 
@@ -72,7 +75,7 @@ def run(
 
     Raises:
         UsageError: the suite, a keyword, a plugin, the engine's name or a folder is wrong; nothing
-            was run.
+            was run. A folder that cannot be written is wrong where something is to do.
         NoRoomError: an artifact cannot be written for lack of space. What is done is kept.
     """
     for name in asked:
@@ -109,6 +112,36 @@ def run_plan(
     check_device(plan.suite.compute.device)
     check_workers(workers)
     store = Store(out)
+    try:
+        return _written(plan, store, workers, maker, reporter, known)
+    except (ReadOnlyError, WriteError) as error:
+        if isinstance(error, WriteError) and error.errno not in READ_ONLY:
+            raise
+        if missing_steps(plan, store, known):
+            raise
+    reporter.note(
+        f"folder {out}: it is read-only, and nothing is to do; this run is not noted there, so "
+        "'hashbench report' shows the one before"
+    )
+    reporter.begin(0, len({step.key for step in plan.steps}))
+    reporter.end()
+    return read_plan(store, plan_record(plan, datetime.now(UTC).isoformat(), 0), known)
+
+
+def _written(
+    plan: Plan,
+    store: Store,
+    workers: int,
+    maker: Engine,
+    reporter: Reporter,
+    known: dict[str, Measured],
+) -> Results:
+    """Run a plan in a folder that can be written.
+
+    Raises:
+        ReadOnlyError, WriteError: it cannot.
+    """
+    out = store.folder
     with only_writer(out) as alone:
         store.refuse_links()
         if alone:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -14,9 +14,7 @@ from hashbench.characters import shortened
 from hashbench.coercion import quoted
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
-from hashbench.plugins.base import Plugin
-from hashbench.plugins.parameters import Spec, canonical
-from hashbench.plugins.paths import at_home
+from hashbench.plugins.parameters import Spec
 from hashbench.records import Author, plain, read
 from hashbench.runner.suite_files import QUICK, read_shipped, read_suite
 from hashbench.runner.suite_files import shipped as shipped
@@ -35,6 +33,11 @@ from hashbench.runner.suite_tables import (
     Limits,
     Training,
 )
+from hashbench.runner.suite_values import Written as _Written
+from hashbench.runner.suite_values import all_at_home as _all_at_home
+from hashbench.runner.suite_values import distinct as _distinct
+from hashbench.runner.suite_values import many as _many
+from hashbench.runner.suite_values import spec as _spec
 from hashbench.suggestions import did_you_mean
 
 MAX_CELLS: Final = 50_000
@@ -177,7 +180,6 @@ _SHARED = tuple(one.name for one in fields(Suite) if one.name != "models")
 _GRID = tuple(one.name for one in fields(Grid))
 _SPECS = ("dataset", "loss", "backbone", "defense", "attack")
 _LISTS = (*_SPECS, "bits", "seed", "eps", "model", "plugin")
-_PATHS = ("root", "checkpoint", "model", "plugin")
 _TABLES = ("training", "budget", "compute", "limits")
 KEYS = (*_SHARED, *_GRID, "model")
 """The keys of a suite file."""
@@ -189,14 +191,6 @@ class _Layer:
 
     said: Mapping[str, Any]
     where: str
-
-
-@dataclass(frozen=True)
-class _Written:
-    """A plugin as a suite file says it, and the folder that its paths start from."""
-
-    value: Any
-    folder: Path
 
 
 def from_plain(given: Mapping[str, Any], where: str) -> Suite:
@@ -396,42 +390,3 @@ def _without_repeats(models: Grid | GivenModels) -> Grid | GivenModels:
     if isinstance(models, GivenModels):
         return replace(models, model=_distinct(models.model))
     return replace(models, bits=_distinct(models.bits), seed=_distinct(models.seed))
-
-
-def _all_at_home(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _at_home(value, key) if key in _PATHS else value for key, value in said.items()}
-
-
-def _at_home(value: Any, key: str) -> Any:
-    if isinstance(value, list | tuple):
-        return [_at_home(one, key) for one in value]
-    return at_home(str(value), key) if isinstance(value, str | Path) else value
-
-
-def _spec(value: Any, key: str) -> Spec:
-    if isinstance(value, Spec):
-        return value
-    if isinstance(value, _Written):
-        return replace(_spec(value.value, key), folder=value.folder)
-    if isinstance(value, str):
-        return Spec.parse(value)
-    if isinstance(value, Mapping):
-        return Spec.from_table(value)
-    if isinstance(value, Plugin):
-        if not hasattr(value, "card"):
-            raise UsageError(
-                f"{key} holds an object of {type(value).__name__}, a class without a name: "
-                f"decorate it, as with @hashbench.plugins.{key}('my-{key}')"
-            )
-        return Spec.parse(canonical(value))
-    raise UsageError(f"{key} holds {quoted(value)}, expected a name or a table")
-
-
-def _many(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple | range) else [value]
-
-
-def _distinct(values: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(dict.fromkeys(values))

@@ -42,5 +42,8 @@ def measured_model(device: str = "cpu", reporter: Reporter | None = None) -> tup
         if result.status is not Status.DONE:
             raise ModelError(f"{result.cell.attack}: {result.reason}")
     return compared(
-        {result.cell.attack: result.metrics[results.metric(result.cell)] for result in results.cells}
+        {
+            result.cell.attack: result.metrics[results.metric(result.cell)]
+            for result in results.cells
+        }
     )

@@ -198,6 +198,8 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         (gzip.compress(bytes(50))[:-1], "damaged gzip file"),
         (gzip.compress(bytes(50)) + b"rest", "damaged gzip file"),
     ],
+    # By name: the time of packing lies in the bytes, and every worker collects for itself.
+    ids=["larger", "larger together", "many", "cut off", "a rest"],
 )
 def test_no_more_is_unpacked_than_may_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, says: str

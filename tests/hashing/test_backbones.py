@@ -546,6 +546,15 @@ def test_timms_mistakes_are_sentences(tmp_path: Path) -> None:
     assert package.is_model("test_resnet")
 
 
+@pytest.mark.parametrize("hub", ["hf_hub:", "hf-hub:", "hf_hub/", "local-dir:"])
+def test_a_model_of_a_hub_is_told_what_to_do_before_anything_is_loaded(hub: str) -> None:
+    """At once, and without timm: the same weights from a file."""
+    with pytest.raises(
+        UsageError, match=r"timm:model=resnet18\.a1_in1k,weights=model\.safetensors"
+    ):
+        Timm(model=f"{hub}timm/resnet18.a1_in1k")
+
+
 def test_timms_failing_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     package = pytest.importorskip("timm")
     create = package.create_model

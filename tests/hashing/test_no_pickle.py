@@ -15,9 +15,14 @@ PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "she
 READERS = {
     "pandas.read_pickle",
     "torch.hub.load",
+    "torch.export.load",
     "torch.jit.load",
     "torch.package.PackageImporter",
 }
+
+PROGRAMS = ROOT / "hashbench/hashing/programs/torch_programs.py"
+"""Loads programs, which SECURITY.md counts among what is trusted, after their pickles were looked
+at: `tests/runner/test_programs.py` has them refused."""
 
 
 def dotted(node: ast.expr) -> str:
@@ -84,7 +89,8 @@ def sources() -> list[Path]:
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_file_of_the_package_reads_a_pickle(path: Path) -> None:
-    assert list(offences(path.read_text())) == []
+    found = [offence.partition(": ")[2] for offence in offences(path.read_text())]
+    assert found == (["torch.jit.load", "torch.export.load"] if path == PROGRAMS else [])
 
 
 def test_the_search_covers_the_package() -> None:
@@ -102,6 +108,8 @@ def test_the_search_covers_the_package() -> None:
         "from torch import load\nload('x')",
         "import torch.nn\ntorch.load('x')",
         "import torch\ntorch.hub.load('a/b', 'c')",
+        "import torch\ntorch.export.load('x')",
+        "import torch\ntorch.jit.load('x')",
         "import pickle",
         "from pickle import loads as parse",
         "import joblib\njoblib.load('x')",

@@ -117,6 +117,11 @@ def steps(few: float, many: float) -> dict[str, Any]:
             {"in_company": ()},
             {"unstable": 0.5, "in_company": (InCompany("pgd", 1.0),)},
         ),
+        (
+            Code.CODES_ALONE,
+            {"codes_alone": False},
+            {"codes_alone": True, "zero_gradients": 1.0},  # told once
+        ),
         (Code.EPS_0_CHANGES_CODES, {"moved": 0.0}, {"moved": TRIFLE}),
         (
             Code.EPS_0_CHANGES_CODES,

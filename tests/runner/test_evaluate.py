@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,6 +160,26 @@ def test_a_store_is_gone_on_with_by_the_content_of_the_network(tmp_path: Path) -
     assert len(list(tmp_path.rglob("object.json"))) == 3
 
 
+def test_a_folder_is_reported_and_says_what_it_holds(tmp_path: Path) -> None:
+    hashbench.evaluate(network(), DATA, "noise", out=tmp_path, name="my net")
+    [plan] = (tmp_path / "plans").glob("*.json")
+    suite = json.loads(plan.read_text())["suite"]
+    assert (suite["name"], suite["in_memory"]) == ("evaluate", "my net")
+    assert not {"model", "dataset", "backbone", "defense", "checkpoint"} & {
+        key for key, value in suite.items() if value
+    }
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "hashbench", "report", str(tmp_path), "--full"],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "own-data, unstated, my net, 8 bits, eps 8/255" in done.stdout
+    assert "Training: elsewhere; the models were objects of a program" in done.stdout
+
+
 def test_a_defense_of_ours_is_put_around_and_any_other_name_is_a_name(tmp_path: Path) -> None:
     for defense in ("none", "jpeg:quality=5", "my own training"):
         hashbench.evaluate(network(), DATA, "noise", defense=defense, out=tmp_path, name="net")
@@ -296,6 +320,9 @@ def test_a_network_that_answers_wrongly_is_told(
     [
         ({"net": lambda x: x}, "net is a function, expected a torch.nn.Module"),
         ({"attacks": "hga"}, "did you mean 'hag'"),
+        ({"attacks": None}, "attacks are names or objects"),
+        ({"net": network().double()}, "torch.float64: net.float.. changes that"),
+        ({"net": nn.Sequential(network(), nn.Softplus(0.01)), "bounded": True}, "ends in a tanh"),
         ({"eps": 8}, "8/255"),
         ({"data": "fashoin"}, "did you mean 'fashion'"),
         ({"mean": (0.1, 0.2), "std": 1.0}, "have 2 numbers, but images 3 channels"),

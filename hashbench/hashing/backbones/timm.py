@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from hashbench.characters import shortened, shown
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import BackboneNet, InputSpec
 from hashbench.hashing.backbones.pretrained import (
@@ -19,6 +20,9 @@ from hashbench.hashing.backbones.pretrained import (
     optional,
 )
 from hashbench.plugins import backbone
+
+_HUBS: Final = ("hf_hub:", "hf-hub:", "hf_hub/", "local-dir:")
+"""How timm is told to fetch a model from a repository, or a folder like one."""
 
 
 @backbone(
@@ -46,6 +50,15 @@ class Timm(PretrainedBackbone):
     def __post_init__(self) -> None:
         if not self.model:
             raise UsageError("name the model, as in timm:model=resnet18.a1_in1k")
+        for hub in _HUBS:
+            if self.model.startswith(hub):
+                name = self.model[len(hub) :].rstrip("/").rpartition("/")[2] or "NAME"
+                raise UsageError(
+                    f"model '{shown(shortened(self.model))}' lies in a repository, whose content "
+                    "may change, so no result could be repeated: fetch its file of weights "
+                    "(model.safetensors or pytorch_model.bin) and name the network and the file, "
+                    f"as in timm:model={shown(shortened(name))},weights=model.safetensors"
+                )
 
     @override
     def build(self, images: InputSpec) -> BackboneNet:

@@ -21,6 +21,7 @@ import torch
 
 from hashbench.characters import shortened, shown
 from hashbench.errors import FileError
+from hashbench.hashing.weights.arrays import PickledArray, PickledDtype
 from hashbench.hashing.weights.stored import (
     COMPUTED,
     HOW_TO_SAVE,
@@ -37,8 +38,9 @@ from hashbench.hashing.weights.torch_names import (
     storage_type,
 )
 
-MAX_BYTES: Final = 2**24
-"""The most bytes of a pickle: beside a thousand tensors one has some 100,000."""
+MAX_BYTES: Final = 2**28
+"""The most bytes of a pickle: beside a thousand tensors one has some 100,000; arrays of numpy lie
+inside."""
 
 _MAX_STEPS: Final = 300_000
 _MAX_WORK: Final = 2_000_000
@@ -112,10 +114,12 @@ class Described:
         content: plain data, `PickledTensor`, `OddTensor`, `Name`, `Opaque`. Tuples, lists and dicts
             may hold themselves. Keys of dicts are texts, numbers or instances of the classes named.
         storages: every storage that it names, by key.
+        objects: the first class that is not known and of which there is an object; or nothing.
     """
 
     content: Any
     storages: Mapping[str, Storage]
+    objects: str = ""
 
 
 def described(file: IO[bytes]) -> Described:
@@ -126,12 +130,20 @@ def described(file: IO[bytes]) -> Described:
     """
     machine = _Machine()
     try:
-        return Described(machine.run(file), machine.storages)
+        return Described(machine.run(file), machine.storages, machine.objects)
     except FileError:
         raise
     except (ValueError, TypeError, LookupError, OverflowError, struct.error):
         # What a step finds wrong with its bytes, its operands or the stack.
         raise FileError("its pickle is damaged or cut off") from None
+
+
+def more_than_tensors(name: str) -> str:
+    """Why a pickle with objects of some class, or calls of a function, is not read."""
+    return (
+        f"it holds more than tensors ('{shown(shortened(name))}': a whole pickled model?), and "
+        f"reading that could run any code, so it is not read; {HOW_TO_SAVE}"
+    )
 
 
 class _Machine:
@@ -141,6 +153,8 @@ class _Machine:
         self._memo: dict[int, Any] = {}
         self._foreign = ""
         self._work = 0
+        self._bytes = 0
+        self.objects = ""
         self.storages: dict[str, Storage] = {}
 
     def run(self, file: IO[bytes]) -> Any:
@@ -151,11 +165,7 @@ class _Machine:
                 break
             self._step(opcode.name, argument)
         if self._foreign:
-            name = shown(shortened(self._foreign))
-            raise FileError(
-                f"it holds more than tensors ('{name}': a whole pickled model?), and reading that "
-                f"could run any code, so it is not read; {HOW_TO_SAVE}"
-            )
+            raise FileError(more_than_tensors(self._foreign))
         return self._stack.pop()
 
     def _step(self, name: str, argument: Any) -> None:
@@ -216,8 +226,6 @@ class _Machine:
         if len(module) + len(name) > _MAX_NAME:
             raise FileError(f"its pickle names something in more than {_MAX_NAME:,} characters")
         full = f"{module}.{name}"
-        if not is_known(full) and not self._foreign:
-            self._foreign = full
         return Name(full)
 
     def _global(self, argument: str) -> None:
@@ -239,17 +247,41 @@ class _Machine:
         arguments, function = self._stack.pop(), self._stack.pop()
         self._stack.append(self._called(function, arguments))
 
+    def _new(self, _: Any) -> None:
+        arguments, kind = self._stack.pop(), self._stack.pop()
+        self._stack.append(self._instance(kind, arguments))
+
     def _new_with_keywords(self, _: Any) -> None:
         self._stack.pop()
-        self._reduce(None)
+        self._new(None)
+
+    def _instance(self, kind: object, arguments: object) -> Any:
+        """An object of a class: of one that is not known, its name is all that stays of it."""
+        if not isinstance(kind, Name) or is_known(kind.full):
+            return self._called(kind, arguments)
+        self.objects = self.objects or kind.full
+        return Opaque(kind.full)
 
     def _build(self, _: Any) -> None:
-        self._stack.pop()  # attributes of what stays without any, such as a state dict's metadata
+        state = self._stack.pop()
+        if isinstance(self._stack[-1], PickledArray | PickledDtype):
+            self._stack[-1].fill(state)
+        # All else stays without its attributes, such as a state dict's metadata.
 
     def _called(self, function: object, arguments: object) -> Any:
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
             raise ValueError
         name = function.full
+        if name == "copyreg._reconstructor" or name == "copy_reg._reconstructor":
+            return self._instance(arguments[0], arguments[1:])
+        if not is_known(name):
+            self._foreign = self._foreign or name
+        if name in _RECONSTRUCTS:
+            return PickledArray()
+        if name == "numpy.dtype" and isinstance(arguments[0], str):
+            return PickledDtype(arguments[0].lstrip("<>|="))
+        if name == "_codecs.encode" and arguments[1:] == ("latin1",):
+            return self._encoded(arguments[0])
         if name == "torch._tensor._rebuild_from_type_v2":  # a tensor with attributes
             inner, _, given = arguments[:3]
             if inner == function:
@@ -273,6 +305,15 @@ class _Machine:
             kind = name.removeprefix(REBUILT).removesuffix("_tensor").replace("_", " ")
             return OddTensor(f"no plain tensor ({shown(shortened(kind))})")
         return Opaque(name)
+
+    def _encoded(self, text: object) -> bytes:
+        """Bytes as protocol 2 writes them."""
+        if not isinstance(text, str):
+            raise ValueError
+        self._bytes += len(text)
+        if self._bytes > MAX_BYTES:
+            raise FileError(f"its pickle makes more than {MAX_BYTES:,} bytes")
+        return text.encode("latin1")
 
     def _new_dict(self, arguments: tuple[Any, ...]) -> dict[Any, Any]:
         """Empty, or of the pairs that Python 2 wrote."""
@@ -344,6 +385,9 @@ def _pairs(items: list[Any]) -> list[tuple[Any, Any]]:
     return [(_key(key), value) for key, value in zip(items[::2], items[1::2], strict=True)]
 
 
+_RECONSTRUCTS: Final = frozenset(
+    f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")
+)
 _CONSTANTS: Final = frozenset(
     (
         *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
@@ -386,7 +430,7 @@ _STEPS: Final[Mapping[str, Callable[[_Machine, Any], None]]] = {
     "STACK_GLOBAL": _Machine._stack_global,
     "INST": _Machine._inst,
     "OBJ": _Machine._obj,
-    "NEWOBJ": _Machine._reduce,
+    "NEWOBJ": _Machine._new,
     "NEWOBJ_EX": _Machine._new_with_keywords,
     "REDUCE": _Machine._reduce,
     "BUILD": _Machine._build,

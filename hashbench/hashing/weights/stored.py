@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import torch
+from numpy.typing import NDArray
 
 from hashbench.characters import shortened, shown
 from hashbench.errors import FileError
@@ -43,6 +44,21 @@ class OddTensor:
     """
 
     kind: str
+
+
+@dataclass(frozen=True, eq=False)
+class HeldTensor:
+    """A tensor whose values were part of a pickle: an array of numpy, of a type that torch has.
+
+    Attributes:
+        array: contiguous; nobody else's.
+    """
+
+    array: NDArray[Any]
+
+    def tensor(self) -> torch.Tensor:
+        """The same, in memory of its own."""
+        return torch.from_numpy(self.array.copy())
 
 
 @dataclass(frozen=True, eq=False)

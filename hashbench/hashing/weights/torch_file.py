@@ -33,10 +33,12 @@ class TorchFile:
     Attributes:
         content: see `described`.
         place: of a tensor in it.
+        objects: see `Described`.
     """
 
     content: Any
     place: Place
+    objects: str = ""
 
 
 def read_archive(file: IO[bytes], size: int) -> TorchFile:
@@ -64,7 +66,7 @@ def read_archive(file: IO[bytes], size: int) -> TorchFile:
     order = found.get(f"{root}byteorder")
     if order is not None and _content(file, order, 16) != b"little":
         raise FileError("it was written on a big-endian machine: save it anew on another one")
-    content = described(io.BytesIO(_content(file, found[records[0]], MAX_BYTES))).content
+    inside = described(io.BytesIO(_content(file, found[records[0]], MAX_BYTES)))
 
     def place(tensor: PickledTensor) -> StoredTensor:
         storage = tensor.storage
@@ -73,7 +75,7 @@ def read_archive(file: IO[bytes], size: int) -> TorchFile:
             raise FileError("the archive does not hold its values")
         return _placed(tensor, member.begin, member.size)
 
-    return TorchFile(content, place)
+    return TorchFile(inside.content, place, inside.objects)
 
 
 def read_row(file: IO[bytes], size: int) -> TorchFile:
@@ -106,7 +108,7 @@ def read_row(file: IO[bytes], size: int) -> TorchFile:
             raise FileError("the file does not hold its values")
         return _placed(tensor, *where)
 
-    return TorchFile(found.content, place)
+    return TorchFile(found.content, place, found.objects)
 
 
 def _places(

@@ -58,7 +58,10 @@ _PLAIN: Final = frozenset(
             for core in ("core", "_core")
             for name in ("scalar", "_reconstruct")
         ),
-        *("numpy.ndarray", "numpy.dtype", "argparse.Namespace"),
+        *("numpy.ndarray", "numpy.dtype", "argparse.Namespace", "types.SimpleNamespace"),
+        *("collections.deque", "__builtin__.xrange", "decimal.Decimal", "fractions.Fraction"),
+        *("copyreg._reconstructor", "copy_reg._reconstructor", "builtins.object", "uuid.UUID"),
+        "__builtin__.object",
         *(f"pathlib.{name}" for name in ("Path", "PosixPath", "WindowsPath", "PurePosixPath")),
         *(f"datetime.{name}" for name in ("datetime", "date", "timedelta")),
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from hashbench.characters import shortened, shown
 from hashbench.errors import FileError
+from hashbench.hashing.weights.arrays import PickledArray
 from hashbench.hashing.weights.pickled import PickledTensor
 from hashbench.hashing.weights.stored import HOW_TO_SAVE, OddTensor
 from hashbench.hashing.weights.torch_file import named
@@ -17,7 +18,13 @@ _SHOWN = 4
 _DEEPEST = 8
 
 
-def state_dict_in(content: object) -> dict[str, PickledTensor | OddTensor]:
+Entry: TypeAlias = PickledTensor | OddTensor | PickledArray
+"""What may be a weight."""
+
+_ENTRIES: Final = (PickledTensor, OddTensor, PickledArray)
+
+
+def state_dict_in(content: object) -> dict[str, Entry]:
     """The one dict of tensors in what a file holds, under whatever keys it lies.
 
     A state dict has texts for keys and tensors for values, one of them at least with a shape; it
@@ -27,7 +34,9 @@ def state_dict_in(content: object) -> dict[str, PickledTensor | OddTensor]:
     Raises:
         FileError: there is none, or more than one; the sentence names what was found.
     """
-    found = dict(_state_dicts(content, (), set()))
+    found = dict(_state_dicts(content, (), set(), (PickledTensor, OddTensor)))
+    if not found:  # arrays of numpy beside a state dict are none, but alone they may be one
+        found = dict(_state_dicts(content, (), set(), _ENTRIES))
     if len(found) == 1:
         return next(iter(found.values()))
     if found:
@@ -43,22 +52,22 @@ def state_dict_in(content: object) -> dict[str, PickledTensor | OddTensor]:
 
 
 def _state_dicts(
-    value: object, path: tuple[str, ...], seen: set[int]
+    value: object, path: tuple[str, ...], seen: set[int], entry: tuple[type, ...]
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     if not isinstance(value, dict) or id(value) in seen or len(path) > _DEEPEST:
         return
     seen.add(id(value))
     items = [(key, inner) for key, inner in value.items() if isinstance(key, str)]
-    tensors = [inner for _, inner in items if isinstance(inner, PickledTensor | OddTensor)]
+    tensors = [inner for _, inner in items if isinstance(inner, entry)]
     if len(tensors) == len(value) and any(_has_shape(tensor) for tensor in tensors):
         yield path, value
         return
     for key, inner in items:
-        yield from _state_dicts(inner, (*path, key), seen)
+        yield from _state_dicts(inner, (*path, key), seen, entry)
 
 
-def _has_shape(tensor: PickledTensor | OddTensor) -> bool:
-    return isinstance(tensor, OddTensor) or bool(tensor.shape)
+def _has_shape(tensor: object) -> bool:
+    return not isinstance(tensor, PickledTensor | PickledArray) or bool(tensor.shape)
 
 
 def _why_none(content: Any) -> str:
@@ -71,7 +80,7 @@ def _why_none(content: Any) -> str:
     if not isinstance(content, dict) or not content:
         return f"it holds {named(content)}, expected a state dict"
     for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, PickledTensor | OddTensor):
+        if not isinstance(key, str) or not isinstance(value, _ENTRIES):
             return f"'{_shown(key)}' holds {named(value)}, expected a tensor; {HOW_TO_SAVE}"
     return f"{keys_shown(content)}, but no tensor that has a shape"
 
