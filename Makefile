@@ -37,6 +37,7 @@ types: $(STAMP) ## mypy strict, on the package and its scripts, and on the tests
 $(STAMP): pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps torchattacks==3.5.1
 	touch $@
 
 clean: ## remove the environment, build products and results

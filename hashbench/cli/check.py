@@ -12,6 +12,7 @@ from rich.text import Text
 
 from hashbench.cli.completion import plugins_of
 from hashbench.cli.debug import say_traceback
+from hashbench.cli.expecting import expected_of, parse_expected
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
 from hashbench.cli.screen import for_answers, for_notes, print_trimmed
 from hashbench.console import TextConsole
@@ -48,20 +49,31 @@ def check(
         Path | None,
         typer.Option(metavar="FOLDER", help="Of a data set that is read from one."),
     ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE=WHY",
+            help="A rule that is known not to be kept, and why; NAME/RULE=WHY of one plugin of "
+            "several. One that is kept all the same fails. May be repeated.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Name every check, and say what it asks for.")
     ] = False,
 ) -> None:
     """Check that a plugin of any kind keeps the rules. Exit code 1 if it does not.
 
-    Printed are the rules that are broken, and how many hold; with --verbose all of them.
+    Printed are the rules that are broken, with the reasons given by --expect, and how many hold;
+    with --verbose all of them.
     """
     from hashbench.testing import check_plugin
 
+    expected = parse_expected(expect or ())
     use_files(plugin)
     failed = False
-    for found in _of_file(Path(target)) if target.endswith(".py") else [_named(target)]:
-        report = check_plugin(found, root=root)
+    checked = _of_file(Path(target)) if target.endswith(".py") else [_named(target)]
+    for found, reasons in zip(checked, expected_of(expected, checked), strict=True):
+        report = check_plugin(found, root=root, expected_failures=reasons)
         _print(for_answers(), report, verbose=verbose)
         failed = failed or not report.ok
     with_what = f"Checked with hashbench {version('hashbench')}, plugin interface {API}."

@@ -149,7 +149,8 @@ def _as_declared(outcome: Outcome, why: str) -> Outcome:
                 outcome, verdict=Verdict.EXPECTED, sentence=f"{outcome.sentence} ({why})"
             )
         case Verdict.PASSED:
-            return Outcome(outcome.check, Verdict.FAILED, "it is declared to fail, but passes")
+            sentence = f"it is declared to fail ({why}), but passes"
+            return Outcome(outcome.check, Verdict.FAILED, sentence)
         case _:
             return outcome
 

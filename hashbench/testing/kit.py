@@ -197,6 +197,27 @@ def check_plugin(
     )
 
 
+def rules_of(plugin: Plugin) -> tuple[str, ...]:
+    """The names of the rules that a plugin would be held to; none for what has no contract."""
+    checks: tuple[Check[Any], ...] = ()
+    match plugin:
+        case Attack():
+            checks = ATTACK_CHECKS
+        case WrappingDefense():
+            checks = DEFENSE_CHECKS[WrappingDefense]
+        case TrainedDefense():
+            checks = DEFENSE_CHECKS[TrainedDefense]
+        case Loss():
+            checks = LOSS_CHECKS
+        case Backbone():
+            checks = BACKBONE_CHECKS
+        case Dataset():
+            checks = DATASET_CHECKS
+        case Format():
+            checks = FORMAT_CHECKS
+    return tuple(one.name for one in checks)
+
+
 def _built(kind: Kind, base: type[PluginT], given: PluginT | type[PluginT] | str) -> PluginT:
     if isinstance(given, str):
         given_plugin: object = plugins.get(kind, given)
