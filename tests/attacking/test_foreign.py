@@ -46,9 +46,14 @@ def test_the_generators_go_on_as_if_nothing_had_been_drawn() -> None:
 def test_so_they_do_after_an_error() -> None:
     states = torch.get_rng_state(), random.getstate()
     numpy = np.random.get_state(legacy=False)  # noqa: NPY002
-    with pytest.raises(ValueError, match="in the middle"), seeded(1):
-        draws()
-        raise ValueError("in the middle")
+
+    def fails() -> None:
+        with seeded(1):
+            draws()
+            raise ValueError("in the middle")
+
+    with pytest.raises(ValueError, match="in the middle"):
+        fails()
     assert torch.equal(torch.get_rng_state(), states[0])
     assert random.getstate() == states[1]
     np.testing.assert_equal(np.random.get_state(legacy=False), numpy)  # noqa: NPY002
