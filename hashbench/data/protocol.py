@@ -50,10 +50,11 @@ class Protocol:
         transform: how the images were made from their files.
         excluded: how many broken images were left out.
         targets: what targeted attacks lead a query to, and how that is drawn.
+        roles: which parts of the user's own data the splits were made of, or how they were drawn.
         version: which fields the hash covers, see `FIELDS`.
 
-    The words of `relevance`, `transform` and `targets` are part of the hash: they are names, and
-    are not polished.
+    The words of `relevance`, `transform`, `targets` and `roles` are part of the hash: they are
+    names, and are not polished.
     """
 
     identity: ClassVar[bool] = True
@@ -72,6 +73,7 @@ class Protocol:
     excluded: int = 0
     targets: str = TARGETS
     version: int = 1
+    roles: str = ""
 
     def __post_init__(self) -> None:
         if self.version not in FIELDS:
@@ -127,4 +129,5 @@ def protocol_of(name: str, list_length: int | None, data: RetrievalData) -> Prot
         top_k=list_length,
         transform=data.transform,
         excluded=data.excluded,
+        roles=data.roles,
     )

@@ -77,7 +77,7 @@ def decoded_images(
         BrokenFilesError: `need_all` is set, and a file cannot be used.
         StoreError: the cache's folder cannot be written, or its disk is full.
     """
-    stamps = stamp_files(files.root, files.paths)
+    stamps = stamp_files(files.root, files.paths, files.links)
     if need_all and stamps.faults:  # before hours of decoding
         raise BrokenFilesError(stamps.faults)
     wanted = _Wanted(entry_folder(files), files, stamps)

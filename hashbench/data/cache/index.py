@@ -36,12 +36,14 @@ class ImageFiles:
         paths: of the distinct images, relative to it.
         transform: resize and crop.
         wide: also keep the squares that random crops are cut from.
+        links: a folder beside `root`, resolved, that links may lead into; None for none.
     """
 
     root: Path
     paths: tuple[str, ...]
     transform: Transform
     wide: bool = False
+    links: Path | None = None
 
     @property
     def key(self) -> str:

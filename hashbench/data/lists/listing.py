@@ -6,7 +6,8 @@ DeepHash, DHTA: one file of lines `path 0 1 0 ...`). Reads the list files, no im
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.characters import shown
+from hashbench.data.layouts.recognised import Layout, looks_like
 from hashbench.data.lists.image_paths import parse_image_paths, quoted
 from hashbench.data.lists.joint import parse_joint
 from hashbench.data.lists.label_rows import CLASS_NUMBERS, parse_label_rows, refuse_class_numbers
@@ -38,12 +40,14 @@ class ListedSplit:
         paths: of the images, relative to the data folder; may repeat.
         labels: uint8 (N, classes), 0/1.
         lines: whether line n of `file` names image n.
+        place: where a row stands, for files whose lines are not images; None goes by `lines`.
     """
 
     file: Path
     paths: tuple[str, ...]
     labels: NDArray[np.uint8]
     lines: bool = True
+    place: Callable[[int], str] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.paths) != len(self.labels):
@@ -56,6 +60,8 @@ class ListedSplit:
 
     def where(self, row: int) -> str:
         """File and line of a row, for an error."""
+        if self.place is not None:
+            return self.place(row)
         return f"{self.file}, line {row + 1}" if self.lines else str(self.file)
 
 
@@ -67,6 +73,7 @@ class Listing:
         root: the folder that paths are relative to.
         train, query, database: the splits.
         classes: the names of the label columns.
+        roles: how the three splits were chosen, in words; empty where the lists say it.
     """
 
     root: Path
@@ -74,6 +81,7 @@ class Listing:
     query: ListedSplit
     database: ListedSplit
     classes: tuple[str, ...]
+    roles: str = ""
 
     def __post_init__(self) -> None:
         for name, split in self.splits.items():
@@ -161,7 +169,7 @@ def read_split(root: Path, stem: str) -> ListedSplit:
     if not images.exists() and not labels.exists():
         raise UsageError(
             f"{root}: no list of the {stem} images; expected {images.name} and {labels.name}, "
-            f"or {both.name} with lines 'path 0 1 0 ...'"
+            f"or {both.name} with lines 'path 0 1 0 ...'{looks_like(root, Layout.LISTS)}"
         )
     paths = parse_image_paths(read_list(images), images)
     rows = parse_label_rows(read_list(labels), labels)
