@@ -211,7 +211,7 @@ def test_nested_class_folders(tmp_path: Path) -> None:
     assert by_path.load(root).classes == ("cat/old", "cat/red", "dog/old", "dog/red")
     with pytest.raises(UsageError) as caught:
         PLAIN.load(write(tmp_path / "above", [f"inner/{name}" for name in names]))
-    assert "there is one class, 'inner'" in str(caught.value)
+    assert "there is one class, 'inner', so that" in str(caught.value)
     assert f"--root {tmp_path}/above/inner" in str(caught.value)
 
 
@@ -338,3 +338,28 @@ def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:
     (root / "cat/loop.png").symlink_to("loop.png")
     with pytest.raises(UsageError, match=r"loop\.png: Too many levels of symbolic links"):
         PLAIN.load(root)
+
+
+def test_one_class_is_no_retrieval(tmp_path: Path) -> None:
+    root = write(tmp_path, tree({"images": 5}))
+    with pytest.raises(UsageError, match="there is one class, 'images', so that every image"):
+        PLAIN.load(root)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("train_img.txt", "lists"),
+        ("metadata.jsonl", "metadata"),
+        ("dataset_dict.json", "huggingface"),
+        ("data.parquet", "huggingface"),
+    ],
+)
+def test_folders_beside_lists_are_no_classes_unless_said(
+    tmp_path: Path, file: str, name: str
+) -> None:
+    root = write(tmp_path, tree({"train2014": 4, "val2014": 4}))
+    (root / file).write_text("")
+    with pytest.raises(UsageError, match=f"use --dataset {name} --root .*; if its folders are"):
+        PLAIN.load(root)
+    assert len(ImageFolder(crop=6, layout=Folders.CLASSES).load(root).classes) == 2

@@ -86,6 +86,22 @@ def clean_path(text: str) -> str:
     return text
 
 
+def without_prefix(text: str, prefix: str | None) -> str:
+    r"""A path without the folder that lists of another machine begin with.
+
+    Args:
+        text: a path, as `/home/x/data/a/1.jpg`.
+        prefix: such as `/home/x/data`, with or without `/` at its end; or `C:\\data`, and then `\\`
+            stands between all folders. None takes nothing off.
+    """
+    if prefix is None:
+        return text
+    if "\\" in prefix:
+        text, prefix = text.replace("\\", "/"), prefix.replace("\\", "/")
+    start = prefix.rstrip("/") + "/"
+    return text.removeprefix(start).lstrip("/") if text.startswith(start) else text
+
+
 def quoted(text: str) -> str:
     """A value of a list in quotes, as an error shows it: short, and nothing in it steers."""
     return f"'{shown(shortened(text, MAX_QUOTED))}'"

@@ -192,6 +192,19 @@ def class_names(root: Path, columns: int) -> tuple[str, ...]:
     path = root / CLASS_NAMES
     if not path.exists():
         return tuple(f"class {column}" for column in range(columns))
+    names = listed_names(root)
+    if len(names) != columns:
+        raise UsageError(f"{path}: {len(names)} class names, but {columns} label columns")
+    return names
+
+
+def listed_names(root: Path) -> tuple[str, ...]:
+    """The names in the folder's classes.txt, without empty lines.
+
+    Raises:
+        UsageError: a name is none that can be shown; names the file and the line.
+    """
+    path = root / CLASS_NAMES
     with told(path):
         text = decoded(read_source(path, MAX_NAMES))
     lines = [line.strip() for line in text.split("\n")]
@@ -206,7 +219,4 @@ def class_names(root: Path, columns: int) -> tuple[str, ...]:
                 f"{path}, line {number}: the class name {quoted(line)} holds a character that is "
                 "not seen"
             )
-    names = tuple(line for line in lines if line)
-    if len(names) != columns:
-        raise UsageError(f"{path}: {len(names)} class names, but {columns} label columns")
-    return names
+    return tuple(line for line in lines if line)

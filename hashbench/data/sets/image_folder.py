@@ -24,7 +24,7 @@ from hashbench.data.layouts.folders import (
     read_tree,
 )
 from hashbench.data.layouts.own import Found, OwnDataset, check_size, one_hot
-from hashbench.data.layouts.recognised import Layout, looks_like
+from hashbench.data.layouts.recognised import Layout, looks_like, recognised
 from hashbench.data.lists.dataset import BrokenImages
 from hashbench.data.lists.listing import ListedSplit
 from hashbench.data.sources import local_name
@@ -75,6 +75,8 @@ class ImageFolder(OwnDataset):
                 f"{home}: no class folders; expected images as in {home.name}/cat/1.jpg, or "
                 f"{home.name}/train/cat/1.jpg{looks_like(home, Layout.CLASS_FOLDERS)}"
             )
+        if self.layout is Folders.AUTO:
+            self._refuse_other_layouts(home)
         splits = self._splits(home, folders)
         links = self.linked()
         trees = {name: read_tree(home, name, self.classes, links) for name in splits} or {
@@ -121,6 +123,16 @@ class ImageFolder(OwnDataset):
             )
         return kinds
 
+    def _refuse_other_layouts(self, home: Path) -> None:
+        """Refuse images whose labels lie beside them: their folders are no classes."""
+        for layout in (Layout.LISTS, Layout.HUGGINGFACE, Layout.METADATA):
+            if recognised(home, layout):
+                raise UsageError(
+                    f"{home}: it holds more than class folders"
+                    f"{looks_like(home, Layout.CLASS_FOLDERS)}; if its folders are the classes all "
+                    "the same, say layout=classes, or layout=splits"
+                )
+
     def _refuse(self, home: Path, trees: dict[str, Tree]) -> None:
         """Refuse what would be left out in silence, and trees that mean something else."""
         excluding = self.broken is BrokenImages.EXCLUDE
@@ -155,12 +167,16 @@ class ImageFolder(OwnDataset):
                 f"{home}: class folders without an image: {first_of(lacking)}; remove them, or "
                 "leave them out with broken=exclude"
             )
-        nested = any(tree.nested for tree in trees.values())
-        if len(filled) == 1 and nested and self.classes is Naming.TOP:
+        if len(filled) == 1:
             (name,) = filled
-            inner = home / local_name(name)
+            inner = shlex.quote(str(home / local_name(name)))
+            deeper = (
+                f"; if the folders in it are the classes or splits, name it: --root {inner}, or "
+                "say classes=leaf"
+                if any(tree.nested for tree in trees.values())
+                else looks_like(home, Layout.CLASS_FOLDERS)
+            )
             raise UsageError(
-                f"{home}: there is one class, '{shown(name)}', whose images lie in folders of "
-                "their own; if these are the classes or splits, name it: --root "
-                f"{shlex.quote(str(inner))}, or say classes=leaf"
+                f"{home}: there is one class, '{shown(name)}', so that every image is relevant to "
+                f"every other{deeper}"
             )
