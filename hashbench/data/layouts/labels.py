@@ -69,7 +69,7 @@ class Rows:
 def labelled(
     home: Path,
     parts: Mapping[str, Rows],
-    repeats: Repeats,
+    repeats: Repeats | None,
     columns: Sequence[str] | None = None,
 ) -> Found:
     """Label rows for all splits, with the same columns.
@@ -78,7 +78,7 @@ def labelled(
         home: the data folder; its `classes.txt`, if there is one, names the classes, and their
             order is that of the columns. Labels that are whole numbers count its lines from 0.
         parts: the splits.
-        repeats: what an image in several rows means.
+        repeats: what an image in several rows means; None leaves rows as they are.
         columns: the classes, where they are known; otherwise those of `classes.txt`, else all
             labels that occur.
 
@@ -86,7 +86,8 @@ def labelled(
         UsageError: a label is none, or not among the classes; or an image comes again with other
             labels. Names file and line.
     """
-    parts = {name: _merged(rows, repeats) for name, rows in parts.items()}
+    if repeats is not None:
+        parts = {name: _merged(rows, repeats) for name, rows in parts.items()}
     if columns is None and (home / CLASS_NAMES).exists():
         columns = listed_names(home)
         parts = {name: _named(rows, columns) for name, rows in parts.items()}
@@ -138,10 +139,12 @@ class LabelLists:
     Attributes:
         values: what is in them.
         width: how many values each has, where they are rows of 0 and 1; 0 before the first.
+        rows: the parameter that says that they are such rows, for an error.
     """
 
     values: Values
     width: int = 0
+    rows: str = "values=onehot"
 
     def read(self, texts: Sequence[str], where: str) -> tuple[str, ...]:
         """The classes of a list of labels.
@@ -167,7 +170,7 @@ class LabelLists:
         if len(texts) > 1 and set(texts) <= {"0", "1"}:
             raise UsageError(
                 f"{where}: the labels are {quoted(' '.join(texts))}, which may be a row of 0 and "
-                "1, or class numbers; say values=onehot if it is a row"
+                f"1, or class numbers; say {self.rows} if it is a row"
             )
         return tuple(dict.fromkeys(one_label(text, where) for text in texts))
 

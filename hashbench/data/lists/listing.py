@@ -138,48 +138,78 @@ class Listing:
             )
 
 
-def read_listing(root: Path) -> Listing:
+def read_listing(root: Path, strip: str | None = None) -> Listing:
     """Read the lists of a folder, in whichever of the two layouts.
 
     Args:
         root: holds `{train,test,database}_img.txt` and `..._label.txt`, or
             `{train,test,database}.txt`; images lie below it.
+        strip: what paths begin with and is taken off.
 
     Raises:
         UsageError: a list is missing or malformed; names the file and the line.
     """
-    train = read_split(root, "train")
-    query = read_split(root, "test")
-    database = read_split(root, "database")
+    train = read_split(root, "train", strip)
+    query = read_split(root, "test", strip)
+    database = read_split(root, "database", strip)
     return Listing(root, train, query, database, class_names(root, train.labels.shape[1]))
 
 
-def read_split(root: Path, stem: str) -> ListedSplit:
+def read_split(root: Path, stem: str, strip: str | None = None) -> ListedSplit:
     """Read `{stem}_img.txt` and `{stem}_label.txt`, or `{stem}.txt` where there is neither.
+
+    Labels may also lie in `{stem}_label_onehot.txt`; where both are there, these are the rows of 0
+    and 1, and the other holds class numbers.
 
     Raises:
         UsageError: a list is missing or malformed, or holds class numbers in place of rows of 0 and
             1; names the file and the line.
     """
+    files = list_files(root, stem)
+    if isinstance(files, Path):
+        paths, rows = parse_joint(read_list(files), files, strip)
+        refuse_class_numbers(rows, files)
+        return ListedSplit(files, paths, rows)
+    images, labels = files
+    paths = parse_image_paths(read_list(images), images, strip)
+    rows = parse_label_rows(read_list(labels), labels)
+    check_lengths(labels, len(rows), images, len(paths))
+    refuse_class_numbers(rows, labels)
+    return ListedSplit(images, paths, rows)
+
+
+def list_files(root: Path, stem: str, *, onehot: bool = True) -> Path | tuple[Path, Path]:
+    """The list of a split: one file of paths and labels, or a file of paths and one of labels.
+
+    Args:
+        root: the folder.
+        stem: of the names.
+        onehot: whether a file named `..._label_onehot.txt` is taken before `..._label.txt`.
+
+    Raises:
+        UsageError: there is none.
+    """
     images, labels, both = (root / f"{stem}{end}.txt" for end in ("_img", "_label", ""))
+    rows = root / f"{stem}_label_onehot.txt"
+    if onehot and rows.exists():
+        labels = rows
     if both.exists() and not images.exists() and not labels.exists():
-        paths, rows = parse_joint(read_list(both), both)
-        refuse_class_numbers(rows, both)
-        return ListedSplit(both, paths, rows)
+        return both
     if not images.exists() and not labels.exists():
         raise UsageError(
             f"{root}: no list of the {stem} images; expected {images.name} and {labels.name}, "
             f"or {both.name} with lines 'path 0 1 0 ...'{looks_like(root, Layout.LISTS)}"
         )
-    paths = parse_image_paths(read_list(images), images)
-    rows = parse_label_rows(read_list(labels), labels)
-    if len(paths) != len(rows):
+    return images, labels
+
+
+def check_lengths(labels: Path, rows: int, images: Path, paths: int) -> None:
+    """Refuse another number of label rows than of paths; raises UsageError."""
+    if paths != rows:
         raise UsageError(
-            f"{labels}: {len(rows):,} label rows, but {images.name} has {len(paths):,} images "
-            f"(the shorter one ends at line {min(len(paths), len(rows)):,})"
+            f"{labels}: {rows:,} label rows, but {images.name} has {paths:,} images "
+            f"(the shorter one ends at line {min(paths, rows):,})"
         )
-    refuse_class_numbers(rows, labels)
-    return ListedSplit(images, paths, rows)
 
 
 def class_names(root: Path, columns: int) -> tuple[str, ...]:

@@ -244,10 +244,7 @@ class _Reader:
                 text = clean_path(f"{text}{given.suffix or ''}")
                 return clean_path(f"{given.images}/{text}") if given.images else text
         except ValueError as error:
-            hint = (
-                "; strip=FOLDER takes off what it begins with" if "absolute" in str(error) else ""
-            )
-            raise UsageError(f"{self.where(line)}: {error}{hint}") from None
+            raise UsageError(f"{self.where(line)}: {error}") from None
         raise UsageError(f"{self.where(line)}: the path of the image is missing")
 
     def labels(self, line: int, cells: Sequence[str]) -> tuple[str, ...]:
