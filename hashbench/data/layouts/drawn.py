@@ -115,8 +115,9 @@ def _ranked(paths: list[str], groups: _Indices, salt: str) -> _Indices:
 def _lowest(order: _Indices, groups: _Indices, counts: _Indices) -> _Indices:
     """The first so many of each group, of images that are in order."""
     of = groups[order]
-    place = np.arange(len(order)) - np.searchsorted(of, of)
-    return order[place < counts[of]]
+    low = np.arange(len(order)) - np.searchsorted(of, of) < counts[of]
+    lowest: _Indices = order[low]
+    return lowest
 
 
 def _spread(amount: Amount, sizes: _Indices, most: _Indices) -> _Indices:

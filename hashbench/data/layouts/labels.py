@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hashbench.characters import shortened, shown
 from hashbench.data.layouts.folders import in_order
-from hashbench.data.layouts.own import Found, check_size, placed
+from hashbench.data.layouts.own import Found, check_size
 from hashbench.data.lists.image_paths import quoted
 from hashbench.data.lists.listing import CLASS_NAMES, MAX_NAME, ListedSplit, listed_names
 from hashbench.errors import UsageError
@@ -48,12 +48,14 @@ class Rows:
         paths: relative to the data folder.
         labels: the classes of each, as text.
         lines: of the file, from 1.
+        unit: what these numbers count.
     """
 
     file: Path
     paths: list[str] = field(default_factory=list)
     labels: list[tuple[str, ...]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
+    unit: str = "line"
 
     def add(self, path: str, labels: tuple[str, ...], line: int) -> None:
         """One row more."""
@@ -63,7 +65,7 @@ class Rows:
 
     def where(self, row: int) -> str:
         """File and line of a row."""
-        return f"{self.file}, line {self.lines[row]}"
+        return f"{self.file}, {self.unit} {self.lines[row]}"
 
 
 def labelled(
@@ -101,7 +103,7 @@ def labelled(
             rows.file,
             tuple(rows.paths),
             _multi_hot([[places[one] for one in some] for some in rows.labels], len(columns)),
-            place=placed(rows.file, rows.lines),
+            place=rows.where,
         )
         for name, rows in parts.items()
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Final
@@ -209,8 +209,3 @@ def _joined(home: Path, parts: Sequence[ListedSplit]) -> ListedSplit:
         np.concatenate([part.labels for part in parts]),
         place=place,
     )
-
-
-def placed(file: Path, lines: Sequence[int]) -> Callable[[int], str]:
-    """Where rows stand whose lines are known: a row's number to file and line."""
-    return lambda row: f"{file}, line {lines[row]}"

@@ -152,7 +152,7 @@ def _by_kind(
             )
         if fitting:
             return (fitting[0],)
-    other = {"train": "database", "database": "train"}.get(role)
+    other = {"train": "database", "database": "train"}.get(role, "")
     if other in found:  # asked for under a name that says nothing
         return found[other]
     raise UsageError(

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from hashbench import plugins
 from hashbench.data.cache.entries import BrokenFilesError, decoded_images
-from hashbench.data.cache.index import DecodedImages, ImageFiles
+from hashbench.data.cache.index import DecodedImages, ImageFiles, PackedImages
 from hashbench.data.cache.stamps import OutsideFolderError
 from hashbench.data.cache.transform import Transform
 from hashbench.data.images import RetrievalData
@@ -92,6 +92,10 @@ class ListedDataset(Dataset):
     def widened(self) -> Dataset:
         """With the uncropped squares, if the crop is smaller."""
         return replace(self, wide=self.transform.resize > self.transform.crop)
+
+    def packed(self, listing: Listing) -> PackedImages | None:  # noqa: ARG002 - for those below
+        """What reads images that lie in larger files; by default each is a file of its own."""
+        return None
 
     def linked(self) -> Path | None:
         """A folder beside the root that links may lead into, resolved; by default none."""
@@ -174,7 +178,9 @@ class ListedDataset(Dataset):
         """The distinct image files that the lists name, and how they are decoded."""
         transform = self.transform
         wide = self.wide and transform.resize > transform.crop
-        return ImageFiles(listing.root.resolve(), listing.distinct, transform, wide, self.linked())
+        links, packed = self.linked(), self.packed(listing)
+        root = listing.root.resolve()
+        return ImageFiles(root, listing.distinct, transform, wide, links, packed)
 
     def _decoded(self, root: Path | None, listing: Listing, progress: Progress) -> DecodedImages:
         listing.refuse_overlap()

@@ -28,7 +28,7 @@ from hashbench.data.lists.listing import (
 from hashbench.data.sources import MAX_LINES, read_list
 from hashbench.errors import UsageError
 
-STEMS: Final = {"train": "train", "query": "test", "database": "database"}
+STEMS: Final = ("train", "test", "database")
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BETWEEN: Final = re.compile(rb"[ \t,]+")
@@ -65,13 +65,15 @@ def read_formed(root: Path, labels: ListLabels, strip: str | None) -> Listing:
     if labels is ListLabels.ONEHOT:
         return read_listing(root, strip)
     if labels is ListLabels.SAVETXT:
-        splits = {role: _saved(root, stem, strip) for role, stem in STEMS.items()}
-        names = class_names(root, splits["train"].labels.shape[1])
-        return Listing(root, **splits, classes=names)
+        train, query, database = (_saved(root, stem, strip) for stem in STEMS)
+        names = class_names(root, train.labels.shape[1])
+        return Listing(root, train, query, database, names)
     numbers = labels is ListLabels.NUMBERS
-    parts = {role: _classes(root, stem, strip, numbers=numbers) for role, stem in STEMS.items()}
-    found = labelled(root, parts, None)
-    return Listing(root, **found.parts, classes=found.classes)
+    found = labelled(
+        root, {stem: _classes(root, stem, strip, numbers=numbers) for stem in STEMS}, None
+    )
+    train, query, database = (found.parts[stem] for stem in STEMS)
+    return Listing(root, train, query, database, found.classes)
 
 
 def _lines(path: Path) -> list[bytes]:
