@@ -124,7 +124,8 @@ def _spread(amount: Amount, sizes: _Indices, most: _Indices) -> _Indices:
     """How many images each group gives, at most `most`."""
     if amount.share is not None:
         asked = np.array([int(amount.share * int(size) + Fraction(1, 2)) for size in sizes])
-        return np.minimum(np.maximum(asked, 1), most)
+        given: _Indices = np.minimum(np.maximum(asked, 1), most)
+        return given
     assert amount.count is not None
     return spread(amount.count, most)
 
