@@ -91,6 +91,8 @@ def report(found: DataCheck) -> Iterator[str]:
     if found.root is not None:
         yield f"folder       {found.root}"
     yield f"images       {found.transform}"
+    if found.roles:
+        yield f"splits       {found.roles}"
     yield from _cache(found)
     yield ""
     yield f"{'split':10}{'rows':>10}{'distinct':>10}{'without label':>15}{'repeated content':>18}"

@@ -104,6 +104,7 @@ class DataCheck:
         chance: mAP of a random order, from the labels.
         best: mAP of a perfect order, from the labels.
         protocol: the card; None where an image that it covers cannot be read.
+        roles: how the three splits were chosen, in words; empty where the data set's name says it.
     """
 
     dataset: str
@@ -118,6 +119,7 @@ class DataCheck:
     chance: float
     best: float
     protocol: Protocol | None
+    roles: str = ""
 
     @property
     def clean(self) -> bool:
@@ -197,6 +199,7 @@ def _check_listed(
         protocol=None
         if data is None
         else protocol_of(dataset.protocol_name(), dataset.list_length(), data),
+        roles=listing.roles,
     )
 
 
@@ -235,6 +238,7 @@ def _check_loaded(
         chance=chance_level(query, database, top_k=top_k),
         best=ceiling(query, database, top_k=top_k),
         protocol=protocol_of(dataset.protocol_name(), dataset.list_length(), data),
+        roles=data.roles,
     )
 
 

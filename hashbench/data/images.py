@@ -100,6 +100,8 @@ class RetrievalData:
         database: what is searched; it may contain the train set, never a query.
         transform: how the images were made from their files, in words; part of the protocol.
         excluded: how many broken images were left out.
+        roles: which parts of the user's own data the three splits were made of, or how they were
+            drawn, in words; part of the protocol. Empty where the data set's name says it.
     """
 
     classes: tuple[str, ...]
@@ -108,6 +110,7 @@ class RetrievalData:
     database: ImageSet
     transform: str = "none"
     excluded: int = 0
+    roles: str = ""
 
     def __post_init__(self) -> None:
         for name in ("train", "query", "database"):

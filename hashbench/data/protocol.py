@@ -64,11 +64,12 @@ class Protocol:
         transform: how the images were made from their files.
         excluded: how many broken images were left out.
         targets: what targeted attacks lead a query to, and how that is drawn.
+        roles: which parts of the user's own data the splits were made of, or how they were drawn.
         version: which fields the hash covers, see `FIELDS`.
         pixels: which values the pixels of attacked images have, see `PixelValues`.
 
-    The words of `relevance`, `transform` and `targets` are part of the hash: they are names, and
-    are not polished.
+    The words of `relevance`, `transform`, `targets` and `roles` are part of the hash: they are
+    names, and are not polished.
     """
 
     identity: ClassVar[bool] = True
@@ -88,6 +89,7 @@ class Protocol:
     targets: str = TARGETS
     version: int = 1
     pixels: str = "float"
+    roles: str = ""
 
     def __post_init__(self) -> None:
         if self.version not in FIELDS:
@@ -158,4 +160,5 @@ def protocol_of(
         transform=data.transform,
         excluded=data.excluded,
         pixels=pixels.value,
+        roles=data.roles,
     )

@@ -61,6 +61,8 @@ def check_protocol(protocol: Protocol) -> None:
     """Refuse a protocol card that no data set can have; raises UsageError."""
     for name in ("dataset", "split", "relevance", "transform", "targets"):
         _check_name(name, getattr(protocol, name))
+    if protocol.roles:
+        _check_name("roles", protocol.roles)
     for name in ("train", "query", "database", "classes"):
         _check_number(name, getattr(protocol, name), 1, MAX_IMAGES)
     _check_number("excluded", protocol.excluded, 0, MAX_IMAGES)

@@ -11,7 +11,10 @@ import pytest
 from hashbench.data.lists.listing import read_listing
 from hashbench.errors import UsageError
 
-SAYS = "class numbers are to be written as rows of 0 and 1, one column for each class"
+SAYS = (
+    "class numbers are to be written as rows of 0 and 1, one column for each class, or read with "
+    "lists:labels=numbers"
+)
 STEMS = ("train", "test", "database")
 
 

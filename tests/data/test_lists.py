@@ -203,7 +203,8 @@ def test_a_link_out_of_the_folder_is_refused(
     path = "images/4.png" if count == 1 else "images/2.png"
     expected = (
         f"{root}/{first}: a link leads the path '{path}' out of {root} ({count} such images); "
-        "move the images into it, or the lists beside them"
+        "move the images into it, or the lists beside them; a data set of your own takes the "
+        "parameter links=FOLDER, a folder that links may lead into"
     )
     for use in (dataset.load, lambda root: check_dataset(dataset, root, no_progress)):
         with pytest.raises(UsageError) as caught:

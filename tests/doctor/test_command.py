@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -116,4 +117,5 @@ def test_the_shipped_model_gives_what_is_stated(tmp_path: Path, env: dict[str, s
     assert done.returncode == 0
     if env:
         [cpu] = [one for one in answer["findings"] if one["subject"] == "cpu"]
-        assert "AVX" not in cpu["text"]  # the variables were heard
+        # The variables were heard: torch says "DEFAULT", earlier ones "NO AVX".
+        assert not re.search(r"AVX\d", cpu["text"])

@@ -43,7 +43,7 @@ def test_help_imports_no_torch(tmp_path: Path) -> None:
 
 
 COMMANDS = (
-    "", "run", "report", "suites", "plugins", "show", "check", "new",
+    "", "run", "report", "suites", "plugins", "show", "check", "new", "doctor",
     "data check", "model export", "model import", "model check",
 )  # fmt: skip
 

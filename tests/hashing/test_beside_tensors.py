@@ -110,7 +110,7 @@ def test_a_whole_model_is_none_though_its_class_is_passed_over(
 )
 def test_arrays_of_numpy_are_taken_for_weights(kind: str, protocol: int, tmp_path: Path) -> None:
     values = np.arange(-3, 9).reshape(3, 4) if kind != "u1" else np.arange(12).reshape(3, 4)
-    arrays = {
+    arrays: dict[str, Any] = {
         "a.rows": values.astype(kind),
         "a.columns": np.asfortranarray(values.astype(kind)),
         "b.part": values.astype(kind)[::2, 1:],

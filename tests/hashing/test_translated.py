@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -56,9 +57,14 @@ def net() -> Net:
     return lively(Net())
 
 
-def lively(module: nn.Module) -> nn.Module:
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+def lively(module: ModuleT) -> ModuleT:
     for one in module.modules():
         if isinstance(one, nn.BatchNorm1d | nn.BatchNorm2d):
+            assert one.running_mean is not None
+            assert one.running_var is not None
             one.running_mean.normal_(std=0.3)
             one.running_var.uniform_(0.5, 2)
             if one.affine:
@@ -67,8 +73,8 @@ def lively(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def linear(*sizes: int) -> nn.Linear:
-    return nn.Linear(*sizes)
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    return nn.Linear(inputs, outputs)
 
 
 def outline() -> HashModel:
@@ -76,12 +82,14 @@ def outline() -> HashModel:
         return HashModel(Netlet().build(SPEC), 1)
 
 
-def found(state: Mapping[str, Tensor], **told: object) -> Translated:
-    renames = tuple(Rename.parse(text) for text in told.pop("rename", ()))
-    return translated(state, outline(), "netlet", PATH, renames=renames, **told)
+def found(
+    state: Mapping[str, Tensor], *, rename: Sequence[str] = (), activation: str | None = None
+) -> Translated:
+    renames = tuple(map(Rename.parse, rename))
+    return translated(state, outline(), "netlet", PATH, renames=renames, activation=activation)
 
 
-def model_of(state: Mapping[str, Tensor], **told: object) -> HashModel:
+def model_of(state: Mapping[str, Tensor], **told: Any) -> HashModel:
     """The model that a state dict is taken for, its weights loaded."""
     one = found(state, **told)
     plugin = HeadedBackbone(Netlet(), one.hidden) if one.hidden else Netlet()
@@ -229,7 +237,7 @@ def _without(state: State, key: str) -> State:
     return {name: value for name, value in state.items() if name != key}
 
 
-FAULTS = {
+FAULTS: dict[str, tuple[Callable[[State], State], str]] = {
     "no head": (lambda s: {k: v for k, v in s.items() if "fc" not in k}, "no linear layer beside"),
     "head of another network": (
         lambda s: _set(s, "fc.weight", torch.zeros(BITS, 8)),

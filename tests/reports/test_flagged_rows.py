@@ -74,6 +74,7 @@ WRONG: dict[Code, Change] = {
     Code.STOCHASTIC_CODES: lambda book: clean_with(book, probe_unstable=0.3),
     Code.BATCH_DEPENDENT_CODES: lambda book: clean_with(book, probe_batch_dependent=0.9),
     Code.BATCH_DEPENDENT_ATTACK: lambda book: attacked_with(book, "search", batch_dependent=0.5),
+    Code.CODES_ALONE: lambda book: clean_with(book, probe_codes_alone=1.0),
     Code.EPS_0_CHANGES_CODES: lambda book: clean_with(book, probe_moved_at_eps_0=0.002),
     Code.ZERO_GRADIENTS: lambda book: attacked_with(book, "search", zero_gradients=0.5),
     Code.SATURATED_OUTPUTS: lambda book: clean_with(book, saturated=0.99),

@@ -59,6 +59,7 @@ def test_a_radius_is_parsed_where_it_is_at_home() -> None:
 
 
 NOT_STORED = {
+    "State": "what the doctor prints",
     "Tone": "how a report colours a field",
     "Verdict": "what the conformance kit prints",
 }

@@ -69,6 +69,8 @@ def answers(model: HashModel) -> tuple[float, float, float]:
     torch.manual_seed(0)
     codes = encode(model.eval(), pixels).codes
     outcome = probe(model, pixels, codes, codes)
+    assert outcome.unbounded is not None
+    assert outcome.moved is not None
     assert outcome.unbounded.shape == codes.shape
     return outcome.unstable, outcome.moved, float((outcome.unbounded == codes).mean())
 
@@ -101,6 +103,8 @@ def test_fewer_queries_go_together_where_memory_runs_out() -> None:
     assert tight.sizes[15:] == [1] * 7 * UNBOUNDED_STEPS
     assert found.moved == 0
     ample = probe(Hungry(1000).eval(), pixels, codes, codes)
+    assert found.unbounded is not None
+    assert ample.unbounded is not None
     assert np.array_equal(found.unbounded, ample.unbounded)
     with pytest.raises(torch.OutOfMemoryError):
         probe(Hungry(0).eval(), pixels, codes, codes)

@@ -83,7 +83,7 @@ def model(fresh_registry: object) -> HashModel:  # noqa: ARG001
 
 
 def traced(net: nn.Module, path: Path) -> None:
-    torch.jit.save(torch.jit.trace(net, EXAMPLE), path)  # type: ignore[no-untyped-call]
+    torch.jit.save(torch.jit.trace(net, EXAMPLE), path)
 
 
 def exported(net: nn.Module, path: Path) -> None:
@@ -200,7 +200,7 @@ def test_normalisation_tanh_and_grey_are_as_they_are_said(
             return found
 
     net = Coloured().eval()
-    torch.jit.save(torch.jit.script(net), tmp_path / "rgb.pt")  # type: ignore[no-untyped-call]
+    torch.jit.save(torch.jit.script(net), tmp_path / "rgb.pt")
     notes: list[str] = []
     import_model(tmp_path / "rgb.pt", tmp_path / "rgb", ORIGIN, None, told=notes.append)
     assert "it takes three channels, so that grey images are repeated" in notes
@@ -319,7 +319,7 @@ def test_one_of_several_outputs_is_named(model: HashModel, tmp_path: Path) -> No
 
 def test_images_of_another_size_are_said(tmp_path: Path, model: HashModel) -> None:  # noqa: ARG001
     net = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, BITS))
-    torch.jit.save(torch.jit.trace(net, torch.rand(2, 1, 28, 28)), tmp_path / "net.pt")  # type: ignore[no-untyped-call]
+    torch.jit.save(torch.jit.trace(net, torch.rand(2, 1, 28, 28)), tmp_path / "net.pt")
     with pytest.raises(UsageError, match="cannot be asked for images of 1 x 8 x 8: "):
         import_model(tmp_path / "net.pt", tmp_path / "m", ORIGIN, None)
 

@@ -21,6 +21,10 @@ sources. How they are used is in [writing-plugins.md](writing-plugins.md).
 This page is written by `python tests/support/api_page.py`.
 """
 
+TAIL = """
+What to read next: [stability.md](stability.md).
+"""
+
 
 def faces() -> list[str]:
     """The public modules, as the table of stability.md lists them."""
@@ -42,7 +46,7 @@ def page() -> str:
             f"| `{name}` | {words(module, name).replace('|', chr(92) + '|')} |\n"
             for name in sorted(module.__all__, key=lambda name: (name.lower(), name))
         ]
-    return "".join(parts)
+    return "".join([*parts, TAIL])
 
 
 def words(module: ModuleType, name: str) -> str:

@@ -97,19 +97,23 @@ def read_image(path: Path, transform: Transform, *, wide: bool, known: bytes = b
     """
     try:
         with _opened(path) as file:
-            content = file.read(MAX_BYTES)
-            digest = hashlib.sha256(content).digest()
-            if digest == known:
-                return FileImage(digest)
-            try:
-                with decoded(content, transform) as image:
-                    resized = transform.apply(image)
-                    square = transform.wide(resized) if wide else None
-                    return FileImage(digest, transform.center(resized), square)
-            except BrokenImageError as error:
-                return FileImage(digest, fault=str(error))
+            return image_of(file.read(MAX_BYTES), transform, wide=wide, known=known)
     except BrokenImageError as error:
         return FileImage(bytes(32), fault=str(error))
+
+
+def image_of(content: bytes, transform: Transform, *, wide: bool, known: bytes = b"") -> FileImage:
+    """Decode the bytes of one image; arguments as for `read_image`."""
+    digest = hashlib.sha256(content).digest()
+    if digest == known:
+        return FileImage(digest)
+    try:
+        with decoded(content, transform) as image:
+            resized = transform.apply(image)
+            square = transform.wide(resized) if wide else None
+            return FileImage(digest, transform.center(resized), square)
+    except BrokenImageError as error:
+        return FileImage(digest, fault=str(error))
 
 
 @contextlib.contextmanager

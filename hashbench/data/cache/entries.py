@@ -22,7 +22,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from hashbench.data.cache.decode import FileImage, read_image
+from hashbench.data.cache.decode import BrokenImageError, FileImage, image_of, read_image
 from hashbench.data.cache.folder import cache_folder, storing
 from hashbench.data.cache.index import (
     INDEX,
@@ -77,7 +77,7 @@ def decoded_images(
         BrokenFilesError: `need_all` is set, and a file cannot be used.
         StoreError: the cache's folder cannot be written, or its disk is full.
     """
-    stamps = stamp_files(files.root, files.paths)
+    stamps = _stamps(files)
     if need_all and stamps.faults:  # before hours of decoding
         raise BrokenFilesError(stamps.faults)
     wanted = _Wanted(entry_folder(files), files, stamps)
@@ -88,6 +88,12 @@ def decoded_images(
     if need_all and found.faults:
         raise BrokenFilesError(found.faults)
     return found if files.wide else replace(found, wide=None)
+
+
+def _stamps(files: ImageFiles) -> Stamps:
+    packed = files.packed
+    paths = files.paths if packed is None else [packed.file_of(path) for path in files.paths]
+    return stamp_files(files.root, paths, files.links)
 
 
 @dataclass(frozen=True)
@@ -235,6 +241,13 @@ def _read_all(
     workers = cores()
 
     def read(row: int) -> FileImage:
+        if files.packed is not None:
+            try:
+                content = files.packed.read(files.paths[row])
+            except BrokenImageError as error:
+                return FileImage(bytes(32), fault=str(error))
+            seen = known.get(row, b"")
+            return image_of(content, files.transform, wide=files.wide, known=seen)
         path = files.root / local_name(files.paths[row])
         return read_image(path, files.transform, wide=files.wide, known=known.get(row, b""))
 

@@ -10,7 +10,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,20 @@ INDEX = "index.npz"
 _Digests = NDArray[np.uint8]
 
 
+class PackedImages(Protocol):
+    """Images in files of many, each with a path of its own that begins with the file's."""
+
+    def file_of(self, path: str) -> str:
+        """The path of the file that holds an image."""
+
+    def read(self, path: str) -> bytes:
+        """The bytes of an image.
+
+        Raises:
+            BrokenImageError: they cannot be had.
+        """
+
+
 @dataclass(frozen=True)
 class ImageFiles:
     """Image files, and how they are decoded.
@@ -36,12 +50,16 @@ class ImageFiles:
         paths: of the distinct images, relative to it.
         transform: resize and crop.
         wide: also keep the squares that random crops are cut from.
+        links: a folder beside `root`, resolved, that links may lead into; None for none.
+        packed: reads images that lie in larger files; None where each is a file of its own.
     """
 
     root: Path
     paths: tuple[str, ...]
     transform: Transform
     wide: bool = False
+    links: Path | None = None
+    packed: PackedImages | None = None
 
     @property
     def key(self) -> str:

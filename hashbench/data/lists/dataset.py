@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from hashbench import plugins
 from hashbench.data.cache.entries import BrokenFilesError, decoded_images
-from hashbench.data.cache.index import DecodedImages, ImageFiles
+from hashbench.data.cache.index import DecodedImages, ImageFiles, PackedImages
 from hashbench.data.cache.stamps import OutsideFolderError
 from hashbench.data.cache.transform import Transform
 from hashbench.data.images import RetrievalData
@@ -72,6 +72,9 @@ class ListedDataset(Dataset):
     folder: ClassVar[str] = ""
     """A folder below the root where the lists may lie instead."""
 
+    holds: ClassVar[str] = "the list files, and the images below it"
+    """What lies in the folder, for an error."""
+
     def __post_init__(self) -> None:
         _ = self.transform
 
@@ -89,6 +92,14 @@ class ListedDataset(Dataset):
     def widened(self) -> Dataset:
         """With the uncropped squares, if the crop is smaller."""
         return replace(self, wide=self.transform.resize > self.transform.crop)
+
+    def packed(self, listing: Listing) -> PackedImages | None:  # noqa: ARG002 - for those below
+        """What reads images that lie in larger files; by default each is a file of its own."""
+        return None
+
+    def linked(self) -> Path | None:
+        """A folder beside the root that links may lead into, resolved; by default none."""
+        return None
 
     def listing(self, root: Path | None) -> Listing:
         """The lists, checked; no image is looked at.
@@ -159,6 +170,7 @@ class ListedDataset(Dataset):
             classes=listing.classes,
             transform=str(images.transform),
             excluded=excluded,
+            roles=listing.roles,
             **sets,
         )
 
@@ -166,7 +178,9 @@ class ListedDataset(Dataset):
         """The distinct image files that the lists name, and how they are decoded."""
         transform = self.transform
         wide = self.wide and transform.resize > transform.crop
-        return ImageFiles(listing.root.resolve(), listing.distinct, transform, wide)
+        links, packed = self.linked(), self.packed(listing)
+        root = listing.root.resolve()
+        return ImageFiles(root, listing.distinct, transform, wide, links, packed)
 
     def _decoded(self, root: Path | None, listing: Listing, progress: Progress) -> DecodedImages:
         listing.refuse_overlap()
@@ -200,7 +214,7 @@ class ListedDataset(Dataset):
         if root is None:
             raise UsageError(
                 f"data set '{name}' is read from a folder: name it (--root FOLDER); it holds "
-                "the list files, and the images below it"
+                f"{self.holds}"
             )
         if not root.is_dir():
             raise UsageError(f"{root}: {why_no_folder(root)}")
@@ -257,7 +271,8 @@ def outside_folder(listing: Listing, files: ImageFiles, error: OutsideFolderErro
     return UsageError(
         f"{listing.first_use(place)}: a link leads the path '{files.paths[place]}' out of "
         f"{files.root} ({len(error.places):,} such images); move the images into it, or the lists "
-        "beside them"
+        "beside them; a data set of your own takes the parameter links=FOLDER, a folder that links "
+        "may lead into"
     )
 
 

@@ -18,12 +18,13 @@ BLANKS: Final = b" \t\r\n"
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-def parse_image_paths(content: bytes, path: Path) -> tuple[str, ...]:
+def parse_image_paths(content: bytes, path: Path, strip: str | None = None) -> tuple[str, ...]:
     """Read one path a line.
 
     Args:
         content: the file's bytes, UTF-8.
         path: names the file in an error.
+        strip: what paths begin with and is taken off, see `without_prefix`.
 
     Returns:
         The paths in their order, relative, with `/` between folders and without `.` parts.
@@ -36,23 +37,24 @@ def parse_image_paths(content: bytes, path: Path) -> tuple[str, ...]:
         raise UsageError(f"{path}: the file is empty")
     found = []
     for number, line in enumerate(BytesIO(content), start=1):
-        found.append(parse_path(line, path, number))
+        found.append(parse_path(line, path, number, strip))
     return tuple(found)
 
 
-def parse_path(line: bytes, path: Path, number: int) -> str:
+def parse_path(line: bytes, path: Path, number: int, strip: str | None = None) -> str:
     """Read the path of one line.
 
     Args:
         line: its bytes.
         path: names the file in an error.
         number: of the line, from 1.
+        strip: as for `parse_image_paths`.
 
     Raises:
         UsageError: as `parse_image_paths`.
     """
     try:
-        return clean_path(_decoded(line.strip(BLANKS)))
+        return clean_path(without_prefix(_decoded(line.strip(BLANKS)), strip))
     except ValueError as error:
         raise UsageError(f"{path}, line {number}: {error}") from None
 
@@ -73,7 +75,8 @@ def clean_path(text: str) -> str:
         raise ValueError(f"the path {quoted(text)} holds a backslash; write / between folders")
     if text[0] == "/" or _DRIVE.match(text):
         raise ValueError(
-            f"the path {quoted(text)} is absolute, expected one relative to the data folder"
+            f"the path {quoted(text)} is absolute, expected one relative to the data folder "
+            "(strip=FOLDER, of lists and csv, takes off what it begins with)"
         )
     if ".." in text and ".." in text.split("/"):
         raise ValueError(
@@ -84,6 +87,22 @@ def clean_path(text: str) -> str:
     if text == ".":
         raise ValueError("the path '.' names a folder, expected an image")
     return text
+
+
+def without_prefix(text: str, prefix: str | None) -> str:
+    r"""A path without the folder that lists of another machine begin with.
+
+    Args:
+        text: a path, as `/home/x/data/a/1.jpg`.
+        prefix: such as `/home/x/data`, with or without `/` at its end; or `C:\\data`, and then `\\`
+            stands between all folders. None takes nothing off.
+    """
+    if prefix is None:
+        return text
+    if "\\" in prefix:
+        text, prefix = text.replace("\\", "/"), prefix.replace("\\", "/")
+    start = prefix.rstrip("/") + "/"
+    return text.removeprefix(start).lstrip("/") if text.startswith(start) else text
 
 
 def quoted(text: str) -> str:

@@ -27,12 +27,15 @@ _MAX_LINE: Final = MAX_PATH + 8 * MAX_CLASSES
 """Bytes of a line: a path, and labels with blanks to spare."""
 
 
-def parse_joint(content: bytes, path: Path) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+def parse_joint(
+    content: bytes, path: Path, strip: str | None = None
+) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
     """Read one path and its labels a line.
 
     Args:
         content: the file's bytes, UTF-8.
         path: names the file in an error.
+        strip: as for `parse_image_paths`.
 
     Returns:
         The paths, as `parse_image_paths` gives them, and uint8 (rows, columns) of 0 and 1.
@@ -59,7 +62,7 @@ def parse_joint(content: bytes, path: Path) -> tuple[tuple[str, ...], NDArray[np
             parse_path(name, path, number)  # an empty line, or one of another encoding
             raise _error(line, where, columns)
         check_columns(columns, path)
-        paths.append(parse_path(name, path, number))
+        paths.append(parse_path(name, path, number, strip))
         rows.append(labels)
     flat = np.frombuffer(b"".join(rows), np.uint8) - ord("0")
     return tuple(paths), flat.reshape(len(rows), columns)

@@ -15,8 +15,12 @@ from hashbench.errors import UsageError
 from hashbench.retrieval.packing import MAX_CLASSES
 
 CLASS_NUMBERS: Final = (
-    "class numbers are to be written as rows of 0 and 1, one column for each class"
+    "class numbers are to be written as rows of 0 and 1, one column for each class, or read with "
+    "lists:labels=numbers"
 )
+
+_SAVED: Final = re.compile(rb"[-+\d.,eE]+\Z")
+"""What numpy.savetxt writes."""
 
 _NEWLINE, _ZERO, _ONE = b"\n01"
 _BLANKS = b" \t"
@@ -101,7 +105,13 @@ def label_error(value: bytes, where: str, values: int) -> UsageError:
         values: how many the line has: one that stands alone may be a class number.
     """
     found = quoted(value[:80].decode("utf-8", "replace"))
-    hint = f"; {CLASS_NUMBERS}" if values == 1 and is_number(value) else ""
+    hint = ""
+    if values == 1 and is_number(value):
+        hint = f"; {CLASS_NUMBERS}"
+    elif _SAVED.match(value) and not value.isdigit():
+        hint = "; lists:labels=savetxt reads rows of numpy.savetxt, -1 and 1, and commas"
+    elif value[:1].isalpha():
+        hint = "; lists:labels=names reads names of classes"
     return UsageError(f"{where}: labels must be 0 or 1, found {found}{hint}")
 
 

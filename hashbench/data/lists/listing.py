@@ -6,7 +6,8 @@ DeepHash, DHTA: one file of lines `path 0 1 0 ...`). Reads the list files, no im
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.characters import shown
+from hashbench.data.layouts.recognised import Layout, looks_like
 from hashbench.data.lists.image_paths import parse_image_paths, quoted
 from hashbench.data.lists.joint import parse_joint
 from hashbench.data.lists.label_rows import CLASS_NUMBERS, parse_label_rows, refuse_class_numbers
@@ -38,12 +40,14 @@ class ListedSplit:
         paths: of the images, relative to the data folder; may repeat.
         labels: uint8 (N, classes), 0/1.
         lines: whether line n of `file` names image n.
+        place: where a row stands, for files whose lines are not images; None goes by `lines`.
     """
 
     file: Path
     paths: tuple[str, ...]
     labels: NDArray[np.uint8]
     lines: bool = True
+    place: Callable[[int], str] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.paths) != len(self.labels):
@@ -56,6 +60,8 @@ class ListedSplit:
 
     def where(self, row: int) -> str:
         """File and line of a row, for an error."""
+        if self.place is not None:
+            return self.place(row)
         return f"{self.file}, line {row + 1}" if self.lines else str(self.file)
 
 
@@ -67,6 +73,7 @@ class Listing:
         root: the folder that paths are relative to.
         train, query, database: the splits.
         classes: the names of the label columns.
+        roles: how the three splits were chosen, in words; empty where the lists say it.
     """
 
     root: Path
@@ -74,6 +81,7 @@ class Listing:
     query: ListedSplit
     database: ListedSplit
     classes: tuple[str, ...]
+    roles: str = ""
 
     def __post_init__(self) -> None:
         for name, split in self.splits.items():
@@ -130,48 +138,78 @@ class Listing:
             )
 
 
-def read_listing(root: Path) -> Listing:
+def read_listing(root: Path, strip: str | None = None) -> Listing:
     """Read the lists of a folder, in whichever of the two layouts.
 
     Args:
         root: holds `{train,test,database}_img.txt` and `..._label.txt`, or
             `{train,test,database}.txt`; images lie below it.
+        strip: what paths begin with and is taken off.
 
     Raises:
         UsageError: a list is missing or malformed; names the file and the line.
     """
-    train = read_split(root, "train")
-    query = read_split(root, "test")
-    database = read_split(root, "database")
+    train = read_split(root, "train", strip)
+    query = read_split(root, "test", strip)
+    database = read_split(root, "database", strip)
     return Listing(root, train, query, database, class_names(root, train.labels.shape[1]))
 
 
-def read_split(root: Path, stem: str) -> ListedSplit:
+def read_split(root: Path, stem: str, strip: str | None = None) -> ListedSplit:
     """Read `{stem}_img.txt` and `{stem}_label.txt`, or `{stem}.txt` where there is neither.
+
+    Labels may also lie in `{stem}_label_onehot.txt`; where both are there, these are the rows of 0
+    and 1, and the other holds class numbers.
 
     Raises:
         UsageError: a list is missing or malformed, or holds class numbers in place of rows of 0 and
             1; names the file and the line.
     """
+    files = list_files(root, stem)
+    if isinstance(files, Path):
+        paths, rows = parse_joint(read_list(files), files, strip)
+        refuse_class_numbers(rows, files)
+        return ListedSplit(files, paths, rows)
+    images, labels = files
+    paths = parse_image_paths(read_list(images), images, strip)
+    rows = parse_label_rows(read_list(labels), labels)
+    check_lengths(labels, len(rows), images, len(paths))
+    refuse_class_numbers(rows, labels)
+    return ListedSplit(images, paths, rows)
+
+
+def list_files(root: Path, stem: str, *, onehot: bool = True) -> Path | tuple[Path, Path]:
+    """The list of a split: one file of paths and labels, or a file of paths and one of labels.
+
+    Args:
+        root: the folder.
+        stem: of the names.
+        onehot: whether a file named `..._label_onehot.txt` is taken before `..._label.txt`.
+
+    Raises:
+        UsageError: there is none.
+    """
     images, labels, both = (root / f"{stem}{end}.txt" for end in ("_img", "_label", ""))
+    rows = root / f"{stem}_label_onehot.txt"
+    if onehot and rows.exists():
+        labels = rows
     if both.exists() and not images.exists() and not labels.exists():
-        paths, rows = parse_joint(read_list(both), both)
-        refuse_class_numbers(rows, both)
-        return ListedSplit(both, paths, rows)
+        return both
     if not images.exists() and not labels.exists():
         raise UsageError(
             f"{root}: no list of the {stem} images; expected {images.name} and {labels.name}, "
-            f"or {both.name} with lines 'path 0 1 0 ...'"
+            f"or {both.name} with lines 'path 0 1 0 ...'{looks_like(root, Layout.LISTS)}"
         )
-    paths = parse_image_paths(read_list(images), images)
-    rows = parse_label_rows(read_list(labels), labels)
-    if len(paths) != len(rows):
+    return images, labels
+
+
+def check_lengths(labels: Path, rows: int, images: Path, paths: int) -> None:
+    """Refuse another number of label rows than of paths; raises UsageError."""
+    if paths != rows:
         raise UsageError(
-            f"{labels}: {len(rows):,} label rows, but {images.name} has {len(paths):,} images "
-            f"(the shorter one ends at line {min(len(paths), len(rows)):,})"
+            f"{labels}: {rows:,} label rows, but {images.name} has {paths:,} images "
+            f"(the shorter one ends at line {min(paths, rows):,})"
         )
-    refuse_class_numbers(rows, labels)
-    return ListedSplit(images, paths, rows)
 
 
 def class_names(root: Path, columns: int) -> tuple[str, ...]:
@@ -184,6 +222,19 @@ def class_names(root: Path, columns: int) -> tuple[str, ...]:
     path = root / CLASS_NAMES
     if not path.exists():
         return tuple(f"class {column}" for column in range(columns))
+    names = listed_names(root)
+    if len(names) != columns:
+        raise UsageError(f"{path}: {len(names)} class names, but {columns} label columns")
+    return names
+
+
+def listed_names(root: Path) -> tuple[str, ...]:
+    """The names in the folder's classes.txt, without empty lines.
+
+    Raises:
+        UsageError: a name is none that can be shown; names the file and the line.
+    """
+    path = root / CLASS_NAMES
     with told(path):
         text = decoded(read_source(path, MAX_NAMES))
     lines = [line.strip() for line in text.split("\n")]
@@ -198,7 +249,4 @@ def class_names(root: Path, columns: int) -> tuple[str, ...]:
                 f"{path}, line {number}: the class name {quoted(line)} holds a character that is "
                 "not seen"
             )
-    names = tuple(line for line in lines if line)
-    if len(names) != columns:
-        raise UsageError(f"{path}: {len(names)} class names, but {columns} label columns")
-    return names
+    return tuple(line for line in lines if line)

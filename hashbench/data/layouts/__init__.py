@@ -1,0 +1,1 @@
+"""Photographs as people have them: class folders, tables, metadata files, HuggingFace folders."""

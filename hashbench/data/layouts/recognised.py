@@ -1,0 +1,86 @@
+"""What a folder looks like, to name the right data set in the error of a wrong one."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from enum import Enum
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from hashbench.data.layouts.roles import kind_of
+
+_LOOKED_AT: Final = 2_000
+"""Entries of a folder that are looked at: this is a hint in an error, not a reading."""
+
+_IMAGES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm")
+
+
+class Layout(Enum):
+    """Layouts of a data folder: what they are called, and how their data set is written."""
+
+    LISTS = ("the papers' list files", "lists")
+    HUGGINGFACE = ("a folder of HuggingFace's datasets", "huggingface")
+    METADATA = ("images beside a metadata file", "metadata")
+    CSV = ("a table of image paths and labels", "csv:path=COLUMN,labels=COLUMN")
+    CLASS_FOLDERS = ("class folders", "image-folder")
+
+
+def looks_like(root: Path, own: Layout) -> str:
+    """A clause to append to an error: what else the folder may be, and what to type; or nothing.
+
+    Args:
+        root: the folder that could not be read.
+        own: the layout that it was read as.
+    """
+    for layout in Layout:
+        if layout is not own and recognised(root, layout):
+            what, name = layout.value
+            return f"; this looks like {what}: use --dataset {name} --root {shlex.quote(str(root))}"
+    return ""
+
+
+def recognised(root: Path, layout: Layout) -> bool:
+    """Whether a folder looks like one of this layout, by names alone."""
+    files, folders = _names(root)
+    match layout:
+        case Layout.LISTS:
+            return any(
+                name in files
+                for stem in ("train", "test", "database")
+                for name in (f"{stem}_img.txt", f"{stem}.txt")
+            )
+        case Layout.HUGGINGFACE:
+            known = {"dataset_dict.json", "state.json"} & files
+            data = _names(root / "data")[0] if "data" in folders else set()
+            return bool(known) or any(n.endswith((".arrow", ".parquet")) for n in files | data)
+        case Layout.METADATA:
+            below = [_names(root / name)[0] for name in sorted(folders) if kind_of(name)]
+            return any({"metadata.jsonl", "metadata.csv"} & found for found in (files, *below))
+        case Layout.CSV:
+            return any(name.lower().endswith((".csv", ".tsv")) for name in files)
+        case Layout.CLASS_FOLDERS:
+            return any(_holds_images(root / name) for name in sorted(folders)[:20])
+
+
+def _holds_images(folder: Path) -> bool:
+    files, folders = _names(folder)
+    return any(name.lower().endswith(_IMAGES) for name in files) or any(
+        name.lower().endswith(_IMAGES)
+        for below in sorted(folders)[:20]
+        for name in _names(folder / below)[0]
+    )
+
+
+def _names(folder: Path) -> tuple[set[str], set[str]]:
+    """Names of files and folders in a folder, as far as it is looked at; none if it cannot be."""
+    files, folders = set[str](), set[str]()
+    try:
+        with os.scandir(folder) as listing:
+            for entry in islice(listing, _LOOKED_AT):
+                if not entry.name.startswith((".", "__MACOSX")):
+                    (folders if entry.is_dir() else files).add(entry.name)
+    except OSError:
+        return files, folders
+    return files, folders
