@@ -116,8 +116,7 @@ def _lowest(order: _Indices, groups: _Indices, counts: _Indices) -> _Indices:
     """The first so many of each group, of images that are in order."""
     of = groups[order]
     low = np.arange(len(order)) - np.searchsorted(of, of) < counts[of]
-    lowest: _Indices = order[low]
-    return lowest
+    return np.asarray(order[low], np.int64)
 
 
 def _spread(amount: Amount, sizes: _Indices, most: _Indices) -> _Indices:
