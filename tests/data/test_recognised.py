@@ -158,7 +158,7 @@ def test_published_sets_say_it_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", Layout)
 def test_an_empty_folder_and_none_look_like_nothing(tmp_path: Path, layout: Layout) -> None:
     for root in (tmp_path, tmp_path / "none"):
-        assert not recognised(root, layout)
+        assert recognised(root, layout) == ""
         assert looks_like(root, layout) == ""
 
 

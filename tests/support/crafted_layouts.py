@@ -26,7 +26,7 @@ from support.crafted_lists import (
     written,
 )
 
-FOLDERS, TABLE = "image-folder:crop=32", "csv:crop=32,separator=semicolon"
+FOLDERS, TABLE = "image-folder:crop=32", "csv:crop=32,file=labels.csv,separator=semicolon"
 METADATA, ARROW = "metadata:crop=32", "huggingface:crop=32,labels=label"
 STREAM = "train/data-00000-of-00001.arrow"
 PARQUET = "data/train-00000-of-00001.parquet"
@@ -59,6 +59,14 @@ def metadata(root: Path) -> None:
     _photos(root, names)
     lines = [json.dumps({"file_name": name, "label": n % 2}) for n, name in enumerate(names)]
     (root / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def numbered(root: Path) -> None:
+    """The papers' lists, with class numbers for labels."""
+    two_files(root)
+    for path in root.glob("*_label.txt"):
+        lines = path.read_text().splitlines()
+        path.write_text("".join(f"{number % 2}\n" for number in range(len(lines))))
 
 
 def _rows() -> pa.Table:
@@ -112,9 +120,9 @@ def deep(path: Path) -> None:
 
 
 FOLDER_CHANGES: dict[str, tuple[Change, str]] = {
-    "latin-1": (named("é".encode("latin-1")), "bird"),
-    "escape": (named(b"\x1b[2J\x1b]0;owned\x07"), "bird"),
-    "line-feed": (named(b"a\nb"), "bird"),
+    "latin-1": (named("é".encode("latin-1")), "data"),
+    "escape": (named(b"\x1b[2J\x1b]0;owned\x07"), "data"),
+    "line-feed": (named(b"a\nb"), "data"),
     "turned": (named("\u202egnp".encode()), "bird"),
     "formula": (named(b"=cmd|' !A1"), "bird"),
     "upwards": (linked("../.."), "bird"),
@@ -191,7 +199,7 @@ def crafted_layouts(rng: Random) -> Iterator[Crafted]:
             yield Crafted(f"{kind}-{name}", ARROW, make, no_file(name), broken)
         for name, change in (
             ("empty", written(b"")),
-            ("zeros", written(bytes(10_000))),
+            ("blank", written(bytes(10_000))),
             ("ends", written(lambda: b"PAR1" + bytes(1_000) + b"PAR1")),
             ("magic", written(lambda: b"ARROW1\0\0" + bytes(1_000) + b"ARROW1")),
             ("claims", written(b"\xff\xff\xff\xff\xff\xff\xff\x7f" + bytes(1_000))),
@@ -206,5 +214,5 @@ def crafted_layouts(rng: Random) -> Iterator[Crafted]:
         for name in ("wide", "columns", "endless", "digits", "lines", "returns", "holes", "nul"):
             broken = rng.choice(("train_label.txt", "database_label.txt", "test_img.txt"))
             dataset = f"lists:crop=32,labels={form}"
-            change = LIST_CHANGES[name]
-            yield Crafted(f"{form}-{name}-{broken}", dataset, two_files, change, broken)
+            make = numbered if form == "numbers" else two_files
+            yield Crafted(f"{form}:{name}-{broken}", dataset, make, LIST_CHANGES[name], broken)

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from hashbench.characters import shown
+from hashbench.characters import shortened, shown
 from hashbench.data.layouts import roles
 from hashbench.data.layouts.folders import (
     Entry,
@@ -130,9 +130,10 @@ class ImageFolder(OwnDataset):
         """
         others = (Layout.LISTS, Layout.HUGGINGFACE, Layout.METADATA, Layout.CSV)
         for layout in others:
-            if recognised(home, layout) and not (layout is Layout.CSV and splits):
+            beside = recognised(home, layout)
+            if beside and not (layout is Layout.CSV and splits):
                 raise UsageError(
-                    f"{home}: it holds more than class folders"
+                    f"{home}: it holds {shown(shortened(beside))} beside its folders"
                     f"{looks_like(home, Layout.CLASS_FOLDERS)}; if its folders are the classes all "
                     "the same, say layout=classes, or layout=splits"
                 )
