@@ -33,7 +33,8 @@ types: $(STAMP) ## mypy strict, on the package and its scripts, and on the tests
 	MYPYPATH=tests $(BIN)/mypy --explicit-package-bases tests
 
 # An editable install: the sources are what runs, and what editors and type checkers see, by way of
-# the links in src/ and hashbench/. Made again when the dependencies may have changed.
+# the links in src/ and hashbench/. Made again when the dependencies may have changed. torchattacks,
+# which the tests wrap, pins a requests of 2020 that it never imports: it comes without its pins.
 $(STAMP): pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
