@@ -149,6 +149,7 @@ PROTOCOLS = variants(
     transform="center crop 224",
     excluded=1,
     targets="drawn with seed 1",
+    roles="train from train, query from val, database from train",
 )
 BUDGETS = variants(ASKED.budget, epochs=3, inner_steps=8, eps=Eps.parse("9/255"))
 

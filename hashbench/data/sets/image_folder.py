@@ -71,9 +71,11 @@ class ImageFolder(OwnDataset):
         every = entries(home)
         folders = [entry for entry in every if entry.folder]
         if not folders:
+            name = shown(home.resolve().name)
+            above = " (is the folder above meant?)" if any(one.image for one in every) else ""
             raise UsageError(
-                f"{home}: no class folders; expected images as in {home.name}/cat/1.jpg, or "
-                f"{home.name}/train/cat/1.jpg{looks_like(home, Layout.CLASS_FOLDERS)}"
+                f"{home}: no class folders{above}; expected images as in {name}/cat/1.jpg, or "
+                f"{name}/train/cat/1.jpg{looks_like(home, Layout.CLASS_FOLDERS)}"
             )
         splits = self._splits(home, folders)
         if self.layout is Folders.AUTO:
@@ -152,7 +154,8 @@ class ImageFolder(OwnDataset):
                     else ""
                 )
                 raise UsageError(
-                    f"{where}: it holds {what}; expected images as in {where.name}/cat/1.jpg"
+                    f"{where}: it holds {what}; expected images as in "
+                    f"{shown(where.resolve().name)}/cat/1.jpg"
                     f"{other}{hint}"
                 )
             if tree.stray and not excluding:
