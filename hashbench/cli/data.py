@@ -110,17 +110,18 @@ def get(
     if to is not None and not fetch:
         raise UsageError("--to goes with --fetch: without it nothing is fetched")
     dataset, origin = found_origin(name)
-    for line in told(dataset, origin):
-        for_answers().say(line)
-    if not fetch:
-        return
-    if not origin.fetched:
+    if fetch and not origin.fetched:
         raise UsageError(
             f"{dataset} is not fetched: its terms are between you and its makers ({origin.licence})"
             f"; its address is {origin.address}"
         )
-    if to is None:
+    if fetch and to is None:
         raise UsageError("--fetch needs a folder: --to FOLDER")
+    for line in told(dataset, origin):
+        for_answers().say(line)
+    if to is None:
+        return
+    for_answers().say("")
     notes = for_notes()
     try:
         with byte_bar(notes, f"fetching {dataset}") as progress:

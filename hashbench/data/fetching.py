@@ -46,7 +46,16 @@ def fetch(origin: Origin, folder: Path, progress: Progress) -> list[str]:
             table's.
         WriteError: the disk is full, or the folder cannot be written to.
     """
-    _make(folder)
+    made = _make(folder)
+    try:
+        return _fetch_all(origin, folder, progress)
+    finally:
+        if made:  # an empty one is of no use
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _fetch_all(origin: Origin, folder: Path, progress: Progress) -> list[str]:
     total, done, fetched = origin.size, 0, list[str]()
     for file in origin.files:
         path = folder / file.name
@@ -64,14 +73,16 @@ def _told(progress: Progress, before: int, total: int, more: int) -> None:
     progress(before + more, total)
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path) -> bool:
+    """Make the folder; whether it was not there before."""
     if folder.is_dir():
-        return
+        return False
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"--to {folder}: {why_no_folder(folder)}")
     if not folder.absolute().parent.is_dir():
         raise UsageError(f"--to {folder}: there is no folder {folder.absolute().parent}")
     folder.mkdir()
+    return True
 
 
 def _refuse_other(path: Path, file: OriginFile) -> None:

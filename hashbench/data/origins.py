@@ -119,8 +119,10 @@ ORIGINS: Final[Mapping[str, Origin]] = MappingProxyType(
                 ),
             ),
             notes=(
-                "A part of it ships with hashbench: the data sets fashion and outfits need no "
-                "folder.",
+                (
+                    "A part of it ships with hashbench: the data sets fashion and outfits need no "
+                    "folder."
+                ),
             ),
             fetched=True,
         ),
@@ -129,8 +131,8 @@ ORIGINS: Final[Mapping[str, Origin]] = MappingProxyType(
             address="https://press.liacs.nl/mirflickr/mirdownload.html",
             licence="each photograph under its own Creative Commons licence, listed in the archive",
             tree=(
-                (f"FLICKR-25K/{_LISTS},", ""),
-                ("FLICKR-25K/database_img.txt, database_label.txt", "the lists"),
+                (f"FLICKR-25K/{_LISTS}", "the lists"),
+                ("FLICKR-25K/database_img.txt, database_label.txt", ""),
                 ("FLICKR-25K/mirflickr/im1.jpg ... im25000.jpg", "as the archive unpacks"),
             ),
             files=(
@@ -140,9 +142,11 @@ ORIGINS: Final[Mapping[str, Origin]] = MappingProxyType(
             ),
             lists=(
                 _PROS_GAN,
-                "another split (1,000 / 4,000 / 20,000): "
-                "https://github.com/swuxyj/DeepHash-pytorch, folder data/mirflickr (MIT); read it "
-                "with --dataset lists, the paths that it begins with taken off",
+                (
+                    "another split (1,000 / 4,000 / 20,000): "
+                    "https://github.com/swuxyj/DeepHash-pytorch, folder data/mirflickr (MIT); "
+                    "read it with --dataset lists, and take off what its paths begin with (strip=)"
+                ),
             ),
             list_files=(
                 OriginFile(
@@ -193,10 +197,14 @@ ORIGINS: Final[Mapping[str, Origin]] = MappingProxyType(
                 ("NUS-WIDE/Groundtruth/AllLabels/Labels_*.txt", "from the page, likewise"),
             ),
             lists=(
-                f"{_PROS_GAN}. The database list is too large for the repository, and is rebuilt "
-                "from ImageList and Groundtruth",
-                "another split, of 223,496 images: https://github.com/thuml/HashNet, folder "
-                "pytorch/data/nuswide_81 (MIT); read it with --dataset lists",
+                (
+                    f"{_PROS_GAN}. The database list is too large for the repository, and is "
+                    "rebuilt from ImageList and Groundtruth"
+                ),
+                (
+                    "another split, of 223,496 images: https://github.com/thuml/HashNet, folder "
+                    "pytorch/data/nuswide_81 (MIT); read it with --dataset lists"
+                ),
             ),
             list_files=(
                 OriginFile(
@@ -253,10 +261,14 @@ ORIGINS: Final[Mapping[str, Origin]] = MappingProxyType(
                 ),
             ),
             lists=(
-                f"{_PROS_GAN}. The database list is too large for the repository, and is rebuilt "
-                "from the annotations",
-                "another split: https://github.com/thuml/HashNet, folder pytorch/data/coco (MIT); "
-                "read it with --dataset lists",
+                (
+                    f"{_PROS_GAN}. The database list is too large for the repository, and is "
+                    "rebuilt from the annotations"
+                ),
+                (
+                    "another split: https://github.com/thuml/HashNet, folder pytorch/data/coco "
+                    "(MIT); read it with --dataset lists"
+                ),
             ),
             list_files=(
                 OriginFile(
@@ -315,13 +327,17 @@ ORIGINS: Final[Mapping[str, Origin]] = MappingProxyType(
                 ("ImageNet-100/...", "the photographs, where the lists say"),
             ),
             lists=(
-                "https://github.com/thuml/HashNet, folder pytorch/data/imagenet (MIT), and "
-                "https://github.com/swuxyj/DeepHash-pytorch, folder data/imagenet (MIT), which copies "
-                "them",
+                (
+                    "https://github.com/thuml/HashNet, folder pytorch/data/imagenet (MIT), and "
+                    "https://github.com/swuxyj/DeepHash-pytorch, folder data/imagenet (MIT), which "
+                    "copies them"
+                ),
             ),
             notes=(
-                "HashNet's README leads to an archive of the images that its lists name, "
-                "imagenet.tar.gz, on Google Drive; no size and no checksum is stated.",
+                (
+                    "HashNet's README leads to an archive of the images that its lists name, "
+                    "imagenet.tar.gz, on Google Drive; no size and no checksum is stated."
+                ),
             ),
         ),
     }
