@@ -19,6 +19,14 @@ class UsageError(HashbenchError, ValueError):
     """
 
 
+class MissingDataError(UsageError):
+    """The files of a data set are not there, or nobody has said where."""
+
+
+class DownloadError(HashbenchError):
+    """A file could not be fetched, or is not the one that was meant; nothing of it is kept."""
+
+
 class FileError(HashbenchError, ValueError):
     """A file cannot be taken for what it should be; the message does not name it, a caller does."""
 

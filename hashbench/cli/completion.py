@@ -34,6 +34,13 @@ def suites(incomplete: str) -> list[str]:
     return _beginning(incomplete, shipped())
 
 
+def origin_names(incomplete: str) -> list[str]:
+    """Data sets whose origin is known."""
+    from hashbench.data.origins import ORIGINS
+
+    return _beginning(incomplete, ORIGINS)
+
+
 def shown(incomplete: str) -> list[str]:
     """What `hashbench show` takes: every plugin and every suite."""
     return sorted({*plugins_of(*_kinds())(incomplete), *suites(incomplete)})

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hashbench.cli.completion import plugins_of
+from hashbench.cli.completion import origin_names, plugins_of
 from hashbench.cli.ended import word_and_code
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
-from hashbench.cli.screen import for_answers, for_notes, image_bar
-from hashbench.errors import UsageError
+from hashbench.cli.screen import byte_bar, for_answers, for_notes, image_bar
+from hashbench.errors import DownloadError, UsageError
 
 if TYPE_CHECKING:
     from hashbench.data.check import DataCheck
@@ -83,6 +83,57 @@ def check(
         screen.say(line)
     if not found.clean:
         raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def get(
+    name: Annotated[
+        str,
+        typer.Argument(autocompletion=origin_names, help="A data set of the literature."),
+    ],
+    fetch: Annotated[
+        bool,
+        typer.Option("--fetch", help="Fetch it, where its licence allows that; see --to."),
+    ] = False,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the files go; made if need be.")
+    ] = None,
+) -> None:
+    """Say where a data set comes from: address, licence, files, checksums, the folder expected.
+
+    Nothing is fetched without --fetch, and then only what a licence and a stable address allow.
+    Every file is compared with its SHA-256 before it gets its name.
+    """
+    from hashbench.cli.data_origin import found_origin, told
+    from hashbench.data.fetching import fetch as fetch_files
+
+    if to is not None and not fetch:
+        raise UsageError("--to goes with --fetch: without it nothing is fetched")
+    dataset, origin = found_origin(name)
+    if fetch and not origin.fetched:
+        raise UsageError(
+            f"{dataset} is not fetched: its terms are between you and its makers ({origin.licence})"
+            f"; its address is {origin.address}"
+        )
+    if fetch and to is None:
+        raise UsageError("--fetch needs a folder: --to FOLDER")
+    for line in told(dataset, origin):
+        for_answers().say(line)
+    if to is None:
+        return
+    for_answers().say("")
+    notes = for_notes()
+    try:
+        with byte_bar(notes, f"fetching {dataset}") as progress:
+            fetched = fetch_files(origin, to, progress)
+    except DownloadError as error:
+        notes.say(f"Error: {error}", style="red")
+        raise typer.Exit(EXIT_FAILED) from None
+    there = len(origin.files) - len(fetched)
+    for_answers().say(
+        f"fetched      {len(fetched)} of {len(origin.files)} files into {to}"
+        + (f"; {there} were there already" if there else "")
+    )
 
 
 def report(found: DataCheck) -> Iterator[str]:

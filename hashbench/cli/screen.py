@@ -14,6 +14,7 @@ from hashbench.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.progress import ProgressColumn
 
 
 def for_answers() -> TextConsole:
@@ -45,10 +46,27 @@ def image_bar(screen: TextConsole, what: str = "reading images") -> Iterator[Pro
     """
     from rich import progress
 
+    with _bar(screen, what, progress.MofNCompleteColumn()) as tell:
+        yield tell
+
+
+@contextmanager
+def byte_bar(screen: TextConsole, what: str) -> Iterator[Progress]:
+    """As `image_bar`, told in bytes."""
+    from rich import progress
+
+    with _bar(screen, what, progress.DownloadColumn()) as tell:
+        yield tell
+
+
+@contextmanager
+def _bar(screen: TextConsole, what: str, amount: ProgressColumn) -> Iterator[Progress]:
+    from rich import progress
+
     columns = (
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
-        progress.MofNCompleteColumn(),
+        amount,
         progress.TimeRemainingColumn(),
     )
     bar = progress.Progress(

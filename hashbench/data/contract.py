@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from hashbench.data.images import RetrievalData
 from hashbench.eps import Eps
-from hashbench.errors import UsageError
+from hashbench.errors import MissingDataError, UsageError
 from hashbench.files import why_no_folder
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.parameters import canonical
@@ -76,7 +76,7 @@ class Dataset(Plugin):
             UsageError: it is needed and was not named, or there is no such folder.
         """
         if self.needs_root and root is None:
-            raise UsageError(
+            raise MissingDataError(
                 f"dataset '{self.card.name}' is read from a folder: name it with --root FOLDER"
             )
         if root is not None and not root.is_dir():

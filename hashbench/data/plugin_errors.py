@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hashbench.data.contract import Dataset
 from hashbench.data.images import RetrievalData
+from hashbench.data.origins import advice
+from hashbench.errors import MissingDataError, UsageError
 from hashbench.plugins.blame import expected, refusing
 
 
-def plugin_errors(dataset: Dataset) -> AbstractContextManager[None]:
+@contextmanager
+def plugin_errors(dataset: Dataset) -> Iterator[None]:
     """Around every call of a data set's `home`, `prepare` and `load`.
 
     Raises:
         UsageError: for whatever the plugin raised; names the data set, the file and the line. Our
-            own errors pass as they are.
+            own errors pass as they are, but that one of a published data set that is not there
+            says how to learn where to get it.
     """
-    return refusing(dataset, " cannot be loaded:")
+    try:
+        with refusing(dataset, " cannot be loaded:"):
+            yield
+    except MissingDataError as error:
+        raise UsageError(f"{error}{advice(dataset.card.name)}") from error
 
 
 def loaded(dataset: Dataset, root: Path | None) -> RetrievalData:

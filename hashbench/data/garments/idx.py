@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.data.sources import read_source
-from hashbench.errors import FileError, UsageError
+from hashbench.errors import FileError, MissingDataError, UsageError
 
 UNSIGNED_BYTE = 8
 
@@ -38,7 +38,7 @@ def find_idx(folder: Path, name: str) -> Path:
     for path in (folder / name, folder / f"{name}.gz"):
         if path.exists() and not path.is_dir():
             return path
-    raise UsageError(f"{folder / name}: no such file, and none with .gz added")
+    raise MissingDataError(f"{folder / name}: no such file, and none with .gz added")
 
 
 def read_content(path: Path) -> bytes:

@@ -18,7 +18,7 @@ from hashbench.data.cache.stamps import OutsideFolderError
 from hashbench.data.cache.transform import Transform
 from hashbench.data.images import RetrievalData
 from hashbench.data.lists.listing import Listing, read_listing
-from hashbench.errors import UsageError
+from hashbench.errors import MissingDataError, UsageError
 from hashbench.files import why_no_folder
 from hashbench.plugins import Dataset
 from hashbench.plugins.parameters import canonical
@@ -195,7 +195,8 @@ class ListedDataset(Dataset):
     def _broken(self, root: Path | None, listing: Listing, faults: dict[int, str]) -> UsageError:
         place = _first_used(listing, faults)
         more = f"; {len(faults):,} images are broken in all" if len(faults) > 1 else ""
-        return UsageError(
+        kind = MissingDataError if len(faults) == len(listing.distinct) else UsageError
+        return kind(
             f"{listing.root / listing.distinct[place]}: {faults[place]} "
             f"({listing.first_use(place)}){more}; the parameter broken=exclude leaves "
             f"them out; this names them all: {self._check_command(root)}"

@@ -21,7 +21,7 @@ from hashbench.data.lists.image_paths import parse_image_paths, quoted
 from hashbench.data.lists.joint import parse_joint
 from hashbench.data.lists.label_rows import CLASS_NUMBERS, parse_label_rows, refuse_class_numbers
 from hashbench.data.sources import MAX_NAMES, read_list, read_source, told
-from hashbench.errors import UsageError
+from hashbench.errors import MissingDataError, UsageError
 from hashbench.files import decoded
 
 CLASS_NAMES = "classes.txt"
@@ -196,7 +196,7 @@ def list_files(root: Path, stem: str, *, onehot: bool = True) -> Path | tuple[Pa
     if both.exists() and not images.exists() and not labels.exists():
         return both
     if not images.exists() and not labels.exists():
-        raise UsageError(
+        raise MissingDataError(
             f"{root}: no list of the {stem} images; expected {images.name} and {labels.name}, "
             f"or {both.name} with lines 'path 0 1 0 ...'{looks_like(root, Layout.LISTS)}"
         )

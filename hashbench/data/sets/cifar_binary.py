@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.data.sources import read_source
-from hashbench.errors import UsageError
+from hashbench.errors import MissingDataError, UsageError
 
 CLASSES = (
     "airplane",
@@ -59,7 +59,7 @@ def read_cifar(home: Path) -> CifarImages:
     missing = [name for name in FILES if not (home / name).exists()]
     if missing:
         pickled = (home / "data_batch_1").is_file()
-        raise UsageError(
+        raise MissingDataError(
             f"{home}: no {missing[0]}; expected CIFAR-10's binary version, "
             f"{', '.join(FILES[:-1])} and {FILES[-1]}"
             + ("; this is the Python version, whose pickles are not opened" if pickled else "")
