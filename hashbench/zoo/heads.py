@@ -27,6 +27,7 @@ NORM_EPS: Final = 1e-5
 _COUNTER: Final = "num_batches_tracked"
 _LINEAR: Final = frozenset(("weight", "bias"))
 _STATISTICS: Final = frozenset(("running_mean", "running_var"))
+_WHOLE: Final = "TorchScript or ONNX"
 _SHOWN: Final = 6
 _NAMED: Final = 3
 _MAX_LAYERS: Final = 24
@@ -104,9 +105,10 @@ def head_of(rest: Mapping[str, Tensor], features: int, activation: str | None) -
 
     The linear layers, in the file's order, have to lead from the features to the code, each taking
     what the one before it gives. Layers that are called `hash_layer` end the row; other linear
-    layers are then left out, as nothing depends on them. Where a numbered row has a free place
-    between two layers, or they are in no row, something may lie between that no file tells: it is
-    asked for.
+    layers are then left out, as nothing depends on them. What lies between two layers is in no
+    file, not even where a numbered row leaves no room for it, as it may be called from outside: it
+    is asked for. On which side of it a batch norm lies is told by the free places of a numbered
+    row.
 
     Args:
         rest: by the file's keys, in its order.
@@ -116,7 +118,8 @@ def head_of(rest: Mapping[str, Tensor], features: int, activation: str | None) -
 
     Raises:
         UsageError: there is no such row, or more than one; a tensor that is part of no such layer;
-            the activation is not said. The message does not name the file.
+            the activation is not said, or its place cannot be told. The message does not name the
+            file.
     """
     layers, odd = _layers(rest)
     linear = [layer for layer in layers if not layer.is_norm]
@@ -134,16 +137,12 @@ def head_of(rest: Mapping[str, Tensor], features: int, activation: str | None) -
     if odd:
         raise UsageError(_joined(odd))
     linear_maps = [_affine(layer) for layer in row]
-    between = [0] * (len(row) - 1)
     for norm in norms:
-        at, after_activation = _beside(norm, row, layers)
-        if 0 <= at < len(between) and not after_activation:
-            between[at] += 1
-        _fold(norm, linear_maps, at, after_activation=after_activation)
-    hidden = tuple(
-        Hidden(one.outputs, _between(one, two, between[place], activation, row))
-        for place, (one, two) in enumerate(itertools.pairwise(row))
-    )
+        at = _before(norm, row, layers)
+        after = _is_after(norm, at, row, norms, activation)
+        _fold(norm, linear_maps, at, after_activation=after)
+    told = _activation(row, norms, activation) if len(row) > 1 else NO_ACTIVATION
+    hidden = tuple(Hidden(layer.outputs, told) for layer in row[:-1])
     return Head(
         hidden,
         tuple((weight.float(), bias.float()) for weight, bias in linear_maps),
@@ -237,27 +236,55 @@ def _affine(layer: _Layer) -> tuple[Tensor, Tensor]:
     return weight, torch.zeros(len(weight), dtype=weight.dtype) if bias is None else bias.double()
 
 
-def _beside(norm: _Layer, row: Sequence[_Layer], layers: Sequence[_Layer]) -> tuple[int, bool]:
-    """The linear layer of a row that a batch norm follows, -1 for none, and what lies between.
-
-    Returns:
-        The place in the row, and whether an activation may lie between.
+def _before(norm: _Layer, row: Sequence[_Layer], layers: Sequence[_Layer]) -> int:
+    """The place in a row of the linear layer that a batch norm follows, -1 for none.
 
     Raises:
         UsageError: it has another size than what it follows.
     """
-    before = [layer for layer in layers[: layers.index(norm)] if layer in row]
-    at = len(before) - 1
+    at = sum(layer in row for layer in layers[: layers.index(norm)]) - 1
     given = row[0].inputs if at < 0 else row[at].outputs
     if norm.inputs != given:
         raise UsageError(
             f"the batch norm '{_quoted(norm.name)}' has {norm.inputs} values, where the layer "
             f"before it gives {given}"
         )
-    if at < 0 or norm.place is None or row[at].place is None:
-        return at, False
-    (one, first), (two, second) = row[at].place or ("", 0), norm.place
-    return at, one == two and second > first + 1
+    return at
+
+
+def _free(one: _Layer, two: _Layer, norms: Sequence[_Layer]) -> list[int] | None:
+    """The places between two layers that nothing in the file takes; None if in no common row."""
+    (row, first), (other, second) = one.place or ("", 0), two.place or ("", -1)
+    if row != other or second <= first:
+        return None
+    taken = {norm.place for norm in norms}
+    return [place for place in range(first + 1, second) if (row, place) not in taken]
+
+
+def _is_after(
+    norm: _Layer, at: int, row: Sequence[_Layer], norms: Sequence[_Layer], activation: str | None
+) -> bool:
+    """Whether a batch norm follows an activation that follows the linear layer before it.
+
+    Raises:
+        UsageError: that cannot be told, and makes a difference.
+    """
+    if at < 0:
+        return False
+    if at + 1 == len(row):
+        return bool(_free(row[at], norm, norms))
+    if activation == NO_ACTIVATION:
+        return False
+    free = _free(row[at], row[at + 1], norms)
+    before, behind = _free(row[at], norm, norms), _free(norm, row[at + 1], norms)
+    if not free or before is None or behind is None or (before and behind):
+        raise UsageError(
+            f"no state dict tells whether the batch norm '{_quoted(norm.name)}' lies before an "
+            f"activation or behind it: import the whole model instead ({_WHOLE}); or, if there is "
+            f"none between '{_quoted(row[at].name)}' and '{_quoted(row[at + 1].name)}', say so "
+            f"with --activation {NO_ACTIVATION}"
+        )
+    return bool(before)
 
 
 def _fold(
@@ -278,31 +305,34 @@ def _fold(
     if at + 1 == len(maps):
         raise UsageError(
             f"the batch norm '{_quoted(norm.name)}' follows the hash layer, with something between "
-            "them that no state dict tells: export the whole model (TorchScript, ONNX)"
+            "them that no state dict tells: import the whole model instead "
+            f"({_WHOLE})"
         )
     weight, bias = maps[at + 1]
     maps[at + 1] = (weight * scale, weight @ shift + bias)
 
 
-def _between(
-    one: _Layer, two: _Layer, norms: int, activation: str | None, row: Sequence[_Layer]
-) -> str:
-    """The activation between two layers.
+def _activation(row: Sequence[_Layer], norms: Sequence[_Layer], said: str | None) -> str:
+    """The activation between the layers of a row.
 
     Raises:
-        UsageError: it cannot be told, and nobody said so.
+        UsageError: nobody said it, or it seems to lie between some of them alone.
     """
-    row_of_one, first = one.place or ("", 0)
-    row_of_two, second = two.place or ("", -1)
-    if row_of_one == row_of_two and second - first - 1 == norms:
-        return NO_ACTIVATION  # nothing has room between them
-    if activation is not None:
-        return activation
-    raise UsageError(
-        f"its head is {', '.join(map(str, row))}, and no state dict tells what lies between its "
-        f"layers: say so with --activation ({', '.join(ACTIVATIONS)}); or, if the codes are what "
-        f"an earlier one gives, name that one, as in --rename {_quoted(one.name)}={HASH_LAYER}"
-    )
+    if said is None:
+        raise UsageError(
+            f"its head is {', '.join(map(str, row))}, and no state dict tells what lies between "
+            f"its layers: say so with --activation ({', '.join(ACTIVATIONS)}); or, if the codes "
+            "are what an earlier one gives, name that one, as in --rename "
+            f"{_quoted(row[-2].name)}={HASH_LAYER}"
+        )
+    free = [_free(one, two, norms) for one, two in itertools.pairwise(row)]
+    if said != NO_ACTIVATION and [] in free and any(free):
+        raise UsageError(
+            f"its head is {', '.join(map(str, row))}, with room between some of its layers and "
+            f"none between others, so that no state dict tells where {said} lies: import the whole "
+            f"model instead ({_WHOLE})"
+        )
+    return said
 
 
 def _joined(clauses: Sequence[str]) -> str:

@@ -157,8 +157,8 @@ ROWS: dict[str, tuple[list[nn.Module], str | None]] = {
         [linear(FEATURES, 7), nn.GELU(), nn.BatchNorm1d(7), linear(7, BITS)],
         "gelu",
     ),
-    "nothing between": ([linear(FEATURES, 7), linear(7, BITS)], None),
-    "a norm alone between": ([linear(FEATURES, 7), nn.BatchNorm1d(7), linear(7, BITS)], None),
+    "nothing between": ([linear(FEATURES, 7), linear(7, BITS)], "none"),
+    "a norm alone between": ([linear(FEATURES, 7), nn.BatchNorm1d(7), linear(7, BITS)], "none"),
     "norm at the end": ([linear(FEATURES, BITS), nn.BatchNorm1d(BITS)], None),
     "norm at the beginning": ([nn.BatchNorm1d(FEATURES), linear(FEATURES, BITS)], None),
     "norm without its own weight": (
@@ -190,6 +190,61 @@ def test_layers_that_are_in_no_row_are_asked_about(net: Net) -> None:
     ):
         found(state)
     assert_same(model_of(state, activation="none"), net, nn.Sequential(one, two))
+
+
+class Apart(nn.Module):
+    """A head whose activation is called in its forward pass, as a row of modules may be."""
+
+    def __init__(self, names: Sequence[str], layers: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict(dict(zip(names, layers, strict=True)))
+
+    @override
+    def forward(self, given: Tensor) -> Tensor:
+        first, *others = self.layers.values()
+        found: Tensor = first(given).relu()
+        for layer in others:
+            found = layer(found)
+        return found
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("fc1", "fc2")])
+def test_an_activation_that_is_called_from_outside_is_asked_about(
+    net: Net, names: tuple[str, ...]
+) -> None:
+    head = Apart(names, [linear(FEATURES, 7), linear(7, BITS)])
+    state = joined(backbone=net, head=head)
+    with pytest.raises(UsageError, match=r"its head is .*--activation \(relu"):
+        found(state)
+    assert_same(model_of(state, activation="relu"), net, head)
+
+
+@pytest.mark.parametrize("names", [("0", "1", "2"), ("fc1", "bn1", "fc2")])
+def test_a_norm_whose_side_no_file_tells_is_refused(net: Net, names: tuple[str, ...]) -> None:
+    head = lively(Apart(names, [linear(FEATURES, 7), nn.BatchNorm1d(7), linear(7, BITS)]))
+    state = joined(backbone=net, head=head)
+    for activation in (None, "relu"):
+        with pytest.raises(
+            UsageError, match=r"(1|bn1)' lies before an activation or behind it: import the whole"
+        ):
+            found(state, activation=activation)
+    linear_alone = nn.Sequential(*head.layers.children()).eval()
+    assert_same(model_of(state, activation="none"), net, linear_alone)
+
+
+def test_a_norm_between_two_free_places_is_refused(net: Net) -> None:
+    """Dropout, norm, activation; or activation, norm, dropout."""
+    layers = [linear(FEATURES, 7), nn.Dropout(), nn.BatchNorm1d(7), nn.ReLU(), linear(7, BITS)]
+    state = joined(backbone=net, head=lively(nn.Sequential(*layers)))
+    with pytest.raises(UsageError, match=r"'head\.2' lies before an activation or behind it"):
+        found(state, activation="relu")
+
+
+def test_an_activation_between_some_layers_alone_is_refused(net: Net) -> None:
+    layers = [linear(FEATURES, 7), linear(7, 8), nn.ReLU(), linear(8, BITS)]
+    state = joined(backbone=net, head=nn.Sequential(*layers))
+    with pytest.raises(UsageError, match="no state dict tells where relu lies: import the whole"):
+        found(state, activation="relu")
 
 
 def test_a_classifier_behind_the_codes_is_left_out_once_they_are_named(net: Net) -> None:

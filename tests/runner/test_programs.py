@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from hashbench import plugins
-from hashbench.errors import UsageError
+from hashbench.errors import FileError, UsageError
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.programs.exported_checks import refuse_code
@@ -375,6 +376,14 @@ SYMBOL = "Symbol('s"
         ("torch.ops.aten.relu.default", "_operator.methodcaller", "_operator.methodcaller"),
         ("torch.ops.aten.relu.default", "torch.ops.aten.from_file.default", "from_file"),
         ("torch.ops.aten.relu.default", "#builtins.eval", "no operator"),
+        ("torch.ops.aten.relu.default", "torch.ops.aten.save.default", "no operator"),
+        ("torch.ops.aten.relu.default", "torch.ops.aten._print.default", "no operator"),
+        ("torch.ops.aten.relu.default", "torch.ops.aten.manual_seed.default", "no operator"),
+        ("torch.ops.aten.relu.default", "torch.ops.aten.__getattr__", "no operator"),
+        ("torch.ops.aten.relu.default", "torch.ops.aten.relu._op", "no operator"),
+        ("torch.ops.aten.relu.default", "torch.ops.image.write_file.default", "no operator"),
+        ("torch.ops.aten.relu.default", "torch.ops.higher_order.wrap", "no operator"),
+        ("torch.ops.aten.relu.default", "torch.ops.higher_order.print", "no operator"),
         (SYMBOL, "__import__('os').system('", "no size of a tensor"),
         ('"name": "relu"', '"name": "relu);import os"', "no name"),
         ("builtins.tuple", "os.environ", "come in a 'os.environ'"),
@@ -389,6 +398,114 @@ def test_calls_beyond_operators_are_refused(
     rewritten(tmp_path / "net.pt2", _in_graph(content, old, new))
     with pytest.raises(UsageError, match=said):
         import_model(tmp_path / "net.pt2", tmp_path / "m", ORIGIN, None)
+
+
+def _with_graph(content: dict[str, bytes], change: Callable[[Any], object]) -> dict[str, bytes]:
+    place = next(name for name in content if name.endswith("models/model.json"))
+    whole = json.loads(content[place])
+    change(whole["graph_module"]["graph"])
+    return {**content, place: json.dumps(whole).encode()}
+
+
+@pytest.mark.parametrize("caller", ["wrap", "cond"])
+def test_an_operator_that_another_one_calls_is_held_against_the_same_list(
+    caller: str, model: HashModel, tmp_path: Path
+) -> None:
+    """An operator that is handed over as an argument, and which makes a file."""
+    exported(Logits(model), tmp_path / "net.pt2")
+    mark = tmp_path / "made"
+
+    def insert(graph: Any) -> None:
+        values = graph["tensor_values"]
+        values["made"] = next(iter(values.values()))
+        given: list[dict[str, object]] = [
+            {"as_operator": "torch.ops.aten.from_file.default"},
+            {"as_string": str(mark)},
+            {"as_bool": True},
+            {"as_int": 4096},
+        ]
+        graph["nodes"].insert(
+            0,
+            {
+                "target": f"torch.ops.higher_order.{caller}",
+                "inputs": [{"name": "", "arg": one, "kind": 1} for one in given],
+                "outputs": [{"as_tensor": {"name": "made"}}],
+                "metadata": {},
+                "is_hop_single_tensor_return": True,
+                "name": "made",
+            },
+        )
+
+    content = rewritten(tmp_path / "net.pt2", _with_graph(members(tmp_path / "net.pt2"), insert))
+    with pytest.raises(UsageError, match="no operator of torch's"):
+        import_model(tmp_path / "net.pt2", tmp_path / "m", ORIGIN, None)
+    assert not mark.exists()
+    if caller == "wrap":
+        with suppress(Exception):
+            torch.export.load(io.BytesIO(content)).module()(EXAMPLE)
+        assert mark.stat().st_size == 4096 * 4, "the file works where torch reads it"
+
+
+def test_no_name_of_a_tensor_hides_an_expression(model: HashModel, tmp_path: Path) -> None:
+    """A tensor may be called as the fields are whose texts are free."""
+    exported(Logits(model), tmp_path / "net.pt2")
+    content, mark = members(tmp_path / "net.pt2"), tmp_path / "made"
+    place = next(one for one in content if one.endswith("models/model.json"))
+    first = json.loads(content[place])["graph_module"]["graph"]["nodes"][0]
+    quoted = json.dumps(first["outputs"][0]["as_tensor"]["name"]).encode()
+    for name in ("metadata", "as_string"):
+
+        def insert(graph: Any, name: str = name) -> None:
+            graph["tensor_values"][name]["sizes"] = [
+                {"as_expr": {"expr_str": f"__import__('os').mkdir('{mark}')", "hint": None}}
+            ]
+
+        renamed = {**content, place: content[place].replace(quoted, json.dumps(name).encode())}
+        crafted = rewritten(tmp_path / "net.pt2", _with_graph(renamed, insert))
+        with pytest.raises(UsageError, match="no size of a tensor"):
+            import_model(tmp_path / "net.pt2", tmp_path / "m", ORIGIN, None)
+        assert not mark.exists()
+        with suppress(Exception):
+            torch.export.load(io.BytesIO(crafted))
+        assert mark.exists(), "the expression is evaluated where torch reads it"
+        mark.rmdir()
+
+
+def test_a_second_folder_in_a_program_is_refused(model: HashModel, tmp_path: Path) -> None:
+    exported(Logits(model), tmp_path / "net.pt2")
+    content = members(tmp_path / "net.pt2")
+    doubled = {**content, **{f"x{name}": part for name, part in content.items()}}
+    with pytest.raises(FileError, match="several folders"):
+        refuse_code(rewritten(tmp_path / "net.pt2", doubled))
+
+
+class Parts(nn.Module):
+    """What torch.export writes as more than operators: gradients off, control flow, sizes."""
+
+    @override
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            scale = images.mean()
+        found = torch.cond(
+            scale > 0.5, lambda one: one * 2, lambda one: one + 1, (images.flatten(1),)
+        )
+        shape = images.shape[0] * images.shape[1]
+        found = torch.nn.functional.gelu(found, approximate="tanh").reshape(shape, -1)
+        return (
+            torch.div(found, 3, rounding_mode="floor")
+            + torch.einsum("bi,bi->b", found, found)[:, None]
+        )
+
+
+def test_graphs_within_graphs_are_no_code(tmp_path: Path) -> None:
+    net = Parts().eval()
+    exported(net, tmp_path / "net.pt2")
+    content = (tmp_path / "net.pt2").read_bytes()
+    refuse_code(content)
+    text = next(one for name, one in members(tmp_path / "net.pt2").items() if "model.json" in name)
+    assert b"higher_order.cond" in text
+    found = torch.export.load(io.BytesIO(content)).module()(EXAMPLE)
+    torch.testing.assert_close(found, net(EXAMPLE))
 
 
 def test_pickles_in_a_program_are_refused_and_never_run(model: HashModel, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 torch.export.load unpickles some members of an archive, evaluates expressions in its JSON, and calls
 whatever its nodes name (torch 2.14: `torch/_export/serde/serialize.py`,
 `torch/export/pt2_archive/_package.py`). So pickles are followed without being run, expressions are
-held against the few words that shapes are written in, and nodes may call operators alone.
+held against the few words that shapes are written in, and nodes may call a list of operators alone.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import torch
+
 from hashbench.characters import shortened, shown
 from hashbench.errors import FileError
 from hashbench.files import parsed_json
-from hashbench.hashing.weights.archive import Member, members
+from hashbench.hashing.weights.archive import members
 from hashbench.hashing.weights.torch_file import read_archive
 
 MAX_JSON: Final = 2**27
@@ -34,15 +36,28 @@ _HARMLESS: Final = re.compile(
     r"|\.storage_alignment|extra/[\w./-]+"
 )
 
-_TARGET: Final = re.compile(
-    r"torch\.ops\.(aten|prims|higher_order|torchvision|quantized_decomposed)(\.\w+){1,2}"
-    r"|torch\.(_sym|sym)_\w+"
-    r"|math\.\w+"
+_OPERATOR: Final = re.compile(r"torch\.ops\.(aten|prims)\.([A-Za-z0-9]\w*|_[A-Za-z]\w*)\.(\w+)")
+_WITH_GRAPHS: Final = re.compile(
+    r"torch\.ops\.higher_order\."
+    r"(cond|map_impl|scan|while_loop|wrap_with_autocast|wrap_with_set_grad_enabled)"
+)
+"""Control flow, and a part without gradients or in half precision: they run graphs of the file."""
+
+_ON_NUMBERS: Final = re.compile(
+    r"torch\.(_sym_sqrt|sym_(float|int|ite|max|min|not|sqrt|sum))"
+    r"|math\.(ceil|floor|sqrt|trunc)"
     r"|_operator\.(getitem|add|sub|mul|truediv|floordiv|mod|pow|neg|pos|eq|ne|lt|le|gt|ge|and_|or_"
     r"|not_)"
 )
-_REFUSED: Final = ("from_file", "save")
-"""Operators that reach files."""
+_WORDS: Final = frozenset(
+    (
+        *("UPLO", "activation", "algorithm", "api_name", "approximate", "assert_msg", "driver"),
+        *("equation", "indexing", "interpolation", "mode", "norm", "ord", "p", "pad_mode"),
+        *("padding", "padding_side", "reduce", "rounding_mode", "side"),
+    )
+)
+"""Arguments of operators that are texts and choose among ways to compute. An operator that takes
+any other text may reach a file, as from_file does, or write to a stream, as _print does."""
 
 _SYMBOL: Final = re.compile(
     r"Symbol\('\w+'(, (positive|nonnegative|negative|nonpositive|integer|real)=(True|False))*\)"
@@ -76,9 +91,10 @@ def refuse_code(content: bytes) -> None:
             operators with its tensors.
     """
     file = io.BytesIO(content)
-    found: dict[str, Member] = {}
-    for name, member in members(file, len(content)).items():
-        found[name.partition("/")[2]] = member
+    whole = members(file, len(content))
+    if len({name.partition("/")[0] for name in whole}) > 1:
+        raise FileError("its members lie in several folders: torch.export.save did not write it")
+    found = {name.partition("/")[2]: member for name, member in whole.items()}
     for name, member in found.items():
         known = name in (_GRAPH, _SAMPLES) or any(
             kind.fullmatch(name) for kind in (_PAYLOAD, _CONFIG, _HARMLESS)
@@ -127,11 +143,8 @@ def _refuse_objects(part: bytes) -> None:
 def _refuse_calls(graph: Any) -> None:
     for path, text in _texts(graph, ()):
         key = next((part for part in reversed(path) if part), "")
-        if "metadata" in path or key in _FREE:
-            continue
-        if key == "target":
-            words = text.split(".")
-            if not _TARGET.fullmatch(text) or set(words) & set(_REFUSED):
+        if key in ("target", "as_operator"):
+            if not _may_be_called(text):
                 raise FileError(
                     f"it calls '{_quoted(text)}', which is no operator of torch's on tensors"
                 )
@@ -143,8 +156,31 @@ def _refuse_calls(graph: Any) -> None:
                 raise FileError(f"'{_quoted(text)}' is no condition on the sizes of its inputs")
         elif key in ("in_spec", "out_spec"):
             _refuse_containers(text)
+        elif key in _FREE or path[-2:-1] == ("metadata",):
+            continue
         elif not _NAME.fullmatch(text):
             raise FileError(f"its graph calls something '{_quoted(text)}', which is no name")
+
+
+def _may_be_called(target: str) -> bool:
+    """Whether a node may call what is named so."""
+    if _WITH_GRAPHS.fullmatch(target) or _ON_NUMBERS.fullmatch(target):
+        return True
+    if (named := _OPERATOR.fullmatch(target)) is None:
+        return False
+    operator: Any = torch.ops
+    for name in named.groups():
+        operator = getattr(operator, name, None)
+    # Those without a kernel are TorchScript's own: save, seeds, texts.
+    return (
+        isinstance(operator, torch._ops.OpOverload)
+        and torch._C._dispatch_has_kernel(operator.name())
+        and all(
+            one.name in _WORDS
+            for one in operator._schema.arguments
+            if str(one.type) in ("str", "Optional[str]")
+        )
+    )
 
 
 def _refuse_containers(text: str) -> None:
@@ -176,8 +212,7 @@ def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
         here, one = stack.pop()
         if isinstance(one, Mapping):
             for key, inner in one.items():
-                if "metadata" not in here:
-                    yield ("key",), key
+                yield ("key",), key
                 stack.append(((*here, key), inner))
         elif isinstance(one, list):
             stack.extend(((*here, ""), inner) for inner in one)
