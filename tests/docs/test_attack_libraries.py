@@ -68,7 +68,7 @@ def attack_class(folder: Path, name: str) -> Any:
 
 
 # With steps that cross the ball from any start: the closed form asks for the whole of it.
-ATTACKS = {
+ATTACKS: dict[str, dict[str, Any]] = {
     "my_torchattacks_pgd.py": {"steps": 4, "step_size": 4 / 255},
     "my_torchattacks_apgd.py": {"steps": 4},
     "my_foolbox_pgd.py": {"steps": 4, "rel_stepsize": 1.0},
