@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from hashbench.data.contract import Dataset
+from hashbench.data.given_classes import Numbering, numbering_of
 from hashbench.data.given_images import ROUNDED, WholePixels, image_of, images_of
 from hashbench.data.given_labels import multi_hot
 from hashbench.data.images import ImageSet, Pixels, RetrievalData
@@ -40,13 +41,14 @@ class _Split:
     Attributes:
         pixels: its images.
         labels: as they were given.
-        names: of the classes, where the data set says them.
+        rounded: whether a float between two whole pixels was among the images.
+        classes: how the data set numbers its classes, where it says so.
     """
 
     pixels: Pixels
     labels: Any
     rounded: bool = False
-    names: tuple[str, ...] | None = None
+    classes: Numbering | None = None
 
 
 def as_retrieval_data(data: object, progress: Progress = no_progress) -> RetrievalData:
@@ -67,7 +69,9 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
             - an `ImageSet`.
 
             A key or attribute `classes` holds the names of the classes; else a data set's own are
-            taken, and else their numbers.
+            taken (`class_to_idx`, `classes`, or the features of HuggingFace), and else their
+            numbers. Splits that number the same classes differently are brought together by the
+            names.
         progress: told (done, total) of images that are read one by one.
 
     Raises:
@@ -83,10 +87,10 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
         if id(part) not in read:  # the train set may be the database too
             read[id(part)] = _split(part, split, progress)
     splits = {split: read[id(given[split])] for split in SPLITS}
-    if names is None:
-        names = next((one.names for one in splits.values() if one.names is not None), None)
     counts = {split: len(one.pixels) for split, one in splits.items()}
-    rows, classes = multi_hot({name: one.labels for name, one in splits.items()}, counts, names)
+    labels = {split: one.labels for split, one in splits.items()}
+    numberings = {split: one.classes for split, one in splits.items()}
+    rows, classes = multi_hot(labels, counts, names, numberings)
     rounded = any(one.rounded for one in splits.values())
     return RetrievalData(
         classes=classes,
@@ -176,9 +180,14 @@ def _read(part: Any, split: str, progress: Progress) -> _Split:
         labels.append(_label(label))
         progress(index + 1, count)
     assert pixels is not None  # there is at least one
-    names = getattr(part, CLASSES, None)
-    known = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    return _Split(pixels, labels, rounded, tuple(names) if known and names else None)
+    return _Split(pixels, labels, rounded, numbering_of(part, _label_key(part[0])))
+
+
+def _label_key(item: object) -> str | None:
+    """The key of an item's label, where the item is a mapping."""
+    if not isinstance(item, Mapping):
+        return None
+    return next((label for image, label in _PAIRS if image in item and label in item), None)
 
 
 def _item(part: Any, split: str, index: int) -> tuple[Any, Any]:

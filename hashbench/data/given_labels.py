@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.data.given_classes import CommonClasses, Numbering, common_classes
 from hashbench.data.given_images import array_of
 from hashbench.errors import UsageError
 
@@ -16,7 +17,10 @@ MAX_CLASSES: Final = 100_000
 
 
 def multi_hot(
-    given: Mapping[str, object], counts: Mapping[str, int], names: Sequence[str] | None
+    given: Mapping[str, object],
+    counts: Mapping[str, int],
+    names: Sequence[str] | None,
+    own: Mapping[str, Numbering | None],
 ) -> tuple[dict[str, NDArray[np.uint8]], tuple[str, ...]]:
     """The labels of all splits, and the names of the classes.
 
@@ -25,7 +29,9 @@ def multi_hot(
             (N, classes). Arrays, tensors or lists.
         counts: images of each split.
         names: of the classes, in the order of their numbers; `None` where nobody gave any. Then
-            class names are sorted, and numbers go from 0 to the largest that occurs.
+            those of the data sets are taken; or else class names are sorted, and numbers go from
+            0 to the largest that occurs.
+        own: how each split's data set numbers its classes, `None` where it does not say.
 
     Returns:
         Rows uint8 (N, classes) by split; names.
@@ -33,31 +39,42 @@ def multi_hot(
     Raises:
         UsageError: they are no labels, or not as many as images; names the first wrong one.
     """
-    arrays = {split: _array(value, split, counts[split], names) for split, value in given.items()}
+    few = next((one.names for one in own.values() if one is not None), names)
+    arrays = {
+        split: _array(value, split, counts[split], one_class=few is not None and len(few) == 1)
+        for split, value in given.items()
+    }
     words = [array for array in arrays.values() if array.dtype.kind in "US"]
     numbers = [split for split, array in arrays.items() if array.dtype.kind not in "US"]
-    if words and names is None:
+    common = common_classes(own, names, numbers)
+    if common is None and words:
         if numbers:
             raise UsageError(
                 f"the {numbers[0]} labels are numbers and others are class names: give the names "
                 "of the classes in the order of their numbers, as 'classes' of the data"
             )
-        names = sorted({str(word) for array in words for word in array.tolist()})
-    known = {name: number for number, name in enumerate(names or ())}
+        common = CommonClasses(
+            tuple(sorted({str(word) for array in words for word in array.tolist()})), {}
+        )
+    if common is None:
+        classes = _classes(arrays)
+        common = CommonClasses(tuple(f"class {number}" for number in range(classes)), {})
+    known = {name: number for number, name in enumerate(common.names)}
+    rows = {}
     for split, array in arrays.items():
         if array.dtype.kind in "US":
-            arrays[split] = _numbers(array, split, known)
-    classes = len(names) if names is not None else _classes(arrays)
-    rows = {split: _rows(array, split, classes) for split, array in arrays.items()}
-    return rows, tuple(names) if names is not None else tuple(
-        f"class {number}" for number in range(classes)
-    )
+            rows[split] = _rows(_numbers(array, split, known), split, len(common.names))
+        elif split in common.columns:
+            rows[split] = _placed(array, split, common.columns[split], common.names)
+        else:
+            rows[split] = _rows(array, split, len(common.names))
+    return rows, common.names
 
 
-def _array(value: object, split: str, count: int, names: Sequence[str] | None) -> NDArray[Any]:
+def _array(value: object, split: str, count: int, *, one_class: bool) -> NDArray[Any]:
     where = f"the {split} labels"
     array = array_of(value, where)
-    if array.ndim == 2 and array.shape[1] == 1 and (names is None or len(names) > 1):
+    if array.ndim == 2 and array.shape[1] == 1 and not one_class:
         array = array[:, 0]  # a column of class numbers
     if array.ndim not in (1, 2):
         raise UsageError(
@@ -113,4 +130,18 @@ def _rows(array: NDArray[Any], split: str, classes: int) -> NDArray[np.uint8]:
     _refuse(split, array, array < classes, f"below {classes:,}, the number of classes")
     rows = np.zeros((len(array), classes), dtype=np.uint8)
     rows[np.arange(len(array)), array] = 1
+    return rows
+
+
+def _placed(
+    array: NDArray[Any], split: str, columns: Mapping[int, int], names: Sequence[str]
+) -> NDArray[np.uint8]:
+    """Rows whose columns are those of all splits, of labels in a data set's own numbers."""
+    count = max(columns) + 1
+    own = _rows(array, split, count)
+    order = sorted(columns)
+    right = np.isin(array, order) if array.ndim == 1 else np.isin(range(count), order) | (own == 0)
+    _refuse(split, array, right, f"of the numbers of its classes: {', '.join(map(str, order))}")
+    rows = np.zeros((len(own), len(names)), dtype=np.uint8)
+    rows[:, [columns[number] for number in order]] = own[:, order]
     return rows
