@@ -125,7 +125,7 @@ def test_told_names_rename_or_bring_together() -> None:
         (
             Numbered(1, [1, 0], classes=["a", "c"]),
             {"train": Numbered(2, [0, 1, 2])},
-            "query classes are a, c, the database ones a, b, c, and the train .* have no names.*give",
+            "query classes are a, c, the database ones a, b, c, and the train .* have no names.*gi",
         ),
         (
             Numbered(1, [1, 0], classes=["a", "c"], target_transform=int),
