@@ -71,7 +71,8 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
             - a pair `(images, labels)` of arrays, tensors or lists. Images: uint8, or floats in
               `[0, 1]`, which are rounded to whole 8-bit pixels (the protocol says so where it
               changed any); (N, C, H, W), (N, H, W, C) or grey (N, H, W). Labels: class numbers
-              (N,), class names (N,), or rows of 0 and 1 (N, classes) for several labels.
+              (N,), class names (N,); for several labels of an image, rows of 0 and 1 (N, classes)
+              or a list of classes for each.
             - a data set of torch: anything with a length whose items are `(image, label)`; the
               image a picture of Pillow, an array or a tensor, before normalisation and without
               anything drawn at random, all of one size. It is read once, into memory. Where some

@@ -208,7 +208,7 @@ def test_floats_between_whole_pixels_are_rounded_and_the_protocol_says_so(as_ite
         (Items(lambda at: (1 / (at - 3), 0)), "shape \\(\\)"),
         (Items(lost), "query data set raises KeyError for image 0"),
         (
-            Items(lambda at: (DEEP, 0)),
+            Items(lambda at: (DEEP, at)),
             r"query image 0 has more than 8 bits a channel \(mode I;16\)",
         ),
         (Items(lambda at: (IMAGES[at] - 0.5, 0)), "query image 0 holds the value"),
