@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from hashbench.data.contract import Dataset
-from hashbench.data.given_images import ROUNDED, WholePixels, image_of, images_of
+from hashbench.data.given_classes import Numbering, numbering_of
+from hashbench.data.given_images import (
+    COLOURED,
+    ROUNDED,
+    WholePixels,
+    coloured,
+    image_of,
+    images_of,
+)
 from hashbench.data.given_labels import multi_hot
 from hashbench.data.images import ImageSet, Pixels, RetrievalData
 from hashbench.errors import HashbenchError, UsageError
@@ -40,13 +48,16 @@ class _Split:
     Attributes:
         pixels: its images.
         labels: as they were given.
-        names: of the classes, where the data set says them.
+        rounded: whether a float between two whole pixels was among the images.
+        mixed: whether some of them were grey and others not.
+        classes: how the data set numbers its classes, where it says so.
     """
 
     pixels: Pixels
     labels: Any
     rounded: bool = False
-    names: tuple[str, ...] | None = None
+    mixed: bool = False
+    classes: Numbering | None = None
 
 
 def as_retrieval_data(data: object, progress: Progress = no_progress) -> RetrievalData:
@@ -60,14 +71,19 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
             - a pair `(images, labels)` of arrays, tensors or lists. Images: uint8, or floats in
               `[0, 1]`, which are rounded to whole 8-bit pixels (the protocol says so where it
               changed any); (N, C, H, W), (N, H, W, C) or grey (N, H, W). Labels: class numbers
-              (N,), class names (N,), or rows of 0 and 1 (N, classes) for several labels.
+              (N,), class names (N,); for several labels of an image, rows of 0 and 1 (N, classes)
+              or a list of classes for each.
             - a data set of torch: anything with a length whose items are `(image, label)`; the
               image a picture of Pillow, an array or a tensor, before normalisation and without
-              anything drawn at random, all of one size. It is read once, into memory.
+              anything drawn at random, all of one size. It is read once, into memory. Where some
+              images are grey and others are not, all become red, green and blue, and the protocol
+              says so.
             - an `ImageSet`.
 
             A key or attribute `classes` holds the names of the classes; else a data set's own are
-            taken, and else their numbers.
+            taken (`class_to_idx`, `classes`, or the features of HuggingFace), and else their
+            numbers. Splits that number the same classes differently are brought together by the
+            names.
         progress: told (done, total) of images that are read one by one.
 
     Raises:
@@ -83,18 +99,35 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
         if id(part) not in read:  # the train set may be the database too
             read[id(part)] = _split(part, split, progress)
     splits = {split: read[id(given[split])] for split in SPLITS}
-    if names is None:
-        names = next((one.names for one in splits.values() if one.names is not None), None)
     counts = {split: len(one.pixels) for split, one in splits.items()}
-    rows, classes = multi_hot({name: one.labels for name, one in splits.items()}, counts, names)
-    rounded = any(one.rounded for one in splits.values())
+    labels = {split: one.labels for split, one in splits.items()}
+    numberings = {split: one.classes for split, one in splits.items()}
+    rows, classes = multi_hot(labels, counts, names, numberings)
+    channels = {one.pixels.shape[1] for one in splits.values()}
+    if len(channels) > 1:
+        splits = {split: _coloured(one) for split, one in splits.items()}
     return RetrievalData(
         classes=classes,
         train=ImageSet(splits["train"].pixels, rows["train"]),
         query=ImageSet(splits["query"].pixels, rows["query"]),
         database=ImageSet(splits["database"].pixels, rows["database"]),
-        transform=ROUNDED if rounded else "none",
+        transform=_transform(splits.values()),
     )
+
+
+def _coloured(part: _Split) -> _Split:
+    """A grey split beside others in colour."""
+    if not isinstance(part.pixels, np.ndarray) or part.pixels.shape[1] != 1:
+        return part
+    return replace(part, pixels=coloured(part.pixels), mixed=True)
+
+
+def _transform(parts: Iterable[_Split]) -> str:
+    """What became of images that were no whole pixels of red, green and blue, or all grey."""
+    parts = tuple(parts)
+    made = [COLOURED] * any(part.mixed for part in parts)
+    made += [ROUNDED] * any(part.rounded for part in parts)
+    return "; ".join(made) or "none"
 
 
 def _parts(data: object) -> tuple[dict[str, Any], tuple[str, ...] | None]:
@@ -157,28 +190,41 @@ def _read(part: Any, split: str, progress: Progress) -> _Split:
         raise UsageError(f"the {split} split is empty")
     pixels: NDArray[np.uint8] | None = None
     labels: list[Any] = []
-    rounded = False
+    rounded = mixed = False
     for index in range(count):
         image, label = _item(part, split, index)
-        whole = image_of(image, split, index, None if pixels is None else pixels.shape[1])
+        whole = image_of(image, split, index)
+        found = whole.images
         if pixels is None:
-            pixels = np.empty((count, *whole.images.shape[1:]), dtype=np.uint8)
-        if whole.images.shape[1:] != pixels.shape[1:]:
+            pixels = np.empty((count, *found.shape[1:]), dtype=np.uint8)
+        if found.shape[2:] != pixels.shape[2:]:
             raise UsageError(
                 f"the {split} images differ in size: image 0 is {_size(pixels)}, image {index} is "
-                f"{_size(whole.images)} (channels x height x width); resize and crop them to one "
-                "size in the data set's transform"
+                f"{_size(found)} (channels x height x width); resize and crop them to one size in "
+                "the data set's transform"
             )
         if index < _ASKED_TWICE:
             _refuse_draws(part, split, index, whole)
-        pixels[index] = whole.images[0]
+        if found.shape[1] != pixels.shape[1]:
+            mixed = True
+        if found.shape[1] > pixels.shape[1]:  # the first one in colour, of which no bit is lost
+            wider = np.empty((count, *found.shape[1:]), dtype=np.uint8)
+            wider[:index] = pixels[:index]
+            pixels = wider
+        pixels[index] = found[0]  # a grey one in each channel
         rounded = rounded or whole.rounded
         labels.append(_label(label))
         progress(index + 1, count)
     assert pixels is not None  # there is at least one
-    names = getattr(part, CLASSES, None)
-    known = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    return _Split(pixels, labels, rounded, tuple(names) if known and names else None)
+    classes = numbering_of(part, _label_key(part[0]))
+    return _Split(pixels, labels, rounded, mixed, classes)
+
+
+def _label_key(item: object) -> str | None:
+    """The key of an item's label, where the item is a mapping."""
+    if not isinstance(item, Mapping):
+        return None
+    return next((label for image, label in _PAIRS if image in item and label in item), None)
 
 
 def _item(part: Any, split: str, index: int) -> tuple[Any, Any]:
@@ -204,7 +250,7 @@ def _item(part: Any, split: str, index: int) -> tuple[Any, Any]:
 
 def _refuse_draws(part: Any, split: str, index: int, first: WholePixels) -> None:
     again, _ = _item(part, split, index)
-    second = image_of(again, split, index, first.images.shape[1])
+    second = image_of(again, split, index)
     if not np.array_equal(first.images, second.images):
         raise UsageError(
             f"the {split} data set gives another picture each time that image {index} is asked "

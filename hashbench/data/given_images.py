@@ -13,11 +13,17 @@ from hashbench.errors import UsageError
 ROUNDED: Final = "floats in [0, 1], rounded to whole 8-bit pixels"
 """What a protocol says of images that were no whole pixels."""
 
+COLOURED: Final = "grey images among colour ones, as red, green and blue alike"
+"""What a protocol says of images of which only some were grey."""
+
 CHANNELS: Final = (1, 3)
 """How many an image may have: grey, or red, green and blue."""
 
 _PART: Final = 500
 """Images that are looked at together: no second copy of all of them is made."""
+
+_DEEP: Final = ("I", "F")
+"""How the names of Pillow's modes of more than 8 bits begin."""
 
 NORMALISED: Final = (
     "give images as they are before normalisation, and the mean and deviation to the model "
@@ -100,22 +106,26 @@ def images_of(value: object, split: str) -> WholePixels:
     return WholePixels(pixels, rounded)
 
 
-def image_of(value: object, split: str, index: int, channels: int | None) -> WholePixels:
+def image_of(value: object, split: str, index: int) -> WholePixels:
     """One image of a split, uint8 (1, C, H, W).
 
     Args:
         value: a picture of Pillow, or an array or tensor as for `images_of`, (C, H, W), (H, W, C)
-            or (H, W).
+            or (H, W). A picture of Pillow is grey where its mode is, and else red, green, blue.
         split: of which, for errors.
         index: which of its images.
-        channels: of the images before it; a picture of Pillow is converted to as many.
 
     Raises:
         UsageError: as `images_of`.
     """
     where = f"the {split} image {index}"
     if hasattr(value, "convert") and hasattr(value, "getbands"):
-        grey = channels == 1 or (channels is None and value.getbands() in (("L",), ("1",)))
+        mode = str(getattr(value, "mode", ""))
+        if mode.startswith(_DEEP):  # which Pillow would clip
+            raise UsageError(
+                f"{where} has more than 8 bits a channel (mode {mode}); convert it to 8 bits"
+            )
+        grey = value.getbands() in (("L",), ("1",))
         value = np.asarray(value.convert("L" if grey else "RGB"))
     array = array_of(value, where)
     shape = array.shape
@@ -133,6 +143,11 @@ def image_of(value: object, split: str, index: int, channels: int | None) -> Who
     _refuse_type(array, where)
     pixels, rounded = _whole(array[np.newaxis], split, index)
     return WholePixels(pixels, rounded)
+
+
+def coloured(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey images (..., 1, H, W) as (..., 3, H, W), a view; colour ones as they are."""
+    return np.broadcast_to(images, (*images.shape[:-3], CHANNELS[-1], *images.shape[-2:]))
 
 
 def _refuse_type(array: NDArray[Any], where: str) -> None:

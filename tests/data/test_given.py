@@ -13,7 +13,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from hashbench.data import RetrievalData, as_retrieval_data
-from hashbench.data.given_images import ROUNDED
+from hashbench.data.given_images import COLOURED, ROUNDED
 from hashbench.errors import UsageError
 
 DRAW = np.random.default_rng(0)
@@ -50,6 +50,8 @@ def lost(at: int) -> Any:
 
 PIXELS = torch.from_numpy(IMAGES)
 PICTURES = [Image.fromarray(image.transpose(1, 2, 0)) for image in IMAGES]
+
+DEEP = Image.fromarray(IMAGES[0, 0].astype(np.uint16) * 257)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +141,32 @@ def test_grey_images() -> None:
         assert np.array_equal(np.asarray(part.images[0:12]), grey[:, None])
 
 
+@pytest.mark.parametrize("form", [Image.fromarray, np.asarray, torch.from_numpy])
+@pytest.mark.parametrize("grey", [{0}, {5, 11}, {0, 1, 2}, set(range(11)), set(range(1, 12))])
+def test_grey_images_among_others_are_red_green_and_blue(
+    grey: set[int], form: Callable[[Any], Any]
+) -> None:
+    def item(at: int) -> Any:
+        image = IMAGES[at, 0] if at in grey else IMAGES[at].transpose(1, 2, 0)
+        return form(np.ascontiguousarray(image)), int(NUMBERS[at])
+
+    data = around(Items(item))
+    for at in range(12):
+        expected = IMAGES[at, [0, 0, 0]] if at in grey else IMAGES[at]
+        assert np.array_equal(np.asarray(data.query.images[at : at + 1])[0], expected)
+    assert data.transform == COLOURED
+
+
+@pytest.mark.parametrize("as_items", [False, True])
+def test_a_grey_split_beside_others_in_colour(as_items: bool) -> None:
+    grey = IMAGES[:, 0]
+    pictures = Items(lambda at: (Image.fromarray(grey[at]), int(NUMBERS[at])))
+    data = around(pictures if as_items else (grey, NUMBERS))
+    assert np.array_equal(np.asarray(data.query.images[0:12]), IMAGES[:, [0, 0, 0]])
+    assert data.query.digest() == around((IMAGES[:, [0, 0, 0]], NUMBERS)).query.digest()
+    assert data.transform == COLOURED
+
+
 @pytest.mark.parametrize("as_items", [False, True])
 def test_floats_between_whole_pixels_are_rounded_and_the_protocol_says_so(as_items: bool) -> None:
     between = np.clip((IMAGES + DRAW.uniform(-0.4, 0.4, IMAGES.shape)) / 255, 0, 1)
@@ -179,6 +207,10 @@ def test_floats_between_whole_pixels_are_rounded_and_the_protocol_says_so(as_ite
         (Items(lambda at: (DRAW.random((3, 4, 5)), at)), "another picture each time that image 0"),
         (Items(lambda at: (1 / (at - 3), 0)), "shape \\(\\)"),
         (Items(lost), "query data set raises KeyError for image 0"),
+        (
+            Items(lambda at: (DEEP, at)),
+            r"query image 0 has more than 8 bits a channel \(mode I;16\)",
+        ),
         (Items(lambda at: (IMAGES[at] - 0.5, 0)), "query image 0 holds the value"),
     ],
 )

@@ -28,10 +28,10 @@ from hashbench.plugins import (
     backbone,
     dataset,
     defense,
-    format,  # noqa: A004 - the field's word
     get,
     loss,
     names,
+    report_format,
 )
 from hashbench.results import Results
 from hashbench.testing import CheckReport, check_attack
@@ -145,7 +145,7 @@ class Half(Dataset):
 assert_type(Half(), Half)
 
 
-@format("short")
+@report_format("short")
 @dataclass(frozen=True)
 class Short(Format):
     """One line."""
