@@ -59,8 +59,8 @@ def results(folder: Path) -> Iterator[Finding]:
     subject = "results"
     fault = why_not_written(folder)
     if fault:
-        todo = "what is finished there can be read; name another folder with --out"
-        yield Finding(subject, State.WRONG, f"{fault}; {todo}")
+        read = "what is finished there can be read; " if _is_folder(folder) else ""
+        yield Finding(subject, State.WRONG, f"{fault}; {read}name another folder with --out")
         return
     there = "can be written" if folder.is_dir() else "not there yet, can be made"
     yield Finding(subject, State.OK, f"{folder}, {there}")
@@ -89,6 +89,13 @@ def temporary() -> Iterator[Finding]:
         yield Finding(subject, State.OK, f"{folder}, can be written")
 
 
+def _is_folder(place: Path) -> bool:
+    try:
+        return place.is_dir()
+    except OSError:  # it may not even be looked at
+        return False
+
+
 def nearest(folder: Path) -> Path:
     """The folder itself, or what is there of the folders above it."""
     for place in (folder, *folder.absolute().parents):
@@ -105,7 +112,7 @@ def why_not_written(folder: Path) -> str:
     place = nearest(folder)
     try:
         if not place.is_dir():
-            return f"{place}: {why_no_folder(place)}, expected a folder"
+            return f"{place}: {why_no_folder(place)}"
         file = place / f".hashbench-doctor-{secrets.token_hex(4)}.tmp"
         try:
             write_synced(file, bytes(TRIED))

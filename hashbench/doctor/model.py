@@ -1,4 +1,8 @@
-"""The shipped model: whether it gives under attack what is stated of it."""
+"""The shipped model: whether it gives under attack what is stated of it.
+
+What is stated was measured on processors, and so were the tolerances. On a GPU a value that is
+further off is told, and not called wrong.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,11 @@ TODO = (
     "torch and torchvision, and report it with the lines above if it stays so"
 )
 
+NOT_MEASURED = (
+    "these tolerances were measured on processors, not on a GPU, so a value that is further off is "
+    "no proof of a fault: compare it with the line of the cpu above, and report both"
+)
+
 
 def model(device: str) -> Iterator[Finding]:
     """Attack it, and compare value by value. Imports torch.
@@ -25,13 +34,13 @@ def model(device: str) -> Iterator[Finding]:
     from hashbench.zoo.shipped_model import measured_model
 
     subject = f"model, {device}"
-    wrong = False
+    otherwise, todo = (State.WRONG, TODO) if device == "cpu" else (State.NOTE, NOT_MEASURED)
+    off = False
     for value in measured_model(device):
-        wrong = wrong or not value.holds
-        state = State.OK if value.holds else State.WRONG
-        yield Finding(subject, state, _sentence(value))
-    if wrong:
-        yield Finding(subject, State.WRONG, TODO)
+        off = off or not value.holds
+        yield Finding(subject, State.OK if value.holds else otherwise, _sentence(value))
+    if off:
+        yield Finding(subject, otherwise, todo)
 
 
 def _sentence(value: Compared) -> str:

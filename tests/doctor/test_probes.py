@@ -14,7 +14,7 @@ import pytest
 from hashbench.doctor import examination, folders, machine, packages
 from hashbench.doctor.examination import Asked, examined
 from hashbench.doctor.finding import Finding, State, looked_at
-from hashbench.doctor.model import TODO, model
+from hashbench.doctor.model import NOT_MEASURED, TODO, model
 from hashbench.doctor.plugins import plugins
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.lookup import registry
@@ -172,11 +172,30 @@ def test_a_cache_is_measured_and_nothing_is_left_or_made(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_file_where_a_folder_is_due(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    found = only(list(folders.results(tmp_path / "file/results")))
-    assert found.state is State.WRONG
-    assert "expected a folder" in found.text
+def test_a_file_where_a_folder_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, broken = tmp_path / "file", tmp_path / "broken"
+    file.write_text("")
+    broken.symlink_to(tmp_path / "gone")
+    it_is = f"{file}: it is a file, expected a folder"
+    for folder, fault in (
+        (file, it_is),
+        (file / "results", it_is),
+        (broken, f"{broken}: no such folder"),
+    ):
+        found = only(list(folders.results(folder)))
+        assert found.state is State.WRONG
+        assert found.text == f"{fault}; name another folder with --out"
+    monkeypatch.setenv("HASHBENCH_CACHE", str(file))
+    assert only(list(folders.cache())).text.startswith(f"{it_is}; name another folder with the")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(file))
+    assert only(list(folders.temporary())).text == f"{it_is}; name another folder with TMPDIR"
+
+
+def test_results_that_can_be_read_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "write_synced", failing(errno.EACCES))
+    read = "what is finished there can be read"
+    assert read in only(list(folders.results(tmp_path))).text
+    assert read not in only(list(folders.results(tmp_path / "not-there"))).text
 
 
 def test_locks_disk_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +237,14 @@ def test_a_value_holds_up_to_its_tolerance_and_no_further(monkeypatch: pytest.Mo
             found = list(model("cpu"))
             assert [one.state for one in found].count(State.WRONG) == 2  # the value, and what to do
             assert found[-1].text == TODO
+            on_gpu = list(model("cuda"))  # where no tolerance was measured
+            assert {one.state for one in on_gpu} == {State.OK, State.NOTE}
+            assert [one.text for one in on_gpu[:-1]] == [one.text for one in found[:-1]]
+            assert (on_gpu[-1].state, on_gpu[-1].text) == (State.NOTE, NOT_MEASURED)
+            monkeypatch.setattr(
+                shipped_model, "measured_model", lambda _device, near=near: compared(near)
+            )
+            assert {one.state for one in (*model("cpu"), *model("cuda"))} == {State.OK}
 
 
 def test_where_a_package_is_broken_nothing_that_needs_it_is_asked(

@@ -12,10 +12,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import hashbench.plugins
 from hashbench import UsageError
 from hashbench.hashing import BackboneNet, InputSpec
 from hashbench.plugins import Backbone, backbone
 from hashbench.testing import BACKBONE_CHECKS, check_backbone
+from hashbench.testing.backbones import BackboneStage
 from hashbench.testing.identity import IDENTITY
 
 FEATURES = 10  # unlike the bits of the kit's own model
@@ -290,6 +292,55 @@ def test_a_refusal_by_name_is_no_failure() -> None:
     failed = [one for one in report.failed if one.check not in ("copyable", "round-trip")]
     assert not failed
     assert "refuses images of 1 x 64 x 64" in [one.sentence for one in report.skipped]
+
+
+class TwoLayers(nn.Module):
+    """A second convolution on the first, which is cut off, left out by chance, or neither."""
+
+    def __init__(self, channels: int, cut: str) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, FEATURES, 3, padding=1)
+        self.second = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.spare = nn.Linear(2, 2) if "spare" in cut else nn.Identity()
+        if "frozen" in cut:
+            self.spare.requires_grad_(False)
+        self.cut = cut
+
+    def forward(self, images: Tensor) -> Tensor:
+        first = torch.tanh(self.first(images))
+        if self.training and self.cut == "first":
+            first = first.detach()
+        if self.training and self.cut == "by chance" and torch.rand(()) < 0.5:
+            return first.mean(dim=(2, 3))
+        return torch.tanh(self.second(first)).mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("cut", "sentence"),
+    [
+        ("nothing", ""),
+        ("by chance", ""),
+        ("frozen spare", ""),
+        ("first", "2 of its 4 weights get no gradient, the first is 'first.weight'"),
+        ("spare", "2 of its 6 weights get no gradient, the first is 'spare.weight'"),
+    ],
+)
+def test_every_weight_has_to_get_a_gradient(cut: str, sentence: str) -> None:
+    two = builds("two", lambda images: net_of(TwoLayers(images.channels, cut), images))
+    found = [
+        one for one in check_backbone(two).failed if one.check not in ("copyable", "round-trip")
+    ]
+    assert names(found) == (["trains"] if sentence else []), found
+    assert all(sentence in one.sentence for one in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", hashbench.plugins.names("backbone"))
+def test_every_weight_of_our_own_backbones_gets_one(name: str) -> None:
+    given = "timm:model=resnet10t" if name == "timm" else name
+    stage = BackboneStage(hashbench.plugins.get("backbone", given))
+    [trains] = [one for one in BACKBONE_CHECKS if one.name == "trains"]
+    trains.run(stage)
 
 
 def test_nothing_is_fetched() -> None:

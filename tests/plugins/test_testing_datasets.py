@@ -206,6 +206,29 @@ def test_a_sound_data_set_passes(folder: Path) -> None:
         assert len(report.passed) >= 20
 
 
+@pytest.mark.parametrize(
+    ("made", "times", "failed"),
+    [
+        (good, 2, set()),
+        # Once more, to tell the two rules apart.
+        (_moving, 3, {"same-again"}),
+        (_by_global, 3, {"leaves-global-rng-alone"}),
+    ],
+)
+def test_a_sound_data_set_is_loaded_twice(
+    made: Callable[[], RetrievalData], times: int, failed: set[str]
+) -> None:
+    given: list[RetrievalData] = []
+
+    def load() -> RetrievalData:
+        given.append(made())
+        return given[-1]
+
+    report = check_dataset(loads("counted", load))
+    assert set(names(report.failed)) - {"copyable", "round-trip"} == failed
+    assert len(given) == times
+
+
 def test_without_its_folder_what_can_be_is_tried() -> None:
     report = check_dataset(SoundFolder)
     report.raise_failures()
