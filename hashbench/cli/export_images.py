@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -29,6 +29,11 @@ from hashbench.plugins.paths import at_home
 if TYPE_CHECKING:
     from hashbench.results.cell import Cell
     from hashbench.zoo.attacked_images import AttackedImages, NotThere
+
+_KEEP_MORE: Final = (
+    "the run's own command with --keep-images N attacks finished cells once more for their images "
+    "alone"
+)
 
 
 def export_images(
@@ -123,11 +128,8 @@ def export_images(
             f"{counted(fewer, 'cell keeps', 'cells keep')} fewer than {first:,} images; "
             f"the run's own command with --keep-images {first} makes more of them."
         )
-    if any(not missing.kept for missing in lost):
-        notes.say(
-            "The run's own command with --keep-images N attacks finished cells once more for their "
-            "images alone."
-        )
+    if any(missing.unkept for missing in lost):
+        notes.say(f"{_KEEP_MORE[0].upper()}{_KEEP_MORE[1:]}.")
     notes.say(f"{counted(images, 'image')} of {counted(cells, 'cell')} in {to}.")
     if lost:
         raise typer.Exit(EXIT_FAILED)
@@ -191,7 +193,5 @@ def _nothing(results: Path, lost: list[NotThere]) -> str:
     reasons = dict.fromkeys(one.reason for one in lost)
     if not lost:
         return f"folder {results}: no query was attacked in what is asked for, so there is no image"
-    return (
-        f"folder {results}: there is no image to write ({'; '.join(list(reasons)[:2])}); the run's "
-        "own command with --keep-images N attacks finished cells once more for their images alone"
-    )
+    said = f"folder {results}: there is no image to write ({'; '.join(list(reasons)[:2])})"
+    return f"{said}; {_KEEP_MORE}" if any(one.unkept for one in lost) else said

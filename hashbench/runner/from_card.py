@@ -100,8 +100,8 @@ def given_model(
         )
     with _said_of(folder):
         dataset = resolve(Kind.DATASET, Dataset, Spec.parse(card.dataset))
-        loss = _loss(card)
-        backbone = _backbone(card)
+        loss = loss_of_card(card)
+        backbone = backbone_of_card(card)
         wrapper = _wrapper(card)
     source = read_source(dataset, root, progress, pixels)
     _same_protocol(folder, card, source.protocol.unattacked)
@@ -189,13 +189,23 @@ def _said_of(folder: Path) -> Iterator[None]:
         raise UsageError(f"model {folder}: {shown(str(error))}") from None
 
 
-def _loss(card: ModelCard) -> Loss:
+def loss_of_card(card: ModelCard) -> Loss:
+    """What a model was trained with, or the name of it.
+
+    Raises:
+        UsageError: its plugin is not installed.
+    """
     if card.named_loss:
         return NamedLoss(card.loss)
     return resolve(Kind.LOSS, Loss, Spec.parse(card.loss))
 
 
-def _backbone(card: ModelCard) -> Backbone:
+def backbone_of_card(card: ModelCard) -> Backbone:
+    """The backbone that the weights are for, or the name of a network that is given whole.
+
+    Raises:
+        UsageError: its plugin is not installed.
+    """
     if card.program:
         return NamedBackbone(card.backbone)
     found = resolve(Kind.BACKBONE, Backbone, Spec.parse(card.backbone))

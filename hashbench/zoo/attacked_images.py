@@ -16,10 +16,17 @@ from hashbench import plugins
 from hashbench.data.contract import Dataset
 from hashbench.data.images import RetrievalData
 from hashbench.data.protocol import PixelValues, Protocol
+from hashbench.defending.answers import wrapped
 from hashbench.defending.contract import WrappingDefense
-from hashbench.errors import FileError, StoreError, UsageError
-from hashbench.hashing.checkpoint import load_checkpoint
-from hashbench.hashing.contract import Backbone, Loss
+from hashbench.errors import (
+    DownloadError,
+    FileError,
+    ModelError,
+    PluginError,
+    StoreError,
+    UsageError,
+)
+from hashbench.hashing.checkpoint import ModelCard, load_checkpoint, read_card
 from hashbench.hashing.encode import encode
 from hashbench.hashing.model import HashModel
 from hashbench.plugins.kinds import Kind
@@ -36,6 +43,7 @@ from hashbench.results.results import Results
 from hashbench.results.store import Store
 from hashbench.retrieval import Scorer, Shard, Ties
 from hashbench.runner.determinism import exact, torch_threads
+from hashbench.runner.from_card import backbone_of_card, loss_of_card, program_of_card
 from hashbench.runner.loading import data_of, new_model
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.setting import Setting, Source
@@ -173,12 +181,12 @@ class NotThere:
     Attributes:
         cell: whose.
         reason: one clause.
-        kept: whether a run has kept some, which are damaged or cannot be understood.
+        unkept: whether the cell is finished and nothing is wrong but that no images were kept.
     """
 
     cell: Cell
     reason: str
-    kept: bool = True
+    unkept: bool = False
 
 
 def attacked_images(
@@ -192,6 +200,10 @@ def attacked_images(
 ) -> Iterator[AttackedImages | NotThere]:
     """The kept images of some cells, one cell after the other; clean ones have none.
 
+    A cell that cannot be read, for a plugin or data that are not here, are others than those of the
+    results, or break their contract, or for something damaged in the store, is one of those that
+    are not there; the others follow.
+
     Args:
         folder: of the results.
         results: the cells.
@@ -201,7 +213,6 @@ def attacked_images(
         progress: told of images that are decoded for the first time.
 
     Raises:
-        UsageError: a plugin or data are not here, or are others than those of the results.
         StoreError: a plan cannot be read.
     """
     store = Store(folder)
@@ -210,17 +221,45 @@ def attacked_images(
     attacked = [result for result in results.cells if result.cell.attack != CLEAN]
     for result in attacked:
         if result.status is not Status.DONE:
-            yield NotThere(result.cell, result.reason, kept=False)
+            yield NotThere(result.cell, result.reason)
             continue
         try:
             found = reader.read(result, planned[result.cell], first)
             if found is None:
-                yield NotThere(result.cell, "no images are kept of it", kept=False)
+                yield NotThere(result.cell, "no images are kept of it", unkept=True)
                 continue
-        except (FileError, StoreError) as error:
+        except _UNREADABLE as error:
             yield NotThere(result.cell, str(error))
             continue
         yield found
+
+
+_UNREADABLE: Final = (
+    DownloadError,
+    FileError,
+    ModelError,
+    PluginError,
+    StoreError,
+    UsageError,
+)
+"""What is wrong with one cell, and need not be with others."""
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """A model as the store has it.
+
+    Attributes:
+        cell: of its clean queries.
+        file: its weights, or the program that it is; its card lies beside it.
+        card: what has to be built before the weights fit.
+        wraps: whether its defense is put around it.
+    """
+
+    cell: Cell
+    file: Path
+    card: ModelCard
+    wraps: bool
 
 
 class _Reader:
@@ -240,6 +279,7 @@ class _Reader:
         self._device = device
         self._progress = progress
         self._sources: dict[str, Source] = {}
+        self._weights: _Weights | None = None
         self._model: tuple[Cell, HashModel] | None = None
 
     def read(
@@ -249,13 +289,15 @@ class _Reader:
 
         Raises:
             FileError, StoreError: something in the store is damaged.
-            UsageError: as for `attacked_images`.
+            UsageError: a plugin, data or the model are not here, or are others than in the results.
+            DownloadError, ModelError, PluginError: data or a model break their contract.
         """
         adversarial = _of_kind(planned, ArtifactKind.ADVERSARIAL)
         if not self._keeps(adversarial):
             return None  # before data and models are read
         cell = result.cell
-        setting = self._setting(cell)
+        weights = self._weights_of(cell.clean)
+        setting = self._setting(cell, weights.card)
         data, protocol = data_of(setting), setting.source.protocol
         spec = setting.source.images
         shape = (spec.channels, spec.height, spec.width)
@@ -269,7 +311,7 @@ class _Reader:
         part = slice(len(kept) if first is None else min(first, len(kept)))
         images = kept.images[part]
         rounded = in_whole_pixels(images)
-        model = self._model_of(cell, setting)
+        model = self._model_of(weights, setting)
         compute = setting.compute
         with torch_threads(compute.threads), exact(compute.device):
             here, after = (_encoded(model, one) for one in (images, rounded))
@@ -325,7 +367,13 @@ class _Reader:
         except FileError as error:
             raise FileError(f"{address.path}: {error}") from None
 
-    def _setting(self, cell: Cell) -> Setting:
+    def _weights_of(self, clean: Cell) -> _Weights:
+        if self._weights is None or self._weights.cell != clean:
+            file, made = weights_of(self._store, clean)
+            self._weights = _Weights(clean, file, read_card(file.parent), made["wraps"])
+        return self._weights
+
+    def _setting(self, cell: Cell, card: ModelCard) -> Setting:
         given = self._results.trainings[cell.training].get("compute")
         said = given if isinstance(given, Mapping) else {}
         known = {one.name: said[one.name] for one in fields(Compute) if one.name in said}
@@ -337,8 +385,8 @@ class _Reader:
             self._sources[cell.protocol] = self._source(cell)
         return Setting(
             source=self._sources[cell.protocol],
-            loss=resolve(Kind.LOSS, Loss, Spec.parse(cell.loss)),
-            backbone=resolve(Kind.BACKBONE, Backbone, Spec.parse(cell.backbone)),
+            loss=loss_of_card(card),
+            backbone=backbone_of_card(card),
             bits=cell.bits,
             seed=cell.seed,
             compute=compute,
@@ -358,19 +406,24 @@ class _Reader:
             )
         return found
 
-    def _model_of(self, cell: Cell, setting: Setting) -> HashModel:
-        if self._model is None or self._model[0] != cell.clean:
+    def _model_of(self, weights: _Weights, setting: Setting) -> HashModel:
+        cell = weights.cell
+        if self._model is None or self._model[0] != cell:
             self._model = None  # one at a time
-            weights, made = weights_of(self._store, cell.clean)
-            model = load_checkpoint(weights.parent, new_model(setting, bare=True))
-            if made["wraps"]:
+            folder, compute = weights.file.parent, setting.compute
+            if weights.card.program:
+                program = program_of_card(folder, weights.card, setting)
+                model = program.load(device=compute.device, threads=compute.threads)
+            else:
+                model = load_checkpoint(folder, new_model(setting, bare=True))
+            if weights.wraps:
                 defense = plugins.get("defense", cell.defense)
                 if not isinstance(defense, WrappingDefense):
                     raise UsageError(
                         f"defense '{cell.defense}' wraps no model here, but did so in these results"
                     )
-                model = defense.wrap(model)
-            self._model = (cell.clean, model.eval())
+                model = wrapped(defense, model)
+            self._model = (cell, model.eval())
         return self._model[1]
 
 

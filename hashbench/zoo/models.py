@@ -24,6 +24,7 @@ from hashbench.runner.execute import execute
 from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.from_card import given_model
 from hashbench.runner.loading import data_of, read_npz
+from hashbench.runner.object_model import RECORD
 from hashbench.runner.resolve import check_device
 from hashbench.runner.scoring import score_clean
 from hashbench.runner.steps import ModelCodes
@@ -164,7 +165,12 @@ def _named(cell: Cell) -> str:
 
 
 def weights_of(store: Store, cell: Cell) -> tuple[Path, dict[str, Any]]:
-    """The file of the model's weights, and the record of how the model was made."""
+    """The file of the model's weights, and the record of how the model was made.
+
+    Raises:
+        UsageError: the model was an object of a program, so nobody has its weights.
+        StoreError: they are missing or damaged.
+    """
     for plan in reversed(list(stored_plans(store))):
         for planned in plan.cells:
             if planned.cell != cell or not store.has(planned.scores):
@@ -178,7 +184,12 @@ def weights_of(store: Store, cell: Cell) -> tuple[Path, dict[str, Any]]:
                 found = store.record(address)
                 name = next((one for one in _FILES if found and one in found["files"]), None)
                 if name is not None:
-                    return store.file(address, name), {**record, "wraps": address != models[-1]}
+                    file = store.file(address, name)
+                    # One that was given with a wrapper around it is one step, and its card says so.
+                    wraps = address != models[-1] or read_card(file.parent).wraps
+                    return file, {**record, "wraps": wraps}
+                if found and RECORD in found["files"]:
+                    raise UsageError("its model was an object of a program, which no folder holds")
     raise StoreError(
         f"folder {store.folder}: the weights of {_named(cell)} are missing or damaged; run it again"
     )
