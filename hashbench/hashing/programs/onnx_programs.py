@@ -80,7 +80,11 @@ def whole(path: Path) -> bytes:
 
 
 class OnnxNet(nn.Module):
-    """A network of ONNX. It has no gradient, no parameters and no mode."""
+    """A network of ONNX. It has no gradient, no parameters and no mode.
+
+    Attributes:
+        batch: how many images it takes at once; 0 where it takes any number.
+    """
 
     def __init__(self, content: bytes, threads: int, output: str) -> None:
         """Load a network.
@@ -120,6 +124,8 @@ class OnnxNet(nn.Module):
             raise FileError(f"it {wanted}; there are {listed}: say which with --output")
         self._session: Any = session
         self._input = inputs[0].name
+        first = inputs[0].shape[0]  # a name or nothing where it may differ
+        self.batch: Final = first if isinstance(first, int) and first > 0 else 0
         self._number = _NUMBERS[inputs[0].type]
         self._output = output or names[0]
 

@@ -68,6 +68,21 @@ def exported(content: bytes, device: str) -> nn.Module:
             raise FileError(f"torch cannot read it: {first_line(error)}") from error
 
 
+def batch_of(program: nn.Module) -> int:
+    """How many images a program of torch.export takes at once; 0 where it takes any number.
+
+    Args:
+        program: of `exported`. Its inputs keep the shapes that it was exported for, with symbols
+            for what may differ.
+    """
+    graph = getattr(program, "graph", None)
+    for node in () if graph is None else graph.nodes:
+        if node.op == "placeholder":
+            shape = getattr(node.meta.get("val"), "shape", ())
+            return shape[0] if len(shape) and isinstance(shape[0], int) else 0
+    return 0
+
+
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without torch's notes on its own formats."""
