@@ -75,12 +75,14 @@ def batch_of(program: nn.Module) -> int:
         program: of `exported`. Its inputs keep the shapes that it was exported for, with symbols
             for what may differ.
     """
-    graph = getattr(program, "graph", None)
-    for node in () if graph is None else graph.nodes:
-        if node.op == "placeholder":
-            shape = getattr(node.meta.get("val"), "shape", ())
-            return shape[0] if len(shape) and isinstance(shape[0], int) else 0
-    return 0
+    if not isinstance(program, torch.fx.GraphModule):
+        return 0
+    taken = next((node for node in program.graph.nodes if node.op == "placeholder"), None)
+    example = None if taken is None else taken.meta.get("val")
+    if not isinstance(example, torch.Tensor) or not example.ndim:
+        return 0
+    first: object = example.shape[0]
+    return first if isinstance(first, int) else 0
 
 
 @contextmanager
