@@ -36,6 +36,11 @@ def shortened(text: str, length: int = MAX_QUOTED) -> str:
     return text if len(text) <= length else f"{text[:length]}..."
 
 
+def briefly(text: object) -> str:
+    """What an error message quotes of somebody else's text: short, and nothing in it steers."""
+    return shown(shortened(str(text)))
+
+
 def numbered(character: str) -> str:
     r"""A character as its number, in the way of Python: `\x1b`, `\u202e`, `\U0001f600`."""
     code = ord(character)

@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import FileError, UsageError
 from hashbench.hashing.weights.archive import SIGNATURE
 from hashbench.hashing.weights.arrays import PickledArray
@@ -116,7 +116,7 @@ def _described(path: Path, file: WeightFile) -> dict[str, StoredTensor | OddTens
             else:
                 found[key] = read.place(tensor) if isinstance(tensor, PickledTensor) else tensor
         except FileError as error:
-            raise FileError(f"it is damaged: '{_quoted(key)}': {error}") from None
+            raise FileError(f"it is damaged: '{briefly(key)}': {error}") from None
     return found
 
 
@@ -127,9 +127,9 @@ def _plain(
     plain: dict[str, StoredTensor | HeldTensor] = {}
     for key, tensor in state.items():
         if isinstance(tensor, OddTensor):
-            raise FileError(f"'{_quoted(key)}' is {tensor.kind}{_PLAINLY}")
+            raise FileError(f"'{briefly(key)}' is {tensor.kind}{_PLAINLY}")
         if isinstance(tensor, StoredTensor) and tensor.dtype not in COMPUTED:
-            raise FileError(f"'{_quoted(key)}' is {uncomputed(tensor.dtype)}{_PLAINLY}")
+            raise FileError(f"'{briefly(key)}' is {uncomputed(tensor.dtype)}{_PLAINLY}")
         plain[key] = tensor
     return plain
 
@@ -138,7 +138,7 @@ def _claim(state: Mapping[str, StoredTensor], claimed: int, size: int) -> str:
     key, tensor = max(state.items(), key=lambda item: item[1].count)
     return (
         f"its tensors claim {claimed:,} bytes, but the file has {size:,}; the largest is "
-        f"'{_quoted(key)}' of shape {tensor.shape}, for which {tensor.stored:,} values are stored"
+        f"'{briefly(key)}' of shape {tensor.shape}, for which {tensor.stored:,} values are stored"
     )
 
 
@@ -213,7 +213,7 @@ def misfits(
         exact: types must be equal; by default floats may differ in precision, integers in width.
     """
     problems = [f"'{name}' is missing" for name in wanted if name not in found]
-    problems += [f"'{_quoted(name)}' is not known" for name in found if name not in wanted]
+    problems += [f"'{briefly(name)}' is not known" for name in found if name not in wanted]
     for name, value in wanted.items():
         if (one := found.get(name)) is None:
             continue
@@ -284,7 +284,3 @@ def refuse_problems(where: str | Path, what: str, problems: Iterable[str]) -> No
         subject = f"weights {where}" if isinstance(where, Path) else where
         more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise UsageError(f"{subject} {what}: {'; '.join(found[:_SHOWN])}{more}")
-
-
-def _quoted(key: str) -> str:
-    return shown(shortened(key))

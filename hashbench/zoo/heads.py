@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import UsageError
 from hashbench.hashing.headed import ACTIVATIONS, MAX_HIDDEN, NO_ACTIVATION, Hidden
 
@@ -97,7 +97,7 @@ class _Layer:
 
     @override
     def __str__(self) -> str:
-        return f"'{shown(shortened(self.name))}' ({self.inputs} to {self.outputs})"
+        return f"'{briefly(self.name)}' ({self.inputs} to {self.outputs})"
 
 
 def head_of(rest: Mapping[str, Tensor], features: int, activation: str | None) -> Head:
@@ -130,7 +130,7 @@ def head_of(rest: Mapping[str, Tensor], features: int, activation: str | None) -
     sizes = {features, *(layer.outputs for layer in row)}
     left = [layer for layer in linear if layer not in row]
     odd += [
-        f"'{_quoted(layer.name)}' takes {layer.inputs} values, which nothing gives"
+        f"'{briefly(layer.name)}' takes {layer.inputs} values, which nothing gives"
         for layer in left
         if layer.inputs not in sizes
     ]
@@ -162,7 +162,7 @@ def _layers(rest: Mapping[str, Tensor]) -> tuple[list[_Layer], list[str]]:
         found = _layer(name, {leaf: one for leaf, one in tensors.items() if leaf != _COUNTER})
         if found is None:
             keys = [f"{name}.{leaf}" if name else leaf for leaf in tensors]
-            odd += [f"'{_quoted(key)}' is not known" for key in keys]
+            odd += [f"'{briefly(key)}' is not known" for key in keys]
         else:
             layers.append(found)
     if len(layers) > _MAX_LAYERS:
@@ -211,7 +211,7 @@ def _row(linear: Sequence[_Layer], features: int) -> list[_Layer]:
     raise UsageError(
         f"which of its layers is the hash layer cannot be told: it has {listed}, and the "
         f"network gives {features} features; name it, as in --rename "
-        f"{_quoted(linear[-1].name)}={HASH_LAYER}"
+        f"{briefly(linear[-1].name)}={HASH_LAYER}"
     )
 
 
@@ -246,7 +246,7 @@ def _before(norm: _Layer, row: Sequence[_Layer], layers: Sequence[_Layer]) -> in
     given = row[0].inputs if at < 0 else row[at].outputs
     if norm.inputs != given:
         raise UsageError(
-            f"the batch norm '{_quoted(norm.name)}' has {norm.inputs} values, where the layer "
+            f"the batch norm '{briefly(norm.name)}' has {norm.inputs} values, where the layer "
             f"before it gives {given}"
         )
     return at
@@ -279,9 +279,9 @@ def _is_after(
     before, behind = _free(row[at], norm, norms), _free(norm, row[at + 1], norms)
     if not free or before is None or behind is None or (before and behind):
         raise UsageError(
-            f"no state dict tells whether the batch norm '{_quoted(norm.name)}' lies before an "
+            f"no state dict tells whether the batch norm '{briefly(norm.name)}' lies before an "
             f"activation or behind it: import the whole model instead ({_WHOLE}); or, if there is "
-            f"none between '{_quoted(row[at].name)}' and '{_quoted(row[at + 1].name)}', say so "
+            f"none between '{briefly(row[at].name)}' and '{briefly(row[at + 1].name)}', say so "
             f"with --activation {NO_ACTIVATION}"
         )
     return bool(before)
@@ -304,7 +304,7 @@ def _fold(
         return
     if at + 1 == len(maps):
         raise UsageError(
-            f"the batch norm '{_quoted(norm.name)}' follows the hash layer, with something between "
+            f"the batch norm '{briefly(norm.name)}' follows the hash layer, with something between "
             "them that no state dict tells: import the whole model instead "
             f"({_WHOLE})"
         )
@@ -323,7 +323,7 @@ def _activation(row: Sequence[_Layer], norms: Sequence[_Layer], said: str | None
             f"its head is {', '.join(map(str, row))}, and no state dict tells what lies between "
             f"its layers: say so with --activation ({', '.join(ACTIVATIONS)}); or, if the codes "
             "are what an earlier one gives, name that one, as in --rename "
-            f"{_quoted(row[-2].name)}={HASH_LAYER}"
+            f"{briefly(row[-2].name)}={HASH_LAYER}"
         )
     free = [_free(one, two, norms) for one, two in itertools.pairwise(row)]
     if said != NO_ACTIVATION and [] in free and any(free):
@@ -338,7 +338,3 @@ def _activation(row: Sequence[_Layer], norms: Sequence[_Layer], said: str | None
 def _joined(clauses: Sequence[str]) -> str:
     more = f"; and {len(clauses) - _NAMED} more" if len(clauses) > _NAMED else ""
     return "; ".join(clauses[:_NAMED]) + more
-
-
-def _quoted(name: str) -> str:
-    return shown(shortened(name))

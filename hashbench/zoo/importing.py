@@ -181,8 +181,10 @@ def import_model(
         return _import_program(source, kind, to, origin, loss, root, device, progress, told)
     for option, said in (("--output", origin.output), ("--ends-in-tanh", origin.bounded)):
         if said:
+            read_state(source)  # what it is comes first, where it is no state dict
             raise UsageError(f"{option} is for whole networks, and {source} holds a state dict")
     if not origin.backbone:
+        read_state(source)
         raise UsageError(
             "a state dict says nothing of its network: name it, as in --backbone resnet18"
         )

@@ -16,7 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import UsageError
 from hashbench.hashing.headed import Hidden
 from hashbench.hashing.model import HashModel
@@ -53,7 +53,7 @@ class Rename:
         old, equals, new = (part.strip().rstrip(".") for part in text.partition("="))
         if not equals or not _PART.fullmatch(old) or not _PART.fullmatch(new):
             raise UsageError(
-                f"--rename '{shown(shortened(text))}': expected OLD=NEW, the first parts of keys, "
+                f"--rename '{briefly(text)}': expected OLD=NEW, the first parts of keys, "
                 f"as in fc={HASH_LAYER}"
             )
         return cls(old, new)
@@ -130,7 +130,7 @@ def translated(
     head = _head(rest, features, activation, path, wanted)
     if not 1 <= head.bits <= MAX_BITS:
         raise UsageError(
-            f"weights {path}: its hash layer '{_quoted(head.names[-1])}' gives {head.bits:,} bits, "
+            f"weights {path}: its hash layer '{briefly(head.names[-1])}' gives {head.bits:,} bits, "
             f"expected 1 to {MAX_BITS}"
         )
     under = f"{BACKBONE}.base" if head.hidden else BACKBONE
@@ -166,11 +166,11 @@ def _renamed(
         for rename in renames:
             changed = {key: rename.of(key) for key in current}
             if all(new == old for old, new in changed.items()):
-                fault = f"no key begins with '{_quoted(rename.old)}'"
+                fault = f"no key begins with '{briefly(rename.old)}'"
                 break
             if len(set(changed.values())) < len(changed):
                 twice = next(new for new, count in Counter(changed.values()).items() if count > 1)
-                fault = f"two keys would be called '{_quoted(twice)}'"
+                fault = f"two keys would be called '{briefly(twice)}'"
                 break
             current = {changed[key]: value for key, value in current.items()}
         if not fault:
@@ -196,10 +196,10 @@ def _copies(
     whole = [one for one in whole if all(f"{one}{name}" in found for name in needed)]
     chosen = f"{BACKBONE}."
     if len(whole) > 1 and chosen not in whole:
-        several = ", ".join(f"'{_quoted(prefix)}'" for prefix in whole[:_SHOWN])
+        several = ", ".join(f"'{briefly(prefix)}'" for prefix in whole[:_SHOWN])
         raise UsageError(
             f"weights {path} holds the network {len(whole)} times, after {several}: say which one "
-            f"is meant, as in --rename {_quoted(whole[0].rstrip('.'))}={BACKBONE}"
+            f"is meant, as in --rename {briefly(whole[0].rstrip('.'))}={BACKBONE}"
         )
     return tuple(sorted(whole, key=lambda prefix: prefix != chosen))
 
@@ -277,7 +277,7 @@ def _normalisation(rest: dict[str, Tensor], path: Path) -> tuple[Tensor, Tensor]
     sound = bool(torch.isfinite(torch.cat([mean, std])).all()) and bool((std > 0).all())
     if not sound or len(mean) != len(std) or float(mean.abs().max()) > 1:
         raise UsageError(
-            f"weights {path}: '{_quoted(pairs[0][0])}' and '{_quoted(pairs[0][1])}' are no mean "
+            f"weights {path}: '{briefly(pairs[0][0])}' and '{briefly(pairs[0][1])}' are no mean "
             "and deviation of pixels from 0 to 1: say them with --mean and --std, and leave these "
             "out of the file"
         )
@@ -297,7 +297,3 @@ def _head(
         raise UsageError(
             f"weights {path}: {error}; expected {expected(wanted, features)}"
         ) from None
-
-
-def _quoted(text: str) -> str:
-    return shown(shortened(text))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -89,6 +90,25 @@ def test_what_does_not_fit_is_said_and_nothing_is_written(
     with pytest.raises(UsageError, match=says):
         import_model(state, tmp_path / "model", replace(ORIGIN, **change), None)  # type: ignore[arg-type]
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    "told", [{"backbone": ""}, {"bounded": True}, {"output": "1"}, {"backbone": "", "output": "1"}]
+)
+def test_what_a_file_is_comes_before_what_is_not_said_of_it(
+    tmp_path: Path, told: dict[str, Any]
+) -> None:
+    torch.save(nn.Linear(3, 4), tmp_path / "whole.pth")
+    (tmp_path / "page.pth").write_text("<html>not found</html>")
+    for name, said in (
+        ("whole.pth", r"whole pickled model.*model\.state_dict\(\)"),
+        ("page.pth", "cannot be read"),
+        ("none.pth", "no such file"),
+    ):
+        with pytest.raises(UsageError, match=said) as refusal:
+            import_model(tmp_path / name, tmp_path / "m", replace(ORIGIN, **told), None)
+        assert "state dict says" not in str(refusal.value)
+        assert "holds a state dict" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(

@@ -325,6 +325,48 @@ def test_images_of_another_size_are_said(tmp_path: Path, model: HashModel) -> No
         import_model(tmp_path / "net.pt", tmp_path / "m", ORIGIN, None)
 
 
+def _for(count: int, kind: str, net: nn.Module, path: Path, side: int = SIDE) -> None:
+    images = torch.rand(count, 1, side, side)
+    if kind == "onnx":
+        torch.onnx.export(net, (images,), path, verbose=False)
+    else:
+        torch.export.save(torch.export.export(net, (images,)), path)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("onnx", 11), ("pt2", 11), ("pt2", 3)])
+def test_any_number_of_images_at_once_is_read_off_the_file(
+    kind: str, count: int, model: HashModel, tmp_path: Path
+) -> None:
+    _for(count, kind, Logits(model), tmp_path / f"net.{kind}")
+    card = import_model(tmp_path / f"net.{kind}", tmp_path / "m", ORIGIN, None)
+    assert card.program["batch"] == count
+    assert card.bits == BITS
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2"])
+def test_images_of_another_size_are_said_with_the_number_at_once(
+    kind: str,
+    tmp_path: Path,
+    model: HashModel,  # noqa: ARG001
+) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, BITS)).eval()
+    _for(11, kind, net, tmp_path / f"net.{kind}", side=28)
+    with pytest.raises(UsageError, match=r"of 1 x 8 x 8: it takes 11 images at once; ."):
+        import_model(tmp_path / f"net.{kind}", tmp_path / "m", ORIGIN, None)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "pt2"])
+def test_too_many_images_at_once_are_refused(
+    kind: str,
+    tmp_path: Path,
+    model: HashModel,  # noqa: ARG001
+) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, BITS)).eval()
+    _for(1100, kind, net, tmp_path / f"net.{kind}")
+    with pytest.raises(UsageError, match="takes 1,100 images at once, expected at most 1,024"):
+        import_model(tmp_path / f"net.{kind}", tmp_path / "m", ORIGIN, None)
+
+
 def test_options_of_state_dicts_are_refused_for_programs(model: HashModel, tmp_path: Path) -> None:
     traced(Logits(model), tmp_path / "net.pt")
     with pytest.raises(UsageError, match="--rename and --activation are for state dicts"):

@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly, shortened, shown
 
 
 def test_what_steers_a_terminal_or_hides_becomes_its_number() -> None:
@@ -30,3 +30,8 @@ def test_nothing_that_steers_is_left_and_nothing_else_changes(text: str) -> None
 def test_a_long_text_is_cut() -> None:
     assert shortened("a" * 60) == "a" * 60
     assert shortened("a" * 61) == "a" * 60 + "..."
+
+
+def test_what_a_message_quotes_is_short_and_steers_nothing() -> None:
+    assert briefly("\x1b[2J" + 100 * "x") == "\\x1b[2J" + 56 * "x" + "..."
+    assert briefly(7) == "7"

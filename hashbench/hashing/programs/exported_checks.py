@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import torch
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import FileError
 from hashbench.files import parsed_json
 from hashbench.hashing.weights.archive import members
@@ -101,7 +101,7 @@ def refuse_code(content: bytes) -> None:
         )
         if not known or not member.plain:
             raise FileError(
-                f"its member '{_quoted(name)}' is none that torch.export.save writes of a plain "
+                f"its member '{briefly(name)}' is none that torch.export.save writes of a plain "
                 "network; export it again, with a torch of 2.8 or later"
             )
     if _GRAPH not in found:
@@ -129,10 +129,10 @@ def _refuse_pickles(config: Any) -> None:
     for name, one in tensors.items():
         if not isinstance(one, dict) or one.get("use_pickle") is not False:
             raise FileError(
-                f"its tensor '{_quoted(name)}' is a pickled object, which could run any code"
+                f"its tensor '{briefly(name)}' is a pickled object, which could run any code"
             )
         if not re.fullmatch(r"(weight|tensor)_\d+", str(one.get("path_name"))):
-            raise FileError(f"its tensor '{_quoted(name)}' is kept in a place that is none")
+            raise FileError(f"its tensor '{briefly(name)}' is kept in a place that is none")
 
 
 def _refuse_objects(part: bytes) -> None:
@@ -146,20 +146,20 @@ def _refuse_calls(graph: Any) -> None:
         if key in ("target", "as_operator"):
             if not _may_be_called(text):
                 raise FileError(
-                    f"it calls '{_quoted(text)}', which is no operator of torch's on tensors"
+                    f"it calls '{briefly(text)}', which is no operator of torch's on tensors"
                 )
         elif key == "expr_str":
             if not _EXPRESSION.fullmatch(_SYMBOL.sub("0", text)):
-                raise FileError(f"'{_quoted(text)}' is no size of a tensor")
+                raise FileError(f"'{briefly(text)}' is no size of a tensor")
         elif key == "guards_code":
             if not _GUARD.fullmatch(text.replace('"', "'")):
-                raise FileError(f"'{_quoted(text)}' is no condition on the sizes of its inputs")
+                raise FileError(f"'{briefly(text)}' is no condition on the sizes of its inputs")
         elif key in ("in_spec", "out_spec"):
             _refuse_containers(text)
         elif key in _FREE or path[-2:-1] == ("metadata",):
             continue
         elif not _NAME.fullmatch(text):
-            raise FileError(f"its graph calls something '{_quoted(text)}', which is no name")
+            raise FileError(f"its graph calls something '{briefly(text)}', which is no name")
 
 
 def _may_be_called(target: str) -> bool:
@@ -196,7 +196,7 @@ def _refuse_containers(text: str) -> None:
             if isinstance(one, dict):
                 if one.get("type") not in _CONTAINERS:
                     raise FileError(
-                        f"its inputs or outputs come in a '{_quoted(str(one.get('type')))}', "
+                        f"its inputs or outputs come in a '{briefly(str(one.get('type')))}', "
                         "expected tensors in tuples, lists and dicts"
                     )
                 inner.extend(value for key, value in one.items() if key == "children_spec")
@@ -218,7 +218,3 @@ def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
             stack.extend(((*here, ""), inner) for inner in one)
         elif isinstance(one, str):
             yield here, one
-
-
-def _quoted(text: object) -> str:
-    return shown(shortened(str(text)))

@@ -20,7 +20,7 @@ from hashbench.hashing.program import Program
 from hashbench.hashing.programs.onnx_programs import OnnxNet, whole
 from hashbench.hashing.programs.running import InBatches, Picked, Sealed
 from hashbench.hashing.programs.sorts import ProgramKind
-from hashbench.hashing.programs.torch_programs import exported, first_line, scripted
+from hashbench.hashing.programs.torch_programs import batch_of, exported, first_line, scripted
 from hashbench.hashing.whole_model import WholeModel, check_normalisation
 from hashbench.retrieval.packing import MAX_BITS
 
@@ -29,8 +29,11 @@ MAX_BYTES: Final = 2**33
 
 MAX_BATCH: Final = 1024
 
-BATCHES: Final = (1, 2, 4, 8, 16, 32, 64, 100, 128, 256, 512, MAX_BATCH)
-"""Batches that are tried of a program that takes so many images at once, and no others."""
+BATCHES: Final = (
+    *(1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64, 100, 128, 200, 256, 500, 512, 1000),
+    MAX_BATCH,
+)
+"""Batches that are tried of a program that does not say how many images it takes at once."""
 
 
 @dataclass(frozen=True)
@@ -214,21 +217,39 @@ def tried(content: bytes, asking: Asking, images: Tensor, path: Path) -> Tried:
     """
     with said_of(path):
         net = network(content, replace(asking, batch=0), "cpu", 1)
+    said = _said(net, asking.kind)
+    if said > MAX_BATCH:
+        raise UsageError(
+            f"model {path} takes {said:,} images at once, expected at most {MAX_BATCH:,}: export "
+            "it for any number of images"
+        )
     forms = [asking]
     if images.shape[1] == 1 and (asking.mean, asking.std) == ((0.0,), (1.0,)):
         forms.append(replace(asking, mean=(0.0,) * 3, std=(1.0,) * 3))
     faults = []
+    known = said or asking.batch
     for form in forms:
-        for batch in (0, *((form.batch,) if form.batch else BATCHES)):
+        for batch in (known,) if said else (0, known) if known else (0, *BATCHES):
             bits, fault = _bits(net, replace(form, batch=batch), images)
             if not fault:
                 found = replace(form, batch=batch)
                 return Tried(found, bits, _has_gradient(net, found, bits, images))
             faults.append(fault)
     _, channels, height, width = images.shape
+    at_once = f"it takes {said} image{'s' * (said > 1)} at once; " if said else ""
     raise UsageError(
-        f"model {path} cannot be asked for images of {channels} x {height} x {width}: {faults[0]}"
+        f"model {path} cannot be asked for images of {channels} x {height} x {width}: "
+        f"{at_once}{faults[0]}"
     )
+
+
+def _said(net: nn.Module, kind: ProgramKind) -> int:
+    """How many images a program says it takes at once; 0 where it takes any number or says none."""
+    if isinstance(net, OnnxNet):
+        return net.batch
+    if kind is ProgramKind.EXPORT and isinstance(net, Picked) and isinstance(net.net, Sealed):
+        return batch_of(net.net.net)
+    return 0
 
 
 def _model(net: nn.Module, asking: Asking, bits: int) -> WholeModel:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import FileError, UsageError
 from hashbench.files import read_bytes
 from hashbench.hashing.programs.torch_programs import first_line
@@ -56,7 +56,7 @@ def whole(path: Path) -> bytes:
         name = PurePosixPath(place)
         if not place or name.is_absolute() or ".." in name.parts or "\\" in place:
             raise FileError(
-                f"its weights lie at '{_quoted(place)}', which is not in its own folder: save it "
+                f"its weights lie at '{briefly(place)}', which is not in its own folder: save it "
                 "in one file"
             )
         files.add(path.parent / name)
@@ -80,7 +80,11 @@ def whole(path: Path) -> bytes:
 
 
 class OnnxNet(nn.Module):
-    """A network of ONNX. It has no gradient, no parameters and no mode."""
+    """A network of ONNX. It has no gradient, no parameters and no mode.
+
+    Attributes:
+        batch: how many images it takes at once; 0 where it takes any number.
+    """
 
     def __init__(self, content: bytes, threads: int, output: str) -> None:
         """Load a network.
@@ -108,18 +112,20 @@ class OnnxNet(nn.Module):
             raise FileError(f"onnxruntime cannot run it: {first_line(error)}") from error
         inputs, outputs = session.get_inputs(), session.get_outputs()
         if len(inputs) != 1 or inputs[0].type not in _NUMBERS or len(inputs[0].shape) != 4:
-            listed = ", ".join(f"'{_quoted(one.name)}' {one.type} {one.shape}" for one in inputs)
+            listed = ", ".join(f"'{briefly(one.name)}' {one.type} {one.shape}" for one in inputs)
             raise FileError(
                 "it should take one thing, images of floats (batch, channels, height, width), but "
                 f"takes {listed or 'nothing'}"
             )
         names = [one.name for one in outputs]
         if not (output in names or (not output and len(names) == 1)):
-            listed = ", ".join(f"'{_quoted(one.name)}' {one.shape}" for one in outputs[:6])
-            wanted = f"has no output '{_quoted(output)}'" if output else "has several outputs"
+            listed = ", ".join(f"'{briefly(one.name)}' {one.shape}" for one in outputs[:6])
+            wanted = f"has no output '{briefly(output)}'" if output else "has several outputs"
             raise FileError(f"it {wanted}; there are {listed}: say which with --output")
         self._session: Any = session
         self._input = inputs[0].name
+        first = inputs[0].shape[0]  # a name or nothing where it may differ
+        self.batch: Final = first if isinstance(first, int) and first > 0 else 0
         self._number = _NUMBERS[inputs[0].type]
         self._output = output or names[0]
 
@@ -139,7 +145,3 @@ def _package(name: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError:
         raise UsageError(f"ONNX needs the package {name}: pip install 'hashbench[onnx]'") from None
-
-
-def _quoted(text: str) -> str:
-    return shown(shortened(text))

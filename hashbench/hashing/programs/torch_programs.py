@@ -68,6 +68,23 @@ def exported(content: bytes, device: str) -> nn.Module:
             raise FileError(f"torch cannot read it: {first_line(error)}") from error
 
 
+def batch_of(program: nn.Module) -> int:
+    """How many images a program of torch.export takes at once; 0 where it takes any number.
+
+    Args:
+        program: of `exported`. Its inputs keep the shapes that it was exported for, with symbols
+            for what may differ.
+    """
+    if not isinstance(program, torch.fx.GraphModule):
+        return 0
+    taken = next((node for node in program.graph.nodes if node.op == "placeholder"), None)
+    example = None if taken is None else taken.meta.get("val")
+    if not isinstance(example, torch.Tensor) or not example.ndim:
+        return 0
+    first: object = example.shape[0]
+    return first if isinstance(first, int) else 0
+
+
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without torch's notes on its own formats."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Final
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import FileError
 
 SIGNATURE: Final = b"PK\x03\x04"
@@ -61,15 +61,15 @@ def members(file: IO[bytes], size: int) -> dict[str, Member]:
     found: dict[str, Member] = {}
     for name, place, stored, plain in _entries(file.read(length)):
         if name in found:
-            raise FileError(f"two members are called '{quoted(name)}'")
+            raise FileError(f"two members are called '{briefly(name)}'")
         found[name] = Member(_content(file, name, place), stored, plain)
     end = 0
     for name, member in sorted(found.items(), key=lambda item: (item[1].begin, item[1].size)):
         if member.begin < end:
-            raise FileError(f"the member '{quoted(name)}' lies where another one does")
+            raise FileError(f"the member '{briefly(name)}' lies where another one does")
         end = member.begin + member.size
         if end > start:
-            raise FileError(f"the member '{quoted(name)}' claims more bytes than the file holds")
+            raise FileError(f"the member '{briefly(name)}' claims more bytes than the file holds")
     return found
 
 
@@ -132,7 +132,7 @@ def _content(file: IO[bytes], name: str, place: int) -> int:
     try:
         *_, n_name, n_extra = _read(file, _LOCAL, place, SIGNATURE)
     except FileError:
-        raise FileError(f"its member '{quoted(name)}' is not where its directory says") from None
+        raise FileError(f"its member '{briefly(name)}' is not where its directory says") from None
     return place + _LOCAL.size + n_name + n_extra
 
 
@@ -143,8 +143,3 @@ def _read(file: IO[bytes], form: struct.Struct, at: int, signature: bytes) -> tu
         if len(content) == form.size and content.startswith(signature):
             return form.unpack(content)
     raise FileError("it is a zip archive whose directory is damaged")
-
-
-def quoted(name: str) -> str:
-    """A member's name, fit to be looked at."""
-    return shown(shortened(name))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly, shortened, shown
 from hashbench.errors import FileError
 from hashbench.hashing.weights import archive
 from hashbench.hashing.weights.pickled import MAX_BYTES, PickledTensor, Storage, described
@@ -57,7 +57,7 @@ def read_archive(file: IO[bytes], size: int) -> TorchFile:
     packed = next((name for name, member in found.items() if not member.plain), None)
     if packed is not None:
         raise FileError(
-            f"its member '{archive.quoted(packed)}' is compressed or encrypted, which torch.save "
+            f"its member '{briefly(packed)}' is compressed or encrypted, which torch.save "
             "does not do: unpack it, or fetch the file again"
         )
     if len(records) != 1:
