@@ -22,7 +22,7 @@ from hashbench.defending.contract import WrappingDefense
 from hashbench.errors import UsageError
 from hashbench.hashing.encode import as_images
 from hashbench.hashing.named import MAX_NAME, UNSTATED, NamedBackbone, NamedLoss
-from hashbench.hashing.whole_model import WholeModel
+from hashbench.hashing.whole_model import check_normalisation
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
@@ -309,11 +309,7 @@ def _model(
             f"mean and std have {len(mean)} numbers, but images {channels} "
             f"channel{'s'[: channels > 1]}"
         )
-    if max(map(abs, mean)) > 1:
-        raise UsageError(
-            f"mean is {mean}, but pixels are from 0 to 1 here: divide it by 255, and std too"
-        )
-    WholeModel(net, 1, mean=mean, std=std)  # which refuses what is no normalisation
+    check_normalisation(mean, std)
     content = module_content(net)
     net.to(device)
     queries = load_data(source.dataset, source.root).query.images[:_TRIED]
@@ -331,8 +327,8 @@ def _refuse_followers(attacks: Sequence[Attack], model: ModelObject) -> None:
     if following and not model.differentiable:
         raise UsageError(
             f"{', '.join(following)} follow{'s' * (len(following) == 1)} gradients, but none goes "
-            "through net (a torch.no_grad() or detach() in its forward?); attacks that need none: "
-            "noise, random-search, ranked-search"
+            "through net (a torch.no_grad(), detach(), sign() or round() in its forward?); attacks "
+            "that need none: noise, random-search, ranked-search"
         )
 
 

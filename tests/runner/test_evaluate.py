@@ -328,6 +328,7 @@ def test_a_network_that_answers_wrongly_is_told(
         ({"mean": (0.1, 0.2), "std": 1.0}, "have 2 numbers, but images 3 channels"),
         ({"mean": (123, 117, 104)}, "divide it by 255"),
         ({"std": 0.0}, "above 0"),
+        ({"std": (58, 57, 57)}, "std is .58.*divide it by 255"),
         ({"mean": "imagenet"}, "numbers, or one number per channel"),
         ({"bits": 4}, "bits is 4, but net.x. gives 8 numbers"),
         ({"device": "tpu"}, "expected cpu or cuda"),
@@ -354,4 +355,37 @@ def test_a_network_without_a_gradient_is_attacked_by_its_codes_alone() -> None:
         hashbench.evaluate(blind, DATA)
     results = hashbench.evaluate(blind, DATA, "random-search:queries=20")
     assert not results.failed
+    assert "attacked-by-codes-alone" in results.leaderboard()["flagged"][0]
+
+
+class Through(nn.Module):
+    """Trainable parameters, and something that lets no gradient through."""
+
+    def __init__(self, before: Callable[[Tensor], Tensor], after: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.net = network()
+        self.before, self.after = before, after
+
+    @override
+    def forward(self, images: Tensor) -> Tensor:
+        return self.after(self.net(self.before(images)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (torch.detach, torch.clone),
+        (torch.clone, torch.sign),
+        (torch.round, torch.clone),
+        (torch.clone, torch.detach),
+    ],
+)
+def test_a_gradient_of_the_parameters_alone_or_of_zero_is_none(
+    before: Callable[[Tensor], Tensor], after: Callable[[Tensor], Tensor]
+) -> None:
+    net = Through(before, after)
+    with pytest.raises(UsageError, match="none goes through net"):
+        hashbench.evaluate(net, DATA, "pgd-hamming:steps=2")
+    assert all(value.grad is None for value in net.parameters())
+    results = hashbench.evaluate(net, DATA, "noise")
     assert "attacked-by-codes-alone" in results.leaderboard()["flagged"][0]
