@@ -107,15 +107,45 @@ def _before_tanh(outputs: Tensor) -> Tensor:
     return torch.where(saturated, SATURATED_LOGIT * outputs.detach().sign(), logits)
 
 
+def has_gradient(model: WholeModel, images: Tensor) -> bool:
+    """Whether the logits' gradient reaches the images, and is not 0 in all of them.
+
+    Args:
+        model: of any module.
+        images: (B, C, H, W) in `[0, 1]`.
+    """
+    point = images.detach().clone().requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            values = model.logits(point)
+            if not values.requires_grad:
+                return False
+            # Weighted, so that outputs which always add up to the same have a gradient too.
+            weights = torch.linspace(1, 2, model.bits, dtype=values.dtype, device=values.device)
+            (gradient,) = torch.autograd.grad((values * weights).sum(), point)
+    except Exception:  # one without a derivative says so in many ways
+        return False
+    return bool(torch.isfinite(gradient).all()) and bool((gradient != 0).any())
+
+
 def check_normalisation(mean: Sequence[float], std: Sequence[float]) -> None:
     """Refuse means or deviations that are none.
 
     Raises:
-        UsageError: a value that is not finite, a deviation of 0 or less, other numbers of values.
+        UsageError: a value that is not finite, a deviation of 0 or less, one of pixels to 255,
+            other numbers of values.
     """
     for name, values in (("mean", mean), ("std", std)):
         if not len(values) or not bool(torch.isfinite(torch.tensor(tuple(values))).all()):
             raise UsageError(f"{name} is {tuple(values)}, expected a finite number per channel")
+    if max(map(abs, mean)) > 1:
+        raise UsageError(
+            f"mean is {tuple(mean)}, but pixels are from 0 to 1 here: divide it by 255, and std too"
+        )
+    if max(std) > 1:
+        raise UsageError(
+            f"std is {tuple(std)}, but pixels are from 0 to 1 here: divide it by 255, and mean too"
+        )
     if min(std) <= 0:
         raise UsageError(f"std is {tuple(std)}, expected numbers above 0")
     if len(mean) != len(std):

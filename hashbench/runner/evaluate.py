@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from operator import index
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, SupportsIndex, TypeAlias
 
+import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedTensorMixin
 
 from hashbench import plugins
 from hashbench.attacking.contract import Attack
 from hashbench.characters import shown
+from hashbench.coercion import quoted
 from hashbench.data.contract import Dataset
 from hashbench.data.given import GivenData, as_retrieval_data
 from hashbench.data.images import RetrievalData
@@ -22,7 +26,8 @@ from hashbench.defending.contract import WrappingDefense
 from hashbench.errors import UsageError
 from hashbench.hashing.encode import as_images
 from hashbench.hashing.named import MAX_NAME, UNSTATED, NamedBackbone, NamedLoss
-from hashbench.hashing.whole_model import WholeModel
+from hashbench.hashing.programs.running import Sealed
+from hashbench.hashing.whole_model import check_normalisation
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
@@ -141,15 +146,29 @@ def evaluate(
             f"net is a {type(net).__name__}, expected a torch.nn.Module; put a function into the "
             "forward of one"
         )
+    _refuse_unready(net)
+    for parameter, said in (("bounded", bounded), ("progress", progress)):
+        if not isinstance(said, bool) and (said is not None or parameter == "bounded"):
+            raise UsageError(f"{parameter} is {quoted(said)}, expected True or False")
+    for parameter, text in (
+        *(("name", name), ("loss", loss), ("defense", defense)),
+        *(("data_name", data_name), ("device", None if device is None else str(device))),
+    ):
+        if not isinstance(text, str) and (text is not None or parameter in ("loss", "defense")):
+            raise UsageError(f"{parameter} is {quoted(text)}, expected a text")
+    if reporter is not None and not isinstance(reporter, Reporter):
+        raise UsageError(f"reporter is {quoted(reporter)}, expected a hashbench.Reporter")
+    seed = _whole(seed, "seed")
+    bits = None if bits is None else _whole(bits, "bits")
     called = _inner(net) if name is None else name
     where = _device(net, device)
     if not isinstance(attacks, Iterable | Spec | Plugin):
-        raise UsageError(f"attacks are names or objects, or an empty list, not {attacks!r}")
+        raise UsageError(f"attacks are names or objects, or an empty list, not {quoted(attacks)}")
     given = [attacks] if isinstance(attacks, str | Mapping | Spec | Plugin) else list(attacks)
     suite = load(
         name="evaluate",
         attack=given,
-        eps=[] if eps is None else eps,
+        eps=[] if eps is None else _listed(eps),
         compute={"threads": threads, "attack_batch": attack_batch, "device": where},
         limits={} if passes is None else {"passes": passes},
         seed=seed,
@@ -162,7 +181,7 @@ def evaluate(
     told = reporter_for(progress) if reporter is None else reporter
     load_data.cache_clear()  # a folder may have changed since the last plan of this process
     try:
-        with _as_found(net), _folder(out) as folder:
+        with _as_found(net) as net, _folder(out) as folder:
             try:
                 source = _source(data, data_name, top_k, root, told)
                 model = _model(net, source, where, _numbers(mean, 0.0), _numbers(std, 1.0), bounded)
@@ -189,11 +208,47 @@ def evaluate(
 
 
 @contextmanager
-def _as_found(net: nn.Module) -> Iterator[None]:
+def _as_found(net: nn.Module) -> Iterator[nn.Module]:
     """The network in eval mode, gradients as attacks need them; all as it was found after."""
     with borrowed(net), torch.inference_mode(False), torch.enable_grad():
-        net.eval()
-        yield
+        try:
+            net.eval()
+        except NotImplementedError:  # what torch.export gives has no modes
+            for part in net.modules():
+                part.training = False
+            yield Sealed(net)
+        else:
+            yield Sealed(net) if isinstance(net, torch.jit.ScriptModule) else net
+
+
+def _refuse_unready(net: nn.Module) -> None:
+    """UsageError where a network has no numbers, or none that a gradient may go through."""
+    for value in (*net.parameters(), *net.buffers()):
+        if isinstance(value, UninitializedTensorMixin):
+            raise UsageError(
+                "net has lazy layers that know no sizes yet: run it once on an image, as in "
+                "net(images[:1])"
+            )
+        if value.is_meta:
+            raise UsageError(
+                "net has tensors on the device meta, without numbers: load its weights"
+            )
+        if value.is_inference():
+            raise UsageError(
+                "net was made under torch.inference_mode(), so that no gradient can go through it: "
+                "make it outside, or give copy.deepcopy(net)"
+            )
+
+
+def _whole(given: Any, parameter: str) -> int:
+    if isinstance(given, str | bool) or not isinstance(given, SupportsIndex):
+        raise UsageError(f"{parameter} is {quoted(given)}, expected a whole number")
+    return index(given)
+
+
+def _listed(given: Any) -> Any:
+    """Arrays and tensors as numbers and lists of Python."""
+    return given.tolist() if isinstance(given, np.ndarray | np.generic | torch.Tensor) else given
 
 
 @contextmanager
@@ -282,11 +337,11 @@ def _numbers(given: float | Sequence[float] | None, default: float) -> tuple[flo
     if given is None:
         return (default,)
     try:
-        listed = given.tolist() if hasattr(given, "tolist") else given
+        listed = _listed(given)
         return tuple(map(float, listed)) if isinstance(listed, Sequence) else (float(listed),)
     except (TypeError, ValueError):
         raise UsageError(
-            f"mean and std are numbers, or one number per channel, not {given!r}"
+            f"mean and std are numbers, or one number per channel, not {quoted(given)}"
         ) from None
 
 
@@ -309,11 +364,7 @@ def _model(
             f"mean and std have {len(mean)} numbers, but images {channels} "
             f"channel{'s'[: channels > 1]}"
         )
-    if max(map(abs, mean)) > 1:
-        raise UsageError(
-            f"mean is {mean}, but pixels are from 0 to 1 here: divide it by 255, and std too"
-        )
-    WholeModel(net, 1, mean=mean, std=std)  # which refuses what is no normalisation
+    check_normalisation(mean, std)
     content = module_content(net)
     net.to(device)
     queries = load_data(source.dataset, source.root).query.images[:_TRIED]
@@ -331,8 +382,8 @@ def _refuse_followers(attacks: Sequence[Attack], model: ModelObject) -> None:
     if following and not model.differentiable:
         raise UsageError(
             f"{', '.join(following)} follow{'s' * (len(following) == 1)} gradients, but none goes "
-            "through net (a torch.no_grad() or detach() in its forward?); attacks that need none: "
-            "noise, random-search, ranked-search"
+            "through net (a torch.no_grad(), detach(), sign() or round() in its forward?); attacks "
+            "that need none: noise, random-search, ranked-search"
         )
 
 

@@ -16,7 +16,7 @@ from typing_extensions import override
 from hashbench.characters import shortened, shown
 from hashbench.errors import UsageError
 from hashbench.hashing.program import Program
-from hashbench.hashing.whole_model import WholeModel
+from hashbench.hashing.whole_model import WholeModel, has_gradient
 from hashbench.runner.suite_models import check_bits
 
 RECORD: Final = "object.json"
@@ -134,7 +134,7 @@ class Answer:
 
     Attributes:
         bits: numbers per image.
-        gradient: whether a gradient goes from them to the images.
+        gradient: whether a gradient goes from them to the images, and is not 0 everywhere.
     """
 
     bits: int
@@ -165,7 +165,6 @@ def answer_of(
         torch.tensor(values, device=images.device).view(1, -1, 1, 1) for values in (mean, std)
     )
     bits = 0
-    gradient = False
     for asked in (images, images[:1]):
         asked = asked.clone().requires_grad_()
         try:
@@ -184,8 +183,8 @@ def answer_of(
             raise UsageError(
                 f"net(x) gives {largest:.3g}, but bounded=True says that it ends in a tanh"
             )
-        gradient = bool(given.requires_grad)
-    return Answer(bits, gradient)
+    model = WholeModel(net, bits, mean=mean, std=std, bounded=bounded).to(images.device)
+    return Answer(bits, has_gradient(model, images))
 
 
 def _bits(given: object, count: int) -> int:

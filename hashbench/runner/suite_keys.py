@@ -35,6 +35,8 @@ class SuiteKeys(TypedDict, total=False):
         budget: of trained defenses: `epochs`, `inner_steps`, `eps`.
         compute: `threads`, `attack_batch`, `device` (`cpu` or `cuda`), `precision`.
         limits: `passes`, how often an attack may ask the model per query.
+        pixels: of attacked images, `float` or `8bit` (whole pixels, as in a file).
+        keep_images: how many attacked images are kept of each cell.
         root: the folder of data sets that do not ship.
         checkpoint: a folder to take the base model from, instead of training it.
         model: folders of models that were made before; their cards say what a grid would.
@@ -54,6 +56,8 @@ class SuiteKeys(TypedDict, total=False):
     budget: Mapping[str, Any]
     compute: Mapping[str, Any]
     limits: Mapping[str, Any]
+    pixels: str
+    keep_images: int
     root: Folder
     checkpoint: Folder
     model: Folder | Sequence[Folder]

@@ -123,11 +123,6 @@ class Normalisation:
 
     def __post_init__(self) -> None:
         check_normalisation(self.mean, self.std)
-        if max(map(abs, self.mean)) > 1:
-            raise UsageError(
-                f"mean is {self.mean}, but pixels are from 0 to 1 here: divide it by 255, and the "
-                "deviation too"
-            )
 
     @classmethod
     def parse(cls, mean: str | None, std: str | None) -> Normalisation | None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -163,3 +167,129 @@ def test_another_process_finds_the_same() -> None:
         for seed in ("1", "2", "3")
     }
     assert len(found) == 1
+
+
+class Holds(nn.Module):
+    """A network that computes with one thing."""
+
+    def __init__(self, thing: object) -> None:
+        super().__init__()
+        self.thing = thing
+
+
+@dataclass(slots=True)
+class Slotted:
+    by: float
+
+
+class Scaling:
+    def __init__(self, by: float) -> None:
+        self.by = by
+
+    def scale(self, x: Tensor) -> Tensor:
+        return x * self.by
+
+
+def nested(value: object) -> object:
+    for _ in range(40):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda by: partial(F.leaky_relu, negative_slope=by),
+        np.float32,
+        np.float64,
+        lambda by: slice(0, int(by)),
+        lambda by: range(int(by)),
+        Slotted,
+        lambda by: Scaling(by).scale,
+        nested,
+        lambda by: OrderedDict(a=by),
+        lambda by: {1, by, "a"},
+        lambda by: torch.device("cpu" if by == 1 else "meta"),
+        lambda by: np.array([by, "a"], dtype=object),
+        lambda by: (torch.eye(3) * by).to_sparse(),
+        lambda by: (torch.eye(3) * by).to_sparse_csr(),
+        lambda by: torch.Generator().manual_seed(int(by)),
+        lambda by: torch.ones(2, dtype=torch.complex64) * by,
+    ],
+)
+def test_things_that_differ_make_another(of: Callable[[float], object]) -> None:
+    assert module_content(Holds(of(1.0))) == module_content(Holds(of(1.0)))
+    assert module_content(Holds(of(1.0))) != module_content(Holds(of(2.0)))
+
+
+@pytest.mark.parametrize(
+    "of", [lambda by: (by,), lambda by: [by], lambda by: {0: by}, lambda by: torch.ones(1) * by]
+)
+def test_attributes_of_a_class_make_another(of: Callable[[float], object]) -> None:
+    def made(by: float) -> str:
+        cls = type("Made", (nn.Module,), {"__module__": "__main__", "SCALE": of(by)})
+        return module_content(cls())
+
+    assert made(1.0) == made(1.0) != made(2.0)
+
+
+def test_a_module_that_stands_in_several_places_stands_in_each() -> None:
+    first, last, act = nn.Linear(4, 4), nn.Linear(4, 4), nn.Tanh()
+    forms = [(first, act, last), (first, act, last, act), (first, act), (first, act, first)]
+    assert len({module_content(nn.Sequential(*parts)) for parts in forms}) == len(forms)
+    assert module_content(nn.Sequential(first, act, first)) == module_content(
+        nn.Sequential(first, act, first)
+    )
+
+
+@pytest.mark.parametrize(
+    "of", [threading.Lock, lambda: (n for n in (1, 2)), lambda: np.frompyfunc(abs, 1, 1)]
+)
+def test_what_cannot_be_seen_is_never_the_same(of: Callable[[], object]) -> None:
+    thing = of()
+    assert module_content(Holds(thing)) != module_content(Holds(thing))
+
+
+def test_numbers_that_are_not_there_are_never_the_same() -> None:
+    for net in (nn.Linear(3, 3, device="meta"), nn.LazyLinear(3)):
+        assert module_content(net) != module_content(net)
+
+
+class Chooses(nn.Module):
+    """Computes by a number and by a constant tensor."""
+
+    def __init__(self, which: int, by: float = 2.0) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(4, 4)
+        self.which: int = which
+        self.constant = torch.full((2000,), by)
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        if self.which == 0:
+            return torch.tanh(y) + self.constant[-1]
+        return torch.relu(y) * self.which + self.constant[-1]
+
+
+IMAGE = torch.ones(1, 4)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "form",
+    [
+        torch.jit.script,
+        lambda net: torch.jit.trace(net, IMAGE),
+        torch.fx.symbolic_trace,
+        lambda net: torch.export.export(net, (IMAGE,)).module(),
+        torch.compile,
+    ],
+)
+def test_languages_of_torch_are_read(form: Callable[[nn.Module], nn.Module]) -> None:
+    def content(*how: float) -> str:
+        return module_content(form(Chooses(*how)))  # type: ignore[arg-type]
+
+    assert content(0) == content(0)
+    assert len({content(0), content(1), content(2), content(0, 3.0)}) == 4

@@ -328,7 +328,21 @@ def test_a_network_that_answers_wrongly_is_told(
         ({"mean": (0.1, 0.2), "std": 1.0}, "have 2 numbers, but images 3 channels"),
         ({"mean": (123, 117, 104)}, "divide it by 255"),
         ({"std": 0.0}, "above 0"),
+        ({"std": (58, 57, 57)}, "std is .58.*divide it by 255"),
         ({"mean": "imagenet"}, "numbers, or one number per channel"),
+        ({"bits": "8"}, "bits is '8', expected a whole number"),
+        ({"seed": None}, "seed is None, expected a whole number"),
+        ({"seed": [0, 1]}, r"seed is \[0, 1\], expected a whole number"),
+        ({"name": 5}, "name is 5, expected a text"),
+        ({"loss": 5}, "loss is 5, expected a text"),
+        ({"defense": 5}, "defense is 5, expected a text"),
+        ({"data_name": 5}, "data_name is 5, expected a text"),
+        ({"reporter": 5}, "reporter is 5, expected a hashbench.Reporter"),
+        ({"bounded": "yes"}, "bounded is 'yes', expected True or False"),
+        ({"progress": "yes"}, "progress is 'yes', expected True or False"),
+        ({"eps": torch.full((3,), 8.0)}, "8/255"),
+        ({"net": nn.Sequential(nn.Flatten(), nn.LazyLinear(8))}, "run it once on an image"),
+        ({"net": nn.Sequential(nn.Flatten(), nn.Linear(192, 8, device="meta"))}, "device meta"),
         ({"bits": 4}, "bits is 4, but net.x. gives 8 numbers"),
         ({"device": "tpu"}, "expected cpu or cuda"),
         ({"defense": "cgta\n"}, "characters that can be printed"),
@@ -355,3 +369,72 @@ def test_a_network_without_a_gradient_is_attacked_by_its_codes_alone() -> None:
     results = hashbench.evaluate(blind, DATA, "random-search:queries=20")
     assert not results.failed
     assert "attacked-by-codes-alone" in results.leaderboard()["flagged"][0]
+
+
+class Through(nn.Module):
+    """Trainable parameters, and something that lets no gradient through."""
+
+    def __init__(self, before: Callable[[Tensor], Tensor], after: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.net = network()
+        self.before, self.after = before, after
+
+    @override
+    def forward(self, images: Tensor) -> Tensor:
+        return self.after(self.net(self.before(images)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (torch.detach, torch.clone),
+        (torch.clone, torch.sign),
+        (torch.round, torch.clone),
+        (torch.clone, torch.detach),
+    ],
+)
+def test_a_gradient_of_the_parameters_alone_or_of_zero_is_none(
+    before: Callable[[Tensor], Tensor], after: Callable[[Tensor], Tensor]
+) -> None:
+    net = Through(before, after)
+    with pytest.raises(UsageError, match="none goes through net"):
+        hashbench.evaluate(net, DATA, "pgd-hamming:steps=2")
+    assert all(value.grad is None for value in net.parameters())
+    results = hashbench.evaluate(net, DATA, "noise")
+    assert "attacked-by-codes-alone" in results.leaderboard()["flagged"][0]
+
+
+def test_numbers_of_numpy_and_torch_are_taken() -> None:
+    radii = [4 / 255, 8 / 255]
+    wanted = measured(hashbench.evaluate(network(), DATA, "noise", radii, seed=3))
+    for eps in (np.array(radii), torch.tensor(radii, dtype=torch.float64)):
+        found = hashbench.evaluate(network(), DATA, "noise", eps, seed=np.int64(3))  # type: ignore[arg-type]
+        assert measured(found) == wanted
+
+
+def test_a_network_of_inference_mode_is_told_what_to_do() -> None:
+    with torch.inference_mode():
+        net = network()
+    with pytest.raises(UsageError, match=r"inference_mode.*copy.deepcopy"):
+        hashbench.evaluate(net, DATA, "noise")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "form",
+    [
+        torch.jit.script,
+        lambda net: torch.export.export(
+            net.eval(), (torch.rand(2, 3, 8, 8),), dynamic_shapes=({0: torch.export.Dim("b")},)
+        ).module(),
+    ],
+)
+def test_scripted_and_exported_networks_have_the_numbers_of_their_origin(
+    form: Callable[[nn.Module], nn.Module],
+) -> None:
+    attacks = ["noise", "pgd-hamming:steps=2"]
+    wanted = measured(hashbench.evaluate(network(), DATA, attacks, name="net"))
+    net = form(network())
+    asking = [value.requires_grad for value in net.parameters()]
+    assert measured(hashbench.evaluate(net, DATA, attacks, name="net")).keys() == wanted.keys()
+    assert [value.requires_grad for value in net.parameters()] == asking

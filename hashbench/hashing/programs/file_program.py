@@ -21,7 +21,7 @@ from hashbench.hashing.programs.onnx_programs import OnnxNet, whole
 from hashbench.hashing.programs.running import InBatches, Picked, Sealed
 from hashbench.hashing.programs.sorts import ProgramKind
 from hashbench.hashing.programs.torch_programs import batch_of, exported, first_line, scripted
-from hashbench.hashing.whole_model import WholeModel, check_normalisation
+from hashbench.hashing.whole_model import WholeModel, check_normalisation, has_gradient
 from hashbench.retrieval.packing import MAX_BITS
 
 MAX_BYTES: Final = 2**33
@@ -283,15 +283,4 @@ def _bits(net: nn.Module, asking: Asking, images: Tensor) -> tuple[int, str]:
 
 def _has_gradient(net: nn.Module, asking: Asking, bits: int, images: Tensor) -> bool:
     """Whether the outputs' gradient reaches the images, and is not 0 in all of them."""
-    point = images.clone().requires_grad_(True)
-    try:
-        with torch.enable_grad():
-            values = _model(net, asking, bits).logits(point)
-            if not values.requires_grad:
-                return False
-            # Weighted, so that outputs which always add up to the same have a gradient too.
-            weights = torch.linspace(1, 2, bits, dtype=values.dtype)
-            (gradient,) = torch.autograd.grad((values * weights).sum(), point)
-    except Exception:  # one without a derivative says so in many ways
-        return False
-    return bool(torch.isfinite(gradient).all()) and bool((gradient != 0).any())
+    return has_gradient(_model(net, asking, bits), images)
