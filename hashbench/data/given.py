@@ -22,6 +22,7 @@ from hashbench.data.given_images import (
     images_of,
 )
 from hashbench.data.given_labels import multi_hot
+from hashbench.data.given_queries import refuse_queries_in_database
 from hashbench.data.images import ImageSet, Pixels, RetrievalData
 from hashbench.errors import HashbenchError, UsageError
 from hashbench.plugins.card import Card
@@ -66,7 +67,8 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
     Args:
         data: a mapping with `train`, `query` and `database`, or an object with these attributes
             (a named tuple, a `RetrievalData`). The database may be the same object as the train
-            set; a query must be in neither. Each split is one of
+            set. No query may have the pixels of a database image; the train set should hold none
+            either. Each split is one of
 
             - a pair `(images, labels)` of arrays, tensors or lists. Images: uint8, or floats in
               `[0, 1]`, which are rounded to whole 8-bit pixels (the protocol says so where it
@@ -87,8 +89,8 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
         progress: told (done, total) of images that are read one by one.
 
     Raises:
-        UsageError: a split is missing, empty, or holds what are no images or labels; names split
-            and image, and says what to do.
+        UsageError: a split is missing, empty, or holds what are no images or labels, or a query is
+            in the database; names split and image, and says what to do.
     """
     if isinstance(data, RetrievalData):
         return data
@@ -106,13 +108,15 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
     channels = {one.pixels.shape[1] for one in splits.values()}
     if len(channels) > 1:
         splits = {split: _coloured(one) for split, one in splits.items()}
-    return RetrievalData(
+    made = RetrievalData(
         classes=classes,
         train=ImageSet(splits["train"].pixels, rows["train"]),
         query=ImageSet(splits["query"].pixels, rows["query"]),
         database=ImageSet(splits["database"].pixels, rows["database"]),
         transform=_transform(splits.values()),
     )
+    refuse_queries_in_database(made.query.images, made.database.images)
+    return made
 
 
 def _coloured(part: _Split) -> _Split:
