@@ -66,6 +66,11 @@ DEEP = Image.fromarray(IMAGES[0, 0].astype(np.uint16) * 257)
         (IMAGES, NUMBERS),
         [IMAGES, NUMBERS.tolist()],
         (IMAGES.transpose(0, 2, 3, 1), ROWS),
+        {"image": IMAGES, "label": NUMBERS},
+        {"images": torch.from_numpy(IMAGES), "labels": ROWS, "path": ["x"] * 12},
+        {"image": PICTURES, "label": NUMBERS.tolist()},
+        (PICTURES, ROWS),
+        {at: (IMAGES[at], NUMBERS[at]) for at in range(12)},
         (list(IMAGES), ROWS.astype(bool)),
         ((IMAGES / 255).astype(np.float32), ROWS.astype(np.float32)),
         (IMAGES / 255, NUMBERS.astype(np.float64)),
@@ -145,6 +150,13 @@ def test_grey_images() -> None:
     assert data.transform == "none"
 
 
+def test_pictures_of_which_some_are_grey_are_a_list() -> None:
+    pictures = [picture.convert("L") if at else picture for at, picture in enumerate(PICTURES)]
+    data = around((pictures, NUMBERS))
+    assert np.array_equal(np.asarray(data.query.images[0:1])[0], IMAGES[0])
+    assert data.transform == COLOURED
+
+
 @pytest.mark.parametrize("form", [Image.fromarray, np.asarray, torch.from_numpy])
 @pytest.mark.parametrize("grey", [{0}, {5, 11}, {0, 1, 2}, set(range(11)), set(range(1, 12))])
 def test_grey_images_among_others_are_red_green_and_blue(
@@ -196,6 +208,16 @@ def test_floats_between_whole_pixels_are_rounded_and_the_protocol_says_so(as_ite
         (IMAGES, "query split is a ndarray.*images alone, without labels"),
         (DataLoader(TensorDataset(PIXELS)), "DataLoader, give its .dataset"),
         (7, "query split is a int"),
+        (
+            {"x": IMAGES, "y": NUMBERS},
+            "query split has the keys 'x', 'y', expected 'image' and 'la",
+        ),
+        ({}, "query split has no keys, expected 'image' and 'label'"),
+        (
+            Items(lambda at: {"pixels": IMAGES[at], "y": 0}),
+            "a dict with the keys 'pixels', 'y' for",
+        ),
+        (([PICTURES[0]] * 11, NUMBERS), "11 query images, but 12 labels"),
         ((IMAGES, NUMBERS[:-1]), "12 query images, but 11 labels"),
         ((IMAGES, NUMBERS + 0.5), "label of the query image 0 is 0.5, but must be a whole number"),
         ((IMAGES, NUMBERS - 1), "label of the query image 0 is -1, but must be a class number"),
@@ -227,7 +249,10 @@ def test_what_is_none_is_said(query: object, said: str) -> None:
     ("data", "said"),
     [
         ({"train": (IMAGES, NUMBERS)}, "have no query and no database"),
-        ({"trian": 1}, "did you mean 'train'"),
+        ({"trian": 1}, "key 'trian', which is not known; did you mean 'train'"),
+        ({"test": 1, "train": 1}, "key 'test', which is not known; did you mean 'query'"),
+        ({"validation": 1}, "key 'validation', which is not known; did you mean 'query'"),
+        ({"gallery": 1, "query": 1}, "key 'gallery', which is not known; did you mean 'database'"),
         ((IMAGES, NUMBERS), r"data \(tuple\) have no train"),
         ({"train": 1, "query": 2, "database": 3, "classes": "abc"}, "list of texts"),
     ],
