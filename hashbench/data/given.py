@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from hashbench.characters import shown
 from hashbench.data.contract import Dataset
 from hashbench.data.given_classes import Numbering, numbering_of
 from hashbench.data.given_images import (
@@ -22,6 +23,7 @@ from hashbench.data.given_images import (
     images_of,
 )
 from hashbench.data.given_labels import multi_hot
+from hashbench.data.given_queries import refuse_queries_in_database
 from hashbench.data.images import ImageSet, Pixels, RetrievalData
 from hashbench.errors import HashbenchError, UsageError
 from hashbench.plugins.card import Card
@@ -37,8 +39,30 @@ CLASSES: Final = "classes"
 _ASKED_TWICE: Final = 8
 """Images of a data set that are asked for again: a transform that draws shows in one of them."""
 
-_PAIRS: Final = (("image", "label"), ("img", "label"), ("image", "labels"), ("img", "fine_label"))
-"""The keys of an item that is a mapping, as HuggingFace's data sets name them."""
+_KEYS_SHOWN: Final = 8
+"""Keys of a mapping that an error names."""
+
+_PAIRS: Final = (
+    ("image", "label"),
+    ("img", "label"),
+    ("image", "labels"),
+    ("images", "labels"),
+    ("img", "fine_label"),
+)
+"""The keys of an item or a split that is a mapping, as HuggingFace's data sets name them."""
+
+_OTHER_WORDS: Final = {
+    "test": "query",
+    "val": "query",
+    "valid": "query",
+    "validation": "query",
+    "queries": "query",
+    "training": "train",
+    "gallery": "database",
+    "retrieval": "database",
+    "class_names": CLASSES,
+}
+"""What others call the keys of the data."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +90,15 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
     Args:
         data: a mapping with `train`, `query` and `database`, or an object with these attributes
             (a named tuple, a `RetrievalData`). The database may be the same object as the train
-            set; a query must be in neither. Each split is one of
+            set. No query may have the pixels of a database image; the train set should hold none
+            either. Each split is one of
 
-            - a pair `(images, labels)` of arrays, tensors or lists. Images: uint8, or floats in
-              `[0, 1]`, which are rounded to whole 8-bit pixels (the protocol says so where it
-              changed any); (N, C, H, W), (N, H, W, C) or grey (N, H, W). Labels: class numbers
-              (N,), class names (N,); for several labels of an image, rows of 0 and 1 (N, classes)
-              or a list of classes for each.
+            - a pair `(images, labels)` of arrays, tensors or lists, or a mapping with `image` and
+              `label`. Images: uint8, or floats in `[0, 1]`, which are rounded to whole 8-bit
+              pixels (the protocol says so where it changed any); (N, C, H, W), (N, H, W, C) or
+              grey (N, H, W); or a list of pictures of Pillow. Labels: class numbers (N,) or class
+              names (N,); for several labels of an image, rows of 0 and 1 (N, classes), or a list
+              of classes for each.
             - a data set of torch: anything with a length whose items are `(image, label)`; the
               image a picture of Pillow, an array or a tensor, before normalisation and without
               anything drawn at random, all of one size. It is read once, into memory. Where some
@@ -87,8 +113,8 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
         progress: told (done, total) of images that are read one by one.
 
     Raises:
-        UsageError: a split is missing, empty, or holds what are no images or labels; names split
-            and image, and says what to do.
+        UsageError: a split is missing, empty, or holds what are no images or labels, or a query is
+            in the database; names split and image, and says what to do.
     """
     if isinstance(data, RetrievalData):
         return data
@@ -106,13 +132,15 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
     channels = {one.pixels.shape[1] for one in splits.values()}
     if len(channels) > 1:
         splits = {split: _coloured(one) for split, one in splits.items()}
-    return RetrievalData(
+    made = RetrievalData(
         classes=classes,
         train=ImageSet(splits["train"].pixels, rows["train"]),
         query=ImageSet(splits["query"].pixels, rows["query"]),
         database=ImageSet(splits["database"].pixels, rows["database"]),
         transform=_transform(splits.values()),
     )
+    refuse_queries_in_database(made.query.images, made.database.images)
+    return made
 
 
 def _coloured(part: _Split) -> _Split:
@@ -134,8 +162,10 @@ def _parts(data: object) -> tuple[dict[str, Any], tuple[str, ...] | None]:
     if isinstance(data, Mapping):
         for key in data:
             if key not in (*SPLITS, CLASSES):
+                right = [one for one in (*SPLITS, CLASSES) if one not in data]
                 raise UsageError(
-                    f"the data have a key '{key}'{did_you_mean(str(key), (*SPLITS, CLASSES))}"
+                    f"the data have a key '{shown(str(key))[:80]}', which is not known"
+                    + did_you_mean(_OTHER_WORDS.get(str(key).lower(), str(key)), right)
                 )
         given = dict(data)
     else:
@@ -158,9 +188,18 @@ def _parts(data: object) -> tuple[dict[str, Any], tuple[str, ...] | None]:
 def _split(part: Any, split: str, progress: Progress) -> _Split:
     if isinstance(part, ImageSet):
         return _Split(part.images, part.labels)
+    if isinstance(part, Mapping):
+        keys = _keys(part)
+        if keys is None and 0 in part:  # its items by their number
+            return _read(part, split, progress)
+        if keys is None:
+            raise UsageError(
+                f"the {split} split has {_named_keys(part)}, expected 'image' and 'label', the "
+                "images and the labels of all"
+            )
+        part = (part[keys[0]], part[keys[1]])
     if isinstance(part, tuple | list) and len(part) == 2 and not _are_items(part):
-        whole = images_of(part[0], split)
-        return _Split(whole.images, part[1], whole.rounded)
+        return _pair(part[0], part[1], split, progress)
     if hasattr(part, "__getitem__") and hasattr(part, "__len__") and not _is_array(part):
         return _read(part, split, progress)
     hint = ""
@@ -172,6 +211,25 @@ def _split(part: Any, split: str, progress: Progress) -> _Split:
         f"the {split} split is a {type(part).__name__}, expected a pair (images, labels), or a "
         f"data set with a length and items (image, label){hint}"
     )
+
+
+def _pair(images: Any, labels: Any, split: str, progress: Progress) -> _Split:
+    """All images and all labels of a split."""
+    if isinstance(images, list | tuple) and any(hasattr(one, "getbands") for one in images):
+        read = _read([(picture, None) for picture in images], split, progress)
+        return replace(read, labels=labels)
+    whole = images_of(images, split)
+    return _Split(whole.images, labels, whole.rounded)
+
+
+def _keys(item: Mapping[Any, Any]) -> tuple[str, str] | None:
+    """The keys of image and label."""
+    return next((pair for pair in _PAIRS if pair[0] in item and pair[1] in item), None)
+
+
+def _named_keys(item: Mapping[Any, Any]) -> str:
+    keys = ", ".join(f"'{shown(str(key))[:80]}'" for key in list(item)[:_KEYS_SHOWN])
+    return f"the keys {keys}" if keys else "no keys"
 
 
 def _are_items(part: tuple[Any, ...] | list[Any]) -> bool:
@@ -222,9 +280,8 @@ def _read(part: Any, split: str, progress: Progress) -> _Split:
 
 def _label_key(item: object) -> str | None:
     """The key of an item's label, where the item is a mapping."""
-    if not isinstance(item, Mapping):
-        return None
-    return next((label for image, label in _PAIRS if image in item and label in item), None)
+    keys = _keys(item) if isinstance(item, Mapping) else None
+    return None if keys is None else keys[1]
 
 
 def _item(part: Any, split: str, index: int) -> tuple[Any, Any]:
@@ -236,15 +293,17 @@ def _item(part: Any, split: str, index: int) -> tuple[Any, Any]:
         raise UsageError(
             f"the {split} data set raises {type(error).__name__} for image {index}: {error}"
         ) from error
+    kind = f"a {type(item).__name__}"
     if isinstance(item, Mapping):
-        for image, label in _PAIRS:
-            if image in item and label in item:
-                return item[image], item[label]
+        keys = _keys(item)
+        if keys is not None:
+            return item[keys[0]], item[keys[1]]
+        kind += f" with {_named_keys(item)}"
     elif isinstance(item, tuple | list) and len(item) >= 2:
         return item[0], item[1]
     raise UsageError(
-        f"the {split} data set gives a {type(item).__name__} for image {index}, expected "
-        "(image, label)"
+        f"the {split} data set gives {kind} for image {index}, expected (image, label), or the "
+        "keys 'image' and 'label'"
     )
 
 

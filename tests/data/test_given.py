@@ -18,6 +18,7 @@ from hashbench.errors import UsageError
 
 DRAW = np.random.default_rng(0)
 IMAGES = DRAW.integers(0, 256, (12, 3, 4, 5), dtype=np.uint8)
+OTHERS = np.random.default_rng(1).integers(0, 256, (12, 3, 4, 5), dtype=np.uint8)
 NUMBERS = np.array([0, 1, 2, 1, 0, 2, 2, 1, 0, 1, 2, 0])
 ROWS = np.eye(3, dtype=np.uint8)[NUMBERS]
 
@@ -40,8 +41,13 @@ class Items:
 def around(query: object) -> RetrievalData:
     """Data whose query split is given in some form."""
     return as_retrieval_data(
-        {"train": (IMAGES, NUMBERS), "query": query, "database": (IMAGES, NUMBERS)}
+        {"train": (IMAGES, NUMBERS), "query": query, "database": (OTHERS, NUMBERS)}
     )
+
+
+def alike(labels: object) -> dict[str, Any]:
+    """Data whose splits have the same labels."""
+    return {"train": (IMAGES, labels), "query": (IMAGES, labels), "database": (OTHERS, labels)}
 
 
 def lost(at: int) -> Any:
@@ -60,6 +66,11 @@ DEEP = Image.fromarray(IMAGES[0, 0].astype(np.uint16) * 257)
         (IMAGES, NUMBERS),
         [IMAGES, NUMBERS.tolist()],
         (IMAGES.transpose(0, 2, 3, 1), ROWS),
+        {"image": IMAGES, "label": NUMBERS},
+        {"images": torch.from_numpy(IMAGES), "labels": ROWS, "path": ["x"] * 12},
+        {"image": PICTURES, "label": NUMBERS.tolist()},
+        (PICTURES, ROWS),
+        {at: (IMAGES[at], NUMBERS[at]) for at in range(12)},
         (list(IMAGES), ROWS.astype(bool)),
         ((IMAGES / 255).astype(np.float32), ROWS.astype(np.float32)),
         (IMAGES / 255, NUMBERS.astype(np.float64)),
@@ -100,7 +111,7 @@ def test_all_splits_may_be_attributes_and_two_of_them_one() -> None:
         return PICTURES[at], int(NUMBERS[at])
 
     one = Items(item)
-    data = as_retrieval_data(Splits(one, (IMAGES, NUMBERS), one, ["cat", "dog", "emu"]))
+    data = as_retrieval_data(Splits(one, (OTHERS, NUMBERS), one, ["cat", "dog", "emu"]))
     assert data.classes == ("cat", "dog", "emu")
     assert data.train.images is data.database.images
     assert seen.count(11) == 1
@@ -109,13 +120,10 @@ def test_all_splits_may_be_attributes_and_two_of_them_one() -> None:
 
 def test_class_names_are_labels() -> None:
     names = np.array(["dog", "emu", "cat"])
-    data = as_retrieval_data(
-        dict.fromkeys(("train", "query", "database"), (IMAGES, names[NUMBERS]))
-    )
+    data = as_retrieval_data(alike(names[NUMBERS]))
     assert data.classes == ("cat", "dog", "emu")
     assert np.array_equal(data.train.labels, ROWS[:, [2, 0, 1]])
-    told = {"classes": ["dog", "emu", "cat"], **dict.fromkeys(("train", "query", "database"))}
-    told |= dict.fromkeys(("train", "query", "database"), (IMAGES, list(names[NUMBERS])))
+    told = {"classes": ["dog", "emu", "cat"], **alike(list(names[NUMBERS]))}
     assert np.array_equal(as_retrieval_data(told).train.labels, ROWS)
 
 
@@ -127,18 +135,26 @@ def test_a_data_sets_own_names_are_taken() -> None:
 
 def test_several_labels_per_image() -> None:
     rows = DRAW.integers(0, 2, (12, 5))
-    data = as_retrieval_data(dict.fromkeys(("train", "query", "database"), (IMAGES, rows)))
+    data = as_retrieval_data(alike(rows))
     assert np.array_equal(data.query.labels, rows)
 
 
 def test_grey_images() -> None:
-    grey = IMAGES[:, 0]
+    grey, others = IMAGES[:, 0], OTHERS[:, 0]
     pictures = Items(lambda at: (Image.fromarray(grey[at]), int(NUMBERS[at])))
     data = as_retrieval_data(
-        {"train": (grey, NUMBERS), "query": pictures, "database": (grey[..., None], NUMBERS)}
+        {"train": (grey, NUMBERS), "query": pictures, "database": (others[..., None], NUMBERS)}
     )
-    for part in (data.train, data.query, data.database):
-        assert np.array_equal(np.asarray(part.images[0:12]), grey[:, None])
+    for part, own in ((data.train, grey), (data.query, grey), (data.database, others)):
+        assert np.array_equal(np.asarray(part.images[0:12]), own[:, None])
+    assert data.transform == "none"
+
+
+def test_pictures_of_which_some_are_grey_are_a_list() -> None:
+    pictures = [picture.convert("L") if at else picture for at, picture in enumerate(PICTURES)]
+    data = around((pictures, NUMBERS))
+    assert np.array_equal(np.asarray(data.query.images[0:1])[0], IMAGES[0])
+    assert data.transform == COLOURED
 
 
 @pytest.mark.parametrize("form", [Image.fromarray, np.asarray, torch.from_numpy])
@@ -192,6 +208,16 @@ def test_floats_between_whole_pixels_are_rounded_and_the_protocol_says_so(as_ite
         (IMAGES, "query split is a ndarray.*images alone, without labels"),
         (DataLoader(TensorDataset(PIXELS)), "DataLoader, give its .dataset"),
         (7, "query split is a int"),
+        (
+            {"x": IMAGES, "y": NUMBERS},
+            "query split has the keys 'x', 'y', expected 'image' and 'la",
+        ),
+        ({}, "query split has no keys, expected 'image' and 'label'"),
+        (
+            Items(lambda at: {"pixels": IMAGES[at], "y": 0}),
+            "a dict with the keys 'pixels', 'y' for",
+        ),
+        (([PICTURES[0]] * 11, NUMBERS), "11 query images, but 12 labels"),
         ((IMAGES, NUMBERS[:-1]), "12 query images, but 11 labels"),
         ((IMAGES, NUMBERS + 0.5), "label of the query image 0 is 0.5, but must be a whole number"),
         ((IMAGES, NUMBERS - 1), "label of the query image 0 is -1, but must be a class number"),
@@ -223,7 +249,10 @@ def test_what_is_none_is_said(query: object, said: str) -> None:
     ("data", "said"),
     [
         ({"train": (IMAGES, NUMBERS)}, "have no query and no database"),
-        ({"trian": 1}, "did you mean 'train'"),
+        ({"trian": 1}, "key 'trian', which is not known; did you mean 'train'"),
+        ({"test": 1, "train": 1}, "key 'test', which is not known; did you mean 'query'"),
+        ({"validation": 1}, "key 'validation', which is not known; did you mean 'query'"),
+        ({"gallery": 1, "query": 1}, "key 'gallery', which is not known; did you mean 'database'"),
         ((IMAGES, NUMBERS), r"data \(tuple\) have no train"),
         ({"train": 1, "query": 2, "database": 3, "classes": "abc"}, "list of texts"),
     ],
@@ -231,3 +260,43 @@ def test_what_is_none_is_said(query: object, said: str) -> None:
 def test_splits_that_are_none_are_said(data: object, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         as_retrieval_data(data)
+
+
+@pytest.mark.parametrize("as_items", [False, True])
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ({3: 7}, "the query image 3 is the database image 7 too: a query must not find itself"),
+        ({11: 0, 4: 9}, r"query image 4 is the database image 9 too \(2 queries are in it\)"),
+        ({2: 1, 5: 1}, r"query image 2 is the database image 1 too \(2 queries are in it\)"),
+    ],
+)
+def test_a_query_in_the_database_is_named(
+    places: dict[int, int], said: str, as_items: bool
+) -> None:
+    images = IMAGES.copy()
+    for row, place in places.items():
+        images[row] = OTHERS[place]
+    query: Any = (images, NUMBERS)
+    if as_items:
+        query = Items(lambda at: (Image.fromarray(images[at].transpose(1, 2, 0)), NUMBERS[at]))
+    with pytest.raises(UsageError, match=said):
+        around(query)
+
+
+def test_no_split_is_both_queries_and_database_but_the_train_set_may_hold_queries() -> None:
+    same = (IMAGES, NUMBERS)
+    with pytest.raises(UsageError, match=r"query image 0 is the database image 0 too \(12 quer"):
+        as_retrieval_data({"train": (OTHERS, NUMBERS), "query": same, "database": same})
+    assert as_retrieval_data(alike(NUMBERS)).query.digest() == around(same).train.digest()
+
+
+def test_many_queries_are_compared_with_all_of_a_larger_database() -> None:
+    count = 1203  # three parts
+    database = np.arange(count, dtype="<u4").view(np.uint8).reshape(count, 1, 2, 2)
+    query = (np.arange(count, dtype="<u4") + count - 1).view(np.uint8).reshape(count, 1, 2, 2)
+    zeros = np.zeros(count, dtype=int)
+    with pytest.raises(UsageError, match="query image 0 is the database image 1202 too: a query"):
+        as_retrieval_data(
+            {"train": (query, zeros), "query": (query, zeros), "database": (database, zeros)}
+        )

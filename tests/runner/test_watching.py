@@ -102,8 +102,9 @@ def test_a_run_in_a_notebook_shows_its_steps(notebook: Cell) -> None:
     import numpy as np
     from torch import nn
 
-    images = np.random.default_rng(0).integers(0, 256, (12, 1, 4, 4), dtype=np.uint8)
-    data = dict.fromkeys(("train", "query", "database"), (images, np.arange(12) % 2))
+    images = np.random.default_rng(0).integers(0, 256, (24, 1, 4, 4), dtype=np.uint8)
+    train, query = ((part, np.arange(12) % 2) for part in (images[:12], images[12:]))
+    data = {"train": train, "query": query, "database": train}
     hashbench.evaluate(nn.Sequential(nn.Flatten(), nn.Linear(16, 4)), data, "noise")
     assert notebook.last["text/plain"].startswith("6 of 6 steps; 0 in the store; ")
     assert "<progress" not in notebook.last["text/html"]
