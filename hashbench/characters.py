@@ -1,4 +1,7 @@
-"""Somebody else's text made fit to be looked at: no terminal, page or table takes it for more."""
+"""Somebody else's text made fit to be looked at: no terminal, page or table takes it for more.
+
+And numbers with the word for what is counted.
+"""
 
 from __future__ import annotations
 
@@ -47,3 +50,14 @@ def numbered(character: str) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """How many there are, as people say it: `1 cell`, `2,000 cells`.
+
+    Args:
+        number: of them.
+        one: the word for one of them.
+        several: the word for several, where it is not that with an `s`.
+    """
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from hashbench.atomic import sync_folder, write_synced
-from hashbench.errors import FileError
+from hashbench.errors import FileError, UsageError
 from hashbench.standard_streams import PatientOutput
 
 _OPEN: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -27,6 +27,18 @@ in a folder of somebody else, or a file that is mounted by itself."""
 
 _MOST_LINKS: Final = 40
 """How many links are followed, as Linux does."""
+
+
+def refuse_taken(folder: Path) -> None:
+    """Refuse the place of a folder that is to be new; an empty one may be there.
+
+    Raises:
+        UsageError: what is there is a file, a link, or a folder that holds something.
+    """
+    if folder.is_symlink():
+        raise UsageError(f"--to {folder}: it is a link; name a new folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--to {folder}: it is there already; name a new folder")
 
 
 def refuse_output(path: Path) -> None:

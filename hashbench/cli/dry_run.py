@@ -6,8 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Set
 from typing import TYPE_CHECKING, Final
 
-from hashbench.characters import shown
-from hashbench.cli.screen import counted
+from hashbench.characters import counted, shown
 from hashbench.progress import duration
 
 if TYPE_CHECKING:

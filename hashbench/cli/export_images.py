@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from hashbench.cli.named import refuse_folder
+from hashbench.characters import counted
+from hashbench.cli.named import refuse_device, refuse_no_new_folder
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
 from hashbench.cli.part_options import (
     Attacks,
@@ -22,7 +23,7 @@ from hashbench.cli.part_options import (
     Seeds,
     Suites,
 )
-from hashbench.cli.screen import counted, for_answers, for_notes, image_bar
+from hashbench.cli.screen import for_answers, for_notes, image_bar, say_folded
 from hashbench.errors import UsageError
 from hashbench.plugins.paths import at_home
 
@@ -82,12 +83,12 @@ def export_images(
     from hashbench.results.load import load_results
     from hashbench.results.selection import Selection, selected
     from hashbench.zoo.attacked_images import attacked_images
-    from hashbench.zoo.image_files import refuse_taken, write_images
+    from hashbench.zoo.image_files import write_images
 
-    use_files(plugin)
     to = Path(at_home(str(to), "--to"))
-    refuse_folder(to)
-    refuse_taken(to)
+    refuse_no_new_folder(to)
+    refuse_device(device)
+    use_files(plugin)
     asked = Selection(
         dataset=tuple(dataset or ()),
         loss=tuple(loss or ()),
@@ -119,18 +120,19 @@ def export_images(
             images += len(written)
             fewer += first is not None and len(written) < min(first, written.protocol.query)
             for line in said_of(written):
-                screen.say(line)
+                say_folded(screen, line)
     for missing in lost:
         named = _named(missing.cell, whole.protocols[missing.cell.protocol].pixels)
-        notes.say(f"Not written: {named}: {missing.reason}", style="yellow")
+        say_folded(notes, f"Not written: {named}: {missing.reason}", style="yellow")
     if fewer:
-        notes.say(
+        say_folded(
+            notes,
             f"{counted(fewer, 'cell keeps', 'cells keep')} fewer than {first:,} images; "
-            f"the run's own command with --keep-images {first} makes more of them."
+            f"the run's own command with --keep-images {first} makes more of them.",
         )
     if any(missing.unkept for missing in lost):
-        notes.say(f"{_KEEP_MORE[0].upper()}{_KEEP_MORE[1:]}.")
-    notes.say(f"{counted(images, 'image')} of {counted(cells, 'cell')} in {to}.")
+        say_folded(notes, f"{_KEEP_MORE[0].upper()}{_KEEP_MORE[1:]}.")
+    say_folded(notes, f"{counted(images, 'image')} of {counted(cells, 'cell')} in {to}.")
     if lost:
         raise typer.Exit(EXIT_FAILED)
 
@@ -150,7 +152,7 @@ def _those_there(
 
 def said_of(images: AttackedImages) -> Iterator[str]:
     """What the rounding does to the images of a cell: one line, and what is odd in further ones."""
-    from hashbench.zoo.attacked_images import LEVELS
+    from hashbench.attacking.threat import LEVELS
 
     count, changed = len(images), images.changed
     measured = [("mAP", images.precisions)]

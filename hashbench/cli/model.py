@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hashbench.cli.completion import plugins_of
+from hashbench.cli.named import refuse_device
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
 from hashbench.cli.screen import for_answers, for_notes, image_bar
 
@@ -149,6 +150,7 @@ def import_(
     from hashbench.zoo.importing import Normalisation, Origin, import_model
     from hashbench.zoo.translated import Rename
 
+    refuse_device(device)
     use_files(plugin)
     origin = Origin(
         dataset=dataset,
@@ -189,6 +191,7 @@ def check(
     from hashbench.results.metrics import spoken
     from hashbench.zoo.models import check_model
 
+    refuse_device(device)
     use_files(plugin)
     with image_bar(for_notes()) as progress:
         claim = check_model(model, root, device, progress)

@@ -43,6 +43,19 @@ def refuse_folder(path: Path) -> None:
                 return
 
 
+def refuse_no_new_folder(path: Path) -> None:
+    """Refuse, before any work is done, a folder that is to be new where something is already.
+
+    Raises:
+        UsageError: see `hashbench.outputs.refuse_taken`; or it could not be made.
+    """
+    from hashbench.outputs import refuse_taken
+
+    with _named(path):
+        refuse_taken(path)
+    refuse_folder(path)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it that are not there.
 
@@ -64,6 +77,18 @@ def write_file(path: Path, content: bytes) -> None:
 
     with _named(path):
         write_output(path, content)
+
+
+def refuse_device(device: str | None) -> None:
+    """Refuse, before anything is read, a `--device` that torch cannot compute on.
+
+    Raises:
+        UsageError: it is neither cpu nor cuda, or is not on this machine.
+    """
+    if device is not None:
+        from hashbench.runner.resolve import check_device
+
+        check_device(device, "--device")
 
 
 @contextmanager

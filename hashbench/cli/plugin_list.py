@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hashbench import plugins
-from hashbench.cli.screen import counted, print_trimmed
+from hashbench.characters import counted
+from hashbench.cli.screen import print_trimmed
 from hashbench.console import TextConsole
 from hashbench.plugins.catalog import OWN, Listed, own_plugins
 from hashbench.plugins.kinds import Kind

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hashbench.characters import counted
 from hashbench.characters import shown as shown_text
-from hashbench.cli.screen import counted
 
 if TYPE_CHECKING:
     from hashbench.results.results import Results

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from hashbench.characters import counted
 from hashbench.cli.completion import plugins_of, suites
 from hashbench.cli.debug import OPTION, asked, say_traceback
 from hashbench.cli.dry_run import (
@@ -29,7 +30,7 @@ from hashbench.cli.grid_options import about_suite, check_repeats, only_suite
 from hashbench.cli.helped import defaulting
 from hashbench.cli.named import refuse_folder
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
-from hashbench.cli.screen import counted, for_answers, for_notes, image_bar, warn_of_broken
+from hashbench.cli.screen import for_answers, for_notes, image_bar, warn_of_broken
 from hashbench.console import TextConsole
 from hashbench.errors import UsageError
 from hashbench.plugins.paths import at_home

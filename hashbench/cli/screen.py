@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.segment import Segment, Segments
 
+from hashbench.characters import shown
 from hashbench.cli.debug import say_traceback
 from hashbench.console import TextConsole
 from hashbench.progress import Progress
@@ -36,6 +37,16 @@ def print_trimmed(console: Console, what: RenderableType) -> None:
         if kept:
             kept[-1] = Segment(kept[-1].text.rstrip(), kept[-1].style)
         console.print(Segments([*kept, Segment("\n")]), end="")
+
+
+def say_folded(console: TextConsole, text: str, style: str = "") -> None:
+    """Print one line: folded between words on a terminal, whole elsewhere, for `grep`."""
+    from rich.text import Text
+
+    if console.is_terminal:
+        print_trimmed(console, Text(shown(text), style=style, overflow="fold"))
+    else:
+        console.say(text, style)
 
 
 @contextmanager
@@ -105,14 +116,3 @@ def warn_of_broken(notes: TextConsole) -> None:
             f"{broken.reason}",
             style="yellow",
         )
-
-
-def counted(number: int, one: str, several: str = "") -> str:
-    """How many there are, as people say it: `1 cell`, `2,000 cells`.
-
-    Args:
-        number: of them.
-        one: the word for one of them.
-        several: the word for several, where it is not that with an `s`.
-    """
-    return f"{number:,} {one if number == 1 else several or f'{one}s'}"

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from typing_extensions import override
 
-from hashbench.characters import shown
+from hashbench.characters import counted, shown
 from hashbench.progress import duration
 from hashbench.runner.remaining import Forecast
 from hashbench.runner.reporter import Forecasting
@@ -126,7 +126,10 @@ class NotebookReporter(Forecasting):
             return
         gone = duration(self._clock() - self._began)
         failed = f", {self._failed} of them failed" if self._failed else ""
-        words = f"{self._done} of {self._steps} steps{failed}; {self._stored} in the store; {gone}"
+        words = (
+            f"{self._done:,} of {counted(self._steps, 'step')}{failed}; "
+            f"{self._stored:,} in the store; {gone}"
+        )
         self._write(words, None)
 
     def _line(self, text: str) -> None:

@@ -14,7 +14,7 @@ from rich.table import Column
 from rich.text import Text
 from typing_extensions import override
 
-from hashbench.characters import shown
+from hashbench.characters import counted, shown
 from hashbench.console import TextConsole
 from hashbench.progress import duration
 from hashbench.runner.remaining import Forecast
@@ -114,7 +114,7 @@ class LineReporter(Forecasting):
     @override
     def begin(self, steps: int, stored: int) -> None:
         self._steps = steps
-        self._say(f"{steps} steps to do, {stored} in the store")
+        self._say(f"{counted(steps, 'step')} to do, {stored:,} in the store")
 
     @override
     def finished(self, step: Step, seconds: float) -> None:
@@ -192,7 +192,7 @@ class BarReporter(Forecasting):
         forecast = self._forecast
         self._bars.start()
         self._run = self._bars.add_task(
-            f"{steps} steps ({stored} in the store)",
+            f"{counted(steps, 'step')} ({stored:,} in the store)",
             total=steps if forecast is None else 1.0,
             left=None if forecast is None else forecast.left,
         )
@@ -277,8 +277,7 @@ def _clock(seconds: float) -> str:
 def _dropped(dropped: int) -> str:
     if not dropped:
         return ""
-    what = "1 step that needs it is" if dropped == 1 else f"{dropped} steps that need it are"
-    return f"; {what} dropped"
+    return f"; {counted(dropped, 'step that needs it is', 'steps that need it are')} dropped"
 
 
 def _again(step: Step, reason: str, tried: int, most: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import torch
 
@@ -29,11 +29,13 @@ from hashbench.runner.suite import Grid, Suite
 
 PluginT = TypeVar("PluginT", bound=Plugin)
 
+_DEVICE: Final = "compute.device"
 
-def check_device_name(device: str) -> None:
+
+def check_device_name(device: str, what: str = _DEVICE) -> None:
     """UsageError unless torch knows such a device; there may be none here: others may run it."""
     if device not in ("cpu", "cuda"):
-        raise UsageError(f"compute.device is '{shortened(device)}', expected cpu or cuda")
+        raise UsageError(f"{what} is '{shortened(device)}', expected cpu or cuda")
 
 
 def is_here(device: str) -> bool:
@@ -41,11 +43,16 @@ def is_here(device: str) -> bool:
     return device != "cuda" or torch.cuda.is_available()
 
 
-def check_device(device: str) -> None:
-    """UsageError unless torch can compute there: asked before anything is computed."""
-    check_device_name(device)
+def check_device(device: str, what: str = _DEVICE) -> None:
+    """UsageError unless torch can compute there: asked before anything is computed.
+
+    Args:
+        device: its name.
+        what: what it was typed as.
+    """
+    check_device_name(device, what)
     if not is_here(device):
-        raise UsageError("compute.device is cuda, but torch finds no CUDA device here")
+        raise UsageError(f"{what} is cuda, but torch finds no CUDA device here")
 
 
 def resolve(kind: Kind, contract: type[PluginT], spec: Spec) -> PluginT:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hashbench import plugins
+from hashbench.attacking.threat import LEVELS
 from hashbench.data.contract import Dataset
 from hashbench.data.images import RetrievalData
 from hashbench.data.protocol import PixelValues, Protocol
@@ -45,12 +46,10 @@ from hashbench.retrieval import Scorer, Shard, Ties
 from hashbench.runner.determinism import exact, torch_threads
 from hashbench.runner.from_card import backbone_of_card, loss_of_card, program_of_card
 from hashbench.runner.loading import data_of, new_model
-from hashbench.runner.resolve import check_device, read_source, resolve
+from hashbench.runner.resolve import check_device, is_here, read_source, resolve
 from hashbench.runner.setting import Setting, Source
 from hashbench.runner.suite_tables import Compute
 from hashbench.zoo.models import weights_of
-
-LEVELS: Final = 255
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
@@ -380,6 +379,11 @@ class _Reader:
         if self._device is not None:
             known["device"] = self._device
         compute = read(Compute, known, "compute")
+        if self._device is None and not is_here(compute.device):
+            raise UsageError(
+                f"the run computed on {compute.device}, which torch does not find here; --device "
+                "cpu asks the model on the processor"
+            )
         check_device(compute.device)
         if cell.protocol not in self._sources:
             self._sources[cell.protocol] = self._source(cell)

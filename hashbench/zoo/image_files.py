@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashbench.atomic import whole_folder
+from hashbench.attacking.threat import LEVELS
 from hashbench.data.protocol import PixelValues
-from hashbench.errors import UsageError
+from hashbench.outputs import refuse_taken
 from hashbench.results.cell import Cell
-from hashbench.zoo.attacked_images import LEVELS, AttackedImages
+from hashbench.zoo.attacked_images import AttackedImages
 
 EXACT: Final = "exact.npy"
 """The float32 that the model saw, (n, C, H, W), in the order of the table."""
@@ -73,18 +74,6 @@ def write_images(to: Path, cells: Iterable[AttackedImages]) -> Iterator[Attacked
             yield images
         head = ["folder", *(one.name for one in fields(Cell)), "pixels", *_SUMMED]
         write(CELLS, _csv([head, *rows]))
-
-
-def refuse_taken(to: Path) -> None:
-    """Refuse a place where something is already; an empty folder may be there.
-
-    Raises:
-        UsageError: what is there is a file, a link, or a folder that holds something.
-    """
-    if to.is_symlink():
-        raise UsageError(f"--to {to}: it is a link; name a new folder")
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise UsageError(f"--to {to}: it is there already; name a new folder")
 
 
 def folder_of(cell: Cell, pixels: str = PixelValues.FLOAT) -> str:

@@ -36,6 +36,7 @@ from hashbench.hashing.programs.file_program import (
 from hashbench.hashing.programs.sorts import ProgramKind, program_kind
 from hashbench.hashing.state_dict import fitted, read_state, with_wanted_keys
 from hashbench.hashing.whole_model import check_normalisation
+from hashbench.outputs import refuse_taken
 from hashbench.plugins.blame import refusing
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
@@ -53,7 +54,6 @@ from hashbench.runner.setting import Source
 from hashbench.suggestions import did_you_mean
 from hashbench.zoo.foreign import known_by_layout
 from hashbench.zoo.heads import HASH_LAYER
-from hashbench.zoo.models import refuse_overwriting
 from hashbench.zoo.translated import BACKBONE, Rename, Translated, translated
 
 _A_SLIP: Final = 0.8
@@ -168,7 +168,7 @@ def import_model(
             unstable sort, so any value between the worst and the best order of ties is theirs.
             Nothing is written then.
     """
-    refuse_overwriting(to)
+    refuse_taken(to)
     check_device(device)
     loss = _loss(origin.loss)
     kind = program_kind(source)

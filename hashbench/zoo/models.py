@@ -12,6 +12,7 @@ from hashbench.atomic import write_folder
 from hashbench.errors import StoreError, UsageError
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, read_card
 from hashbench.hashing.programs.sorts import ProgramKind
+from hashbench.outputs import refuse_taken
 from hashbench.progress import Progress, no_progress
 from hashbench.results.artifacts import CODES, ArtifactKind
 from hashbench.results.cell import CLEAN, Cell, CellResult, Status
@@ -73,7 +74,7 @@ def export_model(
     Raises:
         UsageError: none or several models fit, the model has no result yet, or `to` is not empty.
     """
-    refuse_overwriting(to)
+    refuse_taken(to)
     loaded = load_results(results)
     result = _only(loaded, wanted)
     store = Store(results)
@@ -81,12 +82,6 @@ def export_model(
     card = _card(loaded, result, made, weights, licence)
     write_folder(to, {weights.name: weights.read_bytes(), CARD: card_bytes(card)}, last=CARD)
     return card
-
-
-def refuse_overwriting(folder: Path) -> None:
-    """UsageError where there is something in a folder that is to be new."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"--to {folder}: it is there already; name a new folder")
 
 
 def check_model(

@@ -6,6 +6,7 @@ import csv
 import shutil
 from collections.abc import Iterator
 from fractions import Fraction
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from hashbench.cli.screen import say_folded
+from hashbench.console import TextConsole
 from hashbench.data.images import RetrievalData
 from hashbench.hashing.encode import encode
 from hashbench.plugins import Dataset, get, use_file
@@ -249,7 +252,7 @@ def test_of_damaged_results_the_rest_is_written(
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda to: to.write_text("mine"), "it is a file, expected a folder"),
+        (lambda to: to.write_text("mine"), "Error: --to taken: it is there already; name a new"),
         (lambda to: (to.mkdir(), (to / "mine").write_text("mine")), "it is there already"),
         (lambda to: to.symlink_to("r"), "it is a link"),
         (lambda to: to.symlink_to("nowhere"), "it is a link"),
@@ -277,6 +280,82 @@ def test_an_empty_folder_and_one_below_others_are_filled(trials: Trials, made: P
         part = ("--attack", "noise", "--eps", "24/255", "--defense", "none")
         assert export(trials, made, to, *part).code == 0
         assert len(table(made / to / "cells.csv")) == 1
+
+
+def test_a_cell_whose_plugin_is_not_there_leaves_the_others(
+    trials: Trials, made: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "unknown"
+    shutil.copytree(made / "r", folder / "r")
+    (folder / "tiny_data.py").write_text((made / "tiny_data.py").read_text())
+    other = (made / "tiny_data.py").read_text().replace('"tiny"', '"other"')
+    (folder / "other_data.py").write_text(other)
+    ran = trials.run(
+        "run", "--plugin", "other_data.py", "--dataset", "other", "--backbone",
+        "small-cnn:width=4,hidden=16", "--bits", "8", "--defense", "none", "--attack", "noise",
+        "--eps", "24/255", "--out", "r", cwd=folder,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    said = export(trials, folder, "images")
+    assert said.code == 1
+    assert said.err.count("Not written: ") == 1
+    assert "Not written: none / noise (eps 24/255, other, 8 bits, seed 0): " in said.err
+    assert "no dataset 'other'" in said.err or "'other'" in said.err
+    assert "--keep-images" not in said.err
+    assert len(table(folder / "images" / "cells.csv")) == CELLS
+    # Where nothing can be written the command is refused, with the reason.
+    said = export(trials, folder, "none", "--dataset", "other")
+    assert said.code == 2
+    assert "there is no image to write (" in said.err
+    assert "--keep-images" not in said.err
+    assert not (folder / "none").exists()
+
+
+def test_damaged_images_are_not_called_unkept(trials: Trials, made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(made, folder)
+    for path in (folder / "r" / "artifacts" / "images").glob("*/*.npz"):
+        path.write_bytes(path.read_bytes()[:-9] + bytes(9))
+    said = export(trials, folder, "rest")
+    assert said.code == 2
+    assert "there is no image to write (" in said.err
+    assert "--keep-images" not in said.err
+
+
+def test_a_wrong_device_is_named_as_it_was_typed_before_anything_is_read(
+    trials: Trials, tmp_path: Path
+) -> None:
+    (tmp_path / "net.pth").write_bytes(b"")
+    for command in (
+        ("export-images", "r", "--to", "images"),
+        ("model", "check", "m"),
+        ("model", "import", "net.pth", "--dataset", "no", "--backbone", "no", "--to", "m"),
+    ):
+        said = trials.run(*command, "--device", "gpu", cwd=tmp_path)
+        assert said.code == 2
+        assert said.err == "Error: --device is 'gpu', expected cpu or cuda\n"
+
+
+def test_no_model_is_written_through_a_link(trials: Trials, made: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    to = str(tmp_path / "link")
+    said = trials.run("model", "export", "r", "--defense", "none", "--to", to, cwd=made)
+    assert said.code == 2
+    assert said.err == f"Error: --to {to}: it is a link; name a new folder\n"
+
+
+def test_lines_are_folded_between_words_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    words = [f"word{at}," for at in range(40)]
+    for terminal in (True, False):
+        screen = TextConsole(file=StringIO(), width=80, color=terminal)
+        say_folded(screen, " ".join(words))
+        assert isinstance(screen.file, StringIO)
+        lines = screen.file.getvalue().splitlines()
+        assert " ".join(lines).split() == words
+        assert max(map(len, lines)) <= 80 or not terminal
+        assert len(lines) == 1 or terminal
 
 
 def test_rounding_is_to_the_nearest_level_and_the_even_one_of_two() -> None:

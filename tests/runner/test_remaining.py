@@ -207,6 +207,14 @@ def test_lines_say_what_is_left_and_count_what_is_dropped_apart(make_step: MakeS
     assert lines(None, tell) == without
 
 
+@pytest.mark.parametrize(
+    ("steps", "line"),
+    [(0, "0 steps to do, 7 in"), (1, "1 step to do, 7 in"), (1_200, "1,200 steps to do, 7 in")],
+)
+def test_steps_are_counted_in_words(steps: int, line: str) -> None:
+    assert lines(None, lambda reporter: reporter.begin(steps, 7)) == [f"{line} the store"]
+
+
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_bars_name_the_whole_model_and_their_times(make_step: MakeStep, width: int) -> None:
     label = "random-search eps 24/255 on cgat fashion csq small-cnn 32 bits seed 1"
