@@ -47,6 +47,13 @@ class StoreError(HashbenchError):
     """A stored artifact is missing, damaged, or written by a newer hashbench."""
 
 
+def without_number(error: BaseException) -> str:
+    """What an error says; what the system says as its file and its reason, without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
 NO_ROOM = frozenset(
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS") if hasattr(errno, name)
 )

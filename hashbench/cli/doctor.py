@@ -68,7 +68,8 @@ def doctor(
         }
         screen.file.write(json.dumps(answer, indent=2) + "\n")
     else:
-        _print_verdict(screen, wrong, quick=quick)
+        noted = sum(finding.state is State.NOTE for finding in found)
+        _print_verdict(screen, wrong, noted, quick=quick)
     if wrong:
         raise typer.Exit(EXIT_FAILED)
 
@@ -92,11 +93,14 @@ def _print(screen: TextConsole, finding: Finding) -> None:
     print_trimmed(screen, table)
 
 
-def _print_verdict(screen: TextConsole, wrong: int, *, quick: bool) -> None:
+def _print_verdict(screen: TextConsole, wrong: int, noted: int, *, quick: bool) -> None:
     if wrong:
         lines = "line says" if wrong == 1 else "lines say"
         screen.say(f"{wrong} {lines} WRONG, and what to do.", style="red")
     elif quick:
         screen.say("Nothing is wrong so far; without --quick the shipped model is attacked too.")
+    elif noted:
+        lines = "1 line is a note" if noted == 1 else f"{noted} lines are notes"
+        screen.say(f"Nothing is wrong that can be told; {lines}, to be read.", style="yellow")
     else:
         screen.say("This installation is right.", style="green")

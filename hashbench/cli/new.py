@@ -21,6 +21,7 @@ def new(
 ) -> None:
     """Write a working plugin package into a new folder NAME: edit it, install it, check it."""
     from hashbench import plugins
+    from hashbench.cli.report_format import taken_by
     from hashbench.cli.scaffold import write_package
     from hashbench.suggestions import did_you_mean
 
@@ -31,10 +32,14 @@ def new(
     folder = Path(name)
     if name in plugins.names(wanted):
         raise UsageError(f"the {kind} '{name}' exists already: choose another name")
-    files = write_package(wanted, name, folder)
+    owner = taken_by(f".{name}") if wanted is Kind.FORMAT else ""
+    suffix = f".{name}-report" if owner else f".{name}"
+    files = write_package(wanted, name, folder, suffix)
     screen = for_answers()
     for path in files:
         screen.say(str(path))
     screen.print()
+    if owner:
+        screen.say(f"Its files end in *{suffix}, for *.{name} are those of format '{owner}'.")
     screen.say(f"Install it with: pip install --editable {folder}")
     screen.say(f"Then: hashbench check {name}")

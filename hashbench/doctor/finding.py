@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hashbench.characters import shortened
-from hashbench.errors import HashbenchError
+from hashbench.errors import HashbenchError, without_number
 
 LONGEST = 300
 """Characters of what somebody else's error says."""
@@ -58,9 +58,9 @@ def looked_at(subject: str, probe: Probe) -> Iterator[Finding]:
 
 def said(error: BaseException) -> str:
     """An error as a clause: its first words in one line, with its kind unless it is ours."""
-    text = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    elif not isinstance(error, HashbenchError):
+    if isinstance(error, HashbenchError):
+        return shortened(" ".join(str(error).split()), LONGEST)
+    text = " ".join(without_number(error).split())
+    if not (isinstance(error, OSError) and error.strerror):
         text = f"{type(error).__name__}: {text}".removesuffix(": ")
     return shortened(text, LONGEST)

@@ -19,8 +19,8 @@ def processors() -> Iterator[Finding]:
     import torch
 
     kind = torch.backends.cpu.get_cpu_capability()
-    text = f"{usable_processors()} usable, instructions {kind}; torch would take "
-    text += f"{torch.get_num_threads()} threads, a run takes 1 unless --threads says otherwise"
+    text = f"{usable_processors()} usable, instructions {kind}; threads: torch would take "
+    text += f"{torch.get_num_threads()}, a run takes 1 unless --threads says otherwise"
     yield Finding("cpu", State.OK, text)
 
 

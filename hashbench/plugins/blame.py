@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, Final, TypeVar
 
 from hashbench.characters import shortened
-from hashbench.errors import HashbenchError, PluginError, UsageError
+from hashbench.errors import HashbenchError, PluginError, UsageError, without_number
 from hashbench.plugins.base import Plugin
 from hashbench.suggestions import did_you_mean
 
@@ -29,6 +29,13 @@ LONGEST: Final = 2_000
 
 _CONTRACTS: Final = (".contract", ".base")
 """How the modules of hashbench end that say what a plugin is, and run none of its code."""
+
+_BEGINS_WITH_A_VOWEL: Final = re.compile(
+    r"[AEFHILMNORSX][A-Z0-9]"  # spoken letter by letter: an RNNCell
+    r"|(?![A-Z]{2})(?!(?i:uni|usa|use|uti|eu|one|once))(?i:[aeiou])"  # an int, a UsageError
+    r"|n[bcdfghjklmnpqrstvwxz]"  # an ndarray
+)
+"""Names of types that are spoken with a vowel first."""
 
 AnswerT = TypeVar("AnswerT")
 Author = Plugin | type[Plugin]
@@ -213,14 +220,11 @@ def _kinds(kinds: Any) -> str:
 
 
 def _a(word: str) -> str:
-    return f"an {word}" if word[0].lower() in "aeiou" else f"a {word}"
+    return f"an {word}" if _BEGINS_WITH_A_VOWEL.match(word) else f"a {word}"
 
 
 def _words(error: BaseException) -> str:
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return f"{type(error).__name__}: {text}".rstrip(": ")
+    return f"{type(error).__name__}: {without_number(error)}".rstrip(": ")
 
 
 _MADE: Final = re.compile(

@@ -72,16 +72,23 @@ def add_point(registry: Registry, kind: Kind, point: EntryPoint) -> None:
     origin = origin_of(point)
     try:
         plugins = _plugins_in(point.load())
-        _add_all(registry, [plugin for plugin in plugins if plugin.card.kind is kind], origin)
+        of_kind = [plugin for plugin in plugins if plugin.card.kind is kind]
+        _add_all(registry, of_kind, origin, kind)
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
         where = place_in_module(error, point.module)
         registry.broken.append(_broken(kind, point.name, origin, error, where))
 
 
-def _add_all(registry: Registry, plugins: Sequence[type[Plugin]], origin: Origin) -> None:
+def _add_all(
+    registry: Registry,
+    plugins: Sequence[type[Plugin]],
+    origin: Origin,
+    kind: Kind | None = None,
+) -> None:
     if not plugins:
         raise UsageError(
-            "it declares no plugin of this kind: is the decorator, as in @attack('name'), missing?"
+            f"it declares no plugin{' of this kind' if kind else ''}: is the decorator, as in "
+            f"@{'report_format' if kind is Kind.FORMAT else kind or 'attack'}('name'), missing?"
         )
     for plugin in plugins:
         if plugin.card.api > API:

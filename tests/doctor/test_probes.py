@@ -13,9 +13,10 @@ import pytest
 
 from hashbench.doctor import examination, folders, machine, packages
 from hashbench.doctor.examination import Asked, examined
-from hashbench.doctor.finding import Finding, State, looked_at
+from hashbench.doctor.finding import Finding, State, looked_at, said
 from hashbench.doctor.model import NOT_MEASURED, TODO, model
 from hashbench.doctor.plugins import plugins
+from hashbench.errors import WriteError
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.lookup import registry
 from hashbench.plugins.registered import Broken, Entry, Origin
@@ -221,6 +222,28 @@ def test_a_gpu_that_is_asked_for_has_to_be_there(monkeypatch: pytest.MonkeyPatch
     found = only(list(machine.gpus(wanted=True)))
     assert found.state is State.WRONG
     assert "nvidia-smi" in found.text
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_told_whatever_their_number(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    found = only(list(machine.processors()))
+    assert f"; threads: torch would take {threads}, a run takes 1 unless" in found.text
+
+
+def test_what_the_system_says_is_told_without_its_number() -> None:
+    for error, words in (
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (OSError(5, "Input/output error", "a.csv"), "a.csv: Input/output error"),
+        (OSError("cut off"), "OSError: cut off"),
+        (WriteError(Path("a.csv"), OSError(28, "full")), "a.csv: cannot be written (full)"),
+        (KeyError(), "KeyError"),
+    ):
+        assert said(error) == words
 
 
 def test_a_value_holds_up_to_its_tolerance_and_no_further(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,6 +139,25 @@ def test_a_new_plugin_keeps_the_rules(kind: str, hashbench: Command, tmp_path: P
     assert "0 failed" in checked.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "suffix", "owner"),
+    [
+        ("md", ".md-report", "markdown"),
+        ("txt", ".txt-report", "terminal"),
+        ("png", ".png-report", "plots"),
+        ("lines", ".lines", ""),
+    ],
+)
+def test_a_new_format_takes_no_suffix_of_another(
+    name: str, suffix: str, owner: str, hashbench: Command, tmp_path: Path
+) -> None:
+    told = f"Its files end in *{suffix}, for *.{name} are those of format '{owner}'.\n"
+    assert (told in hashbench("new", "format", name).stdout) == bool(owner)
+    module = tmp_path / f"{name}/src/hashbench_{name}/format.py"
+    assert f'    suffix = "{suffix}"\n' in module.read_text()
+    assert "0 failed" in hashbench("check", module).stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind.value for kind in Kind])
 def test_a_new_package_installs_and_is_found(kind: str, hashbench: Command, tmp_path: Path) -> None:

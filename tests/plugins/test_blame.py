@@ -10,7 +10,7 @@ import pytest
 
 from hashbench import plugins
 from hashbench.errors import PluginError, UsageError
-from hashbench.plugins.blame import answer_of, defined_at, expected, place_of, refusing, told
+from hashbench.plugins.blame import answer_of, came, defined_at, expected, place_of, refusing, told
 
 PACKAGE = {
     "__init__.py": "",
@@ -40,6 +40,28 @@ class Packaged(Attack):
             raise RuntimeError("later") from error
 """,
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ndarray", "an ndarray"),
+        ("int", "an int"),
+        ("bytes", "a bytes"),
+        ("nn", "an nn"),
+        ("number", "a number"),
+        ("Net", "a Net"),
+        ("RNNCell", "an RNNCell"),
+        ("GRUCell", "a GRUCell"),
+        ("UInt", "a UInt"),
+        ("UsageError", "a UsageError"),
+        ("Unusual", "an Unusual"),
+        ("Objective", "an Objective"),
+        ("_Hidden", "a _Hidden"),
+    ],
+)
+def test_what_came_is_told_with_its_article(name: str, said: str) -> None:
+    assert came(type(name, (), {})()) == said
 
 
 @pytest.fixture

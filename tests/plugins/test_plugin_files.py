@@ -92,7 +92,7 @@ def test_asking_for_a_broken_file_says_why(tmp_path: Path, kind: plugins.Kind) -
         ("def f(:\n", "SyntaxError"),
         ("raise SystemExit(3)\n", "SystemExit: 3"),
         ("import sys; sys.exit()\n", "SystemExit"),
-        ("x = 1\n", "declares no plugin"),
+        ("x = 1\n", "it declares no plugin: is the decorator, as in @attack('name'), missing?"),
         ("from hashbench.hashing.losses.csq import CSQ\n", "declares no plugin"),
         (ATTACK.format(name="probe", doc="", method="pertrub"), "Probe does not define perturb"),
         (ATTACK.format(name="Probe_1", doc="", method="perturb"), "attack name 'Probe_1'"),

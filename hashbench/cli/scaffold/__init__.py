@@ -19,13 +19,14 @@ LONGEST = 40
 """Letters of a name: more do not fit a table."""
 
 
-def write_package(kind: Kind, name: str, folder: Path) -> tuple[Path, ...]:
+def write_package(kind: Kind, name: str, folder: Path, suffix: str = "") -> tuple[Path, ...]:
     """Write a package with one plugin, its test, and a README.
 
     Args:
         kind: of the plugin.
         name: the plugin's.
         folder: a new one.
+        suffix: how the files of a format end; by default as its name.
 
     Returns:
         The files that were written.
@@ -40,7 +41,7 @@ def write_package(kind: Kind, name: str, folder: Path) -> tuple[Path, ...]:
         )
     if os.path.lexists(folder):  # a link that leads nowhere as well
         raise UsageError(f"{folder}: there is a file or folder of that name already")
-    contents = rendered(kind, name)
+    contents = rendered(kind, name, suffix)
     written = []
     for place, text in contents.items():
         path = folder / place
@@ -50,8 +51,8 @@ def write_package(kind: Kind, name: str, folder: Path) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def rendered(kind: Kind, name: str) -> dict[str, str]:
-    """The package's files: text by relative path."""
+def rendered(kind: Kind, name: str, suffix: str = "") -> dict[str, str]:
+    """The package's files: text by relative path. Arguments as `write_package`."""
     package = "hashbench_" + name.replace("-", "_")
     words = {
         "kind": kind.value,
@@ -61,6 +62,7 @@ def rendered(kind: Kind, name: str) -> dict[str, str]:
         "class_name": class_name(name),
         "api": str(API),
         "requirement": requirement(version("hashbench")),
+        "suffix": suffix or f".{name}",
         "usage": _usage(kind, name),
     }
     places = {
