@@ -248,7 +248,7 @@ def test_rows_of_0_and_1_in_a_cell_are_to_be_said(tmp_path: Path) -> None:
     ("content", "parameters", "says"),
     [
         (b"", {}, "t.csv: the file is empty"),
-        (b"path,label\n", {}, "the table has no row below its header"),
+        (b"path,label\n", {}, r"t\.csv: the table has no row below its header"),
         (b"path,label\na.png\n", {}, "t.csv, line 2: 1 cells, but there are 2 columns"),
         (b"path,label\na.png,x, y\n", {}, "line 2: 3 cells, but there are 2 columns; a cell that"),
         (b"path,label\n,x\n", {}, "line 2: the path of the image is missing"),

@@ -353,6 +353,7 @@ def test_one_class_is_no_retrieval(tmp_path: Path) -> None:
         ("metadata.jsonl", "metadata"),
         ("dataset_dict.json", "huggingface"),
         ("data.parquet", "huggingface"),
+        ("labels.csv", "csv:path=COLUMN,labels=COLUMN"),
     ],
 )
 def test_folders_beside_lists_are_no_classes_unless_said(

@@ -79,6 +79,11 @@ def without(results: Results, name: str) -> Results:
     return Results(cells, results.protocols, results.trainings)
 
 
+WITHOUT_GRADIENTS = {Metric.PROBE_CODES_ALONE}
+"""Written for models that give none, and read: `test_codes_alone_are_said_in_the_row_and_the_plan`
+of `tests/runner/test_programs.py`."""
+
+
 def test_scoring_writes_every_metric_and_what_it_reads_is_there(results: Results) -> None:
     written = {name for result in results.cells for name in result.metrics}
     precisions = {
@@ -86,11 +91,10 @@ def test_scoring_writes_every_metric_and_what_it_reads_is_there(results: Results
         for metric in ("map", toward_targets("map"))
         for name in (metric, under(metric, Ties.BEST), under(metric, Ties.WORST))
     }
-    # Written of a model that gives no gradient alone, see test_programs.py.
-    rare = {Metric.PROBE_CODES_ALONE}
-    assert written == {*Metric, *precisions} - rare
+    assert written == {*Metric, *precisions} - WITHOUT_GRADIENTS
     assert list(gaps(results)) == []
-    for name in read_by("hashbench/results/sanity.py", "reports/board/row.py") - rare | precisions:
+    read = read_by("hashbench/results/sanity.py", "reports/board/row.py") - WITHOUT_GRADIENTS
+    for name in read | precisions:
         assert list(gaps(without(results, name))), f"nobody would notice that {name} is missing"
 
 

@@ -16,6 +16,7 @@ from random import Random
 import pytest
 
 from hashbench.plugins.paths import MAX_PATH
+from support.crafted_layouts import crafted_layouts
 from support.crafted_lists import Crafted, crafted_lists
 from support.crafted_sets import crafted_sets
 from support.trials import Trial, Trials
@@ -24,7 +25,11 @@ SEED = 12
 LIMIT = 200
 """Megabytes beyond the imports."""
 
-CASES = [*crafted_lists(Random(SEED)), *crafted_sets(Random(SEED))]
+CASES = [
+    *crafted_lists(Random(SEED)),
+    *crafted_sets(Random(SEED)),
+    *crafted_layouts(Random(SEED)),
+]
 STEERING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -111,4 +116,8 @@ def test_there_are_many_cases_of_every_kind() -> None:
         "nus-wide",
         "fashion-mnist",
         "cifar10",
+        "image-folder",
+        "csv",
+        "metadata",
+        "huggingface",
     }

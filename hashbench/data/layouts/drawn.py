@@ -100,7 +100,7 @@ def _groups(images: ListedSplit, unit: _Indices, count: int) -> _Indices:
         return np.zeros(count, np.int64)
     groups = np.zeros(count, np.int64)
     groups[unit] = images.labels.argmax(axis=1)
-    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    return np.asarray(np.unique(groups, return_inverse=True)[1], np.int64)
 
 
 def _ranked(paths: list[str], groups: _Indices, salt: str) -> _Indices:
@@ -116,16 +116,14 @@ def _lowest(order: _Indices, groups: _Indices, counts: _Indices) -> _Indices:
     """The first so many of each group, of images that are in order."""
     of = groups[order]
     low = np.arange(len(order)) - np.searchsorted(of, of) < counts[of]
-    lowest: _Indices = order[low]
-    return lowest
+    return np.asarray(order[low], np.int64)
 
 
 def _spread(amount: Amount, sizes: _Indices, most: _Indices) -> _Indices:
     """How many images each group gives, at most `most`."""
     if amount.share is not None:
         asked = np.array([int(amount.share * int(size) + Fraction(1, 2)) for size in sizes])
-        given: _Indices = np.minimum(np.maximum(asked, 1), most)
-        return given
+        return np.asarray(np.minimum(np.maximum(asked, 1), most), np.int64)
     assert amount.count is not None
     return spread(amount.count, most)
 

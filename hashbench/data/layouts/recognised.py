@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable, Iterable
 from enum import Enum
 from itertools import islice
 from pathlib import Path
@@ -41,27 +42,35 @@ def looks_like(root: Path, own: Layout) -> str:
     return ""
 
 
-def recognised(root: Path, layout: Layout) -> bool:
-    """Whether a folder looks like one of this layout, by names alone."""
+def recognised(root: Path, layout: Layout) -> str:
+    """What in a folder makes it look like one of this layout, by names alone; empty for nothing."""
     files, folders = _names(root)
     match layout:
         case Layout.LISTS:
-            return any(
-                name in files
-                for stem in ("train", "test", "database")
-                for name in (f"{stem}_img.txt", f"{stem}.txt")
-            )
+            stems = ("train", "test", "database")
+            lists = [f"{stem}{end}.txt" for stem in stems for end in ("_img", "")]
+            return next((name for name in lists if name in files), "")
         case Layout.HUGGINGFACE:
-            known = {"dataset_dict.json", "state.json"} & files
-            data = _names(root / "data")[0] if "data" in folders else set()
-            return bool(known) or any(n.endswith((".arrow", ".parquet")) for n in files | data)
+            below = [f"data/{name}" for name in _names(root / "data")[0]]
+            known = {"dataset_dict.json", "state.json"}
+            return _first(files | set(below), lambda name: name in known or _is_shard(name))
         case Layout.METADATA:
-            below = [_names(root / name)[0] for name in sorted(folders) if kind_of(name)]
-            return any({"metadata.jsonl", "metadata.csv"} & found for found in (files, *below))
+            inside = [folder for folder in folders if kind_of(folder)]
+            below = [f"{one}/{name}" for one in inside for name in _names(root / one)[0]]
+            known = {"metadata.jsonl", "metadata.csv"}
+            return _first(files | set(below), lambda name: name.rpartition("/")[2] in known)
         case Layout.CSV:
-            return any(name.lower().endswith((".csv", ".tsv")) for name in files)
+            return _first(files, lambda name: name.lower().endswith((".csv", ".tsv")))
         case Layout.CLASS_FOLDERS:
-            return any(_holds_images(root / name) for name in sorted(folders)[:20])
+            return next((one for one in sorted(folders)[:20] if _holds_images(root / one)), "")
+
+
+def _first(names: Iterable[str], fits: Callable[[str], bool]) -> str:
+    return min(filter(fits, names), default="")
+
+
+def _is_shard(name: str) -> bool:
+    return name.endswith((".arrow", ".parquet"))
 
 
 def _holds_images(folder: Path) -> bool:

@@ -116,7 +116,8 @@ class CSVTable(OwnDataset):
         parts: dict[str, Rows] = {}
         columns: tuple[str, ...] | None = None
         lists = LabelLists(self.values)
-        for name, file in self._files(home).items():
+        files = self._files(home)
+        for name, file in files.items():
             table = open_table(file, self.delimiter, self.path, header=self.header)
             reader = _Reader.of(self, table, lists, by_file=bool(name))
             if columns not in (None, reader.columns):
@@ -129,7 +130,9 @@ class CSVTable(OwnDataset):
             if name:
                 parts.setdefault(name, Rows(file))
         if not any(rows.paths for rows in parts.values()):
-            raise UsageError(f"{home}: the table has no row below its header")
+            raise UsageError(
+                f"{', '.join(map(str, files.values()))}: the table has no row below its header"
+            )
         return labelled(home, parts, self.rows, columns or lists.columns(home))
 
     def _files(self, home: Path) -> dict[str, Path]:

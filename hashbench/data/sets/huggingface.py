@@ -115,7 +115,8 @@ class HuggingFace(OwnDataset):
             splits = stated.get("splits") if isinstance(stated, Mapping) else None
             if not isinstance(splits, list) or not all(isinstance(one, str) for one in splits):
                 raise UsageError(f"{home / 'dataset_dict.json'}: it names no splits")
-            return {one: _saved(home, _inside(home, one, "dataset_dict.json")) for one in splits}
+            file = home / "dataset_dict.json"
+            return {one: _saved(home, _inside(file, one)) for one in splits}
         if (home / "state.json").exists():
             return {"": _saved(home, "")}
         found: dict[str, list[Shard]] = {}
@@ -208,17 +209,20 @@ def _saved(home: Path, folder: str) -> list[Shard]:
     path = home / local_name(folder) / "state.json"
     state = _json(path)
     files = state.get("_data_files") if isinstance(state, Mapping) else None
-    names = [one.get("filename") if isinstance(one, Mapping) else None for one in files or ()]
+    entries_of = files if isinstance(files, list) else []
+    names = [one.get("filename") if isinstance(one, Mapping) else None for one in entries_of]
     if not names or not all(isinstance(name, str) for name in names):
         raise UsageError(f"{path}: it names no data files")
-    return [Shard(home, _inside(home, f"{folder}/{one}".lstrip("/"), str(path))) for one in names]
+    below = f"{folder}/" if folder else ""
+    return [Shard(home, f"{below}{_inside(path, str(name))}") for name in names]
 
 
-def _inside(home: Path, path: str, file: str) -> str:
+def _inside(file: Path, path: str) -> str:
+    """A path that a file states, which leads out of no folder."""
     try:
         return clean_path(path)
     except ValueError as error:
-        raise UsageError(f"{home / file}: {error}") from None
+        raise UsageError(f"{file}: {error}") from None
 
 
 def _info(home: Path) -> dict[str, Feature]:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from hashbench.characters import shown
+from hashbench.characters import shortened, shown
 from hashbench.data.layouts import roles
 from hashbench.data.layouts.folders import (
     Entry,
@@ -75,9 +75,9 @@ class ImageFolder(OwnDataset):
                 f"{home}: no class folders; expected images as in {home.name}/cat/1.jpg, or "
                 f"{home.name}/train/cat/1.jpg{looks_like(home, Layout.CLASS_FOLDERS)}"
             )
-        if self.layout is Folders.AUTO:
-            self._refuse_other_layouts(home)
         splits = self._splits(home, folders)
+        if self.layout is Folders.AUTO:
+            self._refuse_other_layouts(home, splits)
         links = self.linked()
         trees = {name: read_tree(home, name, self.classes, links) for name in splits} or {
             "": read_tree(home, "", self.classes, links)
@@ -123,12 +123,17 @@ class ImageFolder(OwnDataset):
             )
         return kinds
 
-    def _refuse_other_layouts(self, home: Path) -> None:
-        """Refuse images whose labels lie beside them: their folders are no classes."""
-        for layout in (Layout.LISTS, Layout.HUGGINGFACE, Layout.METADATA):
-            if recognised(home, layout):
+    def _refuse_other_layouts(self, home: Path, splits: Sequence[str]) -> None:
+        """Refuse images whose labels lie beside them: their folders may be no classes.
+
+        A table beside split folders is common, and then it is not needed.
+        """
+        others = (Layout.LISTS, Layout.HUGGINGFACE, Layout.METADATA, Layout.CSV)
+        for layout in others:
+            beside = recognised(home, layout)
+            if beside and not (layout is Layout.CSV and splits):
                 raise UsageError(
-                    f"{home}: it holds more than class folders"
+                    f"{home}: it holds {shown(shortened(beside))} beside its folders"
                     f"{looks_like(home, Layout.CLASS_FOLDERS)}; if its folders are the classes all "
                     "the same, say layout=classes, or layout=splits"
                 )
