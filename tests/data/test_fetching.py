@@ -186,7 +186,7 @@ def test_a_disk_that_takes_no_more_is_told_by_the_file_s_own_name(
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(fetching.os, "fsync", full)
+    monkeypatch.setattr("hashbench.data.fetching.os.fsync", full)
     with served(whole(CONTENT)) as address, pytest.raises(WriteError, match=r"to/file\.bin"):
         fetch(origin(address), tmp_path / "to", no_progress)
     assert list(tmp_path.iterdir()) == []

@@ -23,11 +23,20 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from hashbench import files
 from hashbench.characters import shortened, shown
-from hashbench.data.cache.headers import Header, HeaderError, read_header
+from hashbench.data.cache.headers import (
+    Header,
+    HeaderError,
+    other_format,
+    read_header,
+    without_text,
+)
 from hashbench.data.cache.quiet import libtiff, warnings_unheard
 from hashbench.data.cache.room import Room
 from hashbench.data.cache.transform import Transform
 from hashbench.errors import FileError
+
+RULES: Final = 2
+"""Version of what is decoded and what is refused: what an earlier one refused is tried again."""
 
 MAX_PIXELS: Final = 46_000_000
 """Most pixels of an image, before and after its resize: Pillow takes four bytes for each."""
@@ -157,8 +166,10 @@ def decoded(content: bytes, transform: Transform) -> Iterator[Image.Image]:
             header = read_header(content)
             if header.bits > 8:
                 raise BrokenImageError(_too_deep(f"{header.bits} bits"))
-            image = held.enter_context(Image.open(BytesIO(content), formats=FORMATS))
-            held.enter_context(_ROOM.taken(_check(image, header, len(content), transform)))
+            lean = without_text(content)
+            image = held.enter_context(Image.open(BytesIO(lean), formats=FORMATS))
+            size = len(content) + (0 if lean is content else len(lean))
+            held.enter_context(_ROOM.taken(_check(image, header, size, transform)))
             with libtiff.unheard() if image.format == "TIFF" else contextlib.nullcontext():
                 image.load()
             # Where it stands, Pillow would look for a colour of the palette that is clear.
@@ -189,6 +200,8 @@ def _told(content: bytes, transform: Transform) -> Iterator[None]:
         reason = shown(shortened(str(error).strip(), MAX_REASON)) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
             reason = "no JPEG, PNG or other known image"
+            if name := other_format(content):
+                reason = f"{name} is not read; convert it to PNG or JPEG"
         raise BrokenImageError(f"cannot be decoded ({reason})") from None
 
 

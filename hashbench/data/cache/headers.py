@@ -17,6 +17,18 @@ MAX_PARTS: Final = 20_000
 """Most parts (chunks, segments, blocks, strips) of a file that are walked through."""
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+_TEXTS: Final = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+_BRANDS: Final = 256
+"""Bytes of a list of brands that are looked at."""
+
+_FTYP: Final = {
+    "AVIF": frozenset((b"avif", b"avis")),
+    "HEIC": frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")),
+}
+_STARTS: Final = {
+    "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    "JPEG XL": (b"\0\0\0\x0cJXL \r\n\x87\n", b"\xff\x0a"),
+}
 _MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE: Final = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
@@ -94,6 +106,47 @@ def _png(content: bytes) -> Header:
             bits = max((bits, *content[place + 16 : place + 17]))
         place += 12 + int.from_bytes(content[place : place + 4])
     return Header(bits)
+
+
+def other_format(content: bytes) -> str:
+    """The name of a format of photographs that is not decoded; empty where it is none of these.
+
+    Neither can be held to the room of an image by its header: the frames of AV1 and HEVC state
+    sizes of their own inside, and a JPEG 2000 may be cut into as many precincts as pixels.
+
+    Args:
+        content: a file's bytes.
+    """
+    if content[4:8] == b"ftyp":
+        brands = content[8 : int.from_bytes(content[:4])][:_BRANDS]
+        known = {brands[at : at + 4] for at in range(0, len(brands), 4)}
+        return next((name for name, of in _FTYP.items() if known & of), "")
+    starts = ((name, start) for name, of in _STARTS.items() for start in of)
+    return next((name for name, start in starts if content.startswith(start)), "")
+
+
+def without_text(content: bytes) -> bytes:
+    """A PNG without its texts and its colour profile; any other file as it is.
+
+    No pixel depends on them, but Pillow unpacks them, refuses long ones, and its limit holds for
+    the whole process. Where a file is malformed, the rest of it stays for the decoder to judge.
+
+    Args:
+        content: a file's bytes, whose header was read.
+    """
+    if not content.startswith(_PNG):
+        return content
+    kept, start, place = list[bytes](), 0, len(_PNG)
+    for _ in _parts("chunks"):
+        name = content[place + 4 : place + 8]
+        after = place + 12 + int.from_bytes(content[place : place + 4])
+        if len(name) < 4 or after > len(content):
+            break
+        if name in _TEXTS:
+            kept.append(content[start:place])
+            start = after
+        place = after
+    return b"".join([*kept, content[start:]]) if start else content
 
 
 def _jpeg(content: bytes) -> Header:

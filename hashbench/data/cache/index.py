@@ -16,9 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.atomic import write_file
+from hashbench.data.cache.decode import RULES
 from hashbench.data.cache.pixel_file import PixelFile, open_pixels
 from hashbench.data.cache.transform import Transform
 from hashbench.data.images import ImageSet
+
+_NEVER = -2
+"""A stamp that no file has, so that it is read again; that of a missing one is -1."""
 
 FORMAT = 1
 """Version of the cache's format; entries of another version are made anew."""
@@ -127,6 +131,7 @@ def write_index(folder: Path, made: DecodedImages, files: ImageFiles) -> None:
 
     card = {
         "format": FORMAT,
+        "rules": RULES,
         "root": str(files.root),
         "transform": str(files.transform),
         "pixels": plain(made.pixels),
@@ -157,6 +162,9 @@ def read_index(folder: Path, files: ImageFiles) -> DecodedImages | None:
         if card["format"] != FORMAT or stamps.shape != (count, 3) or digests.shape != (count, 32):
             return None
         faults = {int(row): str(fault) for row, fault in card["faults"].items()}
+        if card.get("rules") != RULES:  # what was refused then may be decoded now
+            stamps = stamps.copy()
+            stamps[list(faults)] = _NEVER
         some = len(faults) < count
         pixels = _pixel_file(folder, card["pixels"], (count, 3, *[transform.crop] * 2), some)
         wide = _pixel_file(folder, card["wide"], (count, 3, *[transform.resize] * 2), some)
