@@ -180,9 +180,11 @@ def _parts(data: object) -> tuple[dict[str, Any], tuple[str, ...] | None]:
     names = given.pop(CLASSES, None)
     if names is None:
         return given, None
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    listed = isinstance(names, Iterable) and not isinstance(names, str)
+    names = tuple(names) if listed else (None,)
+    if not all(isinstance(name, str) for name in names):
         raise UsageError("the names of the classes must be a list of texts")
-    return given, tuple(names)
+    return given, names
 
 
 def _split(part: Any, split: str, progress: Progress) -> _Split:

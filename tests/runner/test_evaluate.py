@@ -330,6 +330,7 @@ def test_a_network_that_answers_wrongly_is_told(
         ({"std": 0.0}, "above 0"),
         ({"std": (58, 57, 57)}, "std is .58.*divide it by 255"),
         ({"mean": "imagenet"}, "numbers, or one number per channel"),
+        ({"data": {**DATA, "classes": 5}}, "must be a list of texts"),
         ({"bits": "8"}, "bits is '8', expected a whole number"),
         ({"seed": None}, "seed is None, expected a whole number"),
         ({"seed": [0, 1]}, r"seed is \[0, 1\], expected a whole number"),
@@ -436,5 +437,5 @@ def test_scripted_and_exported_networks_have_the_numbers_of_their_origin(
     wanted = measured(hashbench.evaluate(network(), DATA, attacks, name="net"))
     net = form(network())
     asking = [value.requires_grad for value in net.parameters()]
-    assert measured(hashbench.evaluate(net, DATA, attacks, name="net")).keys() == wanted.keys()
+    assert measured(hashbench.evaluate(net, DATA, attacks, name="net")) == wanted
     assert [value.requires_grad for value in net.parameters()] == asking
