@@ -62,7 +62,7 @@ USAGES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("run", "--keep-images", "1001"), "must be from 0 to 1,000"),
     (("run", "--keep-images", "all"), "Invalid value for '--keep-images'"),
     (("export-images", "old [x]"), "Missing option '--to'"),
-    (("export-images", "old [x]", "--to", "table.csv"), "it is a file, expected a folder"),
+    (("export-images", "old [x]", "--to", "table.csv"), "--to table.csv: it is there already"),
     (("export-images", "old [x]", "--to", "old [x]"), "it is a link; name a new folder"),
     (("export-images", "nowhere", "--to", "new"), "folder nowhere: no such folder"),
     (("export-images", "old [x]", "--to", "new", "--first", "0"), "Invalid value for '--first'"),
