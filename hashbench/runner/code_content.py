@@ -279,8 +279,9 @@ class _Content:
             holder = getattr(value, "__self__", None)
             self._add(None if isinstance(holder, ModuleType) else holder)
         elif isinstance(value, np.ufunc):
-            if getattr(np, value.__name__, None) is value:
-                self._say("numpy", value.__name__)
+            name = str(getattr(value, "__name__", ""))
+            if getattr(np, name, None) is value:
+                self._say("numpy", name)
             else:
                 self._add_opaque(value)
         elif isinstance(value, ModuleType) and _of_library(value.__name__):
