@@ -28,7 +28,7 @@ from weakref import ReferenceType
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from hashbench.runner.script_content import graphs_of
 
@@ -178,7 +178,7 @@ class _Content:
     def _add_tensor(self, tensor: Tensor) -> None:
         if type(tensor) not in (Tensor, nn.Parameter, nn.Buffer):
             self.add_class(type(tensor))
-        if isinstance(tensor, UninitializedTensorMixin) or tensor.is_meta or tensor.is_nested:
+        if is_lazy(tensor) or tensor.is_meta or tensor.is_nested:
             self._add_opaque(tensor)
             return
         self._say(tensor.dtype, tensor.layout, tuple(tensor.shape))
@@ -247,7 +247,7 @@ class _Content:
         finally:
             self._digest = around
 
-    def _add_code_of(self, value: object) -> bool:
+    def _add_code_of(self, value: Any) -> bool:
         """What is called, or describes code; whether it was that."""
         if isinstance(value, FunctionType):
             self._add_function(value)
@@ -279,8 +279,9 @@ class _Content:
             holder = getattr(value, "__self__", None)
             self._add(None if isinstance(holder, ModuleType) else holder)
         elif isinstance(value, np.ufunc):
-            if getattr(np, value.__name__, None) is value:
-                self._say("numpy", value.__name__)
+            name = str(getattr(value, "__name__", ""))
+            if getattr(np, name, None) is value:
+                self._say("numpy", name)
             else:
                 self._add_opaque(value)
         elif isinstance(value, ModuleType) and _of_library(value.__name__):
@@ -305,7 +306,7 @@ class _Content:
         else:
             try:
                 told = copyreg.dispatch_table.get(type(value))
-                kept = value.__reduce_ex__(4) if told is None else told(value)
+                kept: Any = value.__reduce_ex__(4) if told is None else told(value)
             except RecursionError:
                 raise
             except Exception:  # it cannot be pickled, which is said in many ways

@@ -13,7 +13,7 @@ from typing import Any, Final, SupportsIndex, TypeAlias
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from hashbench import plugins
 from hashbench.attacking.contract import Attack
@@ -123,7 +123,8 @@ def evaluate(
         seed: of attacks.
         out: a folder of results, as of `hashbench.run`: `hashbench report` reads it, and what it
             holds already is not made again. The network is known there by its content: tensors by
-            name, the code of its classes, and what hangs on its parts as attributes. Globals that
+            name, the code of its classes, and what hangs on its parts as attributes; one that holds
+            what cannot be seen, such as a lock, is computed again each time. Globals that
             its methods read, and code in C, cannot be seen: take another folder after a change of
             these. Two networks of the same `name` and `defense` are one row: the last one's. By
             default results are kept in memory alone.
@@ -224,7 +225,7 @@ def _as_found(net: nn.Module) -> Iterator[nn.Module]:
 def _refuse_unready(net: nn.Module) -> None:
     """UsageError where a network has no numbers, or none that a gradient may go through."""
     for value in (*net.parameters(), *net.buffers()):
-        if isinstance(value, UninitializedTensorMixin):
+        if is_lazy(value):
             raise UsageError(
                 "net has lazy layers that know no sizes yet: run it once on an image, as in "
                 "net(images[:1])"

@@ -16,7 +16,7 @@ _PLACE: Final = re.compile(r" # \S.*:\d+:\d+$", re.MULTILINE)
 
 
 def graphs_of(
-    script: torch.jit.ScriptModule | torch.jit.ScriptFunction[..., Any],
+    script: Any,
 ) -> Iterator[tuple[str, list[Any]]]:
     """Each method's graph, with what it calls put in its place.
 
