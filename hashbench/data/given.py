@@ -113,8 +113,8 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
         progress: told (done, total) of images that are read one by one.
 
     Raises:
-        UsageError: a split is missing, empty, or holds what are no images or labels, or a query is
-            in the database; names split and image, and says what to do.
+        UsageError: a split is missing, empty, or holds what are no images or labels, or more than
+            one query in twenty is in the database; names split and image, and says what to do.
     """
     if isinstance(data, RetrievalData):
         return data
