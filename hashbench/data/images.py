@@ -102,6 +102,8 @@ class RetrievalData:
         excluded: how many broken images were left out.
         roles: which parts of the user's own data the three splits were made of, or how they were
             drawn, in words; part of the protocol. Empty where the data set's name says it.
+        found_again: queries whose file has the same bytes as one of the database, under another
+            name, so that they find themselves; 0 where images are no files. Reports say it.
     """
 
     classes: tuple[str, ...]
@@ -111,6 +113,7 @@ class RetrievalData:
     transform: str = "none"
     excluded: int = 0
     roles: str = ""
+    found_again: int = 0
 
     def __post_init__(self) -> None:
         for name in ("train", "query", "database"):

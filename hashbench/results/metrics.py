@@ -30,6 +30,7 @@ class Metric(StrEnum):
     BIT_ENTROPY = "bit-entropy"
     TIED = "tied"  # share of a list's items whose distance another item has too
     QUERIES_WITHOUT_RELEVANT = "queries-without-relevant"
+    QUERIES_IN_DATABASE = "queries-in-database"  # by the bytes of their files; left out where none
 
     # Of clean queries and of attacked ones.
     DISTINCT_CODES = "distinct-codes"
@@ -83,6 +84,7 @@ def spoken(name: str) -> str:
 _UNBOUNDED: Final = frozenset(
     {
         Metric.QUERIES_WITHOUT_RELEVANT,
+        Metric.QUERIES_IN_DATABASE,
         Metric.QUERIES_WITHOUT_TARGET,
         Metric.DISTINCT_CODES,
         Metric.L2,

@@ -109,6 +109,7 @@ def _check(scores: StoredScores, protocol: Protocol) -> None:
     wrong = wrong_metric(metrics)
     most = {
         Metric.QUERIES_WITHOUT_RELEVANT: protocol.query,
+        Metric.QUERIES_IN_DATABASE: protocol.query,
         Metric.QUERIES_WITHOUT_TARGET: protocol.query,
         Metric.DISTINCT_CODES: max(protocol.query, protocol.database),
     }

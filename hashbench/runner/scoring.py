@@ -91,6 +91,8 @@ def score_clean(codes: Codes, data: RetrievalData, protocol: Protocol) -> CellSc
         Metric.SATURATED: float(codes["query_saturated"]),
         Metric.QUERIES_WITHOUT_RELEVANT: float(degenerate.without_relevant),
     }
+    if data.found_again:
+        metrics[Metric.QUERIES_IN_DATABASE] = float(data.found_again)
     return CellScores(metrics, curve, per_query)
 
 

@@ -124,6 +124,7 @@ class Row:
         chance, floor: mAP of a random order, and of the opposite of the center codes.
         quality: of its codes.
         short: the attacks of either aim whose steps cannot reach the radius.
+        found_again: queries that the database holds too, under another name.
         findings: why it is not ranked, a cell that has no result first; empty where it may be.
         asides: what else went wrong: attacks without a result that do not count here.
         rank: 1 is the most robust; `None` where it is not ranked.
@@ -141,6 +142,7 @@ class Row:
     floor: Entry
     quality: Quality
     short: tuple[FallsShort, ...] = ()
+    found_again: int = 0
     findings: tuple[Finding, ...] = ()
     asides: tuple[Finding, ...] = ()
     rank: int | None = None
@@ -218,6 +220,12 @@ class RowReader:
             ),
             short=tuple(
                 sorted({short for result in self.cells if (short := _falls_short(result))})
+            ),
+            found_again=int(
+                max(
+                    (one.metrics.get(Metric.QUERIES_IN_DATABASE, 0) for one in self.cells),
+                    default=0,
+                )
             ),
             findings=(
                 *incomplete(counted),

@@ -124,6 +124,7 @@ def notes(board: Leaderboard) -> tuple[str, ...]:
         *_odd_seeds(board),
         *_short_attacks(board),
         *_weak_attacks(board),
+        *_found_again(board),
         *_lost_targets(board),
     )
 
@@ -388,6 +389,17 @@ def _weak_attacks(board: Leaderboard) -> Iterator[str]:
                     f"On {one_line(row.defense)}, {one_line(attack)} ({mean:.1f}) does less than "
                     f"random noise ({noise:.1f}): it failed here as an attack."
                 )
+
+
+def _found_again(board: Leaderboard) -> Iterator[str]:
+    """Queries that find themselves: every number of the table is a little too high."""
+    found = max((row.found_again for row in board.rows), default=0)
+    if found:
+        queries = f"{found:,} queries are" if found > 1 else "1 query is"
+        yield (
+            f"{queries} in the database too, as a file of the same bytes under another name, of "
+            f"{board.protocol.query:,}. 'hashbench data check' names them."
+        )
 
 
 def _weaker(row: Row, place: int, noise: float) -> bool:

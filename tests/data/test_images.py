@@ -28,9 +28,11 @@ def images_of(seed: int = 0, count: int = 4) -> ImageSet:
 def test_public_names() -> None:
     assert hashbench.data.__all__ == [
         "ImageSet",
+        "PixelValues",
         "Pixels",
         "Protocol",
         "RetrievalData",
+        "as_retrieval_data",
         "protocol_of",
     ]
     assert all(hasattr(hashbench.data, name) for name in hashbench.data.__all__)

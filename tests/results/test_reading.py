@@ -199,7 +199,7 @@ def address_of_clean(results: Path) -> Address:
 def test_every_metric_has_a_range() -> None:
     counts = {
         Metric.QUERIES_WITHOUT_RELEVANT, Metric.QUERIES_WITHOUT_TARGET, Metric.DISTINCT_CODES,
-        Metric.L2, Metric.FORWARDS, Metric.BACKWARDS,
+        Metric.QUERIES_IN_DATABASE, Metric.L2, Metric.FORWARDS, Metric.BACKWARDS,
     }  # fmt: skip
     precisions = [
         name

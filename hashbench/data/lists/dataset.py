@@ -156,6 +156,7 @@ class ListedDataset(Dataset):
             UsageError: a split has no sound image.
         """
         sets, excluded = {}, 0
+        contents: dict[str, list[bytes]] = {}
         for name, split in listing.splits.items():
             rows = listing.places[name]
             sound = ~np.isin(rows, list(images.faults))
@@ -166,11 +167,14 @@ class ListedDataset(Dataset):
                 )
             excluded += int((~sound).sum())
             sets[name] = images.image_set(rows[sound], split.labels[sound])
+            contents[name] = [digest.tobytes() for digest in images.digests[rows[sound]]]
+        searched = set(contents["database"])
         return RetrievalData(
             classes=listing.classes,
             transform=str(images.transform),
             excluded=excluded,
             roles=listing.roles,
+            found_again=sum(content in searched for content in contents["query"]),
             **sets,
         )
 
