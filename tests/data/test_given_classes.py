@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from torch.utils.data import ConcatDataset, Subset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from hashbench.data import RetrievalData, as_retrieval_data
 from hashbench.errors import UsageError
@@ -18,7 +18,7 @@ from hashbench.errors import UsageError
 SPLITS = ("train", "query", "database")
 
 
-class Numbered:
+class Numbered(Dataset[Any]):
     """A data set of one image per label, with what it says of its classes."""
 
     def __init__(self, salt: int, labels: list[Any], **said: Any) -> None:

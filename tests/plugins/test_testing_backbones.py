@@ -338,7 +338,9 @@ def test_every_weight_has_to_get_a_gradient(cut: str, sentence: str) -> None:
 @pytest.mark.parametrize("name", hashbench.plugins.names("backbone"))
 def test_every_weight_of_our_own_backbones_gets_one(name: str) -> None:
     given = "timm:model=resnet10t" if name == "timm" else name
-    stage = BackboneStage(hashbench.plugins.get("backbone", given))
+    backbone = hashbench.plugins.get("backbone", given)
+    assert isinstance(backbone, hashbench.plugins.Backbone)
+    stage = BackboneStage(backbone)
     [trains] = [one for one in BACKBONE_CHECKS if one.name == "trains"]
     trains.run(stage)
 
