@@ -43,7 +43,7 @@ def test_names_of_splits_are_those_of_the_code() -> None:
 
 
 def test_usual_names_of_columns_are_some_of_the_code() -> None:
-    said = re.search(r"usual names \((.*?), \.\.\.; (.*?), \.\.\.\)", OWN)
+    said = re.search(r"usual names \((.*?), \.\.\.; (.*?), \.\.\.\)", " ".join(OWN.split()))
     assert said
     assert set(said[1].split(", ")) <= set(PATH_COLUMNS)
     assert set(said[2].split(", ")) <= set(LABEL_COLUMNS)

@@ -32,10 +32,17 @@ def test_two_radii_are_one_threat_when_their_fractions_are() -> None:
     assert len({one, same, Eps.parse("8 / 255")}) == 1
 
 
-@pytest.mark.parametrize("other", ["0.031", "0.0313725490196", "0.03137254901960784", 8 / 255])
+@pytest.mark.parametrize("other", ["0.031", "0.0313725490196", "0.03137254901960784", 0.031])
 def test_a_rounded_radius_is_another_threat(other: object) -> None:
     assert Eps.parse(other) != Eps.parse("8/255")
     assert Eps.parse(other).canonical != "8/255"
+
+
+@pytest.mark.parametrize("steps", range(1, 255))
+def test_a_quotient_in_python_is_the_fraction_that_was_typed(steps: int) -> None:
+    assert Eps.parse(steps / 255) == Eps.parse(f"{steps}/255")
+    below = math.nextafter(steps / 255, 0)
+    assert Eps.parse(below) != Eps.parse(f"{steps}/255")
 
 
 def test_the_ends_are_in() -> None:
