@@ -276,11 +276,10 @@ def _surrogate(attack: Attack, setting: Setting, suite: Suite) -> ModelCodes | N
     if wanted is None:
         return None
     changes: dict[str, Any] = {"seed": setting.seed + SURROGATE_SEED}
-    usual = quick().models
-    if isinstance(usual, Grid) and isinstance(setting.backbone, NamedBackbone):
-        changes["backbone"] = resolve(Kind.BACKBONE, Backbone, usual.backbone[0])
-    if isinstance(usual, Grid) and isinstance(setting.loss, NamedLoss):
-        changes["loss"] = resolve(Kind.LOSS, Loss, usual.loss[0])
+    if isinstance(setting.backbone, NamedBackbone):
+        changes["backbone"] = resolve(Kind.BACKBONE, Backbone, quick().backbone[0])
+    if isinstance(setting.loss, NamedLoss):
+        changes["loss"] = resolve(Kind.LOSS, Loss, quick().loss[0])
     if wanted.backbone is not None:
         spec = Spec.parse(wanted.backbone)
         changes["backbone"] = resolve(Kind.BACKBONE, Backbone, spec)
