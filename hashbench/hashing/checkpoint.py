@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly, shortened
 from hashbench.errors import FileError, UsageError
 from hashbench.files import read_json, why_no_folder
 from hashbench.hashing.headed import MAX_HIDDEN
@@ -111,9 +111,7 @@ class ModelCard:
         # A card comes from other people: what a run would trip over later is refused at once, and
         # numbers are bounded before anything is built of them.
         if not all(isinstance(table, dict) for table in self.training.values()):
-            raise UsageError(
-                f"training is {shown(shortened(repr(self.training)))}, expected tables"
-            )
+            raise UsageError(f"training is {briefly(repr(self.training))}, expected tables")
         for name, sound, wanted in (
             ("bits", 0 < self.bits <= MAX_BITS, f"1 to {MAX_BITS}"),
             ("seed", abs(self.seed) < MAX_SEED, "a whole number of at most 64 bits"),
@@ -155,7 +153,7 @@ class ModelCard:
                     "protocol_card",
                     "program",
                 )  # not to be written out
-                found = "another table" if deep else shown(shortened(repr(value)))
+                found = "another table" if deep else briefly(repr(value))
                 raise UsageError(f"{name} is {found}, expected {wanted}")
 
 
@@ -322,7 +320,7 @@ def _table(file: WeightFile) -> dict[str, StoredTensor]:
     found: dict[str, StoredTensor] = {}
     for name, tensor in read_table(file.file, file.size).items():
         if isinstance(tensor, OddTensor):
-            raise FileError(f"'{shown(shortened(name))}' is {tensor.kind}")
+            raise FileError(f"'{briefly(name)}' is {tensor.kind}")
         found[name] = tensor
     return found
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hashbench import plugins
 from hashbench.atomic import write_folder
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.data.contract import Dataset
 from hashbench.errors import ModelError, UsageError
 from hashbench.hashing.answers import bare_of, built
@@ -105,7 +105,7 @@ class Origin:
             )
         if self.activation is not None and self.activation not in ACTIVATIONS:
             raise UsageError(
-                f"activation '{shown(shortened(self.activation))}'"
+                f"activation '{briefly(self.activation)}'"
                 f"{did_you_mean(self.activation, ACTIVATIONS)}"
             )
 
@@ -221,7 +221,7 @@ def _numbers(text: str, option: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise UsageError(
-            f"{option} is '{shown(shortened(text))}', expected a number or one per channel with "
+            f"{option} is '{briefly(text)}', expected a number or one per channel with "
             "commas between, as in 0.485,0.456,0.406"
         ) from None
 
@@ -272,7 +272,7 @@ def _loss(text: str) -> Loss:
                 raise
             raise UsageError(
                 f"{error}. If another loss than '{near[0]}' is meant, write its name out, as in "
-                f"--loss '{shown(shortened(text))} (ours)'"
+                f"--loss '{briefly(text)} (ours)'"
             ) from None
     return NamedLoss(text)
 
@@ -399,11 +399,11 @@ def _built(
     model.load_state_dict(fitted(weights, model.state_dict(), where))
     notes = []
     if found.hash_layer != HASH_LAYER:
-        notes.append(f"its hash layer is '{shown(shortened(found.hash_layer))}'")
+        notes.append(f"its hash layer is '{briefly(found.hash_layer)}'")
     if found.hidden:
         notes.append(f"under it lie {', '.join(map(str, found.hidden))}")
     if found.left_out:
-        left = ", ".join(f"'{shown(shortened(one))}'" for one in found.left_out[:_SHOWN])
+        left = ", ".join(f"'{briefly(one)}'" for one in found.left_out[:_SHOWN])
         notes.append(f"no code depends on {left}, which is left out")
     if found.normalisation is not None and origin.normalisation is None:
         notes.append("its mean and deviation are those in the file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import FileError
 from hashbench.hashing.weights.arrays import PickledArray
 from hashbench.hashing.weights.pickled import PickledTensor
@@ -126,4 +126,4 @@ def keys_shown(keys: Mapping[str, object], *, start: str = "it has ") -> str:
 
 def _shown(key: object) -> str:
     text = key if isinstance(key, str) else str(key) if type(key) is int else type(key).__name__
-    return shown(shortened(text))
+    return briefly(text)
