@@ -58,6 +58,10 @@ MIGRATIONS: Migrations = {}
 """Format 2 added fields with defaults to format 1, and changed nothing that was there."""
 
 
+_TABLES: Final = ("recipe", "training", "protocol_card", "program")
+"""The fields of a card that hold plain data of any form."""
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """What a checkpoint says about itself.
@@ -137,7 +141,7 @@ class ModelCard:
             ),
             *(
                 (name, _is_shallow(getattr(self, name)), f"tables at most {MAX_DEPTH} deep")
-                for name in ("recipe", "training", "protocol_card", "program")
+                for name in _TABLES
             ),
             (
                 "hidden",
@@ -147,13 +151,8 @@ class ModelCard:
         ):
             if not sound:
                 value = getattr(self, name)
-                deep = name in (
-                    "recipe",
-                    "training",
-                    "protocol_card",
-                    "program",
-                )  # not to be written out
-                found = "another table" if deep else briefly(repr(value))
+                # A table may be too deep to be written out.
+                found = "another table" if name in _TABLES else briefly(repr(value))
                 raise UsageError(f"{name} is {found}, expected {wanted}")
 
 

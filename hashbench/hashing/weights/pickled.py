@@ -272,7 +272,7 @@ class _Machine:
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
             raise ValueError
         name = function.full
-        if name == "copyreg._reconstructor" or name == "copy_reg._reconstructor":
+        if name in ("copyreg._reconstructor", "copy_reg._reconstructor"):
             return self._instance(arguments[0], arguments[1:])
         if not is_known(name):
             self._foreign = self._foreign or name
