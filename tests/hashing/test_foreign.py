@@ -462,6 +462,7 @@ def test_a_pickled_model_is_refused_and_never_run(
         torch.save(content, path, _use_new_zipfile_serialization=not legacy)
         refused(path, tmp_path / "ours", model, r"whole pickled model.*model\.state_dict\(\)")
         assert not mark.exists()
+    # The proof that this bomb is real: it goes off where torch is told to trust a file.
     torch.load(path, weights_only=False)
     assert mark.exists(), "the bomb works where it is read"
 

@@ -34,8 +34,9 @@ from hashbench.runner.plan import make_plan
 from hashbench.runner.run import run
 from hashbench.runner.steps import GivenModel
 from hashbench.runner.suite import GivenModels, Suite, compose
-from hashbench.zoo.importing import Origin, import_model
+from hashbench.zoo.importing import import_model
 from hashbench.zoo.models import check_model, export_model
+from hashbench.zoo.origin import Normalisation, Origin
 
 TINY = Path(__file__).resolve().parents[1] / "plugins" / "tiny_data.py"
 SMALL = "small-cnn:width=4,hidden=16"
@@ -180,8 +181,6 @@ def program_of(folder: Path) -> FileProgram:
 def test_normalisation_tanh_and_grey_are_as_they_are_said(
     model: HashModel, as_weights: Path, tmp_path: Path, tiny_suite: Build
 ) -> None:
-    from hashbench.zoo.importing import Normalisation
-
     traced(Plain(model, torch.tanh), tmp_path / "net.pt")
     said = replace(ORIGIN, bounded=True, normalisation=Normalisation((0.4,), (0.25,)))
     import_model(tmp_path / "net.pt", tmp_path / "m", replace(said, backbone="mine v2"), None)

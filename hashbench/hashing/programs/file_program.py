@@ -119,10 +119,8 @@ class FileProgram(Program):
     @override
     def load(self, *, device: str, threads: int, kept: Path | None = None) -> HashModel:
         path = self.path if kept is None else kept / self.asking.kind.file
-        content = self._read(path)
-        with _said_of(path):
-            net = _network(content, self.asking, device, threads)
-        return _model(net, self.asking, self.bits, gradients=self.gradients).to(device)
+        found = Tried(self.asking, self.bits, self.gradients)
+        return found.model(self._read(path), path, device=device, threads=threads)
 
     def _read(self, path: Path) -> bytes:
         with _said_of(path):
@@ -205,6 +203,22 @@ class Tried:
     asking: Asking
     bits: int
     gradients: bool
+
+    def model(self, content: bytes, path: Path, *, device: str, threads: int) -> HashModel:
+        """The program as a model, in eval mode.
+
+        Args:
+            content: of the file.
+            path: the file, for messages.
+            device: where it computes; ONNX always on the processor.
+            threads: of ONNX.
+
+        Raises:
+            UsageError: it cannot be loaded here.
+        """
+        with _said_of(path):
+            net = _network(content, self.asking, device, threads)
+        return _model(net, self.asking, self.bits, gradients=self.gradients).to(device)
 
 
 def tried(content: bytes, asking: Asking, images: Tensor, path: Path) -> Tried:
