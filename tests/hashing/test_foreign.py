@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from hashbench.hashing.checkpoint import ModelCard
 from hashbench.hashing.state_dict import fitted, read_state
 from hashbench.plugins import Backbone
 from hashbench.zoo.foreign import bits_of, load_foreign, read_foreign
+from support.bomb import Bomb
 
 BITS = 12
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -435,16 +435,6 @@ def refused(path: Path, folder: Path, model: HashModel, fault: str) -> None:
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert not folder.exists()
-
-
-class Bomb:
-    """A pickle that leaves a mark when it is read."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.mark),)
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -37,6 +36,7 @@ from hashbench.runner.suite import GivenModels, Suite, compose
 from hashbench.zoo.importing import import_model
 from hashbench.zoo.models import check_model, export_model
 from hashbench.zoo.origin import Normalisation, Origin
+from support.bomb import Bomb
 
 TINY = Path(__file__).resolve().parents[1] / "plugins" / "tiny_data.py"
 SMALL = "small-cnn:width=4,hidden=16"
@@ -388,16 +388,6 @@ def rewritten(path: Path, content: dict[str, bytes]) -> bytes:
         for name, part in content.items():
             archive.writestr(name, part)
     return path.read_bytes()
-
-
-class Bomb:
-    """Makes a folder where it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.mark),)
 
 
 def _in_graph(content: dict[str, bytes], old: str, new: str) -> dict[str, bytes]:
