@@ -21,12 +21,13 @@ from hashbench.results.artifacts import CODES, IMAGES, ArtifactKind
 from hashbench.results.kept_images import MOST, USUAL, KeptImages, address_of_images, kept_images
 from hashbench.results.store import Store
 from hashbench.runner import suite_tables
+from hashbench.runner.evaluation_steps import AdversarialCodes, MoreImages
 from hashbench.runner.images import attacked_again
 from hashbench.runner.loading import data_of, load_model, npz, read_npz
 from hashbench.runner.plan import make_plan
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.run import images_not_kept, missing_steps, run
-from hashbench.runner.steps import AdversarialCodes, DefendedModel, MoreImages, Step
+from hashbench.runner.steps import DefendedModel, Step
 from hashbench.runner.suite import Suite, from_plain
 
 TinySuite = Callable[..., Suite]
