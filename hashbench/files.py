@@ -12,6 +12,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,9 @@ from hashbench.errors import FileError
 
 MAX_JSON_VALUES: Final = 1_000_000
 """How many values a JSON file may hold: each takes up to some 100 bytes once it is read."""
+
+_PIECE: Final = 2**16
+"""Bytes that are read at once of a file whose size is not known."""
 
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -73,10 +77,23 @@ def opened(path: Path, limit: int | None = None, *, links: bool = True) -> Buffe
 def read_bytes(path: Path, limit: int, *, links: bool = True) -> bytes:
     """The content of a regular file; arguments and errors as for `opened`."""
     with opened(path, limit, links=links) as file:
-        content = file.read(limit + 1)
+        content = b"".join(_pieces(file, limit + 1))
     if len(content) > limit:  # a file without a size, as those of the system, or one that grew
         raise FileError(f"it has {len(content):,} bytes or more, expected at most {limit:,}")
     return content
+
+
+def _pieces(file: BufferedReader, most: int) -> Iterator[bytes]:
+    """The content of a file up to so many bytes.
+
+    Python takes the memory for all that is asked for before it reads, so a limit of gigabytes is
+    never asked for: the first piece is as long as the file says it is.
+    """
+    length = os.fstat(file.fileno()).st_size
+    while piece := file.read(min(length or _PIECE, most)):
+        yield piece
+        most -= len(piece)
+        length = _PIECE
 
 
 def sha256_of_file(path: Path, limit: int | None = None, *, links: bool = True) -> str:

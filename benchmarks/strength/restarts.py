@@ -30,11 +30,12 @@ from hashbench.results.cell import Cell
 from hashbench.results.store import Store
 from hashbench.retrieval import average_precision, center_codes
 from hashbench.runner.determinism import torch_threads
+from hashbench.runner.evaluation_steps import AdversarialCodes
 from hashbench.runner.loading import cell_seed, data_of, load_model, read_npz
 from hashbench.runner.plan import make_plan
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.run import run_plan
-from hashbench.runner.steps import AdversarialCodes, ModelCodes
+from hashbench.runner.steps import ModelCodes
 from hashbench.runner.suite import Suite, compose
 
 SINGLE = ("auto", "smooth-ap", "smooth-ap:steps=20", "pgd-hamming", "mainstay", "hag", "sdha")

@@ -94,7 +94,7 @@ def total(plan: Plan, missing: int, passes: int, seconds: float | None, workers:
 
 def image_lines(missing: Iterable[Step]) -> Iterator[str]:
     """That finished cells are attacked once more, where more images are wanted than were kept."""
-    from hashbench.runner.steps import MoreImages
+    from hashbench.runner.evaluation_steps import MoreImages
 
     again = sum(isinstance(step, MoreImages) for step in missing)
     if again:

@@ -29,7 +29,8 @@ from hashbench.plugins.paths import at_home
 
 if TYPE_CHECKING:
     from hashbench.results.cell import Cell
-    from hashbench.zoo.attacked_images import AttackedImages, NotThere
+    from hashbench.zoo.attacked_images import AttackedImages
+    from hashbench.zoo.stored_images import NotThere
 
 _KEEP_MORE: Final = (
     "the run's own command with --keep-images N attacks finished cells once more for their images "
@@ -82,8 +83,8 @@ def export_images(
     from hashbench.eps import Eps
     from hashbench.results.load import load_results
     from hashbench.results.selection import Selection, selected
-    from hashbench.zoo.attacked_images import attacked_images
     from hashbench.zoo.image_files import write_images
+    from hashbench.zoo.stored_images import attacked_images
 
     to = Path(at_home(str(to), "--to"))
     refuse_no_new_folder(to)
@@ -141,7 +142,7 @@ def _those_there(
     found: Iterable[AttackedImages | NotThere], lost: list[NotThere]
 ) -> Iterator[AttackedImages]:
     """The images of cells that have some; the others go to `lost`."""
-    from hashbench.zoo.attacked_images import NotThere
+    from hashbench.zoo.stored_images import NotThere
 
     for one in found:
         if isinstance(one, NotThere):

@@ -147,7 +147,8 @@ def import_(
 
     A state dict needs its --backbone; its head is found by the shapes of its layers.
     """
-    from hashbench.zoo.importing import Normalisation, Origin, import_model
+    from hashbench.zoo.importing import import_model
+    from hashbench.zoo.origin import Normalisation, Origin
     from hashbench.zoo.translated import Rename
 
     refuse_device(device)

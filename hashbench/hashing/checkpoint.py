@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly, shortened
 from hashbench.errors import FileError, UsageError
 from hashbench.files import read_json, why_no_folder
 from hashbench.hashing.headed import MAX_HIDDEN
@@ -56,6 +56,10 @@ MAX_COMPUTE: Final = 100_000
 
 MIGRATIONS: Migrations = {}
 """Format 2 added fields with defaults to format 1, and changed nothing that was there."""
+
+
+_TABLES: Final = ("recipe", "training", "protocol_card", "program")
+"""The fields of a card that hold plain data of any form."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,7 @@ class ModelCard:
         # A card comes from other people: what a run would trip over later is refused at once, and
         # numbers are bounded before anything is built of them.
         if not all(isinstance(table, dict) for table in self.training.values()):
-            raise UsageError(
-                f"training is {shown(shortened(repr(self.training)))}, expected tables"
-            )
+            raise UsageError(f"training is {briefly(repr(self.training))}, expected tables")
         for name, sound, wanted in (
             ("bits", 0 < self.bits <= MAX_BITS, f"1 to {MAX_BITS}"),
             ("seed", abs(self.seed) < MAX_SEED, "a whole number of at most 64 bits"),
@@ -139,7 +141,7 @@ class ModelCard:
             ),
             *(
                 (name, _is_shallow(getattr(self, name)), f"tables at most {MAX_DEPTH} deep")
-                for name in ("recipe", "training", "protocol_card", "program")
+                for name in _TABLES
             ),
             (
                 "hidden",
@@ -149,13 +151,8 @@ class ModelCard:
         ):
             if not sound:
                 value = getattr(self, name)
-                deep = name in (
-                    "recipe",
-                    "training",
-                    "protocol_card",
-                    "program",
-                )  # not to be written out
-                found = "another table" if deep else shown(shortened(repr(value)))
+                # A table may be too deep to be written out.
+                found = "another table" if name in _TABLES else briefly(repr(value))
                 raise UsageError(f"{name} is {found}, expected {wanted}")
 
 
@@ -322,7 +319,7 @@ def _table(file: WeightFile) -> dict[str, StoredTensor]:
     found: dict[str, StoredTensor] = {}
     for name, tensor in read_table(file.file, file.size).items():
         if isinstance(tensor, OddTensor):
-            raise FileError(f"'{shown(shortened(name))}' is {tensor.kind}")
+            raise FileError(f"'{briefly(name)}' is {tensor.kind}")
         found[name] = tensor
     return found
 

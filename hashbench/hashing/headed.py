@@ -12,6 +12,7 @@ from typing import Any, Final
 from torch import Tensor, nn
 from typing_extensions import override
 
+from hashbench.characters import briefly
 from hashbench.errors import UsageError
 from hashbench.hashing.answers import bare_of, built
 from hashbench.hashing.backbone import BackboneNet, InputSpec
@@ -67,7 +68,7 @@ class Hidden:
         """
         found = re.fullmatch(r"([0-9]{1,6}) ([a-z-]{1,20})", text)
         if found is None:
-            raise UsageError(f"'{text[:40]}' is no hidden layer, such as '256 relu'")
+            raise UsageError(f"'{briefly(text)}' is no hidden layer, such as '256 relu'")
         return cls(int(found[1]), found[2])
 
     @override

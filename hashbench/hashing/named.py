@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import ClassVar, Final, NoReturn
 
 from typing_extensions import override
 
@@ -21,18 +21,30 @@ MAX_NAME: Final = 60
 """Characters of a name: it stands in every row and in the names of folders."""
 
 
+def is_printable(name: str) -> bool:
+    """Whether rows can show a name: 1 to `MAX_NAME` characters, all of which are seen."""
+    return 1 <= len(name) <= MAX_NAME and name == shown(name)
+
+
 class _Named:
     """What is equal by its name, which stands on a card of its own."""
 
     card: Card
+    kind: ClassVar[Kind]
 
-    def _take(self, kind: Kind, name: str, summary: str) -> None:
-        if not name or name != name.strip() or name != shown(name) or len(name) > MAX_NAME:
+    def __init__(self, name: str) -> None:
+        """Take a name, as rows show it.
+
+        Raises:
+            UsageError: it cannot be shown.
+        """
+        if not is_printable(name) or name != name.strip():
             raise UsageError(
-                f"the name of a {kind} has 1 to {MAX_NAME} characters that can be printed, and no "
-                "space before or after them"
+                f"the name of a {self.kind} has 1 to {MAX_NAME} characters that can be printed, "
+                "and no space before or after them"
             )
-        object.__setattr__(self, "card", Card(kind=kind, name=name, summary=summary))
+        card = Card(kind=self.kind, name=name, summary="Known by its name alone.")
+        object.__setattr__(self, "card", card)
 
     @override
     def __eq__(self, other: object) -> bool:
@@ -50,13 +62,15 @@ class _Named:
 class NamedLoss(_Named, Loss):
     """A loss of which only the name is known: it stands in rows, and nothing is trained with it."""
 
+    kind = Kind.LOSS
+
     def __init__(self, name: str = UNSTATED) -> None:
-        """Take a name, as rows show it.
+        """Take a name, or none.
 
         Raises:
             UsageError: it cannot be shown.
         """
-        self._take(Kind.LOSS, name, "Known by its name alone.")
+        super().__init__(name)
 
     @override
     def bind(self, setup: LossSetup) -> NoReturn:
@@ -74,13 +88,7 @@ class NamedLoss(_Named, Loss):
 class NamedBackbone(_Named, Backbone):
     """The network of a model that is given whole; it stands in rows, and none is built from it."""
 
-    def __init__(self, name: str) -> None:
-        """Take a name, as rows show it.
-
-        Raises:
-            UsageError: it cannot be shown.
-        """
-        self._take(Kind.BACKBONE, name, "Known by its name alone.")
+    kind = Kind.BACKBONE
 
     @override
     def build(self, images: InputSpec) -> NoReturn:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import counted, shortened, shown
 from hashbench.results.asked import Asked, last_of_each
 from hashbench.results.cell import CellResult, Status
 from hashbench.results.wide import WideRow
@@ -24,7 +24,7 @@ MOST_TABLES: Final = 3
 def headline(cells: Sequence[CellResult], asked: Sequence[Asked]) -> str:
     """What the results are of: how many cells, what became of them, where they lie."""
     counts = Counter(result.status for result in cells)
-    words = [f"{len(cells):,} cell{'' if len(cells) == 1 else 's'}"]
+    words = [counted(len(cells), "cell")]
     words += [
         f"{counts[status]:,} {status.words}"
         for status in (Status.FAILED, Status.MISSING)
@@ -80,7 +80,7 @@ def _cells(row: WideRow) -> list[str]:
         _short(row.cell.defense, 40),
         f"clean {_number(row.clean)}",
         f"worst case {_number(row.worst_case)}",
-        f"of {len(row.attacked)} attack{'' if len(row.attacked) == 1 else 's'}",
+        f"of {counted(len(row.attacked), 'attack')}",
         _short(flags, 80),
     ]
 
@@ -88,7 +88,7 @@ def _cells(row: WideRow) -> list[str]:
 def _rest(rows: Sequence[WideRow]) -> Iterator[str]:
     hidden = len(rows) - sum(len(several) for _, several in _tables(rows))
     if hidden:
-        yield f"and {hidden:,} more model{'' if hidden == 1 else 's'}"
+        yield f"and {counted(hidden, 'more model')}"
     if rows:
         yield "All of it: .leaderboard(), .to_frame()"
 

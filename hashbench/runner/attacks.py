@@ -25,6 +25,7 @@ from hashbench.progress import Progress
 from hashbench.results.artifacts import CODES, PROBE
 from hashbench.results.store import Store
 from hashbench.retrieval import center_codes
+from hashbench.runner.evaluation_steps import AdversarialCodes, Probe, TrainedAttacker
 from hashbench.runner.loading import (
     cell_seed,
     data_of,
@@ -34,7 +35,6 @@ from hashbench.runner.loading import (
 )
 from hashbench.runner.probe import probe
 from hashbench.runner.scoring import score_probe
-from hashbench.runner.steps import AdversarialCodes, Probe, TrainedAttacker
 
 
 def trained_attacker(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from hashbench import plugins
 from hashbench.attacking.contract import Attack
 from hashbench.errors import UsageError
+from hashbench.plugins.base import Plugin
 from hashbench.plugins.card import Access, Aim
 from hashbench.plugins.catalog import own_plugins
 from hashbench.plugins.kinds import Kind
@@ -36,17 +37,34 @@ def attacks_on(
         return attacks
     if suite.attack == quick().attack:
         return _usual()
-    following = [canonical(attack) for attack in attacks if not needs_no_gradient(attack)]
-    if following:
-        raise UsageError(
-            f"{_listed(following)} follow{'s' * (len(following) == 1)} gradients, and model "
-            f"{model.folder} gives none; attacks that need none: {_listed(_able())}. Without "
-            "--attack, the untargeted ones of them are run"
-        )
+    refuse_followers(
+        attacks,
+        f"and model {model.folder} gives none",
+        ". Without --attack, the untargeted ones of them are run",
+    )
     return attacks
 
 
-def needs_no_gradient(attack: Attack) -> bool:
+def refuse_followers(attacks: Iterable[Attack], why: str, remedy: str = "") -> None:
+    """Refuse attacks that follow gradients.
+
+    Args:
+        attacks: on a model that gives none.
+        why: a clause that says so.
+        remedy: what is said at the end.
+
+    Raises:
+        UsageError: there is one; the sentence names those that need none.
+    """
+    following = [canonical(attack) for attack in attacks if not _needs_no_gradient(attack)]
+    if following:
+        raise UsageError(
+            f"{', '.join(following)} follow{'s' * (len(following) == 1)} gradients, {why}; attacks "
+            f"that need none: {', '.join(_able())}{remedy}"
+        )
+
+
+def _needs_no_gradient(attack: Plugin | type[Plugin]) -> bool:
     """Whether an attack never asks for what has a gradient, as its card says."""
     return attack.card.access in (Access.NONE, Access.RANKING, Access.CODES)
 
@@ -54,17 +72,11 @@ def needs_no_gradient(attack: Attack) -> bool:
 def _usual() -> list[Attack]:
     own = [resolve(Kind.ATTACK, Attack, Spec(listed.name)) for listed in own_plugins(Kind.ATTACK)]
     return [
-        attack for attack in own if needs_no_gradient(attack) and attack.aim() is Aim.UNTARGETED
+        attack for attack in own if _needs_no_gradient(attack) and attack.aim() is Aim.UNTARGETED
     ]
 
 
 def _able() -> list[str]:
     registry = plugins.registry(Kind.ATTACK)
     found = ((name, registry.find(Kind.ATTACK, name)) for name in plugins.names(Kind.ATTACK))
-    return [
-        name for name, entry in found if entry.plugin.card.access not in (None, Access.GRADIENT)
-    ]
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    return [name for name, entry in found if _needs_no_gradient(entry.plugin)]

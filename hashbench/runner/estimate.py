@@ -14,12 +14,13 @@ from hashbench.hashing.model import HashModel
 from hashbench.plugins.parameters import canonical
 from hashbench.retrieval import Scorer, Shard
 from hashbench.runner.determinism import torch_threads
+from hashbench.runner.evaluation_steps import Scores
 from hashbench.runner.loading import data_of
 from hashbench.runner.rehearsal import black, rehearsed
 from hashbench.runner.resolve import is_here
 from hashbench.runner.setting import Setting
 from hashbench.runner.step_kinds import NO_WORK, Work, is_known, kind_of
-from hashbench.runner.steps import Scores, Step
+from hashbench.runner.steps import Step
 
 _TRIALS = 3
 

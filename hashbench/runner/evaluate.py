@@ -13,11 +13,10 @@ from typing import Any, Final, SupportsIndex, TypeAlias
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from hashbench import plugins
 from hashbench.attacking.contract import Attack
-from hashbench.characters import shown
+from hashbench.characters import counted, shown
 from hashbench.coercion import quoted
 from hashbench.data.contract import Dataset
 from hashbench.data.given import GivenData, as_retrieval_data
@@ -25,8 +24,13 @@ from hashbench.data.images import RetrievalData
 from hashbench.defending.contract import WrappingDefense
 from hashbench.errors import UsageError
 from hashbench.hashing.encode import as_images
-from hashbench.hashing.named import MAX_NAME, UNSTATED, NamedBackbone, NamedLoss
-from hashbench.hashing.programs.running import Sealed
+from hashbench.hashing.named import (
+    MAX_NAME,
+    UNSTATED,
+    NamedBackbone,
+    NamedLoss,
+    is_printable,
+)
 from hashbench.hashing.whole_model import check_normalisation
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.kinds import Kind
@@ -36,11 +40,11 @@ from hashbench.results.cell import CLEAN, Cell
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured
 from hashbench.results.store import Store
-from hashbench.runner.black_box import needs_no_gradient
+from hashbench.runner.black_box import refuse_followers
 from hashbench.runner.code_content import module_content
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.loading import load_data
-from hashbench.runner.object_model import ModelObject, answer_of, borrowed
+from hashbench.runner.object_model import ModelObject, answer_of, as_found, refuse_unready
 from hashbench.runner.plan import PlannedModel, asked, laid_out
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.resolve import check_device, read_source, resolve
@@ -147,7 +151,7 @@ def evaluate(
             f"net is a {type(net).__name__}, expected a torch.nn.Module; put a function into the "
             "forward of one"
         )
-    _refuse_unready(net)
+    refuse_unready(net)
     for parameter, said in (("bounded", bounded), ("progress", progress)):
         if not isinstance(said, bool) and (said is not None or parameter == "bounded"):
             raise UsageError(f"{parameter} is {quoted(said)}, expected True or False")
@@ -182,7 +186,7 @@ def evaluate(
     told = reporter_for(progress) if reporter is None else reporter
     load_data.cache_clear()  # a folder may have changed since the last plan of this process
     try:
-        with _as_found(net) as net, _folder(out) as folder:
+        with as_found(net) as net, _folder(out) as folder:
             try:
                 source = _source(data, data_name, top_k, root, told)
                 model = _model(net, source, where, _numbers(mean, 0.0), _numbers(std, 1.0), bounded)
@@ -206,39 +210,6 @@ def evaluate(
         kept_nowhere = tuple(replace(run, folder="") for run in results.asked)
         return replace(results, asked=kept_nowhere)
     return results
-
-
-@contextmanager
-def _as_found(net: nn.Module) -> Iterator[nn.Module]:
-    """The network in eval mode, gradients as attacks need them; all as it was found after."""
-    with borrowed(net), torch.inference_mode(False), torch.enable_grad():
-        try:
-            net.eval()
-        except NotImplementedError:  # what torch.export gives has no modes
-            for part in net.modules():
-                part.training = False
-            yield Sealed(net)
-        else:
-            yield Sealed(net) if isinstance(net, torch.jit.ScriptModule) else net
-
-
-def _refuse_unready(net: nn.Module) -> None:
-    """UsageError where a network has no numbers, or none that a gradient may go through."""
-    for value in (*net.parameters(), *net.buffers()):
-        if is_lazy(value):
-            raise UsageError(
-                "net has lazy layers that know no sizes yet: run it once on an image, as in "
-                "net(images[:1])"
-            )
-        if value.is_meta:
-            raise UsageError(
-                "net has tensors on the device meta, without numbers: load its weights"
-            )
-        if value.is_inference():
-            raise UsageError(
-                "net was made under torch.inference_mode(), so that no gradient can go through it: "
-                "make it outside, or give copy.deepcopy(net)"
-            )
 
 
 def _whole(given: Any, parameter: str) -> int:
@@ -294,7 +265,7 @@ def _attack(given: Named, spec: Spec) -> Attack:
 
 def _defense(name: str) -> tuple[str, WrappingDefense | None]:
     """What a row is called, and the defense that is put around the model."""
-    if not name or name != shown(name) or len(name) > MAX_NAME:
+    if not is_printable(name):
         raise UsageError(
             f"defense is a name of 1 to {MAX_NAME} characters that can be printed, as rows show it"
         )
@@ -329,7 +300,7 @@ def _source(
                 )
         return read_source(data, folder, told.reading)
     name = OWN if data_name is None else data_name
-    if not name or name != shown(name) or len(name) > MAX_NAME:
+    if not is_printable(name):
         raise UsageError(f"data_name has 1 to {MAX_NAME} characters that can be printed")
     return read_source(GivenData(as_retrieval_data(data, told.reading), name, top_k), None)
 
@@ -362,8 +333,7 @@ def _model(
     channels = source.images.channels
     if len(mean) not in (1, channels) and (channels, len(mean)) != (1, 3):
         raise UsageError(
-            f"mean and std have {len(mean)} numbers, but images {channels} "
-            f"channel{'s'[: channels > 1]}"
+            f"mean and std have {len(mean)} numbers, but images {counted(channels, 'channel')}"
         )
     check_normalisation(mean, std)
     content = module_content(net)
@@ -379,12 +349,11 @@ def _model(
 
 def _refuse_followers(attacks: Sequence[Attack], model: ModelObject) -> None:
     """UsageError where an attack follows gradients and the network gives none."""
-    following = [canonical(attack) for attack in attacks if not needs_no_gradient(attack)]
-    if following and not model.differentiable:
-        raise UsageError(
-            f"{', '.join(following)} follow{'s' * (len(following) == 1)} gradients, but none goes "
-            "through net (a torch.no_grad(), detach(), sign() or round() in its forward?); attacks "
-            "that need none: noise, random-search, ranked-search"
+    if not model.differentiable:
+        refuse_followers(
+            attacks,
+            "but none goes through net (a torch.no_grad(), detach(), sign() or round() in its "
+            "forward?)",
         )
 
 

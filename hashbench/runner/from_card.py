@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hashbench import plugins
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly, shown
 from hashbench.data.contract import Dataset
 from hashbench.data.protocol import FIELDS, PixelValues, Protocol
 from hashbench.defending.contract import WrappingDefense
@@ -270,11 +270,11 @@ def _refuse_other_metrics(folder: Path, card: ModelCard, metric: str) -> None:
     for name in card.clean:
         if name not in known:
             raise UsageError(
-                f"model {folder}: its card gives a clean '{shown(shortened(name))}', but what is "
+                f"model {folder}: its card gives a clean '{briefly(name)}', but what is "
                 f"measured here is {metric}"
             )
 
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text[:12] + "..." if len(text) == 64 else shown(shortened(text))
+    return text[:12] + "..." if len(text) == 64 else briefly(text)

@@ -16,8 +16,8 @@ from hashbench.results.kept_images import KeptImages, address_of_images, kept_im
 from hashbench.results.store import Store
 from hashbench.runner.attacks import attacked_arrays
 from hashbench.runner.determinism import environment, fixed_randomness
+from hashbench.runner.evaluation_steps import AdversarialCodes, MoreImages
 from hashbench.runner.loading import npz, read_npz
-from hashbench.runner.steps import AdversarialCodes, MoreImages
 
 
 def adversarial_codes(

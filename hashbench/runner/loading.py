@@ -28,8 +28,9 @@ from hashbench.hashing.contract import Backbone
 from hashbench.hashing.memory import own_memory, refuse_unsavable
 from hashbench.hashing.model import HashModel
 from hashbench.results.store import Artifact, Store
+from hashbench.runner.evaluation_steps import Probe, TrainedAttacker
 from hashbench.runner.setting import Setting
-from hashbench.runner.steps import DefendedModel, GivenModel, Probe, Step, TrainedAttacker
+from hashbench.runner.steps import DefendedModel, GivenModel, Step
 from hashbench.runner.stored import CodesStep, codes_of, probe_of
 from hashbench.runner.suite_tables import MIXED
 from hashbench.seeds import seed_of

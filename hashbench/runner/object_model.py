@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from typing_extensions import override
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import counted, shortened, shown
 from hashbench.errors import UsageError
 from hashbench.hashing.program import Program
+from hashbench.hashing.programs.running import Sealed
 from hashbench.hashing.whole_model import WholeModel, has_gradient
 from hashbench.runner.suite_models import check_bits
 
@@ -128,6 +130,39 @@ def borrowed(net: nn.Module) -> Iterator[None]:
                     buffer.copy_(numbers)
 
 
+@contextmanager
+def as_found(net: nn.Module) -> Iterator[nn.Module]:
+    """The network in eval mode, with gradients as attacks need them; see `borrowed`."""
+    with borrowed(net), torch.inference_mode(False), torch.enable_grad():
+        try:
+            net.eval()
+        except NotImplementedError:  # what torch.export gives has no modes
+            for part in net.modules():
+                part.training = False
+            yield Sealed(net)
+        else:
+            yield Sealed(net) if isinstance(net, torch.jit.ScriptModule) else net
+
+
+def refuse_unready(net: nn.Module) -> None:
+    """UsageError where a network has no numbers, or none that a gradient may go through."""
+    for value in (*net.parameters(), *net.buffers()):
+        if is_lazy(value):
+            raise UsageError(
+                "net has lazy layers that know no sizes yet: run it once on an image, as in "
+                "net(images[:1])"
+            )
+        if value.is_meta:
+            raise UsageError(
+                "net has tensors on the device meta, without numbers: load its weights"
+            )
+        if value.is_inference():
+            raise UsageError(
+                "net was made under torch.inference_mode(), so that no gradient can go through it: "
+                "make it outside, or give copy.deepcopy(net)"
+            )
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a module gave for a few images.
@@ -197,7 +232,7 @@ def _bits(given: object, count: int) -> int:
     if given.ndim != 2 or len(given) != count:
         hint = ": flatten it to one row per image" if given.ndim > 2 and len(given) == count else ""
         raise UsageError(
-            f"net(x) gives shape {tuple(given.shape)} for {count} image{'s'[: count > 1]}, but "
+            f"net(x) gives shape {tuple(given.shape)} for {counted(count, 'image')}, but "
             f"must give ({count}, K), one number per bit{hint}"
         )
     if not given.is_floating_point():

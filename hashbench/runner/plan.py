@@ -31,6 +31,7 @@ from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, Cell
 from hashbench.results.kept_images import USUAL
 from hashbench.runner.black_box import attacks_on
+from hashbench.runner.evaluation_steps import AdversarialCodes, MoreImages, Scores
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
@@ -42,16 +43,7 @@ from hashbench.runner.resolve import (
     resolve,
 )
 from hashbench.runner.setting import Setting
-from hashbench.runner.steps import (
-    AdversarialCodes,
-    BaseModel,
-    DefendedModel,
-    GivenModel,
-    ModelCodes,
-    MoreImages,
-    Scores,
-    Step,
-)
+from hashbench.runner.steps import BaseModel, DefendedModel, GivenModel, ModelCodes, Step
 from hashbench.runner.suite import GivenModels, Grid, Suite, quick
 from hashbench.runner.suite_models import ModelInMemory
 

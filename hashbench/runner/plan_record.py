@@ -10,10 +10,11 @@ from hashbench.plugins.card import Access
 from hashbench.plugins.parameters import resolved
 from hashbench.results.cell import AttackFacts
 from hashbench.results.limits import check_cell, check_facts, check_training
+from hashbench.runner.evaluation_steps import AdversarialCodes
 from hashbench.runner.fingerprint import describe, sha256_of
 from hashbench.runner.plan import Plan, PlannedCell, ancestors
 from hashbench.runner.reach import reach_of
-from hashbench.runner.steps import AdversarialCodes, DefendedModel, GivenModel, Step
+from hashbench.runner.steps import DefendedModel, GivenModel, Step
 
 
 def plan_record(plan: Plan, asked: str, number: int) -> dict[str, Any]:

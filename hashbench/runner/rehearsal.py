@@ -29,17 +29,16 @@ from hashbench.hashing.setup import LossSetup
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.blame import came, named, sentence_of, told
 from hashbench.plugins.parameters import canonical
+from hashbench.runner.evaluation_steps import AdversarialCodes, TrainedAttacker
 from hashbench.runner.loading import cell_seed, data_of, new_model
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import (
-    AdversarialCodes,
     BaseModel,
     DefendedModel,
     GivenModel,
     ModelCodes,
     Step,
     StepOnModel,
-    TrainedAttacker,
 )
 
 MAX_PARAMETERS: Final = 1_000_000_000

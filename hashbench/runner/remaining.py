@@ -9,14 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from hashbench.runner.steps import (
-    AdversarialCodes,
-    BaseModel,
-    DefendedModel,
-    Step,
-    StepOnModel,
-    TrainedAttacker,
-)
+from hashbench.runner.evaluation_steps import AdversarialCodes, TrainedAttacker
+from hashbench.runner.steps import BaseModel, DefendedModel, Step, StepOnModel
 
 LEAST: Final = 0.05
 """Seconds that every step takes: it reads what it is made from, and writes."""

@@ -18,12 +18,13 @@ from hashbench.results.unfinished import sweep_unfinished, tidy_unfinished
 from hashbench.runner.alone import READ_ONLY, ReadOnlyError, only_writer
 from hashbench.runner.engines.lookup import LOCAL, find_engine
 from hashbench.runner.engines.schedule import Schedule
+from hashbench.runner.evaluation_steps import MoreImages
 from hashbench.runner.images import has_images
 from hashbench.runner.plan import Plan, make_plan
 from hashbench.runner.plan_record import plan_record
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.resolve import check_device
-from hashbench.runner.steps import MoreImages, Step
+from hashbench.runner.steps import Step
 from hashbench.runner.stored import is_usable
 from hashbench.runner.suite import KEYS, Source, load
 from hashbench.runner.suite_keys import SuiteKeys

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from hashbench.progress import Progress
 from hashbench.results.artifacts import CODES, PER_QUERY, SCORES
 from hashbench.results.store import Store
+from hashbench.runner.evaluation_steps import Scores
 from hashbench.runner.loading import data_of, npz, probe_answers_of, read_npz
 from hashbench.runner.scoring import score_attack, score_clean
-from hashbench.runner.steps import Scores
 
 
 def scores(step: Scores, store: Store, _progress: Progress) -> Mapping[str, bytes]:

@@ -15,9 +15,7 @@ _PLACE: Final = re.compile(r" # \S.*:\d+:\d+$", re.MULTILINE)
 """Where in a file an operation stood."""
 
 
-def graphs_of(
-    script: Any,
-) -> Iterator[tuple[str, list[Any]]]:
+def graphs_of(script: Any) -> Iterator[tuple[str, list[Any]]]:
     """Each method's graph, with what it calls put in its place.
 
     Yields:

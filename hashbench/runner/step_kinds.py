@@ -1,7 +1,7 @@
 """The table of step kinds: how each is made, and what an estimate counts of it.
 
-A new kind of step is a description (`hashbench.runner.steps`), a function that makes its files, and
-one entry here. This file is in no key: an entry changes no stored artifact.
+A new kind of step is a description (in `steps` or `evaluation_steps`), a function that makes its
+files, and one entry here. This file is in no key: an entry changes no stored artifact.
 """
 
 from __future__ import annotations
@@ -18,21 +18,17 @@ from hashbench.progress import Progress
 from hashbench.results.store import Store
 from hashbench.runner.attacks import probe_answers, trained_attacker
 from hashbench.runner.codes import given_model, model_codes
-from hashbench.runner.images import adversarial_codes, attacked_again, more_images
-from hashbench.runner.probe import UNBOUNDED_QUERIES, UNBOUNDED_STEPS
-from hashbench.runner.score_files import scores
-from hashbench.runner.steps import (
+from hashbench.runner.evaluation_steps import (
     AdversarialCodes,
-    BaseModel,
-    DefendedModel,
-    GivenModel,
-    ModelCodes,
     MoreImages,
     Probe,
     Scores,
-    Step,
     TrainedAttacker,
 )
+from hashbench.runner.images import adversarial_codes, attacked_again, more_images
+from hashbench.runner.probe import UNBOUNDED_QUERIES, UNBOUNDED_STEPS
+from hashbench.runner.score_files import scores
+from hashbench.runner.steps import BaseModel, DefendedModel, GivenModel, ModelCodes, Step
 from hashbench.runner.training import base_model, defended_model
 
 StepT = TypeVar("StepT", bound=Step)

@@ -1,12 +1,13 @@
 """Steps: the artifacts of a run and what each is made from. Pure description; nothing runs here.
 
+Here are models and their codes; `evaluation_steps` has what is made of these.
+
 A step's key is the SHA-256 of its full description: resolved parameters, source hashes of the
 plugins and core rooms that take part, and the keys of the steps before it.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -15,17 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from hashbench.attacking.contract import Attack, TrainedAttack
-from hashbench.data.protocol import PixelValues
 from hashbench.defending.contract import Defense, WrappingDefense
 from hashbench.defending.setup import Budget
-from hashbench.eps import Eps
 from hashbench.hashing.program import Program
 from hashbench.hashing.recipe import Recipe
 from hashbench.plugins.parameters import canonical
 from hashbench.results.address import Address
 from hashbench.results.artifacts import ArtifactKind
-from hashbench.results.kept_images import address_of_images
 from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256_of
 from hashbench.runner.setting import Setting
 
@@ -33,17 +30,12 @@ _BASE_ROOMS = ("hashing",)
 _PROGRAM_ROOM = "hashing.programs"
 _WRAPPER_ROOMS = ("hashing", "defending")
 _DEFENSE_ROOMS = (*_WRAPPER_ROOMS, "attacking")  # defenses are trained against descents
-_ATTACK_ROOMS = ("hashing", "attacking", "retrieval")
-_SCORE_ROOMS = ("retrieval",)
-_ATTACK_FILES = ("runner/attacks.py", "data/targets.py")
 _TRAINING_FILES = ("runner/training.py",)
 _CODES_FILES = ("runner/codes.py",)
-_METRICS = "results/metrics.py"
-_SCORES_FILES = ("runner/score_files.py", "data/targets.py", _METRICS)
 
 
-def _code(*rooms: str, files: tuple[str, ...] = ()) -> list[str]:
-    """The code that makes an artifact: some rooms, the files that put them together, the seeds."""
+def code_of(*rooms: str, files: tuple[str, ...] = ()) -> list[str]:
+    """Hashes of the code that makes an artifact: some rooms, the files around them, the seeds."""
     shared = ("runner/determinism.py", "runner/execute.py", "runner/loading.py", "seeds.py")
     return [rooms_hash(*rooms), *(file_hash(name) for name in (*shared, *files))]
 
@@ -137,7 +129,7 @@ class BaseModel(Step):
         return {
             **self.setting.described(),
             "made": made,
-            "code": _code(*_BASE_ROOMS, files=_TRAINING_FILES),
+            "code": code_of(*_BASE_ROOMS, files=_TRAINING_FILES),
         }
 
 
@@ -183,7 +175,7 @@ class DefendedModel(Step):
         return {
             "defense": describe(self.defense),
             "budget": None if wraps else budget,
-            "code": _code(*(_WRAPPER_ROOMS if wraps else _DEFENSE_ROOMS), files=_TRAINING_FILES),
+            "code": code_of(*(_WRAPPER_ROOMS if wraps else _DEFENSE_ROOMS), files=_TRAINING_FILES),
         }
 
 
@@ -230,7 +222,7 @@ class GivenModel(Step):
             "defense": self.defense if self.wrapper is None else describe(self.wrapper),
             "weights": self.weights,
             "clean": dict(self.clean),
-            "code": _code("hashing", files=_CODES_FILES),
+            "code": code_of("hashing", files=_CODES_FILES),
         }
         if self.program is None:
             return made
@@ -261,7 +253,7 @@ class ModelCodes(Step):
 
     @override
     def described(self) -> dict[str, Any]:
-        return {"code": _code("hashing", files=_CODES_FILES)}
+        return {"code": code_of("hashing", files=_CODES_FILES)}
 
 
 @dataclass(frozen=True)
@@ -279,191 +271,3 @@ class StepOnModel(Step):
     @override
     def upstream(self) -> tuple[Step, ...]:
         return (self.codes.model, self.codes)
-
-
-@dataclass(frozen=True)
-class AttackStep(StepOnModel):
-    """What one attack does to one model at one radius.
-
-    Attributes:
-        codes: of the attacked model.
-        attack, eps: the attack and its radius.
-    """
-
-    attack: Attack
-    eps: Eps
-    verb = ""
-
-    @property
-    @override
-    def label(self) -> str:
-        return f"{self.verb}{canonical(self.attack)} eps {self.eps} on {self.codes.model.label}"
-
-    @property
-    @override
-    def hint(self) -> str:
-        """Names attack and model: a radius has several spellings."""
-        return f"{self.verb}{canonical(self.attack)} on {self.codes.model.label}"
-
-    @override
-    def described(self) -> dict[str, Any]:
-        return {
-            "attack": describe(self.attack),
-            "eps": self.eps.canonical,
-            "code": _code(*_ATTACK_ROOMS, files=_ATTACK_FILES),
-        }
-
-
-@dataclass(frozen=True)
-class TrainedAttacker(AttackStep):
-    """Train the network of an attack against one model.
-
-    Attributes:
-        limit: forward passes per training image at which it is stopped; no part of the key.
-    """
-
-    attack: TrainedAttack
-    limit: float = math.inf
-    kind = ArtifactKind.ATTACKER
-    verb = "train "
-
-
-@dataclass(frozen=True)
-class AdversarialCodes(AttackStep):
-    """Codes of attacked queries.
-
-    Attributes:
-        surrogate: codes of the attacker's own model, where it has one.
-        limit: forward passes per query at which the attack is stopped; no part of the key.
-        keep: of so many queries, the first ones, the images are kept too; no part of the key.
-    """
-
-    surrogate: ModelCodes | None = None
-    limit: float = math.inf
-    keep: int = 0
-    kind = ArtifactKind.ADVERSARIAL
-
-    @property
-    def pixels(self) -> PixelValues:
-        """Which values the pixels of the attacked queries have."""
-        return PixelValues(self.setting.source.protocol.pixels)
-
-    @property
-    def attacker(self) -> TrainedAttacker | None:
-        """The training of the attack's network, where it has one."""
-        if not isinstance(self.attack, TrainedAttack):
-            return None
-        return TrainedAttacker(self.codes, self.attack, self.eps, self.limit)
-
-    @property
-    @override
-    def upstream(self) -> tuple[Step, ...]:
-        """What the attacker brings along; the model, and its codes."""
-        own = () if self.surrogate is None else (self.surrogate.model, self.surrogate)
-        attacker = () if self.attacker is None else (self.attacker,)
-        return (*own, *attacker, *super().upstream)
-
-    @override
-    def described(self) -> dict[str, Any]:
-        made = {**super().described(), "batch": self.setting.compute.attack_batch}
-        # Said where it is not the usual: what was stored before it could be said is still found.
-        return made if self.pixels is PixelValues.FLOAT else {**made, "pixels": str(self.pixels)}
-
-
-@dataclass(frozen=True)
-class MoreImages(Step):
-    """Attacked images of an attack that is finished, where more are wanted than were kept.
-
-    Attributes:
-        adversarial: the attack, and how many are wanted.
-    """
-
-    adversarial: AdversarialCodes
-    kind = ArtifactKind.IMAGES
-
-    @property
-    @override
-    def setting(self) -> Setting:
-        return self.adversarial.setting
-
-    @property
-    @override
-    def upstream(self) -> tuple[Step, ...]:
-        """The attack, and what it reads from."""
-        return (*self.adversarial.upstream, self.adversarial)
-
-    @property
-    @override
-    def label(self) -> str:
-        return f"images of {self.adversarial.label}"
-
-    @property
-    @override
-    def hint(self) -> str:
-        return self.adversarial.hint
-
-    @override
-    def described(self) -> dict[str, Any]:
-        """Nothing but the attack."""
-        return {}
-
-    @cached_property
-    @override
-    def key(self) -> str:
-        """Whoever knows where the attack's codes lie finds its images, however many they are."""
-        return address_of_images(self.adversarial.address).key
-
-
-@dataclass(frozen=True)
-class Probe(StepOnModel):
-    """Small experiments on one model: whether its numbers can be believed."""
-
-    kind = ArtifactKind.PROBE
-
-    @property
-    @override
-    def label(self) -> str:
-        return f"probe {self.codes.model.label}"
-
-    @override
-    def described(self) -> dict[str, Any]:
-        files = ("runner/attacks.py", "runner/probe.py", "runner/scoring.py", _METRICS)
-        return {"code": _code(*_ATTACK_ROOMS, files=files)}
-
-
-@dataclass(frozen=True)
-class Scores(StepOnModel):
-    """Metrics of one cell: of the clean queries, or of attacked ones."""
-
-    adversarial: AdversarialCodes | None
-    kind = ArtifactKind.SCORES
-
-    @property
-    def probe(self) -> Probe | None:
-        """The experiments whose outcome stands beside the clean queries' metrics."""
-        return Probe(self.codes) if self.adversarial is None else None
-
-    @property
-    @override
-    def upstream(self) -> tuple[Step, ...]:
-        """The codes to compare; the probe, for clean queries."""
-        also = self.adversarial or self.probe
-        return (self.codes,) if also is None else (self.codes, also)
-
-    @property
-    @override
-    def label(self) -> str:
-        return f"score {(self.adversarial or self.codes).label}"
-
-    @property
-    @override
-    def hint(self) -> str:
-        return f"score {(self.adversarial or self.codes).hint}"
-
-    @override
-    def described(self) -> dict[str, Any]:
-        """The metrics' code, and the choice of what is measured."""
-        return {
-            "code": _code(*_SCORE_ROOMS, files=_SCORES_FILES),
-            "scoring": file_hash("runner/scoring.py"),
-        }

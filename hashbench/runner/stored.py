@@ -15,7 +15,8 @@ from hashbench.results.artifacts import CODES, PROBE
 from hashbench.results.metrics import wrong_metric
 from hashbench.results.scored import Measured, measured
 from hashbench.results.store import Artifact, Store
-from hashbench.runner.steps import AdversarialCodes, ModelCodes, Probe, Scores, Step
+from hashbench.runner.evaluation_steps import AdversarialCodes, Probe, Scores
+from hashbench.runner.steps import ModelCodes, Step
 
 CodesStep = ModelCodes | AdversarialCodes
 """What writes a codes artifact."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import UsageError
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.state_dict import (
@@ -128,7 +128,7 @@ def read_foreign(path: Path, backbone: str) -> dict[str, Tensor]:
         )
     found = by_layout(state, named)
     # No value is looked at in a file whose keys are not those of the network.
-    problems = [f"'{shown(shortened(key))}' is not known" for key in found.rest]
+    problems = [f"'{briefly(key)}' is not known" for key in found.rest]
     refuse_problems(path, f"is no checkpoint of {named}", problems)
     found.refuse_unsound(path, named)
     return found.state
@@ -160,13 +160,12 @@ class Renamed:
         """
         keys = [*self.origin.values(), *(key for _, key in self.twins)]
         problems = [
-            f"'{shown(shortened(key))}' holds values that are not finite"
+            f"'{briefly(key)}' holds values that are not finite"
             for key in keys
             if not is_finite(self.given[key])
         ]
         problems += [
-            f"'{shown(shortened(self.origin[name]))}' and '{shown(shortened(key))}' are one layer, "
-            "but differ"
+            f"'{briefly(self.origin[name])}' and '{briefly(key)}' are one layer, but differ"
             for name, key in self.twins
             if not torch.equal(self.state[name], self.given[key])
         ]

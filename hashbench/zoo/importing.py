@@ -1,21 +1,20 @@
-"""Models of other repositories: from a state dict to a folder with a card and a clean mAP."""
+"""Models of other repositories: from their file to a folder with a card and a clean mAP."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from hashbench import plugins
 from hashbench.atomic import write_folder
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly, counted
 from hashbench.data.contract import Dataset
 from hashbench.errors import ModelError, UsageError
 from hashbench.hashing.answers import bare_of, built
@@ -23,19 +22,17 @@ from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.checkpoint import CARD, WEIGHTS, ModelCard, card_bytes, weight_bytes
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.hashing.encode import encode_splits
-from hashbench.hashing.headed import ACTIVATIONS, HeadedBackbone
+from hashbench.hashing.headed import HeadedBackbone
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.named import NamedBackbone, NamedLoss
 from hashbench.hashing.programs.file_program import (
     Asking,
-    FileProgram,
     Tried,
     content_of,
     tried,
 )
 from hashbench.hashing.programs.sorts import ProgramKind, program_kind
 from hashbench.hashing.state_dict import fitted, read_state, with_wanted_keys
-from hashbench.hashing.whole_model import check_normalisation
 from hashbench.outputs import refuse_taken
 from hashbench.plugins.blame import refusing
 from hashbench.plugins.kinds import Kind
@@ -51,91 +48,16 @@ from hashbench.runner.loading import load_data, outline
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.scoring import score_clean
 from hashbench.runner.setting import Source
-from hashbench.suggestions import did_you_mean
 from hashbench.zoo.foreign import known_by_layout
 from hashbench.zoo.heads import HASH_LAYER
-from hashbench.zoo.translated import BACKBONE, Rename, Translated, translated
+from hashbench.zoo.origin import Origin
+from hashbench.zoo.translated import BACKBONE, Translated, translated
 
 _A_SLIP: Final = 0.8
 """How alike a name and a plugin's have to be, from 0 to 1, to be taken for a slip of the pen."""
 
 _SHOWN: Final = 3
 _THREADS: Final = 1
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a state dict does not say of itself.
-
-    Attributes:
-        dataset: a plugin, with the parameters that the model was made with.
-        loss: a plugin, or the name of any other loss, which rows then show; empty where nobody
-            says it.
-        backbone: a plugin, with its parameters; of a program any name, or empty for its kind.
-        defense: what it went through, `none` for a base model; any name.
-        seed: of its training, where it is known.
-        clean: the mAP on clean queries that its makers report, in `[0, 1]`; None where they do not.
-        licence: under which the weights are handed on.
-        renames: keys that are read under other names, one after the other.
-        activation: what lies between the linear layers of its head; see `head_of`.
-        normalisation: mean and deviation that it was trained with, in `[0, 1]` pixels, one value or
-            one per channel each; None for the backbone's own, or those in the file. A program
-            without any is taken to normalise its images itself.
-        bounded: of a program, whether it ends in a tanh already.
-        output: of a program, which one of several things that it gives.
-    """
-
-    dataset: str
-    loss: str = ""
-    backbone: str = ""
-    defense: str = "none"
-    seed: int = 0
-    clean: float | None = None
-    licence: str = "not stated"
-    renames: tuple[Rename, ...] = ()
-    activation: str | None = None
-    normalisation: Normalisation | None = None
-    bounded: bool = False
-    output: str = ""
-
-    def __post_init__(self) -> None:
-        if self.clean is not None and not 0 <= self.clean <= 1:
-            raise UsageError(
-                f"the clean mAP is {self.clean}, but must be a share from 0 to 1 (0.82 for 82 %)"
-            )
-        if self.activation is not None and self.activation not in ACTIVATIONS:
-            raise UsageError(
-                f"activation '{shown(shortened(self.activation))}'"
-                f"{did_you_mean(self.activation, ACTIVATIONS)}"
-            )
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """What a network wants its pixels to be.
-
-    Attributes:
-        mean, std: one value, or one per channel, in `[0, 1]` pixels.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        check_normalisation(self.mean, self.std)
-
-    @classmethod
-    def parse(cls, mean: str | None, std: str | None) -> Normalisation | None:
-        """Read `0.485,0.456,0.406`; None where neither is said.
-
-        Raises:
-            UsageError: one of them alone, or what is no row of numbers.
-        """
-        if mean is None and std is None:
-            return None
-        if mean is None or std is None:
-            raise UsageError("--mean and --std go together: say both")
-        return cls(_numbers(mean, "--mean"), _numbers(std, "--std"))
 
 
 def import_model(
@@ -148,10 +70,10 @@ def import_model(
     progress: Progress = no_progress,
     told: Callable[[str], object] = str,
 ) -> ModelCard:
-    """Turn a state dict of anybody's network into a folder for `run --model`.
+    """Turn a state dict, or a file that holds a whole network, into a folder for `run --model`.
 
     Args:
-        source: the file, see `hashbench.zoo.translated`.
+        source: the file; see `hashbench.zoo.translated`, and `hashbench.hashing.programs`.
         to: a folder that does not exist yet, or is empty.
         origin: what the model is.
         root: the folder of its data set.
@@ -192,38 +114,14 @@ def import_model(
     content = weight_bytes(model)
     base = backbone.base if isinstance(backbone, HeadedBackbone) else backbone
     hidden = backbone.hidden if isinstance(backbone, HeadedBackbone) else ()
-    card = ModelCard(
-        backbone=canonical(base),
-        bits=model.bits,
-        loss=canonical(loss),
-        defense=origin.defense,
-        dataset=found.protocol.dataset,
-        protocol=found.protocol.hash,
-        seed=origin.seed,
-        training={"base": _base(source, origin)},
-        shape=(found.images.channels, found.images.height, found.images.width),
-        protocol_card=found.protocol.to_plain(),
-        clean={found.protocol.metric: metrics[found.protocol.metric]},
-        weights=hashlib.sha256(content).hexdigest(),
-        versions=environment(),
-        licence=origin.licence,
+    card = replace(
+        _card(content, source, origin, found, loss, metrics, backbone=base, bits=model.bits),
         hidden=tuple(map(str, hidden)),
-        named_loss=isinstance(loss, NamedLoss),
     )
     write_folder(to, {WEIGHTS: content, CARD: card_bytes(card)}, last=CARD)
     for note in (*notes, *_of_loss(loss)):
         told(note)
     return card
-
-
-def _numbers(text: str, option: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(
-            f"{option} is '{shown(shortened(text))}', expected a number or one per channel with "
-            "commas between, as in 0.485,0.456,0.406"
-        ) from None
 
 
 def _measured(model: HashModel, source: Path, origin: Origin, found: Source) -> dict[str, float]:
@@ -247,10 +145,38 @@ def _measured(model: HashModel, source: Path, origin: Origin, found: Source) -> 
     return metrics
 
 
-def _base(source: Path, origin: Origin) -> dict[str, Any]:
-    """What reports say of how it was trained: where it is from, and what was compared."""
+def _card(
+    content: bytes,
+    source: Path,
+    origin: Origin,
+    found: Source,
+    loss: Loss,
+    metrics: Mapping[str, float],
+    *,
+    backbone: Backbone,
+    bits: int,
+) -> ModelCard:
+    """What the card of a state dict and that of a program have in common."""
+    protocol, images = found.protocol, found.images
+    # What reports say of how it was trained: where it is from, and what was compared.
     reported = {} if origin.clean is None else {"reported": origin.clean}
-    return {"imported": content_hash(source), **reported}
+    return ModelCard(
+        backbone=canonical(backbone),
+        bits=bits,
+        loss=canonical(loss),
+        defense=origin.defense,
+        dataset=protocol.dataset,
+        protocol=protocol.hash,
+        seed=origin.seed,
+        training={"base": {"imported": content_hash(source), **reported}},
+        shape=(images.channels, images.height, images.width),
+        protocol_card=protocol.to_plain(),
+        clean={protocol.metric: metrics[protocol.metric]},
+        weights=hashlib.sha256(content).hexdigest(),
+        versions=environment(),
+        licence=origin.licence,
+        named_loss=isinstance(loss, NamedLoss),
+    )
 
 
 def _loss(text: str) -> Loss:
@@ -272,7 +198,7 @@ def _loss(text: str) -> Loss:
                 raise
             raise UsageError(
                 f"{error}. If another loss than '{near[0]}' is meant, write its name out, as in "
-                f"--loss '{shown(shortened(text))} (ours)'"
+                f"--loss '{briefly(text)} (ours)'"
             ) from None
     return NamedLoss(text)
 
@@ -308,32 +234,12 @@ def _import_program(
     if origin.normalisation is not None:
         asked = replace(asked, mean=origin.normalisation.mean, std=origin.normalisation.std)
     outcome = tried(content, asked, some_images(found), source)
-    sha256 = hashlib.sha256(content).hexdigest()
-    card = ModelCard(
-        backbone=canonical(name),
-        bits=outcome.bits,
-        loss=canonical(loss),
-        defense=origin.defense,
-        dataset=found.protocol.dataset,
-        protocol=found.protocol.hash,
-        seed=origin.seed,
-        training={"base": _base(source, origin)},
-        shape=(found.images.channels, found.images.height, found.images.width),
-        protocol_card=found.protocol.to_plain(),
-        weights=sha256,
-        versions=environment(),
-        licence=origin.licence,
-        named_loss=isinstance(loss, NamedLoss),
+    model = outcome.model(content, source, device=device, threads=_THREADS)
+    metrics = _measured(model, source, origin, found)
+    card = replace(
+        _card(content, source, origin, found, loss, metrics, backbone=name, bits=outcome.bits),
         program=outcome.asking.to_plain(),
     )
-    with tempfile.TemporaryDirectory(prefix="hashbench-") as scratch:
-        path = Path(scratch) / kind.file
-        path.write_bytes(content)
-        program = FileProgram(path, sha256, outcome.bits, outcome.asking, outcome.gradients)
-        model = program.load(device=device, threads=_THREADS)
-    metrics = _measured(model, source, origin, found)
-    metric = found.protocol.metric
-    card = replace(card, clean={metric: metrics[metric]})
     write_folder(to, {kind.file: content, CARD: card_bytes(card)}, last=CARD)
     for note in (*_of_program(outcome, asked), *_of_loss(loss)):
         told(note)
@@ -345,7 +251,7 @@ def _of_program(outcome: Tried, asked: Asking) -> Iterator[str]:
     if outcome.asking.mean != asked.mean:
         yield "it takes three channels, so that grey images are repeated"
     if outcome.asking.batch:
-        yield f"it takes {outcome.asking.batch} image{'s' * (outcome.asking.batch > 1)} at once"
+        yield f"it takes {counted(outcome.asking.batch, 'image')} at once"
     if not outcome.gradients:
         yield "it gives no gradient, so it is attacked by its codes alone"
 
@@ -399,11 +305,11 @@ def _built(
     model.load_state_dict(fitted(weights, model.state_dict(), where))
     notes = []
     if found.hash_layer != HASH_LAYER:
-        notes.append(f"its hash layer is '{shown(shortened(found.hash_layer))}'")
+        notes.append(f"its hash layer is '{briefly(found.hash_layer)}'")
     if found.hidden:
         notes.append(f"under it lie {', '.join(map(str, found.hidden))}")
     if found.left_out:
-        left = ", ".join(f"'{shown(shortened(one))}'" for one in found.left_out[:_SHOWN])
+        left = ", ".join(f"'{briefly(one)}'" for one in found.left_out[:_SHOWN])
         notes.append(f"no code depends on {left}, which is left out")
     if found.normalisation is not None and origin.normalisation is None:
         notes.append("its mean and deviation are those in the file")

@@ -20,8 +20,10 @@ from hashbench.plugins.registered import Registry
 from hashbench.runner.evaluate import evaluate
 from hashbench.runner.run import run
 from hashbench.runner.suite import compose
-from hashbench.zoo.attacked_images import AttackedImages, attacked_images
-from hashbench.zoo.importing import Origin, import_model
+from hashbench.zoo.attacked_images import AttackedImages
+from hashbench.zoo.importing import import_model
+from hashbench.zoo.origin import Origin
+from hashbench.zoo.stored_images import attacked_images
 from support.trials import IMPORTED, Trial, Trials
 
 TINY = Path(__file__).resolve().parents[1] / "plugins" / "tiny_data.py"

@@ -24,9 +24,9 @@ from hashbench.plugins.registered import Registry
 from hashbench.results.cell import CLEAN, CellResult
 from hashbench.results.load import load_results
 from hashbench.results.store import Store
+from hashbench.runner.evaluation_steps import AdversarialCodes
 from hashbench.runner.loading import load_model, read_npz
 from hashbench.runner.plan import make_plan
-from hashbench.runner.steps import AdversarialCodes
 from hashbench.runner.suite import load
 from hashbench.zoo.attacked_images import in_whole_pixels
 from hashbench.zoo.image_files import folder_of, png

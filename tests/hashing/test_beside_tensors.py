@@ -7,7 +7,6 @@ import collections
 import dataclasses
 import enum
 import fractions
-import os
 import types
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 
 from hashbench.errors import UsageError
 from hashbench.hashing.state_dict import read_state
+from support.bomb import Bomb
 
 
 @dataclasses.dataclass
@@ -36,14 +36,6 @@ class Options(dict[str, Any]):
 
 class Mode(enum.Enum):
     A = 1
-
-
-class Bomb:
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.mark),)
 
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "b.bias": torch.ones(2)}

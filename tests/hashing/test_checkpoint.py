@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from hashbench.errors import UsageError
 from hashbench.hashing import HashModel, load_checkpoint, save_checkpoint
 from hashbench.hashing.checkpoint import CARD, SCHEMA, WEIGHTS, ModelCard, read_card
+from support.bomb import Bomb
 
 Build = Callable[..., HashModel]
 Weights = dict[str, torch.Tensor]
@@ -189,16 +189,6 @@ def test_random_damage_is_refused_or_harmless(folder: Path, small_model: Build) 
             refused += 1
         assert all(value.isfinite().all() for value in model.state_dict().values())
     assert refused > 10
-
-
-class Bomb:
-    """A pickle that leaves a mark when it is read."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.mark),)
 
 
 def test_a_pickle_is_never_read(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from hashbench.hashing.checkpoint import ModelCard
 from hashbench.hashing.state_dict import fitted, read_state
 from hashbench.plugins import Backbone
 from hashbench.zoo.foreign import bits_of, load_foreign, read_foreign
+from support.bomb import Bomb
 
 BITS = 12
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -437,16 +437,6 @@ def refused(path: Path, folder: Path, model: HashModel, fault: str) -> None:
     assert not folder.exists()
 
 
-class Bomb:
-    """A pickle that leaves a mark when it is read."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.mark),)
-
-
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_pickled_model_is_refused_and_never_run(
     legacy: bool, tiny_vgg: tuple[Foreign, HashModel], tmp_path: Path
@@ -462,6 +452,7 @@ def test_a_pickled_model_is_refused_and_never_run(
         torch.save(content, path, _use_new_zipfile_serialization=not legacy)
         refused(path, tmp_path / "ours", model, r"whole pickled model.*model\.state_dict\(\)")
         assert not mark.exists()
+    # The proof that this bomb is real: it goes off where torch is told to trust a file.
     torch.load(path, weights_only=False)
     assert mark.exists(), "the bomb works where it is read"
 

@@ -18,9 +18,10 @@ from hashbench.results.load import load_results
 from hashbench.results.results import Results
 from hashbench.results.store import Store
 from hashbench.retrieval import mean_average_precision
+from hashbench.runner.evaluation_steps import AdversarialCodes, TrainedAttacker
 from hashbench.runner.loading import data_of, read_npz
 from hashbench.runner.plan import SURROGATE_SEED, Plan, make_plan
-from hashbench.runner.steps import AdversarialCodes, BaseModel, ModelCodes, TrainedAttacker
+from hashbench.runner.steps import BaseModel, ModelCodes
 from hashbench.runner.suite import Suite
 
 TinySuite = Callable[..., Suite]

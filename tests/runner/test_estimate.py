@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hashbench.runner.estimate import estimate
+from hashbench.runner.evaluation_steps import AdversarialCodes
 from hashbench.runner.plan import make_plan
-from hashbench.runner.steps import AdversarialCodes
 from hashbench.runner.suite import compose
 
 

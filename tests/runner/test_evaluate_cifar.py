@@ -19,7 +19,8 @@ import hashbench
 from hashbench import plugins
 from hashbench.plugins import Dataset
 from hashbench.results import Results
-from hashbench.zoo.importing import Normalisation, Origin, import_model
+from hashbench.zoo.importing import import_model
+from hashbench.zoo.origin import Normalisation, Origin
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10-jpeg"
 

@@ -21,7 +21,8 @@ from hashbench.results.cell import CLEAN
 from hashbench.runner.plan import make_plan
 from hashbench.runner.run import run
 from hashbench.runner.suite import GivenModels, Suite, compose
-from hashbench.zoo.importing import Normalisation, Origin, import_model
+from hashbench.zoo.importing import import_model
+from hashbench.zoo.origin import Normalisation, Origin
 
 TINY = Path(__file__).resolve().parents[1] / "plugins" / "tiny_data.py"
 ORIGIN = Origin("tiny", "dph", "resnet18", "their-defense", seed=3, licence="MIT")
@@ -137,7 +138,7 @@ def test_a_checkpoint_as_scripts_save_it_is_run(
     state: Path, tmp_path: Path, tiny_suite: Callable[..., Suite]
 ) -> None:
     """`fc` under DataParallel, a loss of one's own, mean and deviation of one's own."""
-    content = torch.load(state)
+    content = torch.load(state, weights_only=True)
     theirs = {f"module.{key.replace('hash_layer', 'fc')}": value for key, value in content.items()}
     torch.save({"state_dict": theirs, "epoch": 3}, tmp_path / "fc.pth")
     origin = Origin("tiny", "triplet, margin 0.3", "resnet18", normalisation=HALF)
@@ -163,7 +164,7 @@ def test_a_checkpoint_as_scripts_save_it_is_run(
 def test_a_head_of_two_layers_is_run(
     state: Path, tmp_path: Path, tiny_suite: Callable[..., Suite]
 ) -> None:
-    content = torch.load(state)
+    content = torch.load(state, weights_only=True)
     first, last = nn.Linear(512, 40), nn.Linear(40, 16)
     head = nn.Sequential(first, nn.Tanh(), nn.Dropout(), last).state_dict()
     theirs = {f"encoder.{key}": value for key, value in content.items() if "hash" not in key}

@@ -16,16 +16,18 @@ from typing_extensions import override
 
 from hashbench.errors import FileError, UsageError
 from hashbench.hashing.encode import as_images, encode
+from hashbench.results.address import Address
 from hashbench.results.artifacts import CODES, IMAGES, ArtifactKind
 from hashbench.results.kept_images import MOST, USUAL, KeptImages, address_of_images, kept_images
 from hashbench.results.store import Store
 from hashbench.runner import suite_tables
+from hashbench.runner.evaluation_steps import AdversarialCodes, MoreImages
 from hashbench.runner.images import attacked_again
 from hashbench.runner.loading import data_of, load_model, npz, read_npz
 from hashbench.runner.plan import make_plan
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.run import images_not_kept, missing_steps, run
-from hashbench.runner.steps import AdversarialCodes, DefendedModel, MoreImages, Scores, Step
+from hashbench.runner.steps import DefendedModel, Step
 from hashbench.runner.suite import Suite, from_plain
 
 TinySuite = Callable[..., Suite]
@@ -264,9 +266,7 @@ def test_what_no_run_can_have_kept_is_refused(tmp_path: Path, content: bytes, wo
         kept_images(Store(tmp_path), _address(), SHAPE, BITS)
 
 
-def _address() -> Any:
-    from hashbench.results.address import Address
-
+def _address() -> Address:
     return Address("adversarial", "some attack", "7" * 64)
 
 
@@ -299,4 +299,3 @@ def test_scores_need_no_images(tiny_suite: TinySuite) -> None:
     assert len(plan.images) == len(ATTACKS)
     keys = {step.key for step in plan.images}
     assert not any(step.key in keys for step in plan.steps)
-    assert all(not isinstance(step, Scores) for step in plan.images)

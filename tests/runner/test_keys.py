@@ -18,17 +18,10 @@ from hashbench.hashing import InputSpec, OptimizerName, Recipe
 from hashbench.hashing.augment import Augment
 from hashbench.plugins import Attack, Backbone, Dataset, Defense, Loss, attack
 from hashbench.plugins.parameters import resolved
-from hashbench.runner import fingerprint, steps
+from hashbench.runner import fingerprint
+from hashbench.runner.evaluation_steps import AdversarialCodes, Probe, Scores
 from hashbench.runner.setting import Setting, Source
-from hashbench.runner.steps import (
-    AdversarialCodes,
-    BaseModel,
-    DefendedModel,
-    ModelCodes,
-    Probe,
-    Scores,
-    Step,
-)
+from hashbench.runner.steps import BaseModel, DefendedModel, ModelCodes, Step
 from hashbench.runner.suite import Suite
 from hashbench.runner.suite_tables import Compute
 
@@ -430,7 +423,7 @@ def test_a_plan_has_the_same_keys_each_time_it_is_laid_out(
     for step in one.steps:  # each after what it reads from
         assert {before.key for before in step.upstream} <= seen
         seen.add(step.key)
-    assert steps.Scores in {type(step) for step in one.steps}
+    assert Scores in {type(step) for step in one.steps}
 
 
 def test_a_budget_means_nothing_to_a_defense_that_trains_nothing() -> None:

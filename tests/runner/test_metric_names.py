@@ -80,9 +80,11 @@ def without(results: Results, name: str) -> Results:
 
 
 WITHOUT_GRADIENTS = {Metric.PROBE_CODES_ALONE}
-OF_FILES = {Metric.QUERIES_IN_DATABASE}
 """Written for models that give none, and read: `test_codes_alone_are_said_in_the_row_and_the_plan`
 of `tests/runner/test_programs.py`."""
+
+OF_FILES = {Metric.QUERIES_IN_DATABASE}
+"""Written for data whose queries lie in the database too, as files of the same bytes."""
 
 
 def test_scoring_writes_every_metric_and_what_it_reads_is_there(results: Results) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -34,8 +33,10 @@ from hashbench.runner.plan import make_plan
 from hashbench.runner.run import run
 from hashbench.runner.steps import GivenModel
 from hashbench.runner.suite import GivenModels, Suite, compose
-from hashbench.zoo.importing import Origin, import_model
+from hashbench.zoo.importing import import_model
 from hashbench.zoo.models import check_model, export_model
+from hashbench.zoo.origin import Normalisation, Origin
+from support.bomb import Bomb
 
 TINY = Path(__file__).resolve().parents[1] / "plugins" / "tiny_data.py"
 SMALL = "small-cnn:width=4,hidden=16"
@@ -180,8 +181,6 @@ def program_of(folder: Path) -> FileProgram:
 def test_normalisation_tanh_and_grey_are_as_they_are_said(
     model: HashModel, as_weights: Path, tmp_path: Path, tiny_suite: Build
 ) -> None:
-    from hashbench.zoo.importing import Normalisation
-
     traced(Plain(model, torch.tanh), tmp_path / "net.pt")
     said = replace(ORIGIN, bounded=True, normalisation=Normalisation((0.4,), (0.25,)))
     import_model(tmp_path / "net.pt", tmp_path / "m", replace(said, backbone="mine v2"), None)
@@ -389,16 +388,6 @@ def rewritten(path: Path, content: dict[str, bytes]) -> bytes:
         for name, part in content.items():
             archive.writestr(name, part)
     return path.read_bytes()
-
-
-class Bomb:
-    """Makes a folder where it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.mark),)
 
 
 def _in_graph(content: dict[str, bytes], old: str, new: str) -> dict[str, bytes]:

@@ -13,10 +13,11 @@ from rich.text import Text
 
 from hashbench.console import TextConsole
 from hashbench.runner.engines.schedule import Schedule
+from hashbench.runner.evaluation_steps import Probe, Scores
 from hashbench.runner.plan import make_plan
 from hashbench.runner.remaining import LEAST, Forecast
 from hashbench.runner.reporter import BarReporter, LineReporter
-from hashbench.runner.steps import BaseModel, DefendedModel, ModelCodes, Probe, Scores, Step
+from hashbench.runner.steps import BaseModel, DefendedModel, ModelCodes, Step
 from hashbench.runner.suite import load
 
 MakeStep = Callable[..., Step]

@@ -21,17 +21,11 @@ from hashbench.results.cell import CLEAN, Status
 from hashbench.results.load import load_results
 from hashbench.results.store import Failure, Store
 from hashbench.runner import run as room
+from hashbench.runner.evaluation_steps import AdversarialCodes, Scores
 from hashbench.runner.plan import Plan, ancestors, make_plan
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.run import missing_steps, run_plan
-from hashbench.runner.steps import (
-    AdversarialCodes,
-    BaseModel,
-    DefendedModel,
-    ModelCodes,
-    Scores,
-    Step,
-)
+from hashbench.runner.steps import BaseModel, DefendedModel, ModelCodes, Step
 from hashbench.runner.suite import Suite
 
 TinySuite = Callable[..., Suite]

@@ -15,20 +15,14 @@ from hashbench.plugins import TrainedDefense
 from hashbench.progress import Progress, no_progress
 from hashbench.results.artifacts import CODES
 from hashbench.results.store import Store
-from hashbench.runner import step_kinds, steps
+from hashbench.runner import evaluation_steps, step_kinds, steps
 from hashbench.runner.estimate import estimate
+from hashbench.runner.evaluation_steps import AdversarialCodes
 from hashbench.runner.execute import execute
 from hashbench.runner.loading import read_npz
 from hashbench.runner.plan import make_plan
 from hashbench.runner.step_kinds import ATTACKER_BATCH, KINDS, NO_WORK, StepKind, Work, kind_of
-from hashbench.runner.steps import (
-    AdversarialCodes,
-    BaseModel,
-    DefendedModel,
-    ModelCodes,
-    Step,
-    StepOnModel,
-)
+from hashbench.runner.steps import BaseModel, DefendedModel, ModelCodes, Step, StepOnModel
 from hashbench.runner.suite import Suite
 
 TinySuite = Callable[..., Suite]
@@ -39,7 +33,7 @@ COMPANIONS = Path(__file__).resolve().parents[1] / "plugins" / "companions.py"
 def test_every_step_that_is_described_stands_in_the_table() -> None:
     described = {
         step
-        for step in vars(steps).values()
+        for step in (*vars(steps).values(), *vars(evaluation_steps).values())
         if isinstance(step, type) and issubclass(step, Step) and "kind" in vars(step)
     }
     assert described == set(KINDS)
@@ -62,7 +56,7 @@ def test_all_steps_of_a_cell_have_its_setting(tiny_suite: TinySuite) -> None:
     (model,) = (step for step in plan.steps if isinstance(step, BaseModel))
     assert {type(step) for step in every} == set(KINDS) - {
         steps.GivenModel,
-        steps.TrainedAttacker,
+        evaluation_steps.TrainedAttacker,
     }
     assert all(step.setting is model.setting for step in every)
 
@@ -93,19 +87,19 @@ def test_work_is_counted_in_closed_form(tiny_suite: TinySuite) -> None:
                 assert defense.card.name == "cgat"
                 recipe, passes = defense.recipe(step.budget), defense.passes(step.budget)
                 assert work_of(step) == Work(3 * passes * protocol.train, recipe.batch)
-            case steps.TrainedAttacker():
+            case evaluation_steps.TrainedAttacker():
                 passes = step.attack.training_passes(protocol.train)
                 assert work_of(step) == Work(passes, ATTACKER_BATCH)
             case AdversarialCodes():
                 batch = min(step.setting.compute.attack_batch, protocol.query)
                 assert work_of(step) == Work(step.attack.passes() * protocol.query, batch)
-            case steps.MoreImages():
+            case evaluation_steps.MoreImages():
                 # Fewer queries than a batch, or than a block that is encoded: all of them.
                 assert work_of(step) == work_of(step.adversarial)
             case ModelCodes():
                 images = protocol.train + protocol.query + protocol.database
                 assert work_of(step) == Work(-(-images // 3), 500)
-            case steps.Probe():
+            case evaluation_steps.Probe():
                 # Encoded twice and once moved, a third each; one step each; 60 steps of up to 100.
                 moved = protocol.query + 60 * min(protocol.query, 100)
                 assert work_of(step) == Work(protocol.query + moved, 100)

@@ -143,8 +143,7 @@ def test_what_a_cell_says(make_step: Callable[..., Step]) -> None:
     assert len(lines) == 2 + MOST_LINES
 
 
-def test_images_that_are_read(make_step: Callable[..., Step]) -> None:
-    del make_step
+def test_images_that_are_read() -> None:
     cell = Cell()
     reporter = NotebookReporter(cell.show, clock=lambda: 5.0)
     reporter.reading(1, 2000)

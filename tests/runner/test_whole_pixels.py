@@ -17,9 +17,10 @@ from hashbench.plugins import Format, get
 from hashbench.results.cell import CLEAN
 from hashbench.results.load import load_results
 from hashbench.results.results import Results
+from hashbench.runner.evaluation_steps import AdversarialCodes, Scores
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.run import run
-from hashbench.runner.steps import AdversarialCodes, Scores, Step
+from hashbench.runner.steps import Step
 from hashbench.runner.suite import GivenModels, Suite, from_plain
 from hashbench.zoo.models import export_model
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,29 @@ def test_a_file_of_exactly_the_limit_is_read_and_one_byte_more_is_not(tmp_path: 
     assert files.read_bytes(path, 4) == b"abcd"
     with pytest.raises(FileError, match="it has 4 bytes, expected at most 3"):
         files.read_bytes(path, 3)
+
+
+def test_no_more_memory_is_taken_than_the_file_has_bytes(tmp_path: Path) -> None:
+    """A limit of 8 GiB is a limit, not a size: with less memory a small file is still read."""
+    path = tmp_path / "file"
+    path.write_bytes(b"a" * 1000)
+    tracemalloc.start()
+    try:
+        assert files.read_bytes(path, 2**33) == b"a" * 1000
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="a system without /proc")
+def test_a_file_that_says_no_size_is_read_whole_and_bounded() -> None:
+    path = Path("/proc/self/environ")
+    assert path.stat().st_size == 0
+    content = path.read_bytes()
+    assert files.read_bytes(path, len(content)) == content
+    with pytest.raises(FileError, match=f"expected at most {len(content) - 1:,}"):
+        files.read_bytes(path, len(content) - 1)
 
 
 def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import BackboneNet, InputSpec
 from hashbench.hashing.backbones.pretrained import (
@@ -54,10 +54,10 @@ class Timm(PretrainedBackbone):
             if self.model.startswith(hub):
                 name = self.model[len(hub) :].rstrip("/").rpartition("/")[2] or "NAME"
                 raise UsageError(
-                    f"model '{shown(shortened(self.model))}' lies in a repository, whose content "
+                    f"model '{briefly(self.model)}' lies in a repository, whose content "
                     "may change, so no result could be repeated: fetch its file of weights "
                     "(model.safetensors or pytorch_model.bin) and name the network and the file, "
-                    f"as in timm:model={shown(shortened(name))},weights=model.safetensors"
+                    f"as in timm:model={briefly(name)},weights=model.safetensors"
                 )
 
     @override

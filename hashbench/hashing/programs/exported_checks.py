@@ -141,7 +141,7 @@ def _refuse_objects(part: bytes) -> None:
 
 
 def _refuse_calls(graph: Any) -> None:
-    for path, text in _texts(graph, ()):
+    for path, text in _texts(graph):
         key = next((part for part in reversed(path) if part), "")
         if key in ("target", "as_operator"):
             if not _may_be_called(text):
@@ -205,9 +205,9 @@ def _refuse_containers(text: str) -> None:
         level = inner
 
 
-def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text in plain data, keys of tables included, with the keys that lead there."""
-    stack: list[tuple[tuple[str, ...], Any]] = [(path, value)]
+def _texts(value: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every text in plain data with the keys that lead there; a table's keys are texts too."""
+    stack: list[tuple[tuple[str, ...], Any]] = [((), value)]
     while stack:
         here, one = stack.pop()
         if isinstance(one, Mapping):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from hashbench.characters import counted
 from hashbench.errors import FileError, ModelError, UsageError
 from hashbench.files import read_bytes
 from hashbench.hashing.checkpoint import CARD, MAX_CARD
@@ -69,7 +71,7 @@ class Asking:
     def __post_init__(self) -> None:
         check_normalisation(self.mean, self.std)
         if not 0 <= self.batch <= MAX_BATCH:
-            raise UsageError(f"batch is {self.batch}, expected at most {MAX_BATCH}")
+            raise UsageError(f"batch is {self.batch:,}, expected 0 to {MAX_BATCH:,}")
         if len(self.output) > 200:
             raise UsageError("output is a name of more than 200 characters")
 
@@ -117,42 +119,27 @@ class FileProgram(Program):
     @override
     def load(self, *, device: str, threads: int, kept: Path | None = None) -> HashModel:
         path = self.path if kept is None else kept / self.asking.kind.file
-        content = self._read(path)
-        with said_of(path):
-            net = network(content, self.asking, device, threads)
-        model = WholeModel(
-            net,
-            self.bits,
-            mean=self.asking.mean,
-            std=self.asking.std,
-            bounded=self.asking.bounded,
-            differentiable=self.gradients,
-        )
-        return model.to(device).eval()
+        found = Tried(self.asking, self.bits, self.gradients)
+        return found.model(self._read(path), path, device=device, threads=threads)
 
     def _read(self, path: Path) -> bytes:
-        with said_of(path):
+        with _said_of(path):
             content = read_bytes(path, MAX_BYTES)
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise UsageError(f"model {path} is another file than its card, or the run's, describes")
         return content
 
 
-class said_of:  # noqa: N801 - a context, read as a verb
+@contextmanager
+def _said_of(path: Path) -> Iterator[None]:
     """What is wrong with a file is said with its path."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, FileError):
-            raise UsageError(f"model {self._path}: {error}") from None
-        if isinstance(error, OSError):
-            reason = error.strerror or type(error).__name__
-            raise UsageError(f"model {self._path} cannot be read: {reason}") from None
+    try:
+        yield
+    except FileError as error:
+        raise UsageError(f"model {path}: {error}") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UsageError(f"model {path} cannot be read: {reason}") from None
 
 
 def content_of(path: Path, kind: ProgramKind) -> bytes:
@@ -161,12 +148,12 @@ def content_of(path: Path, kind: ProgramKind) -> bytes:
     Raises:
         UsageError: it cannot be read, or is no such program.
     """
-    with said_of(path):
+    with _said_of(path):
         return whole(path) if kind is ProgramKind.ONNX else read_bytes(path, MAX_BYTES)
 
 
-def network(content: bytes, asking: Asking, device: str, threads: int) -> nn.Module:
-    """The network of a program: normalised images to its values.
+def _network(content: bytes, asking: Asking, device: str, threads: int) -> nn.Module:
+    """The network of a program: normalised images to its values, in the batches that it takes.
 
     Args:
         content: of the file.
@@ -184,7 +171,23 @@ def network(content: bytes, asking: Asking, device: str, threads: int) -> nn.Mod
     else:
         load = scripted if asking.kind is ProgramKind.TORCHSCRIPT else exported
         net = Picked(Sealed(load(content, device)), asking.output)
-    return InBatches(net, asking.batch) if asking.batch else net
+    return _in_batches(net, asking.batch)
+
+
+def _in_batches(net: nn.Module, batch: int) -> nn.Module:
+    return InBatches(net, batch) if batch else net
+
+
+def _model(net: nn.Module, asking: Asking, bits: int, *, gradients: bool = True) -> WholeModel:
+    """A network that is asked as is said, in eval mode."""
+    return WholeModel(
+        net,
+        bits,
+        mean=asking.mean,
+        std=asking.std,
+        bounded=asking.bounded,
+        differentiable=gradients,
+    ).eval()
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,22 @@ class Tried:
     bits: int
     gradients: bool
 
+    def model(self, content: bytes, path: Path, *, device: str, threads: int) -> HashModel:
+        """The program as a model, in eval mode.
+
+        Args:
+            content: of the file.
+            path: the file, for messages.
+            device: where it computes; ONNX always on the processor.
+            threads: of ONNX.
+
+        Raises:
+            UsageError: it cannot be loaded here.
+        """
+        with _said_of(path):
+            net = _network(content, self.asking, device, threads)
+        return _model(net, self.asking, self.bits, gradients=self.gradients).to(device)
+
 
 def tried(content: bytes, asking: Asking, images: Tensor, path: Path) -> Tried:
     """Ask a program for some images: what batches it takes, how many bits it gives, gradients.
@@ -215,8 +234,8 @@ def tried(content: bytes, asking: Asking, images: Tensor, path: Path) -> Tried:
     Raises:
         UsageError: it takes no such images, or gives no (B, K) floats for them.
     """
-    with said_of(path):
-        net = network(content, replace(asking, batch=0), "cpu", 1)
+    with _said_of(path):
+        net = _network(content, replace(asking, batch=0), "cpu", 1)
     said = _said(net, asking.kind)
     if said > MAX_BATCH:
         raise UsageError(
@@ -230,13 +249,13 @@ def tried(content: bytes, asking: Asking, images: Tensor, path: Path) -> Tried:
     known = said or asking.batch
     for form in forms:
         for batch in (known,) if said else (0, known) if known else (0, *BATCHES):
-            bits, fault = _bits(net, replace(form, batch=batch), images)
+            found, batched = replace(form, batch=batch), _in_batches(net, batch)
+            bits, fault = _bits(batched, found, images)
             if not fault:
-                found = replace(form, batch=batch)
-                return Tried(found, bits, _has_gradient(net, found, bits, images))
+                return Tried(found, bits, has_gradient(_model(batched, found, bits), images))
             faults.append(fault)
     _, channels, height, width = images.shape
-    at_once = f"it takes {said} image{'s' * (said > 1)} at once; " if said else ""
+    at_once = f"it takes {counted(said, 'image')} at once; " if said else ""
     raise UsageError(
         f"model {path} cannot be asked for images of {channels} x {height} x {width}: "
         f"{at_once}{faults[0]}"
@@ -250,11 +269,6 @@ def _said(net: nn.Module, kind: ProgramKind) -> int:
     if kind is ProgramKind.EXPORT and isinstance(net, Picked) and isinstance(net.net, Sealed):
         return batch_of(net.net.net)
     return 0
-
-
-def _model(net: nn.Module, asking: Asking, bits: int) -> WholeModel:
-    inner = InBatches(net, asking.batch) if asking.batch else net
-    return WholeModel(inner, bits, mean=asking.mean, std=asking.std, bounded=asking.bounded).eval()
 
 
 def _bits(net: nn.Module, asking: Asking, images: Tensor) -> tuple[int, str]:
@@ -279,8 +293,3 @@ def _bits(net: nn.Module, asking: Asking, images: Tensor) -> tuple[int, str]:
     except Exception as error:  # a program raises whatever it likes
         return 0, first_line(error)
     return bits, ""
-
-
-def _has_gradient(net: nn.Module, asking: Asking, bits: int, images: Tensor) -> bool:
-    """Whether the outputs' gradient reaches the images, and is not 0 in all of them."""
-    return has_gradient(_model(net, asking, bits), images)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import ModelError
 
 
@@ -75,9 +75,9 @@ def picked(given: Any, output: str) -> Tensor:
         found = named[output]
     else:
         listed = ", ".join(
-            f"'{shown(shortened(name))}' {_form(value)}" for name, value in list(named.items())[:6]
+            f"'{briefly(name)}' {_form(value)}" for name, value in list(named.items())[:6]
         )
-        wanted = f"has no output '{shown(shortened(output))}'" if output else "has several outputs"
+        wanted = f"has no output '{briefly(output)}'" if output else "has several outputs"
         raise ModelError(f"the model {wanted}; there are {listed}: say which with --output")
     if not isinstance(found, Tensor):
         raise ModelError(f"the model gives {_form(found)}, expected one tensor")

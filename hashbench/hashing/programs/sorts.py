@@ -12,8 +12,9 @@ from hashbench.files import opened, why_no_file
 from hashbench.hashing.weights.archive import SIGNATURE, members
 
 _SCRIPT: Final = re.compile(r"[^/]+/code/.+")
-_EXPORTED: Final = re.compile(r"[^/]+/(archive_format|models/.+\.json|serialized_.+\.json)")
-_FLAT_EXPORTED: Final = re.compile(r"serialized_.+\.json")
+_EXPORTED: Final = re.compile(
+    r"[^/]+/(archive_format|models/.+\.json)|([^/]+/)?serialized_.+\.json"
+)
 _ONNX_SUFFIX: Final = ".onnx"
 
 
@@ -70,7 +71,7 @@ def program_kind(path: Path) -> ProgramKind | None:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UsageError(f"model {path} cannot be read: {reason}") from None
-    if any(_EXPORTED.fullmatch(name) or _FLAT_EXPORTED.fullmatch(name) for name in names):
+    if any(_EXPORTED.fullmatch(name) for name in names):
         return ProgramKind.EXPORT
     if any(_SCRIPT.fullmatch(name) for name in names):
         return ProgramKind.TORCHSCRIPT

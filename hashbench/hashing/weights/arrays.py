@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import FileError
 from hashbench.hashing.weights.stored import HeldTensor, OddTensor, checked_sides
 
@@ -71,7 +71,7 @@ class PickledArray:
         """
         name = "object" if self.dtype is None else self.dtype.name
         if self.dtype is None or name not in _PLAIN or self.values is None:
-            return OddTensor(f"an array of numpy of the type {shown(shortened(name))}")
+            return OddTensor(f"an array of numpy of the type {briefly(name)}")
         kind = np.dtype(self.dtype.order + name)
         if len(self.values) != math.prod(self.shape) * kind.itemsize:
             raise FileError("an array of numpy has another number of values than its shape says")

@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 
 import torch
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import FileError
 from hashbench.hashing.weights.arrays import PickledArray, PickledDtype
 from hashbench.hashing.weights.stored import (
@@ -141,7 +141,7 @@ def described(file: IO[bytes]) -> Described:
 def more_than_tensors(name: str) -> str:
     """Why a pickle with objects of some class, or calls of a function, is not read."""
     return (
-        f"it holds more than tensors ('{shown(shortened(name))}': a whole pickled model?), and "
+        f"it holds more than tensors ('{briefly(name)}': a whole pickled model?), and "
         f"reading that could run any code, so it is not read; {HOW_TO_SAVE}"
     )
 
@@ -272,7 +272,7 @@ class _Machine:
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
             raise ValueError
         name = function.full
-        if name == "copyreg._reconstructor" or name == "copy_reg._reconstructor":
+        if name in ("copyreg._reconstructor", "copy_reg._reconstructor"):
             return self._instance(arguments[0], arguments[1:])
         if not is_known(name):
             self._foreign = self._foreign or name
@@ -303,7 +303,7 @@ class _Machine:
             return OddTensor("no plain tensor (nested)")
         if name.startswith(REBUILT):
             kind = name.removeprefix(REBUILT).removesuffix("_tensor").replace("_", " ")
-            return OddTensor(f"no plain tensor ({shown(shortened(kind))})")
+            return OddTensor(f"no plain tensor ({briefly(kind)})")
         return Opaque(name)
 
     def _encoded(self, text: object) -> bytes:

@@ -11,7 +11,7 @@ from typing import IO, Final
 
 import torch
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import FileError
 from hashbench.files import parsed_json
 from hashbench.hashing.weights.stored import (
@@ -75,7 +75,7 @@ def read_table(file: IO[bytes], size: int) -> dict[str, StoredTensor | OddTensor
         try:
             tensor, stretch = _entry(entry, start)
         except FileError as error:
-            raise FileError(f"it is damaged: '{shown(shortened(key))}': {error}") from None
+            raise FileError(f"it is damaged: '{briefly(key)}': {error}") from None
         found[key] = tensor
         stretches.append(stretch)
     at = 0

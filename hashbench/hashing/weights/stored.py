@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 from numpy.typing import NDArray
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import FileError
 
 COMPUTED: Final = (
@@ -106,7 +106,7 @@ class StoredTensor:
 
 def uncomputed(dtype: torch.dtype | str) -> str:
     """What a tensor of a type beyond `COMPUTED` is, as a clause goes on after "is"."""
-    name = shown(shortened(str(dtype).removeprefix("torch.")))
+    name = briefly(str(dtype).removeprefix("torch."))
     return f"of the type {name}, which no network computes with"
 
 

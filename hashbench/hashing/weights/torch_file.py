@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
-from hashbench.characters import briefly, shortened, shown
+from hashbench.characters import briefly
 from hashbench.errors import FileError
 from hashbench.hashing.weights import archive
 from hashbench.hashing.weights.pickled import MAX_BYTES, PickledTensor, Storage, described
@@ -165,4 +165,4 @@ def named(value: object) -> str:
     if isinstance(value, PickledTensor | StoredTensor):
         return "a value of type Tensor"
     name = getattr(value, "name", None) or type(value).__name__
-    return f"a value of type {shown(shortened(str(name)))}"
+    return f"a value of type {briefly(name)}"

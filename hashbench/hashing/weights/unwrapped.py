@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import briefly, counted
 from hashbench.errors import FileError
 from hashbench.hashing.weights.arrays import PickledArray
 from hashbench.hashing.weights.pickled import PickledTensor
@@ -121,9 +121,9 @@ def keys_shown(keys: Mapping[str, object], *, start: str = "it has ") -> str:
     """How many keys there are, and the first of them, such as "it has 2 keys ('a', 'b')"."""
     first = ", ".join(f"'{_shown(key)}'" for key in list(keys)[:_SHOWN])
     more = ", ..." if len(keys) > _SHOWN else ""
-    return f"{start}{len(keys)} key{'s' * (len(keys) != 1)} ({first}{more})"
+    return f"{start}{counted(len(keys), 'key')} ({first}{more})"
 
 
 def _shown(key: object) -> str:
     text = key if isinstance(key, str) else str(key) if type(key) is int else type(key).__name__
-    return shown(shortened(text))
+    return briefly(text)
