@@ -114,15 +114,15 @@ class CSVTable(OwnDataset):
     @override
     def find(self, home: Path) -> Found:
         parts: dict[str, Rows] = {}
-        columns: tuple[str, ...] | None = None
+        columns: list[tuple[str, ...] | None] = []
         lists = LabelLists(self.values)
         files = self._files(home)
         for name, file in files.items():
             table = open_table(file, self.delimiter, self.path, header=self.header)
             reader = _Reader.of(self, table, lists, by_file=bool(name))
-            if columns not in (None, reader.columns):
+            columns.append(reader.columns)
+            if columns[-1] != columns[0]:
                 raise UsageError(f"{file}: its label columns are not those of the other tables")
-            columns = reader.columns
             for line, cells in table.rows():
                 part = reader.part(line, cells) if reader.split is not None else name
                 rows = parts.setdefault(part, Rows(file))
@@ -133,7 +133,7 @@ class CSVTable(OwnDataset):
             raise UsageError(
                 f"{', '.join(map(str, files.values()))}: the table has no row below its header"
             )
-        return labelled(home, parts, self.rows, columns or lists.columns(home))
+        return labelled(home, parts, self.rows, columns[0] or lists.columns(home))
 
     def _files(self, home: Path) -> dict[str, Path]:
         """The tables, by the name of the split; one without a name where it holds all."""

@@ -71,29 +71,24 @@ class HuggingFace(OwnDataset):
     @override
     def packed(self, listing: Listing) -> PackedImages | None:
         first = Shard(listing.root, listing.distinct[0].rpartition(MARK)[0])
-        column = self._image_column(first.features() | _info(listing.root), first)
+        column = self._image_column(_features(first, _info(listing.root)), first)
         return ArrowImages(listing.root.resolve(), column)
 
     @override
     def find(self, home: Path) -> Found:
-        lists = LabelLists(self.values)
+        lists, info = LabelLists(self.values), _info(home)
         parts: dict[str, Rows] = {}
-        names: tuple[str, ...] | None = None
+        named: list[tuple[str, ...]] = []
         bare = []
         for split, shards in self._shards(home).items():
             rows, missing = Rows(home / local_name(split), unit="row"), list[str]()
             for shard in shards:
-                features = shard.features()
-                features = {
-                    one: feature if feature.kind != "other" else _info(home).get(one, feature)
-                    for one, feature in features.items()
-                }
+                features = _features(shard, info)
                 self._image_column(features, shard)
                 column = self._label_column(features, shard)
-                classes = features[column].names or None
-                if names is not None and classes != names:
+                named.append(features[column].names)
+                if named[-1] != named[0]:
                     raise UsageError(f"{shard.file}: its classes are not those of the other files")
-                names = classes
                 missing += self._read(shard, column, features[column], lists, rows)
             if missing and len(missing) < len(rows.paths):
                 raise UsageError(f"{missing[0]}: the label is missing")
@@ -103,7 +98,7 @@ class HuggingFace(OwnDataset):
                 parts[split] = rows
         if not parts:
             raise UsageError(f"{home}: no split has labels ({listed(bare)})")
-        columns = names or lists.columns(home)
+        columns = named[0] or lists.columns(home)
         if columns is not None and len(set(columns)) != len(columns):
             raise UsageError(f"{home}: two classes bear one name")
         return labelled(home, parts, None, columns)
@@ -223,6 +218,14 @@ def _inside(file: Path, path: str) -> str:
         return clean_path(path)
     except ValueError as error:
         raise UsageError(f"{file}: {error}") from None
+
+
+def _features(shard: Shard, info: Mapping[str, Feature]) -> dict[str, Feature]:
+    """The columns of a file; those of which it says nothing as `info` says."""
+    return {
+        name: feature if feature.kind != "other" else info.get(name, feature)
+        for name, feature in shard.features().items()
+    }
 
 
 def _info(home: Path) -> dict[str, Feature]:
