@@ -14,26 +14,26 @@ from hashbench.characters import shortened, shown
 from hashbench.coercion import quoted as quoted_value
 from hashbench.data.cache.index import PackedImages
 from hashbench.data.layouts.arrow_files import MARK, ArrowImages, Feature, Shard, features_of
+from hashbench.data.layouts.columns import LABEL_COLUMNS, listed_columns
+from hashbench.data.layouts.file_names import DATASET_DICT, ROWS, STATE
 from hashbench.data.layouts.folders import entries
 from hashbench.data.layouts.labels import (
-    LABEL_COLUMNS,
     LabelLists,
     Rows,
     Values,
+    label_text,
     labelled,
     one_label,
 )
 from hashbench.data.layouts.own import MAX_IMAGES, Found, OwnDataset
 from hashbench.data.layouts.recognised import Layout, looks_like
-from hashbench.data.layouts.roles import kind_of, listed
+from hashbench.data.layouts.roles import AUTO, kind_of, listed
 from hashbench.data.lists.image_paths import clean_path
 from hashbench.data.lists.listing import Listing
 from hashbench.data.sources import local_name, told
 from hashbench.errors import UsageError
 from hashbench.files import read_json
 from hashbench.plugins import dataset
-
-AUTO: Final = "auto"
 
 MAX_INFO: Final = 1 << 24
 """Most bytes of a JSON file beside the data."""
@@ -105,21 +105,21 @@ class HuggingFace(OwnDataset):
 
     def _shards(self, home: Path) -> dict[str, list[Shard]]:
         """The files of each split, in order."""
-        if (home / "dataset_dict.json").exists():
-            stated = _json(home / "dataset_dict.json")
+        file = home / DATASET_DICT
+        if file.exists():
+            stated = _json(file)
             splits = stated.get("splits") if isinstance(stated, Mapping) else None
             if not isinstance(splits, list) or not all(isinstance(one, str) for one in splits):
-                raise UsageError(f"{home / 'dataset_dict.json'}: it names no splits")
-            file = home / "dataset_dict.json"
+                raise UsageError(f"{file}: it names no splits")
             return {one: _saved(home, _inside(file, one)) for one in splits}
-        if (home / "state.json").exists():
+        if (home / STATE).exists():
             return {"": _saved(home, "")}
         found: dict[str, list[Shard]] = {}
         folders = [one.name for one in entries(home) if one.folder]
         below = [name for name in folders if name == "data" or kind_of(name)]
         for folder in ("", *below):
             for entry in entries(home / local_name(folder)):
-                if entry.folder or not entry.name.endswith((".arrow", ".parquet")):
+                if entry.folder or not entry.name.endswith(ROWS):
                     continue
                 match = _NAME.fullmatch(entry.name)
                 split = match["split"] if match is not None else Path(entry.name).stem
@@ -158,9 +158,9 @@ class HuggingFace(OwnDataset):
                 several = value if isinstance(value, list) else [value]
                 labels = tuple(dict.fromkeys(_name(one, feature.names, where) for one in several))
             elif isinstance(value, list):
-                labels = lists.read([_text(one, where) for one in value], where)
+                labels = lists.read([label_text(one, where) for one in value], where)
             else:
-                labels = (one_label(_text(value, where), where),)
+                labels = (one_label(label_text(value, where), where),)
             rows.add(f"{shard.path}{MARK}{row}", labels, row)
         return missing
 
@@ -173,7 +173,7 @@ def _chosen(
         return asked
     if asked == AUTO and len(fitting) == 1:
         return fitting[0]
-    columns = ", ".join(shown(shortened(name)) for name in list(features)[:20]) or "none"
+    columns = listed_columns(list(features))
     why = (
         f"there is no column '{shortened(asked)}'"
         if asked != AUTO
@@ -191,17 +191,9 @@ def _name(value: Any, names: Sequence[str], where: str) -> str:
     return names[value]
 
 
-def _text(value: Any, where: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UsageError(
-            f"{where}: a label must be a name or a class number, found {shown(quoted_value(value))}"
-        )
-    return str(value).strip()
-
-
 def _saved(home: Path, folder: str) -> list[Shard]:
     """The files that a state.json names."""
-    path = home / local_name(folder) / "state.json"
+    path = home / local_name(folder) / STATE
     state = _json(path)
     files = state.get("_data_files") if isinstance(state, Mapping) else None
     entries_of = files if isinstance(files, list) else []
