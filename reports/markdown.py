@@ -13,6 +13,7 @@ from hashbench.plugins import Format, report_format
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.papers.section import TITLE, Section, section
 from hashbench.reports.text import sentences
+from hashbench.reports.text.notes import notes_on
 from hashbench.reports.text.sheets import Field, Sheet, Tone, sheets
 from hashbench.results.results import Results
 
@@ -77,7 +78,7 @@ def _paragraphs(board: Leaderboard) -> Iterator[str]:
     ranking, *others = sheets(board)
     yield ranking.title
     yield _table(ranking)
-    if notes := sentences.notes(board):
+    if notes := notes_on(board):
         yield "\n".join(f"- {escape(note)}" for note in notes)
     for sheet in others:
         yield sheet.title

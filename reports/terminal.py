@@ -21,6 +21,7 @@ from hashbench.plugins import Format, report_format
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.papers.section import TITLE, Section, section
 from hashbench.reports.text import sentences
+from hashbench.reports.text.notes import notes_on
 from hashbench.reports.text.sheets import Field, Sheet, Tone, sheets
 from hashbench.reports.text.sheets import ranking as ranking_sheet
 from hashbench.results.results import Results
@@ -173,7 +174,7 @@ def _write_ranking(board: Leaderboard, paper: _Paper, brief: Sequence[str] = ())
     paper.say(ranking.title)
     paper.blank()
     _draw(ranking, paper)
-    notes = sentences.notes(board)
+    notes = notes_on(board)
     if notes or brief:
         paper.blank()
     for note in notes:

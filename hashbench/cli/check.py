@@ -24,23 +24,13 @@ if TYPE_CHECKING:
     from hashbench.plugins.base import Plugin
     from hashbench.testing import CheckReport
 
-CHECKED = (
-    Kind.ATTACK,
-    Kind.DEFENSE,
-    Kind.LOSS,
-    Kind.BACKBONE,
-    Kind.DATASET,
-    Kind.FORMAT,
-)
-"""The kinds that there are checks for."""
-
 
 def check(
     target: Annotated[
         str,
         typer.Argument(
             metavar="NAME-OR-FILE",
-            autocompletion=plugins_of(*(kind.value for kind in CHECKED)),
+            autocompletion=plugins_of(*(kind.value for kind in Kind)),
             help="NAME, KIND/NAME, NAME:steps=20, or a .py file, whose code is run.",
         ),
     ],
@@ -88,7 +78,7 @@ def _of_file(path: Path) -> list[Plugin]:
     from hashbench.plugins.parameters import build
 
     plugins.use_file(path)
-    registry = plugins.registry(*CHECKED)
+    registry = plugins.registry(*Kind)
     source = str(path.resolve())
     for broken in registry.broken:
         if broken.origin.source == source:
@@ -97,7 +87,7 @@ def _of_file(path: Path) -> list[Plugin]:
         build(entry.plugin, {})
         for (kind, _), entries in registry.entries.items()
         for entry in entries
-        if kind in CHECKED and entry.origin.source == source
+        if entry.origin.source == source
     ]
     if not found:
         raise UsageError(f"plugin file {path}: it holds no plugin")
@@ -116,19 +106,15 @@ def _named(text: str) -> Plugin:
 
     before, slash, after = text.partition("/")
     if slash and ":" not in before:  # a value may hold a slash, as in eps=8/255
-        kinds = [kind for kind in CHECKED if before in (kind.value, kind.plural)]
-        if not kinds:
-            known = [kind.value for kind in CHECKED]
-            raise UsageError(f"there is no kind of plugin '{before}'{did_you_mean(before, known)}")
-        return plugins.get(kinds[0], after)
+        return plugins.get(before, after)
     name = Spec.parse(text).name
-    kinds = [kind for kind in CHECKED if name in plugins.names(kind)]
+    kinds = [kind for kind in Kind if name in plugins.names(kind)]
     if len(kinds) > 1:
         choices = " or ".join(f"{kind}/{name}" for kind in kinds)
         raise UsageError(f"several plugins are called '{name}': write {choices}")
     if kinds:
         return plugins.get(kinds[0], text)
-    everyone = {known for kind in CHECKED for known in plugins.names(kind)}
+    everyone = {known for kind in Kind for known in plugins.names(kind)}
     for broken in plugins.registry().broken:
         if broken.name == name:
             raise UsageError(

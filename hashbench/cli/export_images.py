@@ -22,6 +22,7 @@ from hashbench.cli.part_options import (
     Radii,
     Seeds,
     Suites,
+    asked_part,
 )
 from hashbench.cli.screen import for_answers, for_notes, image_bar, say_folded
 from hashbench.errors import UsageError
@@ -80,9 +81,8 @@ def export_images(
 
       hashbench export-images results --attack auto --defense cgat --to images
     """
-    from hashbench.eps import Eps
     from hashbench.results.load import load_results
-    from hashbench.results.selection import Selection, selected
+    from hashbench.results.selection import selected
     from hashbench.zoo.image_files import write_images
     from hashbench.zoo.stored_images import attacked_images
 
@@ -90,16 +90,16 @@ def export_images(
     refuse_no_new_folder(to)
     refuse_device(device)
     use_files(plugin)
-    asked = Selection(
-        dataset=tuple(dataset or ()),
-        loss=tuple(loss or ()),
-        backbone=tuple(backbone or ()),
-        defense=tuple(defense or ()),
-        attack=tuple(attack or ()),
-        eps=tuple(map(Eps.parse, eps or ())),
-        bits=tuple(bits or ()),
-        seed=tuple(seed or ()),
-        suite=tuple(suite or ()),
+    asked = asked_part(
+        dataset=dataset,
+        loss=loss,
+        backbone=backbone,
+        defense=defense,
+        attack=attack,
+        eps=eps,
+        bits=bits,
+        seed=seed,
+        suite=suite,
     )
     whole = load_results(results)
     part = selected(whole, asked) if asked.asks else whole

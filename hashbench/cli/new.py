@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from hashbench.cli.check import CHECKED
 from hashbench.cli.screen import for_answers
 from hashbench.errors import UsageError
 from hashbench.plugins.kinds import Kind
@@ -25,7 +24,7 @@ def new(
     from hashbench.cli.scaffold import write_package
     from hashbench.suggestions import did_you_mean
 
-    choices = [one.value for one in CHECKED]
+    choices = [one.value for one in Kind]
     if kind not in choices:
         raise UsageError(f"there is no package of kind '{kind}'{did_you_mean(kind, choices)}")
     wanted = Kind(kind)

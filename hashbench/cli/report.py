@@ -23,6 +23,7 @@ from hashbench.cli.part_options import (
     Radii,
     Seeds,
     Suites,
+    asked_part,
 )
 from hashbench.cli.report_format import built, chosen
 from hashbench.cli.report_view import said_below
@@ -107,22 +108,21 @@ def report(
 
     Exit code 1 tells that a cell of that part, or of the last run, failed or was not run.
     """
-    from hashbench.eps import Eps
     from hashbench.results.answers import files_of, is_text, rendered
     from hashbench.results.load import load_results
-    from hashbench.results.selection import Selection, last_asked, selected
+    from hashbench.results.selection import last_asked, selected
 
     use_files(plugin)
-    asked = Selection(
-        dataset=tuple(dataset or ()),
-        loss=tuple(loss or ()),
-        backbone=tuple(backbone or ()),
-        defense=tuple(defense or ()),
-        attack=tuple(attack or ()),
-        eps=tuple(map(Eps.parse, eps or ())),
-        bits=tuple(bits or ()),
-        seed=tuple(seed or ()),
-        suite=tuple(suite or ()),
+    asked = asked_part(
+        dataset=dataset,
+        loss=loss,
+        backbone=backbone,
+        defense=defense,
+        attack=attack,
+        eps=eps,
+        bits=bits,
+        seed=seed,
+        suite=suite,
     )
     given = {"published": tuple(str(path) for path in published)} if published else {}
     name = chosen(format, output)

@@ -32,7 +32,7 @@ def chosen(given: str | None, output: Path | None) -> str:
     suffix = "" if output is None else output.suffix.lower()
     if given is None and (output is None or not suffix or output.is_dir()):
         return DEFAULT
-    by_suffix = suffixes()
+    by_suffix = _suffixes()
     names = by_suffix.get(suffix, [])
     if given is not None:
         name = Spec.parse(given).name
@@ -64,7 +64,7 @@ def chosen(given: str | None, output: Path | None) -> str:
 
 def taken_by(suffix: str) -> str:
     """Whose a suffix is: a format's name, `plots` of pictures; empty of one that is free."""
-    names = suffixes().get(suffix.lower(), ["plots"] if suffix.lower() in _PICTURES else [])
+    names = _suffixes().get(suffix.lower(), ["plots"] if suffix.lower() in _PICTURES else [])
     return names[0] if names else ""
 
 
@@ -94,7 +94,7 @@ def built(text: str, given: Mapping[str, object], *, full: bool) -> Format:
     return found
 
 
-def suffixes() -> dict[str, list[str]]:
+def _suffixes() -> dict[str, list[str]]:
     """The formats of one text, by how their files' names end."""
     from hashbench import plugins
 

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from hashbench.characters import counted
 from hashbench.cli.completion import plugins_of, suites
-from hashbench.cli.debug import OPTION, asked, say_traceback
 from hashbench.cli.dry_run import (
     download_lines,
     image_lines,
@@ -30,6 +28,7 @@ from hashbench.cli.grid_options import about_suite, check_repeats, only_suite
 from hashbench.cli.helped import defaulting
 from hashbench.cli.named import refuse_folder
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
+from hashbench.cli.run_end import say_end
 from hashbench.cli.screen import for_answers, for_notes, image_bar, warn_of_broken
 from hashbench.console import TextConsole
 from hashbench.errors import UsageError
@@ -37,8 +36,6 @@ from hashbench.plugins.paths import at_home
 
 if TYPE_CHECKING:
     from hashbench.results.scored import Measured
-    from hashbench.results.store import Store
-    from hashbench.runner.plan import Plan
     from hashbench.runner.remaining import Forecast
     from hashbench.runner.reporter import Reporter
 
@@ -293,12 +290,7 @@ def run(
     from hashbench.runner.plan import make_plan
     from hashbench.runner.remaining import Forecast
     from hashbench.runner.resolve import check_device
-    from hashbench.runner.run import (
-        check_workers,
-        images_not_kept,
-        missing_steps,
-        run_plan,
-    )
+    from hashbench.runner.run import check_workers, missing_steps, run_plan
     from hashbench.runner.suite import compose
 
     check_workers(workers)
@@ -345,41 +337,8 @@ def run(
         # At once: a step that is being made in this process would go on to its next sign of
         # progress. Nothing is lost, since what is not finished is not in the store.
         os._exit(code)
-    failed = results.failed
-    without = images_not_kept(plan, Store(out))
-    for step, reason in without:
-        notes.say(f"FAILED {step.label}: {reason}", style="red")
-    done = len(results.cells) - len(failed)
-    read = f" Read them with: hashbench report {out}" if done else ""
-    notes.say(f"{done} of {counted(len(results.cells), 'cell')} done.{read}")
-    if failed:
-        for result in failed:
-            cell = result.cell
-            notes.say(
-                f"FAILED {cell.defense} / {cell.attack} (eps {cell.eps}, {cell.dataset}, "
-                f"{cell.loss}, {cell.backbone}, {cell.bits} bits, seed {cell.seed}): "
-                f"{result.reason}",
-                style="red",
-            )
-        _say_failures(notes, plan, Store(out))
-    if failed or without:
+    if not say_end(notes, results, plan, out):
         raise typer.Exit(EXIT_FAILED)
-
-
-def _say_failures(notes: TextConsole, plan: Plan, store: Store) -> None:
-    """The tracebacks of the steps that failed, or how to see them and where they are."""
-    failures = [(step, store.failure(step.address)) for step in plan.steps]
-    found = [(step, failure) for step, failure in failures if failure is not None]
-    for step, failure in found:
-        if asked():
-            notes.say(f"\nTraceback of '{step.label}':")
-            say_traceback(notes, failure.traceback)
-    if not found:
-        return
-    path = store.failure_path(found[0][0].address)
-    more = f" and {len(found) - 1:,} more beside it" if len(found) > 1 else ""
-    how = "" if asked() else f"The same command with {OPTION} prints the traceback. "
-    notes.say(f"{how}It is kept in {path}{more}.")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 The data sets themselves are plugins, found by name; what is exported here is what they return.
 """
 
-from hashbench.data.given import as_retrieval_data
+from hashbench.data.given.splits import as_retrieval_data
 from hashbench.data.images import ImageSet, Pixels, RetrievalData
 from hashbench.data.protocol import PixelValues, Protocol, protocol_of
 

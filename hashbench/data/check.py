@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from hashbench.data.cache.entries import decoded_images
 from hashbench.data.cache.index import DecodedImages
 from hashbench.data.cache.stamps import OutsideFolderError
 from hashbench.data.cache.verify import CacheCheck, verify_cache
-from hashbench.data.images import ImageSet, RetrievalData
+from hashbench.data.contents import pixel_digests
+from hashbench.data.images import RetrievalData
 from hashbench.data.lists.dataset import BrokenImages, ListedDataset, outside_folder
 from hashbench.data.lists.listing import Listing
 from hashbench.data.plugin_errors import loaded
@@ -26,8 +26,6 @@ from hashbench.retrieval import ceiling, chance_level
 
 NAMED = 3
 """How many faults of each kind are named by default; all of them are counted."""
-
-_CHUNK = 500
 
 _Contents = Mapping[str, NDArray[np.int64]]
 """For each split a number per row: equal for equal bytes, below 0 for an unreadable file."""
@@ -207,7 +205,7 @@ def _check_loaded(
     dataset: Dataset, root: Path | None, data: RetrievalData, named: int | None
 ) -> DataCheck:
     sets = {"train": data.train, "query": data.query, "database": data.database}
-    numbers = _numbers(content for part in sets.values() for content in _contents(part))
+    numbers = _numbers(content for part in sets.values() for content in pixel_digests(part.images))
     ends = np.cumsum([len(part) for part in sets.values()])
     contents = dict(zip(sets, np.split(numbers, ends[:-1]), strict=True))
     shared = np.flatnonzero(_shared(contents))
@@ -302,9 +300,3 @@ def _numbers(contents: Iterable[bytes]) -> NDArray[np.int64]:
     """Number contents, equal ones alike."""
     known: dict[bytes, int] = {}
     return np.array([known.setdefault(content, len(known)) for content in contents], np.int64)
-
-
-def _contents(part: ImageSet) -> Iterable[bytes]:
-    for start in range(0, len(part), _CHUNK):
-        for image in part.images[start : start + _CHUNK]:
-            yield hashlib.sha256(np.ascontiguousarray(image).data).digest()

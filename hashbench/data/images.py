@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,10 @@ class ImageSet:
         return digest.hexdigest()
 
 
+SPLITS: Final = ("train", "query", "database")
+"""The names of the splits of a data set."""
+
+
 @dataclass(frozen=True)
 class RetrievalData:
     """One data set in its split.
@@ -97,7 +101,7 @@ class RetrievalData:
         classes: the names of the label columns.
         train: what models are trained on, and what an attacker's center codes come from.
         query: the images that are searched with, and attacked.
-        database: what is searched; it may contain the train set, never a query.
+        database: what is searched; it may contain the train set, and should hold no query.
         transform: how the images were made from their files, in words; part of the protocol.
         excluded: how many broken images were left out.
         roles: which parts of the user's own data the three splits were made of, or how they were
@@ -116,7 +120,7 @@ class RetrievalData:
     found_again: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("train", "query", "database"):
+        for name in SPLITS:
             part: ImageSet = getattr(self, name)
             if not len(part):
                 raise UsageError(f"the {name} split is empty")

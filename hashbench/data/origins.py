@@ -71,6 +71,7 @@ _PROS_GAN: Final = (
     "https://github.com/xandery-geek/SAAT, read files of these names, and hold none"
 )
 _LISTS: Final = "train_img.txt, train_label.txt, test_img.txt, test_label.txt"
+_ENDS: Final = ("img", "label")
 _ZALANDO: Final = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
 )
@@ -78,6 +79,14 @@ _ZALANDO: Final = (
 
 def _garments(name: str, size: int, md5: str, sha256: str) -> OriginFile:
     return OriginFile(f"{name}.gz", size, sha256, md5, f"{_ZALANDO}/{name}.gz")
+
+
+def _counted(*files: tuple[int, str]) -> tuple[OriginFile, ...]:
+    """List files by their bytes and SHA-256: train, test and, where it is there, database."""
+    names = (f"{stem}_{end}.txt" for stem in ("train", "test", "database") for end in _ENDS)
+    return tuple(
+        OriginFile(name, size, sha256) for name, (size, sha256) in zip(names, files, strict=False)
+    )
 
 
 ORIGINS: Final[Mapping[str, Origin]] = MappingProxyType(
@@ -148,37 +157,13 @@ ORIGINS: Final[Mapping[str, Origin]] = MappingProxyType(
                     "read it with --dataset lists, and take off what its paths begin with (strip=)"
                 ),
             ),
-            list_files=(
-                OriginFile(
-                    "train_img.txt",
-                    107_828,
-                    "c1b84402e3ac3b17e70c81df290b7c3432d9d86a72b6c6d50154ef6ad104db23",
-                ),
-                OriginFile(
-                    "train_label.txt",
-                    380_000,
-                    "33be7b59bd65da4e4665c5015cae27ddcc5ee5af54aa6e4fd0c0a8869c35d571",
-                ),
-                OriginFile(
-                    "test_img.txt",
-                    36_647,
-                    "0e5552c6465d1ec3f5e4f6c69299f3560b618c6bd4ec193e31f19f5c628f48b8",
-                ),
-                OriginFile(
-                    "test_label.txt",
-                    129_200,
-                    "a77dd8ab9341bea3bb52a670d0b30b9003a4982c7fa99b3994bdd3dd642e4307",
-                ),
-                OriginFile(
-                    "database_img.txt",
-                    502_247,
-                    "829d270f92840bfe73aadd8b30fea12306a97e17adfa240c1f9f94d570aed3db",
-                ),
-                OriginFile(
-                    "database_label.txt",
-                    1_770_800,
-                    "5011eac878e47072fe5c64184579df9a25f5880c9ee9658b8b08ca31fbc897dc",
-                ),
+            list_files=_counted(
+                (107_828, "c1b84402e3ac3b17e70c81df290b7c3432d9d86a72b6c6d50154ef6ad104db23"),
+                (380_000, "33be7b59bd65da4e4665c5015cae27ddcc5ee5af54aa6e4fd0c0a8869c35d571"),
+                (36_647, "0e5552c6465d1ec3f5e4f6c69299f3560b618c6bd4ec193e31f19f5c628f48b8"),
+                (129_200, "a77dd8ab9341bea3bb52a670d0b30b9003a4982c7fa99b3994bdd3dd642e4307"),
+                (502_247, "829d270f92840bfe73aadd8b30fea12306a97e17adfa240c1f9f94d570aed3db"),
+                (1_770_800, "5011eac878e47072fe5c64184579df9a25f5880c9ee9658b8b08ca31fbc897dc"),
             ),
         ),
         "nus-wide": Origin(
@@ -206,27 +191,11 @@ ORIGINS: Final[Mapping[str, Origin]] = MappingProxyType(
                     "pytorch/data/nuswide_81 (MIT); read it with --dataset lists"
                 ),
             ),
-            list_files=(
-                OriginFile(
-                    "train_img.txt",
-                    277_175,
-                    "ea458f7f41273290c0501bd8c234e84f69e335e4be0830f8d1eed34f5ef30f2a",
-                ),
-                OriginFile(
-                    "train_label.txt",
-                    451_500,
-                    "8e7813487e284ca2c310861f5f49f87087b3557d5cbe3d0a805cd103e12f2070",
-                ),
-                OriginFile(
-                    "test_img.txt",
-                    55_394,
-                    "a1966774165da8db56c05b0ea4f8f2353ea20fe0225d7414573ce43ee3080ba6",
-                ),
-                OriginFile(
-                    "test_label.txt",
-                    90_300,
-                    "5c5ed44f68635ffc3797663dc2c3af7fc956ce4f19b9651ea0cee15396a4b5f3",
-                ),
+            list_files=_counted(
+                (277_175, "ea458f7f41273290c0501bd8c234e84f69e335e4be0830f8d1eed34f5ef30f2a"),
+                (451_500, "8e7813487e284ca2c310861f5f49f87087b3557d5cbe3d0a805cd103e12f2070"),
+                (55_394, "a1966774165da8db56c05b0ea4f8f2353ea20fe0225d7414573ce43ee3080ba6"),
+                (90_300, "5c5ed44f68635ffc3797663dc2c3af7fc956ce4f19b9651ea0cee15396a4b5f3"),
             ),
             notes=("The makers state no sizes and no checksums of the photographs.",),
         ),
@@ -270,27 +239,11 @@ ORIGINS: Final[Mapping[str, Origin]] = MappingProxyType(
                     "(MIT); read it with --dataset lists"
                 ),
             ),
-            list_files=(
-                OriginFile(
-                    "train_img.txt",
-                    407_064,
-                    "4ea0991a8014a6d062b79b0534e23f7ac254eddd1e0e624fc8c279290850891f",
-                ),
-                OriginFile(
-                    "train_label.txt",
-                    1_600_000,
-                    "af551c5530ceb6f9c3b88231f9440f8609efb64ac1de6d20b43518df4e65b921",
-                ),
-                OriginFile(
-                    "test_img.txt",
-                    203_572,
-                    "1f7c0069a4b35c0783e3b5159121a2109622bd363e143ce6a3221187a492b858",
-                ),
-                OriginFile(
-                    "test_label.txt",
-                    800_000,
-                    "f94d2af72abf536f3096f65347984ae930a18ef72973274802548eb29c23092d",
-                ),
+            list_files=_counted(
+                (407_064, "4ea0991a8014a6d062b79b0534e23f7ac254eddd1e0e624fc8c279290850891f"),
+                (1_600_000, "af551c5530ceb6f9c3b88231f9440f8609efb64ac1de6d20b43518df4e65b921"),
+                (203_572, "1f7c0069a4b35c0783e3b5159121a2109622bd363e143ce6a3221187a492b858"),
+                (800_000, "f94d2af72abf536f3096f65347984ae930a18ef72973274802548eb29c23092d"),
             ),
             notes=("The makers publish no checksums.",),
         ),

@@ -19,7 +19,8 @@ from hashbench.attacking.contract import Attack
 from hashbench.characters import counted, shown
 from hashbench.coercion import quoted
 from hashbench.data.contract import Dataset
-from hashbench.data.given import GivenData, as_retrieval_data
+from hashbench.data.given.dataset import GivenData
+from hashbench.data.given.splits import as_retrieval_data
 from hashbench.data.images import RetrievalData
 from hashbench.defending.contract import WrappingDefense
 from hashbench.errors import UsageError

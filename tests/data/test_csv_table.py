@@ -196,6 +196,14 @@ def test_splits_of_a_column_and_of_files(tmp_path: Path) -> None:
     assert joined.query.where(3) == f"{tmp_path}/test.csv, line 3"
 
 
+@pytest.mark.parametrize("stems", [("train", "test"), ("test", "train")])
+def test_tables_of_other_label_columns_are_refused(tmp_path: Path, stems: tuple[str, str]) -> None:
+    tables = ("path,cat,dog\na.png,1,0\n", "path,label\nb.png,bird\n")
+    root = write(tmp_path, **dict(zip(stems, tables, strict=True)))
+    with pytest.raises(UsageError, match="its label columns are not those of the other tables"):
+        read(root, labels="all")
+
+
 def test_a_table_without_header_has_numbered_columns(tmp_path: Path) -> None:
     body = "".join(f"{n}.png,{n % 2},{1 - n % 2}\n" for n in range(10))
     found = read(write(tmp_path, t=body), header="false", path="1", labels="2..3")

@@ -13,7 +13,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from hashbench.data import RetrievalData, as_retrieval_data
-from hashbench.data.given_images import COLOURED, ROUNDED
+from hashbench.data.given.images import COLOURED, ROUNDED
 from hashbench.errors import UsageError
 
 DRAW = np.random.default_rng(0)

@@ -27,6 +27,7 @@ from hashbench.plugins.parameters import build
 from hashbench.progress import no_progress
 
 PLAIN = HuggingFace(crop=6)
+SPLITS = ("train", "test")
 NAMES = ["cat", "dog", "bird"]
 ONE = {"names": NAMES, "_type": "ClassLabel"}
 FEATURES = {"image": {"_type": "Image"}, "label": ONE}
@@ -275,6 +276,22 @@ def test_two_columns_of_labels_are_to_be_chosen_from(tmp_path: Path) -> None:
         PLAIN.load(root)
     found = build(HuggingFace, {"crop": "6", "labels": "coarse", "query": "2"})
     assert len(found.load(root).query) == 2
+
+
+@pytest.mark.parametrize("bare", ["train", "test"])
+def test_files_of_which_one_has_no_class_names_are_refused(tmp_path: Path, bare: str) -> None:
+    plain = {"image": {"_type": "Image"}}
+    parts = {split: [table(TRAIN, plain if split == bare else FEATURES)] for split in SPLITS}
+    root = save_dict(tmp_path / "hf", **parts)
+    with pytest.raises(UsageError, match="its classes are not those of the other files"):
+        PLAIN.load(root)
+
+
+def test_columns_that_no_file_has_are_not_counted(tmp_path: Path) -> None:
+    root = save_dict(tmp_path / "hf", train=[table(TRAIN)], test=[table(TEST, first=100)])
+    more = FEATURES | {"thumbnail": {"_type": "Image"}}
+    (root / "dataset_info.json").write_text(json.dumps({"features": more}))
+    assert colours(PLAIN, root)["query"] == EXPECTED_TEST
 
 
 def test_the_package_that_is_missing_is_named(

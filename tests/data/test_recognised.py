@@ -155,6 +155,15 @@ def test_published_sets_say_it_too(tmp_path: Path) -> None:
         read("flickr25k", tmp_path)
 
 
+@pytest.mark.parametrize("suffix", [".JPG", ".jfif", ".HEIC"])
+def test_class_folders_are_recognised_by_whatever_the_data_set_takes_for_images(
+    tmp_path: Path, suffix: str
+) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / f"cat/1{suffix}").write_bytes(b"")
+    assert "use --dataset image-folder" in looks_like(tmp_path, Layout.LISTS)
+
+
 @pytest.mark.parametrize("layout", Layout)
 def test_an_empty_folder_and_none_look_like_nothing(tmp_path: Path, layout: Layout) -> None:
     for root in (tmp_path, tmp_path / "none"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hashbench import plugins
-from hashbench.data.layouts.labels import LABEL_COLUMNS, PATH_COLUMNS
+from hashbench.data.layouts.columns import LABEL_COLUMNS, PATH_COLUMNS
 from hashbench.data.layouts.roles import KINDS
 from hashbench.data.lists.dataset import ListedDataset
 from support.crafted_images import sound_image

@@ -109,7 +109,7 @@ def test_names_kinds_and_parameters(hashbench: Command, tmp_path: Path) -> None:
         ("pgd-haming", "there is no plugin 'pgd-haming'; did you mean 'pgd-hamming'?"),
         ("hag:step=3", "attack 'hag' has no parameter 'step'; did you mean 'steps'?"),
         ("attack/cgat", "there is no attack 'cgat'"),
-        ("attac/hag", "there is no kind of plugin 'attac'; did you mean 'attack'?"),
+        ("attac/hag", "no kind of plugin 'attac'; did you mean 'attack'?"),
         ("bad.py", "(bad.py:1)"),
         ("nothing.py", "plugin file nothing.py: no such file"),
         ("empty.py", "plugin file empty.py is broken"),

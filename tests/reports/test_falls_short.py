@@ -9,7 +9,7 @@ import pytest
 
 from hashbench import plugins
 from hashbench.reports.board.leaderboard import leaderboards
-from hashbench.reports.text.sentences import notes
+from hashbench.reports.text.notes import notes_on
 from hashbench.runner.suite import compose
 
 SENTENCE = (
@@ -22,7 +22,7 @@ def sentences(book: Any) -> list[str]:
     return [
         note
         for board in leaderboards(book.results())
-        for note in notes(board)
+        for note in notes_on(board)
         if "cannot reach" in note
     ]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.board.row import RowReader
-from hashbench.reports.text import sentences
+from hashbench.reports.text.notes import notes_on
 from hashbench.reports.text.sheets import NOT_KNOWN, ranking
 from hashbench.results.cell import Status
 
@@ -74,11 +74,11 @@ def test_every_rank_and_worst_case_is_over_the_same_attacks(
             why = " ".join(finding.words for finding in row.findings)
             lacks = any(table[row.defense, attack] == "failed" for attack in board.attacks)
             assert ("shares no attack" in why) or (lacks and REASON in why)
-            assert any(row.defense in note and why[:20] in note for note in sentences.notes(board))
+            assert any(row.defense in note and why[:20] in note for note in notes_on(board))
         else:
             assert row.findings == ()
     # A failure that counts for nobody is told all the same.
-    told = " ".join(sentences.notes(board))
+    told = " ".join(notes_on(board))
     for row in board.rows:
         for attack in board.attacks:
             if table[row.defense, attack] == "failed":
@@ -104,7 +104,7 @@ def test_a_second_run_with_other_attacks_spoils_no_table(quick: Any) -> None:
     ]
     assert board.shared == ("hag",)
     assert [row.worst_case.mean for row in board.rows] == [0.588, 0.414, 0.25, 0.171]
-    notes = sentences.notes(board)
+    notes = notes_on(board)
     assert (
         "Ranks and worst cases are over the attacks that all ranked rows share: hag. Shown, but "
         "not counted: noise, pgd-hamming, random-search, sdha."
@@ -124,10 +124,7 @@ def test_one_row_of_noise_alone_does_not_take_the_ranks_away(quick: Any) -> None
         (3, "none"),
         (None, "jpeg"),
     ]
-    assert (
-        "Not ranked: jpeg: it shares no attack with the rows that are ranked."
-        in sentences.notes(board)
-    )
+    assert "Not ranked: jpeg: it shares no attack with the rows that are ranked." in notes_on(board)
 
 
 def test_a_flagged_row_decides_nothing(quick: Any) -> None:

@@ -11,6 +11,7 @@ from hashbench import plugins
 from hashbench.plugins import Aim
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.text import sentences
+from hashbench.reports.text.notes import notes_on
 from hashbench.reports.text.sheets import Sheet, cost, ranking, sheets, targeted
 from hashbench.results.results import Results
 
@@ -40,7 +41,7 @@ def test_targeted_attacks_have_a_sheet_of_their_own(quick: Any) -> None:
     assert after.attacks == before.attacks
     assert after.targeted == ("tha",)
     assert [row.worst_case for row in after.rows] == [row.worst_case for row in before.rows]
-    assert sentences.notes(after) == sentences.notes(before)
+    assert notes_on(after) == notes_on(before)
     assert texts(targeted(after)) == [
         (defense, "tha", "10.0", "80.0", "[70.0, 90.0]", "2.0", "3")
         for defense in ("cgat", "atrdh", "none")
@@ -78,7 +79,7 @@ def test_a_failed_targeted_attack_costs_no_rank_and_is_told(quick: Any) -> None:
     quick.lost("cgat", "tha", "it left the ball", aim=Aim.TARGETED)
     board = only_board(quick)
     assert [row.rank for row in board.rows] == [1, 2, 3]
-    assert len([note for note in sentences.notes(board) if "it left the ball" in note]) == 1
+    assert len([note for note in notes_on(board) if "it left the ball" in note]) == 1
     assert texts(targeted(board))[0] == ("cgat", "tha", "10.0", "failed", "-", "failed", "failed")
 
 
@@ -87,7 +88,7 @@ def test_a_model_that_failed_is_told_once_for_its_targeted_attacks_too(book: Any
     for attack in ("none", "hag"):
         book.lost("cgat", attack, "the loss is NaN")
     book.lost("cgat", "tha", "the loss is NaN", aim=Aim.TARGETED)
-    notes = [note for note in sentences.notes(only_board(book)) if "NaN" in note]
+    notes = [note for note in notes_on(only_board(book)) if "NaN" in note]
     assert notes == ["Not ranked: cgat: clean, hag failed: the loss is NaN."]
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.text import sentences
+from hashbench.reports.text.notes import notes_on
 from hashbench.reports.text.sheets import ranking, ties
 from hashbench.results.flags import Code
 
@@ -147,7 +148,7 @@ def test_a_model_whose_score_hangs_on_ties_gets_a_note(
     """Few codes: it looks hardly attacked, since there is little to attack."""
     few = {"map(ties=worst)": 0.14, "map(ties=best)": best}
     book = new_book().clean("cgat", 0.235, **few).attacked("cgat", "hag", 0.229)
-    found = sentences.notes(only_board(book))
+    found = notes_on(only_board(book))
     assert len(found) == doubted
     if doubted:
         assert numbers(found[0]) == ["14.0", "45.0"]
@@ -171,7 +172,7 @@ def test_a_radius_is_written_in_steps_of_a_pixel_where_it_is_one(written: str, s
 
 
 def test_values_below_chance_are_explained(quick: Any) -> None:
-    (note,) = sentences.notes(only_board(quick))
+    (note,) = notes_on(only_board(quick))
     assert note.startswith(sentences.BELOW_CHANCE)
     assert numbers(note) == ["10.0"]
 
@@ -187,7 +188,7 @@ def test_a_value_a_tenth_above_chance_has_no_mark(book: Any) -> None:
 def test_every_row_that_is_not_ranked_says_why(rich_book: Any) -> None:
     """Each finding has its line; flags come with the page that explains them."""
     board = leaderboards(rich_book.results())[-1]
-    found = sentences.notes(board)
+    found = notes_on(board)
     lost = {row.defense: row.findings for row in board.rows if row.rank is None}
     codes = [finding.code for finding in lost["flat"]]
     assert [finding.code for finding in lost["atrdh"]] == [None]
@@ -232,14 +233,14 @@ def test_different_seeds_are_pointed_at(book: Any) -> None:
     book.clean("none", 0.7, 0).attacked("none", "hag", 0.3, 0)
     for seed in (1, 2):
         book.clean("cgat", 0.7, seed).attacked("cgat", "hag", 0.4, seed)
-    (note,) = sentences.notes(only_board(book))
+    (note,) = notes_on(only_board(book))
     assert note.endswith(": cgat 1, 2; none 0.")
 
 
 def test_an_attack_weaker_than_noise_is_pointed_at(book: Any) -> None:
     book.clean("none", 0.7).attacked("none", "noise", 0.6).attacked("none", "hag", 0.65)
     book.attacked("none", "sdha", 0.3)
-    (note,) = sentences.notes(only_board(book))
+    (note,) = notes_on(only_board(book))
     assert numbers(note) == ["65.0", "60.0"]
     assert "hag" in note
 

@@ -59,7 +59,7 @@ def draw(images: ListedSplit, amounts: Mapping[str, str], seed: int) -> Drawn:
     groups = _groups(images, unit, len(paths))
     sizes = np.bincount(groups)
     order = _ranked(paths, groups, f"query {seed}")
-    counts = _spread(wanted.get("query", Amount(share=QUERY_SHARE)), sizes, sizes - 1)
+    counts = _given_by(wanted.get("query", Amount(share=QUERY_SHARE)), sizes, sizes - 1)
     if not counts.sum():
         raise UsageError(
             f"{images.file}: no query can be drawn from {len(paths):,} images of {len(sizes):,} "
@@ -71,14 +71,14 @@ def draw(images: ListedSplit, amounts: Mapping[str, str], seed: int) -> Drawn:
     left = sizes - counts
     database = rest
     if "database" in wanted:
-        counts = _spread(wanted["database"], sizes, left)
+        counts = _given_by(wanted["database"], sizes, left)
         _enough(images, "database", wanted, int(counts.sum()), int(left.sum()))
         database = _lowest(rest, groups, counts)
         left = counts
     train = database
     if "train" in wanted:
         order = _ranked(paths, groups, f"train {seed}")
-        counts = _spread(wanted["train"], sizes, left)
+        counts = _given_by(wanted["train"], sizes, left)
         _enough(images, "train", wanted, int(counts.sum()), int(left.sum()))
         train = _lowest(order[np.isin(order, database)], groups, counts)
     return Drawn(*(np.flatnonzero(np.isin(unit, part)) for part in (train, query, database)))
@@ -119,7 +119,7 @@ def _lowest(order: _Indices, groups: _Indices, counts: _Indices) -> _Indices:
     return np.asarray(order[low], np.int64)
 
 
-def _spread(amount: Amount, sizes: _Indices, most: _Indices) -> _Indices:
+def _given_by(amount: Amount, sizes: _Indices, most: _Indices) -> _Indices:
     """How many images each group gives, at most `most`."""
     if amount.share is not None:
         asked = np.array([int(amount.share * int(size) + Fraction(1, 2)) for size in sizes])

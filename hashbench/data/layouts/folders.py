@@ -14,20 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from hashbench.characters import shortened, shown
+from hashbench.data.layouts.file_names import is_hidden, is_image
 from hashbench.data.layouts.own import MAX_IMAGES
 from hashbench.data.sources import local_name, told
 from hashbench.errors import UsageError
-
-SUFFIXES: Final = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".pnm"),
-    *(".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl"),
-)
-"""What images end in, in any case. Those that are not decoded are told as broken, not passed over.
-"""
-
-IGNORED: Final = ("__MACOSX",)
-"""Folders that programs leave, besides those whose name begins with a dot."""
 
 _DEEPEST: Final = 40
 
@@ -55,7 +45,7 @@ class Entry:
     @property
     def image(self) -> bool:
         """Whether it is an image by its name."""
-        return not self.folder and os.path.splitext(self.name)[1].lower() in SUFFIXES  # noqa: PTH122
+        return not self.folder and is_image(self.name)
 
 
 def entries(folder: Path) -> list[Entry]:
@@ -67,7 +57,7 @@ def entries(folder: Path) -> list[Entry]:
     found = []
     with told(folder), os.scandir(folder) as listing:
         for entry in listing:
-            if entry.name.startswith(".") or entry.name in IGNORED:
+            if is_hidden(entry.name):
                 continue
             try:
                 is_folder = entry.is_dir()
@@ -122,16 +112,17 @@ def read_tree(root: Path, below: str, naming: Naming, links: Path | None) -> Tre
             there are too many images.
     """
     top = root / local_name(below) if below else root
-    stray = tuple(_under(below, entry.name) for entry in entries(top) if entry.image)
+    found, allowed = entries(top), _allowed(root, links)
+    stray = tuple(_under(below, entry.name) for entry in found if entry.image)
     paths: list[str] = []
     names: list[str] = []
     empty: list[str] = []
     nested = False
-    for entry in entries(top):
+    for entry in found:
         if not entry.folder:
             continue
         before = len(paths)
-        for parts in _walk(root, below, (entry.name,), _allowed(root, links), ()):
+        for parts in _walk(root, below, (entry.name,), allowed, ()):
             paths.append(_under(below, "/".join(parts)))
             names.append(_class_name(parts, naming))
             nested = nested or len(parts) > len(("class", "image"))

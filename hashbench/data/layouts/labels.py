@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.characters import shortened, shown
+from hashbench.characters import shown
+from hashbench.coercion import quoted as quoted_value
 from hashbench.data.layouts.folders import in_order
 from hashbench.data.layouts.own import Found, check_size
 from hashbench.data.lists.image_paths import quoted
@@ -108,6 +109,22 @@ def labelled(
         for name, rows in parts.items()
     }
     return Found(found, tuple(map(shown, columns)))
+
+
+def label_text(value: Any, where: str) -> str:
+    """A label out of JSON or of a column, as text without blanks around it.
+
+    Raises:
+        UsageError: it is neither a text nor a number.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UsageError(
+            f"{where}: a label must be a name or a class number, found {shown(quoted_value(value))}"
+        )
+    try:
+        return str(value).strip()
+    except ValueError:  # Python writes no whole number of 5,000 digits
+        raise UsageError(f"{where}: a label has thousands of digits") from None
 
 
 def one_label(text: str, where: str) -> str:
@@ -269,51 +286,3 @@ def _multi_hot(columns: Iterable[Sequence[int]], classes: int) -> NDArray[np.uin
     rows = np.repeat(np.arange(len(every)), [len(some) for some in every])
     labels[rows, np.array([one for some in every for one in some], np.int64)] = 1
     return labels
-
-
-def choice(
-    name: str, there: Sequence[str], usual: Sequence[str], parameter: str, where: str
-) -> str:
-    """The column or field that is meant: as asked, or the one of a usual name.
-
-    Args:
-        name: what was asked for, or `auto`.
-        there: the columns that there are.
-        usual: names to look for, in any case.
-        parameter: that names it.
-        where: the file, for an error.
-
-    Raises:
-        UsageError: there is none, or several could be meant.
-    """
-    columns = ", ".join(shown(shortened(one)) for one in there[:20]) or "none"
-    if name != "auto":
-        if name not in there:
-            raise UsageError(
-                f"{where}: {parameter}={shortened(name)}, but there is no such column"
-                f"{did_you_mean(name, map(shown, there))}"
-            )
-        return name
-    found = [one for one in there if one.casefold() in usual]
-    if len(found) != 1:
-        which = "none is named as usual" if not found else "several could be meant"
-        raise UsageError(
-            f"{where}: say which column holds the {_HOLDS[parameter]}: {parameter}=COLUMN "
-            f"({which}; columns: {columns})"
-        )
-    return found[0]
-
-
-_HOLDS: Final[Mapping[str, str]] = {"path": "paths of the images", "labels": "labels"}
-
-PATH_COLUMNS: Final = (
-    *("path", "file", "filename", "file_name", "filepath", "file_path"),
-    *("image", "img", "image_path", "img_path", "image_name", "image_file"),
-)
-"""Usual names of the column of paths."""
-
-LABEL_COLUMNS: Final = (
-    *("label", "labels", "class", "classes", "class_name"),
-    *("category", "categories", "target", "tags"),
-)
-"""Usual names of the column of labels."""

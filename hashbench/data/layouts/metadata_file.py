@@ -12,8 +12,6 @@ from hashbench.data.sources import read_list
 from hashbench.errors import FileError, UsageError
 from hashbench.files import parsed_json
 
-NAMES: Final = ("metadata.jsonl", "metadata.csv")
-
 FILE_NAME: Final = "file_name"
 """The field of the path, relative to the metadata file's folder."""
 
@@ -27,7 +25,7 @@ def read_fields(path: Path) -> Iterator[tuple[int, Fields]]:
     """The line and the fields of every image.
 
     Args:
-        path: a file of one of `NAMES`.
+        path: a `metadata.jsonl` or `metadata.csv`.
 
     Raises:
         UsageError: it cannot be read, or a line is malformed; names file and line.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from collections.abc import Callable, Iterable
@@ -10,12 +11,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from hashbench.data.layouts.file_names import (
+    DATASET_DICT,
+    METADATA,
+    ROWS,
+    STATE,
+    is_hidden,
+    is_image,
+    is_table,
+)
 from hashbench.data.layouts.roles import kind_of
 
 _LOOKED_AT: Final = 2_000
 """Entries of a folder that are looked at: this is a hint in an error, not a reading."""
-
-_IMAGES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm")
 
 
 class Layout(Enum):
@@ -52,15 +60,14 @@ def recognised(root: Path, layout: Layout) -> str:
             return next((name for name in lists if name in files), "")
         case Layout.HUGGINGFACE:
             below = [f"data/{name}" for name in _names(root / "data")[0]]
-            known = {"dataset_dict.json", "state.json"}
-            return _first(files | set(below), lambda name: name in known or _is_shard(name))
+            known = {DATASET_DICT, STATE}
+            return _first(files | set(below), lambda name: name in known or name.endswith(ROWS))
         case Layout.METADATA:
             inside = [folder for folder in folders if kind_of(folder)]
             below = [f"{one}/{name}" for one in inside for name in _names(root / one)[0]]
-            known = {"metadata.jsonl", "metadata.csv"}
-            return _first(files | set(below), lambda name: name.rpartition("/")[2] in known)
+            return _first(files | set(below), lambda name: name.rpartition("/")[2] in METADATA)
         case Layout.CSV:
-            return _first(files, lambda name: name.lower().endswith((".csv", ".tsv")))
+            return _first(files, is_table)
         case Layout.CLASS_FOLDERS:
             return next((one for one in sorted(folders)[:20] if _holds_images(root / one)), "")
 
@@ -69,27 +76,18 @@ def _first(names: Iterable[str], fits: Callable[[str], bool]) -> str:
     return min(filter(fits, names), default="")
 
 
-def _is_shard(name: str) -> bool:
-    return name.endswith((".arrow", ".parquet"))
-
-
 def _holds_images(folder: Path) -> bool:
     files, folders = _names(folder)
-    return any(name.lower().endswith(_IMAGES) for name in files) or any(
-        name.lower().endswith(_IMAGES)
-        for below in sorted(folders)[:20]
-        for name in _names(folder / below)[0]
+    return any(map(is_image, files)) or any(
+        is_image(name) for below in sorted(folders)[:20] for name in _names(folder / below)[0]
     )
 
 
 def _names(folder: Path) -> tuple[set[str], set[str]]:
     """Names of files and folders in a folder, as far as it is looked at; none if it cannot be."""
     files, folders = set[str](), set[str]()
-    try:
-        with os.scandir(folder) as listing:
-            for entry in islice(listing, _LOOKED_AT):
-                if not entry.name.startswith((".", "__MACOSX")):
-                    (folders if entry.is_dir() else files).add(entry.name)
-    except OSError:
-        return files, folders
+    with contextlib.suppress(OSError), os.scandir(folder) as listing:
+        for entry in islice(listing, _LOOKED_AT):
+            if not is_hidden(entry.name):
+                (folders if entry.is_dir() else files).add(entry.name)
     return files, folders

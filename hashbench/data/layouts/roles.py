@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hashbench.characters import shortened, shown
+from hashbench.data.images import SPLITS
 from hashbench.data.layouts.amounts import is_amount
 from hashbench.errors import UsageError
 from hashbench.suggestions import did_you_mean
@@ -29,8 +30,6 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "database": ("database", "gallery", "db"),
 }
 """Names of splits, in any case, by what they are."""
-
-ROLES: Final = ("train", "query", "database")
 
 _KIND_OF: Final = {name: kind for kind, names in KINDS.items() for name in names}
 
@@ -137,7 +136,7 @@ def chosen(names: Collection[str], asked: Asked, where: str) -> dict[str, tuple[
             f"{where}: the split '{shown(min(both))}' would be queries and train or database at "
             "once, but a query must not find itself"
         )
-    return {role: found[role] for role in ROLES}
+    return {role: found[role] for role in SPLITS}
 
 
 def _by_kind(
@@ -163,7 +162,7 @@ def _by_kind(
 
 def described(roles: Mapping[str, tuple[str, ...]]) -> str:
     """The choice in words, as it stands in the protocol's card."""
-    return ", ".join(f"{role} from {shown(JOIN.join(roles[role]))}" for role in ROLES)
+    return ", ".join(f"{role} from {shown(JOIN.join(roles[role]))}" for role in SPLITS)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from hashbench.characters import shortened, shown
-from hashbench.data.layouts.labels import PATH_COLUMNS
+from hashbench.data.layouts.columns import PATH_COLUMNS
+from hashbench.data.layouts.roles import AUTO
 from hashbench.data.sources import MAX_LINES, MAX_LIST, told
 from hashbench.errors import UsageError
 from hashbench.files import read_bytes, without_mark
@@ -132,7 +133,7 @@ def _guessed(content: bytes, path: Path, wanted: str, header: bool) -> str:
         names = first[1] if first is not None else []
         found = (
             wanted in names
-            if wanted != "auto"
+            if wanted != AUTO
             else any(name.casefold() in PATH_COLUMNS for name in names)
         )
         if found and len(names) > 1:

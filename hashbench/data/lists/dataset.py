@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,7 @@ from hashbench.data.cache.entries import BrokenFilesError, decoded_images
 from hashbench.data.cache.index import DecodedImages, ImageFiles, PackedImages
 from hashbench.data.cache.stamps import OutsideFolderError
 from hashbench.data.cache.transform import Transform
+from hashbench.data.contents import queries_in_database
 from hashbench.data.images import RetrievalData
 from hashbench.data.lists.listing import Listing, read_listing
 from hashbench.errors import MissingDataError, UsageError
@@ -156,7 +158,7 @@ class ListedDataset(Dataset):
             UsageError: a split has no sound image.
         """
         sets, excluded = {}, 0
-        contents: dict[str, list[bytes]] = {}
+        contents: dict[str, Iterator[bytes]] = {}
         for name, split in listing.splits.items():
             rows = listing.places[name]
             sound = ~np.isin(rows, list(images.faults))
@@ -167,14 +169,13 @@ class ListedDataset(Dataset):
                 )
             excluded += int((~sound).sum())
             sets[name] = images.image_set(rows[sound], split.labels[sound])
-            contents[name] = [digest.tobytes() for digest in images.digests[rows[sound]]]
-        searched = set(contents["database"])
+            contents[name] = (digest.tobytes() for digest in images.digests[rows[sound]])
         return RetrievalData(
             classes=listing.classes,
             transform=str(images.transform),
             excluded=excluded,
             roles=listing.roles,
-            found_again=sum(content in searched for content in contents["query"]),
+            found_again=len(queries_in_database(contents["query"], contents["database"])),
             **sets,
         )
 

@@ -12,21 +12,27 @@ from typing_extensions import override
 
 from hashbench.characters import shortened, shown
 from hashbench.data.layouts import roles
+from hashbench.data.layouts.columns import (
+    LABEL_COLUMNS,
+    NONE,
+    PATH_COLUMNS,
+    choice,
+    split_column,
+)
+from hashbench.data.layouts.file_names import is_table
 from hashbench.data.layouts.folders import entries
 from hashbench.data.layouts.labels import (
-    LABEL_COLUMNS,
-    PATH_COLUMNS,
     LabelLists,
     Repeats,
     Rows,
     Values,
-    choice,
     is_one,
     labelled,
     one_label,
 )
 from hashbench.data.layouts.own import Found, OwnDataset
 from hashbench.data.layouts.recognised import Layout, looks_like
+from hashbench.data.layouts.roles import AUTO
 from hashbench.data.layouts.tables import Delimiter, Table, open_table
 from hashbench.data.lists.image_paths import clean_path, quoted, without_prefix
 from hashbench.data.sources import local_name
@@ -34,9 +40,8 @@ from hashbench.errors import UsageError
 from hashbench.plugins import dataset
 from hashbench.plugins.parameters import canonical
 
-AUTO: Final = "auto"
 WHOLE: Final = "whole"
-NONE: Final = "none"
+"""The separator that parts nothing."""
 
 SEPARATORS: Final = {
     "comma": ",",
@@ -114,15 +119,15 @@ class CSVTable(OwnDataset):
     @override
     def find(self, home: Path) -> Found:
         parts: dict[str, Rows] = {}
-        columns: tuple[str, ...] | None = None
+        columns: list[tuple[str, ...] | None] = []
         lists = LabelLists(self.values)
         files = self._files(home)
         for name, file in files.items():
             table = open_table(file, self.delimiter, self.path, header=self.header)
             reader = _Reader.of(self, table, lists, by_file=bool(name))
-            if columns not in (None, reader.columns):
+            columns.append(reader.columns)
+            if columns[-1] != columns[0]:
                 raise UsageError(f"{file}: its label columns are not those of the other tables")
-            columns = reader.columns
             for line, cells in table.rows():
                 part = reader.part(line, cells) if reader.split is not None else name
                 rows = parts.setdefault(part, Rows(file))
@@ -133,7 +138,7 @@ class CSVTable(OwnDataset):
             raise UsageError(
                 f"{', '.join(map(str, files.values()))}: the table has no row below its header"
             )
-        return labelled(home, parts, self.rows, columns or lists.columns(home))
+        return labelled(home, parts, self.rows, columns[0] or lists.columns(home))
 
     def _files(self, home: Path) -> dict[str, Path]:
         """The tables, by the name of the split; one without a name where it holds all."""
@@ -142,11 +147,7 @@ class CSVTable(OwnDataset):
                 return {"": home / local_name(clean_path(self.file))}
             except ValueError as error:
                 raise UsageError(f"file={shortened(self.file)}: {error}") from None
-        names = [
-            entry.name
-            for entry in entries(home)
-            if not entry.folder and entry.name.lower().endswith((".csv", ".tsv"))
-        ]
+        names = [entry.name for entry in entries(home) if not entry.folder and is_table(entry.name)]
         if not names:
             raise UsageError(
                 f"{home}: no table; expected a file that ends in .csv or .tsv, or name it with "
@@ -198,13 +199,15 @@ class _Reader:
             UsageError: one is not there, or it is not clear which is meant.
         """
         there, where = table.columns, str(table.file)
-        if dataset.path.lower().endswith((".csv", ".tsv")) and dataset.path not in there:
+        if is_table(dataset.path) and dataset.path not in there:
             raise UsageError(
                 f"{where}: path={shortened(dataset.path)} is to name the column of image paths; "
                 "the table itself is named with file=NAME"
             )
         path = choice(dataset.path, there, PATH_COLUMNS, "path", where)
-        split = _split_column(dataset, there, where, by_file=by_file)
+        # A table that is a split by its name has such a column where it is asked for alone.
+        asked = NONE if by_file and dataset.split == AUTO else dataset.split
+        split = split_column(asked, there, where)
         others = [name for name in there if name not in (path, split)]
         names = _label_columns(dataset.labels, there, others, where)
         if path in names or split in names:
@@ -271,17 +274,6 @@ class _Reader:
                 "separator=semicolon, or separator=whole if it is one name"
             )
         return (one_label(text, where),)
-
-
-def _split_column(
-    dataset: CSVTable, there: Sequence[str], where: str, *, by_file: bool
-) -> str | None:
-    if dataset.split == NONE:
-        return None
-    if dataset.split != AUTO:
-        return choice(dataset.split, there, (), "split", where)
-    named = [name for name in there if name.casefold() == "split"]
-    return None if by_file or not named else named[0]
 
 
 def _label_columns(

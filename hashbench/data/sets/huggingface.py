@@ -14,26 +14,26 @@ from hashbench.characters import shortened, shown
 from hashbench.coercion import quoted as quoted_value
 from hashbench.data.cache.index import PackedImages
 from hashbench.data.layouts.arrow_files import MARK, ArrowImages, Feature, Shard, features_of
+from hashbench.data.layouts.columns import LABEL_COLUMNS, listed_columns
+from hashbench.data.layouts.file_names import DATASET_DICT, ROWS, STATE
 from hashbench.data.layouts.folders import entries
 from hashbench.data.layouts.labels import (
-    LABEL_COLUMNS,
     LabelLists,
     Rows,
     Values,
+    label_text,
     labelled,
     one_label,
 )
 from hashbench.data.layouts.own import MAX_IMAGES, Found, OwnDataset
 from hashbench.data.layouts.recognised import Layout, looks_like
-from hashbench.data.layouts.roles import kind_of, listed
+from hashbench.data.layouts.roles import AUTO, kind_of, listed
 from hashbench.data.lists.image_paths import clean_path
 from hashbench.data.lists.listing import Listing
 from hashbench.data.sources import local_name, told
 from hashbench.errors import UsageError
 from hashbench.files import read_json
 from hashbench.plugins import dataset
-
-AUTO: Final = "auto"
 
 MAX_INFO: Final = 1 << 24
 """Most bytes of a JSON file beside the data."""
@@ -71,29 +71,24 @@ class HuggingFace(OwnDataset):
     @override
     def packed(self, listing: Listing) -> PackedImages | None:
         first = Shard(listing.root, listing.distinct[0].rpartition(MARK)[0])
-        column = self._image_column(first.features() | _info(listing.root), first)
+        column = self._image_column(_features(first, _info(listing.root)), first)
         return ArrowImages(listing.root.resolve(), column)
 
     @override
     def find(self, home: Path) -> Found:
-        lists = LabelLists(self.values)
+        lists, info = LabelLists(self.values), _info(home)
         parts: dict[str, Rows] = {}
-        names: tuple[str, ...] | None = None
+        named: list[tuple[str, ...]] = []
         bare = []
         for split, shards in self._shards(home).items():
             rows, missing = Rows(home / local_name(split), unit="row"), list[str]()
             for shard in shards:
-                features = shard.features()
-                features = {
-                    one: feature if feature.kind != "other" else _info(home).get(one, feature)
-                    for one, feature in features.items()
-                }
+                features = _features(shard, info)
                 self._image_column(features, shard)
                 column = self._label_column(features, shard)
-                classes = features[column].names or None
-                if names is not None and classes != names:
+                named.append(features[column].names)
+                if named[-1] != named[0]:
                     raise UsageError(f"{shard.file}: its classes are not those of the other files")
-                names = classes
                 missing += self._read(shard, column, features[column], lists, rows)
             if missing and len(missing) < len(rows.paths):
                 raise UsageError(f"{missing[0]}: the label is missing")
@@ -103,28 +98,28 @@ class HuggingFace(OwnDataset):
                 parts[split] = rows
         if not parts:
             raise UsageError(f"{home}: no split has labels ({listed(bare)})")
-        columns = names or lists.columns(home)
+        columns = named[0] or lists.columns(home)
         if columns is not None and len(set(columns)) != len(columns):
             raise UsageError(f"{home}: two classes bear one name")
         return labelled(home, parts, None, columns)
 
     def _shards(self, home: Path) -> dict[str, list[Shard]]:
         """The files of each split, in order."""
-        if (home / "dataset_dict.json").exists():
-            stated = _json(home / "dataset_dict.json")
+        file = home / DATASET_DICT
+        if file.exists():
+            stated = _json(file)
             splits = stated.get("splits") if isinstance(stated, Mapping) else None
             if not isinstance(splits, list) or not all(isinstance(one, str) for one in splits):
-                raise UsageError(f"{home / 'dataset_dict.json'}: it names no splits")
-            file = home / "dataset_dict.json"
+                raise UsageError(f"{file}: it names no splits")
             return {one: _saved(home, _inside(file, one)) for one in splits}
-        if (home / "state.json").exists():
+        if (home / STATE).exists():
             return {"": _saved(home, "")}
         found: dict[str, list[Shard]] = {}
         folders = [one.name for one in entries(home) if one.folder]
         below = [name for name in folders if name == "data" or kind_of(name)]
         for folder in ("", *below):
             for entry in entries(home / local_name(folder)):
-                if entry.folder or not entry.name.endswith((".arrow", ".parquet")):
+                if entry.folder or not entry.name.endswith(ROWS):
                     continue
                 match = _NAME.fullmatch(entry.name)
                 split = match["split"] if match is not None else Path(entry.name).stem
@@ -163,9 +158,9 @@ class HuggingFace(OwnDataset):
                 several = value if isinstance(value, list) else [value]
                 labels = tuple(dict.fromkeys(_name(one, feature.names, where) for one in several))
             elif isinstance(value, list):
-                labels = lists.read([_text(one, where) for one in value], where)
+                labels = lists.read([label_text(one, where) for one in value], where)
             else:
-                labels = (one_label(_text(value, where), where),)
+                labels = (one_label(label_text(value, where), where),)
             rows.add(f"{shard.path}{MARK}{row}", labels, row)
         return missing
 
@@ -178,7 +173,7 @@ def _chosen(
         return asked
     if asked == AUTO and len(fitting) == 1:
         return fitting[0]
-    columns = ", ".join(shown(shortened(name)) for name in list(features)[:20]) or "none"
+    columns = listed_columns(list(features))
     why = (
         f"there is no column '{shortened(asked)}'"
         if asked != AUTO
@@ -196,17 +191,9 @@ def _name(value: Any, names: Sequence[str], where: str) -> str:
     return names[value]
 
 
-def _text(value: Any, where: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UsageError(
-            f"{where}: a label must be a name or a class number, found {shown(quoted_value(value))}"
-        )
-    return str(value).strip()
-
-
 def _saved(home: Path, folder: str) -> list[Shard]:
     """The files that a state.json names."""
-    path = home / local_name(folder) / "state.json"
+    path = home / local_name(folder) / STATE
     state = _json(path)
     files = state.get("_data_files") if isinstance(state, Mapping) else None
     entries_of = files if isinstance(files, list) else []
@@ -223,6 +210,14 @@ def _inside(file: Path, path: str) -> str:
         return clean_path(path)
     except ValueError as error:
         raise UsageError(f"{file}: {error}") from None
+
+
+def _features(shard: Shard, info: Mapping[str, Feature]) -> dict[str, Feature]:
+    """The columns of a file; those of which it says nothing as `info` says."""
+    return {
+        name: feature if feature.kind != "other" else info.get(name, feature)
+        for name, feature in shard.features().items()
+    }
 
 
 def _info(home: Path) -> dict[str, Feature]:

@@ -145,7 +145,6 @@ class ImageFolder(OwnDataset):
         excluding = self.broken is BrokenImages.EXCLUDE
         for split, tree in trees.items():
             where = home / local_name(split)
-            hint = looks_like(home, Layout.CLASS_FOLDERS)
             if not tree.paths:
                 what = "images, but no class folders" if tree.stray else "no images"
                 other = (
@@ -155,13 +154,13 @@ class ImageFolder(OwnDataset):
                 )
                 raise UsageError(
                     f"{where}: it holds {what}; expected images as in "
-                    f"{shown(where.resolve().name)}/cat/1.jpg"
-                    f"{other}{hint}"
+                    f"{shown(where.resolve().name)}/cat/1.jpg{other}"
+                    f"{looks_like(home, Layout.CLASS_FOLDERS)}"
                 )
             if tree.stray and not excluding:
                 raise UsageError(
                     f"{where}: images lie in no class folder: {first_of(tree.stray)}; move them, "
-                    f"or leave them out with broken=exclude{hint}"
+                    f"or leave them out with broken=exclude{looks_like(home, Layout.CLASS_FOLDERS)}"
                 )
         filled = {name for tree in trees.values() for name in tree.names}
         lacking = [

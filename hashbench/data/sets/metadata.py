@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
 from hashbench.characters import shortened, shown
 from hashbench.coercion import quoted as quoted_value
 from hashbench.data.layouts import roles
+from hashbench.data.layouts.columns import LABEL_COLUMNS, choice, split_column
+from hashbench.data.layouts.file_names import METADATA
 from hashbench.data.layouts.folders import entries
 from hashbench.data.layouts.labels import (
-    LABEL_COLUMNS,
     LabelLists,
     Repeats,
     Rows,
     Values,
-    choice,
+    label_text,
     labelled,
     one_label,
 )
-from hashbench.data.layouts.metadata_file import FILE_NAME, NAMES, read_fields
+from hashbench.data.layouts.metadata_file import FILE_NAME, read_fields
 from hashbench.data.layouts.own import Found, OwnDataset
 from hashbench.data.layouts.recognised import Layout, looks_like
+from hashbench.data.layouts.roles import AUTO
 from hashbench.data.lists.image_paths import clean_path
 from hashbench.data.sources import local_name
 from hashbench.errors import UsageError
 from hashbench.plugins import dataset
-
-AUTO: Final = "auto"
-NONE: Final = "none"
 
 
 @dataset("metadata", cite="the layout of HuggingFace's imagefolder with metadata.jsonl")
@@ -92,7 +91,7 @@ class Metadata(OwnDataset):
 
     def _read(self, name: str, file: Path, lists: LabelLists) -> dict[str, Rows]:
         parts: dict[str, Rows] = {name: Rows(file)} if name else {}
-        field = split = ""
+        field, split = "", None
         for line, fields in read_fields(file):
             where = f"{file}, line {line}"
             if not field:
@@ -103,7 +102,7 @@ class Metadata(OwnDataset):
                     if nested
                     else choice(self.labels, there, LABEL_COLUMNS, "labels", where)
                 )
-                split = self._split_field(there, where) if not name else ""
+                split = split_column(self.split, there, where) if not name else None
             part = _text(fields, split, where) if split else name
             path = _path(fields, name, where)
             parts.setdefault(part, Rows(file)).add(
@@ -111,23 +110,16 @@ class Metadata(OwnDataset):
             )
         return parts
 
-    def _split_field(self, there: Sequence[str], where: str) -> str:
-        if self.split == NONE:
-            return ""
-        if self.split != AUTO:
-            return choice(self.split, there, (), "split", where)
-        return next((name for name in there if name.casefold() == "split"), "")
-
     def _labels(self, value: Any, lists: LabelLists, where: str) -> tuple[str, ...]:
         if isinstance(value, list):
-            return lists.read([_label_text(one, where) for one in value], where)
+            return lists.read([label_text(one, where) for one in value], where)
         if self.values is Values.ONEHOT:
             raise UsageError(f"{where}: values=onehot, but the labels are no list")
-        return (one_label(_label_text(value, where), where),)
+        return (one_label(label_text(value, where), where),)
 
 
 def _metadata_in(folder: Path) -> Path | None:
-    names = [name for name in NAMES if (folder / name).exists()]
+    names = [name for name in METADATA if (folder / name).exists()]
     if len(names) > 1:
         raise UsageError(f"{folder}: it holds {' and '.join(names)}; remove one of them")
     return folder / names[0] if names else None
@@ -165,14 +157,3 @@ def _path(fields: Mapping[str, Any], below: str, where: str) -> str:
         return clean_path(f"{below}/{path}") if below else path
     except ValueError as error:
         raise UsageError(f"{where}: {error}") from None
-
-
-def _label_text(value: Any, where: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UsageError(
-            f"{where}: a label must be a name or a class number, found {shown(quoted_value(value))}"
-        )
-    try:
-        return str(value).strip()
-    except ValueError:  # Python writes no whole number of 5,000 digits
-        raise UsageError(f"{where}: a label has thousands of digits") from None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from numbers import Real
 from typing import Any, Final
@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.data.given_images import array_of
+from hashbench.data.given.images import array_of, detached
 from hashbench.errors import UsageError
 
 MAX_CLASSES: Final = 100_000
@@ -119,14 +119,7 @@ def _checked(labels: Labels, what: str | None = None) -> Labels:
     most = 1 if labels.rows else MAX_CLASSES - 1
     labels.refuse((values >= 0) & (values <= most), what or f"a class number from 0 to {most:,}")
     kind = np.uint8 if labels.rows else np.int64
-    return Labels(
-        labels.split,
-        values.astype(kind),
-        labels.images,
-        labels.count,
-        labels.listed,
-        labels.either,
-    )
+    return replace(labels, values=values.astype(kind))
 
 
 def _unwrapped(value: object) -> object:
@@ -208,8 +201,7 @@ def _flat(
 
 def _plain(item: Any) -> Any:
     """One image's label without its wrapping of numpy or torch, names as text, lists as lists."""
-    if hasattr(item, "detach") and hasattr(item, "cpu"):
-        item = item.detach().cpu().numpy()
+    item = detached(item)
     if isinstance(item, np.ndarray):
         item = item.tolist()
     if isinstance(item, set | frozenset):
@@ -232,18 +224,17 @@ def _form(item: object) -> _Form:
     return _Form.SEVERAL if isinstance(item, list) else _Form.NOTHING
 
 
-def settled(all_labels: dict[str, Labels]) -> dict[str, Labels]:
+def refuse_ambiguous(all_labels: Collection[Labels]) -> None:
     """Refuse lists of 0 and 1 that are rows or lists of classes, where other splits have lists.
 
     Raises:
         UsageError: it cannot be said which of both they are.
     """
-    lists = [one.split for one in all_labels.values() if one.listed and not one.named]
-    for one in all_labels.values():
+    lists = [one.split for one in all_labels if one.listed and not one.named]
+    for one in all_labels:
         if lists and one.either:
             raise UsageError(
                 f"the {one.split} labels are lists of {one.values.shape[1]} numbers 0 or 1, which "
                 f"are rows, or class numbers as in the {lists[0]} labels: give all labels as rows "
                 "of 0 and 1 (N, classes)"
             )
-    return all_labels

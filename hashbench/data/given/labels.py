@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.data.given_classes import CommonClasses, Numbering, common_classes
-from hashbench.data.given_label_forms import Labels, labels_of, settled
+from hashbench.data.given.classes import CommonClasses, Numbering, common_classes
+from hashbench.data.given.label_forms import Labels, labels_of, refuse_ambiguous
 from hashbench.errors import UsageError
 
 
@@ -38,15 +38,13 @@ def multi_hot(
         UsageError: they are no labels, not as many as images, or no image of a split has any; names
             the first wrong one.
     """
-    few = next((one.names for one in own.values() if one is not None), names)
-    labels = settled(
-        {
-            split: labels_of(
-                value, split, counts[split], one_class=few is not None and len(few) == 1
-            )
-            for split, value in given.items()
-        }
-    )
+    known = next((one.names for one in own.values() if one is not None), names)
+    one_class = known is not None and len(known) == 1
+    labels = {
+        split: labels_of(value, split, counts[split], one_class=one_class)
+        for split, value in given.items()
+    }
+    refuse_ambiguous(labels.values())
     words = [one for one in labels.values() if one.named]
     numbers = [split for split, one in labels.items() if not one.named and one.values.size]
     common = common_classes(own, names, numbers)
@@ -62,11 +60,11 @@ def multi_hot(
     if common is None:
         classes = max(_classes(one) for one in labels.values())
         common = CommonClasses(tuple(f"class {number}" for number in range(classes)), {})
-    known = {name: number for number, name in enumerate(common.names)}
+    places = {name: place for place, name in enumerate(common.names)}
     rows = {}
     for split, one in labels.items():
         if one.named:
-            rows[split] = _rows(_numbered(one, known), len(common.names))
+            rows[split] = _rows(_numbered(one, places), len(common.names))
         elif split in common.columns:
             rows[split] = _placed(one, common.columns[split], len(common.names))
         else:

@@ -44,6 +44,19 @@ class WholePixels:
     rounded: bool = False
 
 
+def detached(value: Any) -> Any:
+    """A tensor of torch on any device as an array, in float32 where it is bfloat16; all else as is.
+
+    Tensors are known by their methods, so that torch is never imported here.
+    """
+    if not (hasattr(value, "detach") and hasattr(value, "cpu")):
+        return value
+    value = value.detach().cpu()
+    if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # which numpy lacks
+        value = value.float()
+    return value.numpy()
+
+
 def array_of(value: object, where: str) -> NDArray[Any]:
     """An array, or a tensor of torch on any device, as an array; lists of them as well.
 
@@ -54,12 +67,8 @@ def array_of(value: object, where: str) -> NDArray[Any]:
     Raises:
         UsageError: it is none.
     """
-    if hasattr(value, "detach") and hasattr(value, "cpu"):
-        value = value.detach().cpu()
-        if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # which numpy lacks
-            value = value.float()  # type: ignore[attr-defined]
     try:
-        found = np.asarray(value)
+        found = np.asarray(detached(value))
     except (ValueError, TypeError) as error:  # of lists whose members differ in shape, say
         raise UsageError(f"{where} are no array: {error}") from None
     if found.dtype == object:
