@@ -14,7 +14,7 @@ from hashbench.defending.contract import Defense, TrainedDefense, WrappingDefens
 from hashbench.errors import UsageError
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.plugins.base import Plugin
-from hashbench.plugins.blame import defined_at
+from hashbench.plugins.blame import sentence_of
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.misspelt import missing_methods, nearly_named
 from hashbench.plugins.parameters import build, canonical
@@ -192,8 +192,11 @@ def check_plugin(
         case Format():
             return check_format(plugin, expected_failures=expected_failures)
     raise UsageError(
-        f"'{plugin.card.name}' is a {plugin.card.kind} by its card, but its class "
-        f"{type(plugin).__name__} is no subclass of the contract ({defined_at(plugin)})"
+        sentence_of(
+            f"'{plugin.card.name}' is declared as {plugin.card.kind}, but its class "
+            f"{type(plugin).__name__} is no subclass of the contract",
+            plugin,
+        )
     )
 
 
@@ -224,8 +227,10 @@ def _built(kind: Kind, base: type[PluginT], given: PluginT | type[PluginT] | str
     elif isinstance(given, type):
         if "card" not in vars(given):
             raise UsageError(
-                f"class {given.__name__} has no card: write @{kind}('name') above it "
-                f"({defined_at(given)})"
+                sentence_of(
+                    f"class {given.__name__} has no card: write @{kind.decorator}('name') above it",
+                    given,
+                )
             )
         if missing := missing_methods(given):
             raise UsageError(missing)
