@@ -26,12 +26,14 @@ from hashbench.testing.attack_models import MODELS
 from hashbench.testing.attack_repeats import REPEATS
 from hashbench.testing.attack_strength import STRENGTH
 from hashbench.testing.attack_training import TRAINING
-from hashbench.testing.backbones import BACKBONES, BackboneStage
+from hashbench.testing.backbone_stage import BackboneStage
+from hashbench.testing.backbones import BACKBONES
 from hashbench.testing.checking import Check, run_checks
 from hashbench.testing.datasets import DATASETS, DatasetStage
 from hashbench.testing.formats import FORMATS, FormatStage
 from hashbench.testing.identity import IDENTITY
-from hashbench.testing.losses import LOSSES, LossStage
+from hashbench.testing.loss_stage import LossStage
+from hashbench.testing.losses import LOSSES
 from hashbench.testing.outcome import CheckReport
 from hashbench.testing.stage import AttackStage
 from hashbench.testing.trained import TRAININGS, TrainedStage
