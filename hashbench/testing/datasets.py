@@ -1,4 +1,4 @@
-"""Checks of data sets, and the stage that they are tried on. They need no torch."""
+"""Checks of data sets, and the stage that they are tried on."""
 # ruff: noqa: D103 - the rule of a check says what it does
 
 from __future__ import annotations
