@@ -37,10 +37,10 @@ PATIENCE: Final = 180
 """Seconds that the imports may take, from a slow disk too."""
 
 _TRIED: Final = """
-import importlib, json, sys
+import importlib, json, os, sys
 sys.path[:] = json.loads(sys.argv[1])
-out = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
-sys.stdout = sys.stderr
+out = open(os.dup(1), "w", encoding="utf-8", errors="replace")
+os.dup2(2, 1)
 def tell(*words):
     out.write(json.dumps(words) + "\\n")
     out.flush()
@@ -55,7 +55,8 @@ for name in sys.argv[2:]:
 """
 """Imports each module, and writes its name before, and why not after; last words name the guilty.
 
-In a process of its own: a library that was built for another processor ends the process.
+In a process of its own: a library that was built for another processor ends the process. What
+libraries print, in Python or in C, goes another way.
 """
 
 _NEEDED: Final = re.compile(r"([A-Za-z0-9_.-]+)\s*>=\s*([0-9.]+)$")

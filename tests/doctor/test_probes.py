@@ -55,6 +55,7 @@ def test_a_probe_that_raises_is_a_finding(error: BaseException) -> None:
         ("import os; os.kill(os.getpid(), 4)", "by SIGILL: it was built for another processor"),
         ("import os; os.kill(os.getpid(), 11)", "by SIGSEGV"),
         ("print('noise')", ""),
+        ("import os; os.write(1, b'noise of a library in C')", ""),
     ],
 )
 def test_what_an_import_does_is_told_and_the_next_are_tried(
