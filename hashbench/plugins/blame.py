@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from hashbench.characters import shortened
 from hashbench.errors import HashbenchError, PluginError, UsageError, without_number
 from hashbench.plugins.base import Plugin
+from hashbench.records import default_of
 from hashbench.suggestions import did_you_mean
 
 OURS: Final = "hashbench"
@@ -248,9 +249,7 @@ def wrongly_made(error: BaseException) -> str:
         return ""
     fields = [field for field in dataclasses.fields(cls) if field.init]
     takes = ", ".join(
-        field.name
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        else f"[{field.name}]"
+        field.name if default_of(field) is dataclasses.MISSING else f"[{field.name}]"
         for field in fields
     )
     if found["unknown"]:
