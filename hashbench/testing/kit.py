@@ -70,6 +70,16 @@ DATASET_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *DATASETS)
 FORMAT_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *FORMATS)
 """The rules of report formats."""
 
+_CHECKS: tuple[tuple[type[Plugin], tuple[Check[Any], ...]], ...] = (
+    (Attack, ATTACK_CHECKS),
+    *DEFENSE_CHECKS.items(),
+    (Loss, LOSS_CHECKS),
+    (Backbone, BACKBONE_CHECKS),
+    (Dataset, DATASET_CHECKS),
+    (Format, FORMAT_CHECKS),
+)
+"""The rules of each contract."""
+
 NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -178,7 +188,7 @@ def check_plugin(
         expected_failures: as for `check_attack`.
 
     Raises:
-        UsageError: it is of no kind that there are checks for.
+        UsageError: its class is a subclass of no contract.
     """
     match plugin:
         case Attack():
@@ -204,23 +214,8 @@ def check_plugin(
 
 def rules_of(plugin: Plugin) -> tuple[str, ...]:
     """The names of the rules that a plugin would be held to; none for what has no contract."""
-    checks: tuple[Check[Any], ...] = ()
-    match plugin:
-        case Attack():
-            checks = ATTACK_CHECKS
-        case WrappingDefense():
-            checks = DEFENSE_CHECKS[WrappingDefense]
-        case TrainedDefense():
-            checks = DEFENSE_CHECKS[TrainedDefense]
-        case Loss():
-            checks = LOSS_CHECKS
-        case Backbone():
-            checks = BACKBONE_CHECKS
-        case Dataset():
-            checks = DATASET_CHECKS
-        case Format():
-            checks = FORMAT_CHECKS
-    return tuple(one.name for one in checks)
+    found = (checks for contract, checks in _CHECKS if isinstance(plugin, contract))
+    return tuple(one.name for one in next(found, ()))
 
 
 def _built(kind: Kind, base: type[PluginT], given: PluginT | type[PluginT] | str) -> PluginT:
