@@ -22,7 +22,8 @@ from hashbench.attacking.descent import (
     descend,
     gradient_of,
 )
-from hashbench.attacking.foreign import Seeding, call_seeded, seeded
+from hashbench.attacking.foreign import Seeding, call_seeded
+from hashbench.attacking.generators import seeded
 from hashbench.attacking.goal import Goal, Known, OwnModel
 from hashbench.attacking.harness import AttackOutcome, run_attack
 from hashbench.attacking.prototypes import (

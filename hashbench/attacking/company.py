@@ -7,9 +7,7 @@ memory of earlier calls, a place in a row) has no value of its own, and no mAP o
 from __future__ import annotations
 
 import copy
-import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hashbench.attacking.generators import start_anew, undisturbed
 from hashbench.data.images import Pixels
 from hashbench.hashing.encode import as_images, device_of, evaluating
-from hashbench.hashing.kept import ProcessWide
 from hashbench.hashing.model import HashModel, codes_of
 
 ASKED = 64
@@ -148,7 +146,7 @@ class _Answers:
             return True
         model = copied(self._model)
         for seed in (1, 0):  # other draws of the process; then only its own generator has moved on
-            seeded(seed)
+            start_anew(seed)
             again = odd_places(model.logits(self._batch.clone()).float())
             if bool(self._apart(self._usual, again).any()):
                 return True
@@ -157,12 +155,12 @@ class _Answers:
     def _last(self, batches: Sequence[Tensor]) -> Tensor:
         """The logits of the last of some batches that a copy is asked, from one random state."""
         model = copied(self._model)
-        seeded()
+        start_anew()
         return [model.logits(batch.clone()) for batch in batches][-1].float()
 
     def _one_by_one(self) -> Tensor:
         model = copied(self._model)
-        seeded()
+        start_anew()
         return torch.cat([model.logits(image[None].clone()) for image in self._asked]).float()
 
 
@@ -172,21 +170,3 @@ def copied(model: HashModel) -> HashModel:
         return copy.deepcopy(model)
     except Exception:  # a plugin's model may hold anything, and the device be full
         return model
-
-
-def seeded(seed: int = 0) -> None:
-    """Start every process-wide generator anew, for a model that draws from one of them."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - plugins may use it
-
-
-@contextmanager
-def undisturbed(device: torch.device) -> Iterator[None]:
-    """The process-wide generators as they were, afterwards."""
-    generators = ProcessWide(device)
-    before = generators.state_dict()
-    try:
-        yield
-    finally:
-        generators.load_state_dict(before)

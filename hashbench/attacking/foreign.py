@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from hashbench.attacking.generators import seeded
 from hashbench.attacking.randomness import QueryRandom
 from hashbench.seeds import seed_of
 
@@ -23,28 +21,6 @@ class Seeding(StrEnum):
     BATCH = "batch"
     """Once for a batch, with a seed from all its queries: quick, but where it draws, an answer
     depends on how the queries are cut into batches, and rows are flagged for that."""
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed the process-wide generators of torch (all devices), numpy and Python for a block.
-
-    Afterwards, also after an error, each is where it was.
-
-    Args:
-        seed: from 0 to 2**32 - 1.
-    """
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the process-wide one
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices=list(devices)):
-        try:
-            torch.manual_seed(seed)
-            np.random.seed(seed)  # noqa: NPY002
-            random.seed(seed)
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
 
 
 def call_seeded(

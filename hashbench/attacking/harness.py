@@ -28,7 +28,7 @@ from hashbench.data.images import Pixels
 from hashbench.errors import PluginError, UsageError
 from hashbench.hashing.encode import BlockEncoder, as_images, device_of, evaluating, frozen
 from hashbench.hashing.model import HashModel
-from hashbench.plugins.blame import OURS, defined_at, place_of, sentence_of
+from hashbench.plugins.blame import defined_at, own_place, sentence_of
 from hashbench.plugins.card import Access
 from hashbench.progress import Progress
 
@@ -287,9 +287,8 @@ class _Run:
                 )
             ) from None
         except PluginError as error:
-            place = place_of(error, self.attack) if error.__cause__ is None else ""
-            own = place if place and not place.startswith(OURS) else ""
-            place = own or defined_at(self.attack, "perturb")
+            place = own_place(error, self.attack) if error.__cause__ is None else ""
+            place = place or defined_at(self.attack, "perturb")
             raise PluginError(f"{error} ({place})" if place else str(error)) from error
         except (MemoryError, RuntimeError):
             for one, forwards, backwards in counted:

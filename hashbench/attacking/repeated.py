@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from hashbench.attacking.attacker import Attacker
-from hashbench.attacking.company import copied, neighbours, seeded, spread, undisturbed
+from hashbench.attacking.company import copied, neighbours, spread
 from hashbench.attacking.contract import Attack
+from hashbench.attacking.generators import start_anew, undisturbed
 from hashbench.attacking.halving import out_of_memory
 from hashbench.attacking.harness import attacked_together
 from hashbench.attacking.threat import Threat
@@ -190,13 +191,13 @@ class _Trial:
         self, pixels: NDArray[np.uint8], known: Attacker, seeds: Sequence[int], rows: slice | Tensor
     ) -> _Answer:
         self._sizes.clear()
-        seeded()
+        start_anew()
         found = attacked_together(
             self._attack, self._model, pixels, known, self._threat, seeds, limit=self._limit
         )
         sizes = tuple(self._sizes)
         clean = as_images(pixels, found.device)
-        seeded()
+        start_anew()
         with torch.no_grad(), evaluating(self._model):
             codes = codes_of(self._model.logits(found))
         return _Answer((found - clean).flatten(1)[rows], codes[rows], sizes)
@@ -211,7 +212,7 @@ class _Trial:
         found = []
         with evaluating(self._model), frozen(self._model):
             for turn in (0, shift):
-                seeded()
+                start_anew()
                 point = as_images(np.roll(self._near, turn, axis=0), device).requires_grad_(True)
                 logits = self._model.logits(point)
                 gradient = None

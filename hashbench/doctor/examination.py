@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from hashbench.doctor import folders, machine
 from hashbench.doctor.finding import Finding, State, looked_at
 from hashbench.doctor.model import model
-from hashbench.doctor.packages import Imports, packages, python_and_hashbench, tried_imports
+from hashbench.doctor.packages import failed_imports, packages, python_and_hashbench
 from hashbench.doctor.plugins import plugins
 
 
@@ -32,18 +32,18 @@ class Asked:
 def examined(asked: Asked) -> Iterator[Finding]:
     """Every finding, as soon as there is one. Nothing that is found raises."""
     yield from looked_at("python", python_and_hashbench)
-    imports = Imports({})
+    faults: Mapping[str, str] = {}
     try:
-        imports = tried_imports()
+        faults = failed_imports()
     except OSError as error:
         text = f"no other process can be started ({error.strerror or error}), so no import is tried"
         yield Finding("packages", State.WRONG, text)
-    yield from looked_at("packages", partial(packages, imports))
+    yield from looked_at("packages", partial(packages, faults))
     yield from looked_at("memory", machine.memory)
     yield from looked_at("data cache", folders.cache)
     yield from looked_at("results", partial(folders.results, asked.results))
     yield from looked_at("temporary", folders.temporary)
-    if imports.faults:
+    if faults:
         text = "not looked at, nor is the shipped model: see the packages above"
         yield Finding("plugins", State.NOTE, text)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -90,9 +91,10 @@ def temporary() -> Iterator[Finding]:
 
 
 def _is_folder(place: Path) -> bool:
+    """Whether a folder is there, as far as one may look."""
     try:
         return place.is_dir()
-    except OSError:  # it may not even be looked at
+    except OSError:
         return False
 
 
@@ -113,7 +115,7 @@ def why_not_written(folder: Path) -> str:
     try:
         if not place.is_dir():
             return f"{place}: {why_no_folder(place)}"
-        file = place / f".hashbench-doctor-{secrets.token_hex(4)}.tmp"
+        file = _new_file(place)
         try:
             write_synced(file, bytes(TRIED))
         finally:
@@ -121,21 +123,21 @@ def why_not_written(folder: Path) -> str:
                 file.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or said(error)
-        what = "no room is left" if error.errno in NO_ROOM and _full(error) else "cannot be written"
+        full = error.errno in NO_ROOM and error.errno != errno.EROFS
+        what = "no room is left" if full else "cannot be written"
         return f"{folder}: {what} ({reason})"
     return ""
 
 
-def _full(error: OSError) -> bool:
-    import errno
-
-    return error.errno != errno.EROFS
+def _new_file(folder: Path) -> Path:
+    """A name in a folder that nothing there has."""
+    return folder / f".hashbench-doctor-{secrets.token_hex(4)}.tmp"
 
 
 def _locks(folder: Path) -> Finding:
     """Whether a lock can be held where the results are, as a run holds one."""
     subject = "locks"
-    file = nearest(folder) / f".hashbench-doctor-{secrets.token_hex(4)}.tmp"
+    file = _new_file(nearest(folder))
     try:
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:

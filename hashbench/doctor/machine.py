@@ -18,17 +18,12 @@ def processors() -> Iterator[Finding]:
     """How many processors there are, and what torch makes of them. Imports torch."""
     import torch
 
+    from hashbench.data.cache.entries import cores
+
     kind = torch.backends.cpu.get_cpu_capability()
-    text = f"{usable_processors()} usable, instructions {kind}; threads: torch would take "
+    text = f"{cores()} usable, instructions {kind}; threads: torch would take "
     text += f"{torch.get_num_threads()}, a run takes 1 unless --threads says otherwise"
     yield Finding("cpu", State.OK, text)
-
-
-def usable_processors() -> int:
-    """Processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def gpus(wanted: bool) -> Iterator[Finding]:

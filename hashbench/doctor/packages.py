@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Final
 
@@ -38,10 +37,10 @@ PATIENCE: Final = 180
 """Seconds that the imports may take, from a slow disk too."""
 
 _TRIED: Final = """
-import importlib, json, sys
+import importlib, json, os, sys
 sys.path[:] = json.loads(sys.argv[1])
-out = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
-sys.stdout = sys.stderr
+out = open(os.dup(1), "w", encoding="utf-8", errors="replace")
+os.dup2(2, 1)
 def tell(*words):
     out.write(json.dumps(words) + "\\n")
     out.flush()
@@ -56,29 +55,18 @@ for name in sys.argv[2:]:
 """
 """Imports each module, and writes its name before, and why not after; last words name the guilty.
 
-In a process of its own: a library that was built for another processor ends the process.
+In a process of its own: a library that was built for another processor ends the process. What
+libraries print, in Python or in C, goes another way.
 """
 
 _NEEDED: Final = re.compile(r"([A-Za-z0-9_.-]+)\s*>=\s*([0-9.]+)$")
 
 
-@dataclass(frozen=True)
-class Imports:
-    """Which modules can be imported.
-
-    Attributes:
-        faults: why not, by module; those that can are not in it.
-    """
-
-    faults: Mapping[str, str]
-
-    def work(self, *distributions: str) -> bool:
-        """Whether all of these can be imported."""
-        return not any(REQUIRED[name] in self.faults for name in distributions)
-
-
-def tried_imports() -> Imports:
+def failed_imports() -> dict[str, str]:
     """Import all that hashbench needs, in another process.
+
+    Returns:
+        Why not, by module; those that can be imported are not in it.
 
     Raises:
         OSError: no process can be started.
@@ -95,7 +83,7 @@ def tried_imports() -> Imports:
         for name in unfinished:
             faults[name] = f"to import it {ended}"
         left = left[len(done) + len(unfinished) :]
-    return Imports(faults)
+    return faults
 
 
 def _told(modules: list[str]) -> tuple[dict[str, str | None], str]:
@@ -121,6 +109,7 @@ def _told(modules: list[str]) -> tuple[dict[str, str | None], str]:
 
 
 def _end(code: int) -> str:
+    """How a process ended, as a clause: its exit code, or the signal that ended it."""
     if code >= 0:
         return f"ends Python with exit code {code}"
     try:
@@ -155,11 +144,11 @@ def python_and_hashbench() -> Iterator[Finding]:
         )
 
 
-def packages(imports: Imports) -> Iterator[Finding]:
+def packages(faults: Mapping[str, str]) -> Iterator[Finding]:
     """Every package that hashbench needs, with its version, and what is wrong with it.
 
     Args:
-        imports: which can be imported.
+        faults: as `failed_imports` tells them.
     """
     wanted = _wanted()
     for name, module in REQUIRED.items():
@@ -169,7 +158,7 @@ def packages(imports: Imports) -> Iterator[Finding]:
             found = version(name)
         except PackageNotFoundError:
             found = ""
-        fault = imports.faults.get(module, "")
+        fault = faults.get(module, "")
         if fault:
             text = f"{found or 'no version'}: cannot be imported ({shortened(fault, LONGEST)})"
             yield Finding(name, State.WRONG, f"{text}; pip install --force-reinstall {asked}")

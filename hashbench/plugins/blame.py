@@ -10,7 +10,7 @@ import dataclasses
 import inspect
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from hashbench.characters import shortened
 from hashbench.errors import HashbenchError, PluginError, UsageError, without_number
 from hashbench.plugins.base import Plugin
+from hashbench.records import default_of
 from hashbench.suggestions import did_you_mean
 
 OURS: Final = "hashbench"
@@ -74,14 +75,16 @@ def place_of(error: BaseException, *plugins: Author) -> str:
     Returns:
         Nothing without a plugin, or where there is no such frame.
     """
-    if not plugins:
-        return ""
-    homes = [_home(plugin) for plugin in plugins]
-    if own := _innermost(error, lambda name: any(_within(name, home) for home in homes)):
+    own = own_place(error, *plugins)
+    if own or not plugins or isinstance(error, OSError):
         return own
-    if isinstance(error, OSError):
-        return ""
-    return _innermost(error, lambda name: name.split(".")[0] == OURS)
+    return _innermost(error, _is_ours)
+
+
+def own_place(error: BaseException, *plugins: Author) -> str:
+    """The first half of `place_of`: nothing where no frame is the plugins' own."""
+    homes = [_home(plugin) for plugin in plugins]
+    return _innermost(error, lambda name: any(_within(name, home) for home in homes))
 
 
 def place_in_module(error: BaseException, module: str) -> str:
@@ -95,6 +98,8 @@ def place_in_module(error: BaseException, module: str) -> str:
 def defined_at(what: object, method: str = "") -> str:
     """Where a class, or a method of it, is written: `my_attack.py:12`; nothing where unknown.
 
+    The line is that of the first decorator, where there is one.
+
     Args:
         what: a class, or an object of it.
         method: its name; by default the class itself, and also where the class does not have it,
@@ -107,7 +112,8 @@ def defined_at(what: object, method: str = "") -> str:
     code = getattr(inspect.unwrap(found), "__code__", None) if callable(found) else None
     try:
         if code is not None:
-            return _place(found.__module__ or cls.__module__, code.co_filename, _def_line(code))
+            module = found.__module__ or cls.__module__
+            return _place(module, code.co_filename, code.co_firstlineno)
         return _place(cls.__module__, inspect.getfile(cls), inspect.getsourcelines(cls)[1])
     except (OSError, TypeError):  # made by nobody's file
         return ""
@@ -194,8 +200,8 @@ def broken_contract(plugin: Author, method: str, what: str, remedy: str = "") ->
     return PluginError(sentence_of(f"{named(plugin)}: {method}() {what}", plugin, method, remedy))
 
 
-def sentence_of(start: str, what: object, method: str, remedy: str = "") -> str:
-    """A sentence with a remedy and the place of a method behind it."""
+def sentence_of(start: str, what: object, method: str = "", remedy: str = "") -> str:
+    """A sentence with a remedy behind it, and the place of `defined_at` where that is known."""
     place = defined_at(what, method)
     return start + (f": {remedy}" if remedy else "") + (f" ({place})" if place else "")
 
@@ -210,6 +216,7 @@ def came(answer: object) -> str:
 
 
 def _is_ours(module: str | None) -> bool:
+    """Whether a module is one of hashbench."""
     return module is not None and module.split(".")[0] == OURS
 
 
@@ -242,9 +249,7 @@ def wrongly_made(error: BaseException) -> str:
         return ""
     fields = [field for field in dataclasses.fields(cls) if field.init]
     takes = ", ".join(
-        field.name
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        else f"[{field.name}]"
+        field.name if default_of(field) is dataclasses.MISSING else f"[{field.name}]"
         for field in fields
     )
     if found["unknown"]:
@@ -262,7 +267,8 @@ def _ours_in(error: BaseException, name: str) -> type[Any] | None:
     if not frames:
         return None
     scope = {**frames[-1].f_globals, **frames[-1].f_locals}
-    for value in (*scope.values(), *(vars(one).get(name) for one in scope.values() if _rooms(one))):
+    in_rooms = [vars(one).get(name) for one in scope.values() if _is_room(one)]
+    for value in (*scope.values(), *in_rooms):
         if not (isinstance(value, type) and value.__name__ == name):
             continue
         if value.__module__.startswith(f"{OURS}.") and dataclasses.is_dataclass(value):
@@ -270,9 +276,9 @@ def _ours_in(error: BaseException, name: str) -> type[Any] | None:
     return None
 
 
-def _rooms(value: object) -> bool:
+def _is_room(value: object) -> bool:
     """Whether a value is a module of ours, through which a class may be called."""
-    return inspect.ismodule(value) and value.__name__.split(".")[0] == OURS
+    return inspect.ismodule(value) and _is_ours(value.__name__)
 
 
 def _home(plugin: Author) -> tuple[str, ...]:
@@ -292,7 +298,7 @@ def _within(module: str, home: tuple[str, ...]) -> bool:
     return any(module == own or module.startswith(f"{own}.") for own in home)
 
 
-def _innermost(error: BaseException, is_own: Any) -> str:
+def _innermost(error: BaseException, is_own: Callable[[str], bool]) -> str:
     """The innermost frame of a module that is asked for, of the error or of what it came from."""
     seen: set[int] = set()
     at: BaseException | None = error
@@ -315,9 +321,3 @@ def _place(module: str, file: str, line: int) -> str:
     path, parts = Path(file), module.split(".")
     folders = parts if path.name == "__init__.py" else parts[:-1]
     return f"{'/'.join([*folders, path.name])}:{line}"
-
-
-def _def_line(code: Any) -> int:
-    """The line of a `def`, behind its decorators."""
-    first: int = code.co_firstlineno
-    return first

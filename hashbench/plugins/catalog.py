@@ -127,8 +127,7 @@ def _decorated(
     if not (isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name)):
         return
     name = _constant(decorator.args[0]) if decorator.args else None
-    declares = "report_format" if kind is Kind.FORMAT else kind.value
-    if decorator.func.id != declares or not isinstance(name, str):
+    if decorator.func.id != kind.decorator or not isinstance(name, str):
         return
     given = {word.arg: word.value for word in decorator.keywords}
     is_attack = kind is Kind.ATTACK

@@ -88,7 +88,7 @@ def _add_all(
     if not plugins:
         raise UsageError(
             f"it declares no plugin{' of this kind' if kind else ''}: is the decorator, as in "
-            f"@{'report_format' if kind is Kind.FORMAT else kind or 'attack'}('name'), missing?"
+            f"@{(kind or Kind.ATTACK).decorator}('name'), missing?"
         )
     for plugin in plugins:
         if plugin.card.api > API:

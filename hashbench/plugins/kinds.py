@@ -23,6 +23,11 @@ class Kind(StrEnum):
         return f"{self.value}es" if self.value.endswith("s") else f"{self.value}s"
 
     @property
+    def decorator(self) -> str:
+        """The name of what declares such a plugin: the kind's, but `format` is Python's own."""
+        return "report_format" if self is Kind.FORMAT else self.value
+
+    @property
     def group(self) -> str:
         """The entry-point group, for example `hashbench.attacks`."""
         return f"hashbench.{self.plural}"

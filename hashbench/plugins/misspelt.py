@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from hashbench.plugins.base import Plugin
-from hashbench.plugins.blame import OURS, defined_at
+from hashbench.plugins.blame import OURS, sentence_of
 
 NEAR: Final = 0.75
 """How alike two names are, as `difflib` counts it, where one is taken for a slip of the other."""
@@ -24,8 +24,12 @@ def nearly_named(plugin: type[Plugin]) -> tuple[str, ...]:
     the class defines the contract's own one too, and so is a parameter.
     """
     return tuple(
-        f"class {plugin.__name__}: nobody calls {_said(plugin, name)}; did you mean "
-        f"'{near}', which {plugin.card.kind}s may define? ({defined_at(plugin, name)})"
+        sentence_of(
+            f"class {plugin.__name__}: nobody calls {_said(plugin, name)}; did you mean "
+            f"'{near}', which {plugin.card.kind.plural} may define?",
+            plugin,
+            name,
+        )
         for name, near in _near_names(plugin)
     )
 
@@ -40,16 +44,15 @@ def missing_methods(plugin: type[Plugin]) -> str:
         return ""
     own = [name for cls in _theirs(plugin) for name in vars(cls) if not name.startswith("__")]
     slips = [
-        f"; did you mean {name} by {found[0]} ({defined_at(plugin, found[0])})?"
+        sentence_of(f"; did you mean {name} by {found[0]}", plugin, found[0]) + "?"
         for name in missing
         if (found := difflib.get_close_matches(name, own, n=1, cutoff=0.6))
     ]
-    place = defined_at(plugin)
     asked = "; ".join(f"{name}{_signature(plugin, name)}" for name in missing)
-    return (
+    return sentence_of(
         f"class {plugin.__name__} does not define {', '.join(missing)}, which every "
-        f"{plugin.card.kind} needs: write {asked}{''.join(slips)}"
-        + (f" ({place})" if place else "")
+        f"{plugin.card.kind} needs: write {asked}{''.join(slips)}",
+        plugin,
     )
 
 
@@ -70,10 +73,11 @@ def unfit_methods(plugin: type[Plugin]) -> Iterator[str]:
         try:
             taken.bind(*positional[1 if bare else 0 :], **dict.fromkeys(named))
         except TypeError as error:
-            yield (
+            yield sentence_of(
                 f"class {plugin.__name__}: {name}{taken} cannot be called as "
-                f"{base.__name__}.{name}{_signature(plugin, name)} is: {error} "
-                f"({defined_at(plugin, name)})"
+                f"{base.__name__}.{name}{_signature(plugin, name)} is: {error}",
+                plugin,
+                name,
             )
 
 

@@ -23,7 +23,7 @@ from hashbench.characters import shortened
 from hashbench.coercion import coerce
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
-from hashbench.plugins.blame import defined_at, told
+from hashbench.plugins.blame import sentence_of, told
 from hashbench.plugins.paths import at_home, path_words, started_from
 from hashbench.plugins.units import Unit, unit_of
 from hashbench.records import default_of
@@ -157,8 +157,11 @@ def _refuse_missing(plugin: type[Plugin], given: Mapping[str, Any], where: str) 
         if one.init and none and one.name not in given:
             name = plugin.card.name
             raise UsageError(
-                f"{where} needs its parameter '{one.name}', which has no default: write "
-                f"{name}:{one.name}=VALUE ({defined_at(plugin)})"
+                sentence_of(
+                    f"{where} needs its parameter '{one.name}', which has no default: write "
+                    f"{name}:{one.name}=VALUE",
+                    plugin,
+                )
             )
 
 
@@ -167,9 +170,8 @@ def _undecorated(plugin: type[Plugin]) -> str:
     own = inspect.get_annotations(plugin)
     if not own or "__dataclass_fields__" in vars(plugin):
         return ""
-    return (
-        f", as its class is no dataclass: write @dataclass(frozen=True) above it "
-        f"({defined_at(plugin)})"
+    return sentence_of(
+        ", as its class is no dataclass: write @dataclass(frozen=True) above it", plugin
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from hashbench.attacking.attacked_model import OutOfPassesError
 from hashbench.errors import PluginError, UsageError
 from hashbench.plugins.base import Plugin
-from hashbench.plugins.blame import OURS, defined_at, place_of, wrongly_made
+from hashbench.plugins.blame import defined_at, own_place, wrongly_made
 from hashbench.suggestions import did_you_mean
 from hashbench.testing.outcome import Outcome, Verdict
 
@@ -133,13 +133,17 @@ def _failed(
     trace = "" if error is None else "".join(traceback.format_exception(error))
     if not isinstance(plugin, Plugin):  # a stage of the tests
         return Outcome(one.name, Verdict.FAILED, sentence, traceback=trace)
-    place = "" if error is None else place_of(error, plugin)
+    place = "" if error is None else own_place(error, plugin)
+    return Outcome(one.name, Verdict.FAILED, sentence, place or _kept_at(stage, one, plugin), trace)
+
+
+def _kept_at(stage: object, one: Check[Any], plugin: Plugin) -> str:
+    """Where the class or the method is written that has to keep a rule."""
     if one.method == CLASS:
-        place = place or defined_at(plugin)
-    elif not place or place.startswith(f"{OURS}/"):
-        whose, method = getattr(stage, "blamed", (plugin, ""))
-        place = defined_at(plugin, one.method) if one.method else defined_at(whose, method)
-    return Outcome(one.name, Verdict.FAILED, sentence, place, trace)
+        return defined_at(plugin)
+    if one.method:
+        return defined_at(plugin, one.method)
+    return defined_at(*getattr(stage, "blamed", (plugin, "")))
 
 
 def _as_declared(outcome: Outcome, why: str) -> Outcome:

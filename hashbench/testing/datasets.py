@@ -1,4 +1,4 @@
-"""Checks of data sets, and the stage that they are tried on. They need no torch."""
+"""Checks of data sets, and the stage that they are tried on."""
 # ruff: noqa: D103 - the rule of a check says what it does
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.plugins.blame import came
 from hashbench.progress import no_progress
-from hashbench.testing.checking import Check, check, require, skip_unless
+from hashbench.testing.checking import Check, NotKeptError, check, require, said, skip_unless
 from hashbench.testing.surroundings import own_random_state
 
 SPLITS: Final = ("train", "query", "database")
@@ -107,11 +107,7 @@ def home(stage: DatasetStage) -> None:
 
 @check("loads", "load() returns a RetrievalData")
 def loads(stage: DatasetStage) -> None:
-    skip_unless(
-        not stage.plugin.needs_root or stage.root is not None,
-        "it is read from a folder, and none was named",
-    )
-    found: object = stage.usual
+    found: object = _loaded(stage)
     require(
         isinstance(found, RetrievalData),
         f"load() returned {came(found)}, not a RetrievalData: return "
@@ -121,16 +117,18 @@ def loads(stage: DatasetStage) -> None:
 
 @contextmanager
 def _refused(sentence: str) -> Iterator[None]:
+    """The block ends in a UsageError; the sentence says that it must."""
     try:
         yield
     except UsageError:
         return
-    except Exception as error:
-        require(False, f"{sentence}; it raised {type(error).__name__}: {error}")
-    require(False, sentence)
+    except Exception as error:  # a plugin may raise anything
+        raise NotKeptError(f"{sentence}; it raised {said(error)}") from error
+    raise NotKeptError(sentence)
 
 
 def _loaded(stage: DatasetStage) -> RetrievalData:
+    """What was loaded; not tried where its user's folder was not named."""
     skip_unless(
         not stage.plugin.needs_root or stage.root is not None,
         "it is read from a folder, and none was named",

@@ -1,4 +1,4 @@
-"""Checks of report formats, and the stage that they are tried on. They need no torch."""
+"""Checks of report formats, and the stage that they are tried on."""
 # ruff: noqa: D103 - the rule of a check says what it does
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hashbench.plugins.blame import came
 from hashbench.results.contract import Format
 from hashbench.results.results import Results
 from hashbench.testing import sample_results as sample
-from hashbench.testing.checking import Check, check, require, skip_unless
+from hashbench.testing.checking import Check, NotTriedError, check, require, skip_unless
 from hashbench.testing.surroundings import own_random_state
 
 PAGES: Final = (".html", ".htm", ".svg", ".xhtml")
@@ -178,7 +178,7 @@ def _written(stage: FormatStage, results: Results, when: str) -> None:
     try:
         stage.files(results)
     except UsageError:
-        skip_unless(False, f"refuses a report {when}")
+        raise NotTriedError(f"refuses a report {when}") from None
 
 
 @check("widths", "it writes for narrow and for wide terminals", needs=["returns-a-report"])

@@ -14,7 +14,7 @@ from hashbench.defending.contract import Defense, TrainedDefense, WrappingDefens
 from hashbench.errors import UsageError
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.plugins.base import Plugin
-from hashbench.plugins.blame import defined_at
+from hashbench.plugins.blame import sentence_of
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.misspelt import missing_methods, nearly_named
 from hashbench.plugins.parameters import build, canonical
@@ -26,12 +26,14 @@ from hashbench.testing.attack_models import MODELS
 from hashbench.testing.attack_repeats import REPEATS
 from hashbench.testing.attack_strength import STRENGTH
 from hashbench.testing.attack_training import TRAINING
-from hashbench.testing.backbones import BACKBONES, BackboneStage
+from hashbench.testing.backbone_stage import BackboneStage
+from hashbench.testing.backbones import BACKBONES
 from hashbench.testing.checking import Check, run_checks
 from hashbench.testing.datasets import DATASETS, DatasetStage
 from hashbench.testing.formats import FORMATS, FormatStage
 from hashbench.testing.identity import IDENTITY
-from hashbench.testing.losses import LOSSES, LossStage
+from hashbench.testing.loss_stage import LossStage
+from hashbench.testing.losses import LOSSES
 from hashbench.testing.outcome import CheckReport
 from hashbench.testing.stage import AttackStage
 from hashbench.testing.trained import TRAININGS, TrainedStage
@@ -67,6 +69,16 @@ DATASET_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *DATASETS)
 
 FORMAT_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *FORMATS)
 """The rules of report formats."""
+
+_CHECKS: tuple[tuple[type[Plugin], tuple[Check[Any], ...]], ...] = (
+    (Attack, ATTACK_CHECKS),
+    *DEFENSE_CHECKS.items(),
+    (Loss, LOSS_CHECKS),
+    (Backbone, BACKBONE_CHECKS),
+    (Dataset, DATASET_CHECKS),
+    (Format, FORMAT_CHECKS),
+)
+"""The rules of each contract."""
 
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -176,7 +188,7 @@ def check_plugin(
         expected_failures: as for `check_attack`.
 
     Raises:
-        UsageError: it is of no kind that there are checks for.
+        UsageError: its class is a subclass of no contract.
     """
     match plugin:
         case Attack():
@@ -192,30 +204,18 @@ def check_plugin(
         case Format():
             return check_format(plugin, expected_failures=expected_failures)
     raise UsageError(
-        f"'{plugin.card.name}' is a {plugin.card.kind} by its card, but its class "
-        f"{type(plugin).__name__} is no subclass of the contract ({defined_at(plugin)})"
+        sentence_of(
+            f"'{plugin.card.name}' is declared as {plugin.card.kind}, but its class "
+            f"{type(plugin).__name__} is no subclass of the contract",
+            plugin,
+        )
     )
 
 
 def rules_of(plugin: Plugin) -> tuple[str, ...]:
     """The names of the rules that a plugin would be held to; none for what has no contract."""
-    checks: tuple[Check[Any], ...] = ()
-    match plugin:
-        case Attack():
-            checks = ATTACK_CHECKS
-        case WrappingDefense():
-            checks = DEFENSE_CHECKS[WrappingDefense]
-        case TrainedDefense():
-            checks = DEFENSE_CHECKS[TrainedDefense]
-        case Loss():
-            checks = LOSS_CHECKS
-        case Backbone():
-            checks = BACKBONE_CHECKS
-        case Dataset():
-            checks = DATASET_CHECKS
-        case Format():
-            checks = FORMAT_CHECKS
-    return tuple(one.name for one in checks)
+    found = (checks for contract, checks in _CHECKS if isinstance(plugin, contract))
+    return tuple(one.name for one in next(found, ()))
 
 
 def _built(kind: Kind, base: type[PluginT], given: PluginT | type[PluginT] | str) -> PluginT:
@@ -224,8 +224,10 @@ def _built(kind: Kind, base: type[PluginT], given: PluginT | type[PluginT] | str
     elif isinstance(given, type):
         if "card" not in vars(given):
             raise UsageError(
-                f"class {given.__name__} has no card: write @{kind}('name') above it "
-                f"({defined_at(given)})"
+                sentence_of(
+                    f"class {given.__name__} has no card: write @{kind.decorator}('name') above it",
+                    given,
+                )
             )
         if missing := missing_methods(given):
             raise UsageError(missing)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from hashbench.attacking.generators import start_anew, undisturbed
+
 
 @dataclass
 class Touched:
@@ -26,19 +28,14 @@ def own_random_state(seed: int = 0) -> Iterator[Touched]:
     Yields what was drawn from, complete once the block has ended.
     """
     touched = Touched()
-    before = random.getstate(), np.random.get_state()  # noqa: NPY002 - the process-wide one
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        random.seed(seed)
+    with undisturbed(torch.device("cpu")):
+        start_anew(seed)
         start = _states()
         try:
             yield touched
         finally:
             now = _states()
             touched.generators += [name for name, state in now.items() if state != start[name]]
-            random.setstate(before[0])
-            np.random.set_state(before[1])  # noqa: NPY002
 
 
 def _states() -> dict[str, object]:

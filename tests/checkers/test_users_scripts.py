@@ -12,12 +12,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from support.api_page import faces
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parents[1] / "README.md"
@@ -182,10 +184,11 @@ def test_the_types_of_a_method_without_types_come_from_the_contract(tmp_path: Pa
 
 def test_both_know_every_public_name(folder: Path) -> None:
     """What `__all__` of a face offers is not only made at its first use, but declared."""
+    assert len(faces()) >= 9
     text = "".join(
         f"from {face} import {name} as _{number}_{name}\n"
-        for number, (face, names) in enumerate(faces().items())
-        for name in names
+        for number, face in enumerate(faces())
+        for name in import_module(face).__all__
     )
     (folder / "faces.py").write_text(text)
     try:
@@ -193,12 +196,3 @@ def test_both_know_every_public_name(folder: Path) -> None:
             assert [one for one in checker(folder, "faces.py") if one.severity == "error"] == []
     finally:
         (folder / "faces.py").unlink()
-
-
-def faces() -> Mapping[str, Sequence[str]]:
-    """The public modules by name, with what they offer."""
-    page = (HERE.parents[1] / "docs/stability.md").read_text()
-    table = page.partition("\n## Names\n")[2].partition("\n## ")[0]
-    modules = re.findall(r"^\| `(hashbench[\w.]*)` \|", table, re.MULTILINE)
-    assert len(modules) >= 9
-    return {name: import_module(name).__all__ for name in modules}

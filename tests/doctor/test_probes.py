@@ -55,6 +55,7 @@ def test_a_probe_that_raises_is_a_finding(error: BaseException) -> None:
         ("import os; os.kill(os.getpid(), 4)", "by SIGILL: it was built for another processor"),
         ("import os; os.kill(os.getpid(), 11)", "by SIGSEGV"),
         ("print('noise')", ""),
+        ("import os; os.write(1, b'noise of a library in C')", ""),
     ],
 )
 def test_what_an_import_does_is_told_and_the_next_are_tried(
@@ -65,11 +66,11 @@ def test_what_an_import_does_is_told_and_the_next_are_tried(
     monkeypatch.syspath_prepend(tmp_path)
     names = {"first": "first_lib", "second": "second_lib", "third": "colorsys"}
     monkeypatch.setattr(packages, "REQUIRED", names)
-    found = packages.tried_imports()
-    assert said in found.faults.get("first_lib", "")
-    assert ("first_lib" in found.faults) == bool(said)
-    assert found.faults["second_lib"] == "ValueError: mine"
-    assert "colorsys" not in found.faults
+    found = packages.failed_imports()
+    assert said in found.get("first_lib", "")
+    assert ("first_lib" in found) == bool(said)
+    assert found["second_lib"] == "ValueError: mine"
+    assert "colorsys" not in found
 
 
 def test_an_old_package_and_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,8 +85,8 @@ def test_an_old_package_and_one_that_is_not_there(monkeypatch: pytest.MonkeyPatc
         return {"torch": "2.3.1+cpu", "pandas": "2.10.0"}.get(name) or true(name)
 
     monkeypatch.setattr(packages, "version", version)
-    imports = packages.Imports({"scipy": "ModuleNotFoundError: No module named 'scipy'"})
-    found = {one.subject: one for one in packages.packages(imports)}
+    faults = {"scipy": "ModuleNotFoundError: No module named 'scipy'"}
+    found = {one.subject: one for one in packages.packages(faults)}
     assert found["torch"].state is State.WRONG
     assert found["torch"].text.startswith("2.3.1+cpu, but hashbench needs 2.4 or newer; pip")
     assert found["pandas"].state is State.OK  # 2.10 is newer than 2.2
@@ -279,12 +280,10 @@ def test_where_a_package_is_broken_nothing_that_needs_it_is_asked(
     for name in ("plugins", "model"):
         monkeypatch.setattr(examination, name, never)
     monkeypatch.setattr(machine, "processors", never)
-    monkeypatch.setattr(
-        examination, "tried_imports", lambda: packages.Imports({"torch": "ImportError: broken"})
-    )
+    monkeypatch.setattr(examination, "failed_imports", lambda: {"torch": "ImportError: broken"})
     found = list(examined(Asked(tmp_path)))
     assert [one.subject for one in found if one.state is State.WRONG] == ["torch"]
-    monkeypatch.setattr(examination, "tried_imports", failing(errno.EAGAIN))
+    monkeypatch.setattr(examination, "failed_imports", failing(errno.EAGAIN))
     for name in ("plugins", "model"):
         monkeypatch.setattr(examination, name, lambda *_given: [])
     monkeypatch.setattr(machine, "processors", list)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.package import REPOSITORY, TOP, laid_out
+from support.package import DATA, REPOSITORY, TOP, laid_out
 
 
 def linted(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -33,7 +33,7 @@ def linted(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_law_holds(tmp_path: Path) -> None:
-    laid_out(tmp_path, "*.xz", "*.npz")
+    laid_out(tmp_path, *DATA)
     done = linted(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -90,7 +90,7 @@ def test_the_law_holds(tmp_path: Path) -> None:
     ],
 )
 def test_a_forbidden_import_is_found(tmp_path: Path, file: str, line: str, contract: str) -> None:
-    planted = laid_out(tmp_path, "*.xz", "*.npz") / file
+    planted = laid_out(tmp_path, *DATA) / file
     planted.write_text(planted.read_text() + f"\n{line}\n")
     done = linted(tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -132,14 +132,14 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 
 def test_no_circle_of_imports_late_and_type_only_ones_included(tmp_path: Path) -> None:
-    graph = imports_of(laid_out(tmp_path, "*.xz", "*.npz"))
+    graph = imports_of(laid_out(tmp_path, *DATA))
     assert len(graph) > 250
     assert "hashbench.attacking.contract" in graph["hashbench.plugins"]  # for type checkers alone
     assert circle(graph) == []
 
 
 def test_a_planted_circle_is_found(tmp_path: Path) -> None:
-    package = laid_out(tmp_path, "*.xz", "*.npz")
+    package = laid_out(tmp_path, *DATA)
     planted = package / "plugins/base.py"
     planted.write_text(
         planted.read_text()

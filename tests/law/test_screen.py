@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.package import laid_out
+from support.package import DATA, laid_out
 
 CONSOLE = "console.py"
 """The one file that makes a console of rich; all others take `TextConsole` from there."""
@@ -62,7 +62,7 @@ def _name(node: ast.expr) -> str:
 
 
 def test_everything_is_printed_by_the_one_console(tmp_path: Path) -> None:
-    package = laid_out(tmp_path, "*.xz", "*.npz")
+    package = laid_out(tmp_path, *DATA)
     files = {str(path.relative_to(package)): path for path in package.rglob("*.py")}
     ours = {name: path for name, path in files.items() if not name.startswith("benchmarks/")}
     assert len(ours) > 250

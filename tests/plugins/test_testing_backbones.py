@@ -17,7 +17,7 @@ from hashbench import UsageError
 from hashbench.hashing import BackboneNet, InputSpec
 from hashbench.plugins import Backbone, backbone
 from hashbench.testing import BACKBONE_CHECKS, check_backbone
-from hashbench.testing.backbones import BackboneStage
+from hashbench.testing.backbone_stage import BackboneStage
 from hashbench.testing.identity import IDENTITY
 
 FEATURES = 10  # unlike the bits of the kit's own model

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hashbench import UsageError, plugins
-from hashbench.plugins import Attack, Kind, attack, loss
+from hashbench.plugins import Attack, Format, Kind, attack, loss
 from hashbench.testing import (
     ATTACK_CHECKS,
     CheckReport,
@@ -21,6 +21,7 @@ from hashbench.testing import (
     check_attack,
     check_backbone,
     check_defense,
+    check_format,
     check_loss,
     check_plugin,
     stage,
@@ -175,7 +176,8 @@ def test_a_rule_that_fails_leaves_those_that_rest_on_it_untried() -> None:
         (lambda: check_attack("hag:step=1"), "did you mean 'steps'"),
         (lambda: check_attack(Needy), "attack 'needy'"),
         (lambda: check_attack(Cardless), "class Cardless has no card: write @attack"),
-        (lambda: check_attack(Attack), "class Attack has no card"),
+        (lambda: check_attack(Attack), r"class Attack has no card: write @attack\('name'\)"),
+        (lambda: check_format(Format), r"Format has no card: write @report_format\('name'\)"),
         (lambda: check_attack(ANYTHING), "expected attack, found 3"),
         (lambda: check_defense(SOMETHING_ELSE), "expected defense, found"),
         (lambda: check_backbone("small-cn"), "did you mean 'small-cnn'"),

@@ -9,6 +9,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TOP = ("attacks", "defenses", "benchmarks", "reports")
 """Folders that are installed as sub-packages of hashbench: links in `hashbench/` lead to them."""
 
+DATA = ("*.xz", "*.npz")
+"""Patterns of files that hold data: most of the package, and nothing that a test of code reads."""
+
 
 def laid_out(folder: Path, *unwanted: str) -> Path:
     """Copy hashbench into a folder that may stand on a path of imports.
