@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -136,6 +137,15 @@ def test_what_the_page_says_of_a_defense_is_so(name: str) -> None:
     else:
         assert "o training" in said or "no cost" in said
         assert ("ten times" in said) == (getattr(defense, "draws", 1) == 10)
+
+
+def test_every_extra_is_in_the_readme_and_on_a_page() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].keys() - {"dev"}
+    told = (REPOSITORY / "README.md").read_text().partition("\nExtras: ")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == extras
+    pages = "".join(page.read_text() for page in PAGES)
+    assert set(re.findall(r"'hashbench\[(\w+)\]'", pages)) == extras
 
 
 def test_the_readme_says_what_the_names_in_its_table_are() -> None:
