@@ -14,9 +14,9 @@ from hashbench.defending import Budget
 from hashbench.eps import Eps
 from hashbench.plugins import Kind, TrainedDefense
 from hashbench.plugins.parameters import resolved
+from support.package import REPOSITORY
+from support.pages import DOCS, README
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-DOCS = REPOSITORY / "docs"
 INDEX = DOCS / "README.md"
 PAGES = sorted(DOCS.glob("*.md"))
 LINKED = [
@@ -64,7 +64,7 @@ def test_every_page_is_in_the_index_once_in_an_order() -> None:
     assert [int(number) for number, _, _ in entries] == list(range(1, len(entries) + 1))
     assert all(text == target for _, text, target in entries)
     assert sorted(name for _, name, _ in entries) == [page.name for page in PAGES if page != INDEX]
-    assert "](docs/README.md)" in (REPOSITORY / "README.md").read_text()
+    assert "](docs/README.md)" in README.read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -142,14 +142,14 @@ def test_what_the_page_says_of_a_defense_is_so(name: str) -> None:
 def test_every_extra_is_in_the_readme_and_on_a_page() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"].keys() - {"dev"}
-    told = (REPOSITORY / "README.md").read_text().partition("\nExtras: ")[2].partition("\n\n")[0]
+    told = README.read_text().partition("\nExtras: ")[2].partition("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", told)) == extras
     pages = "".join(page.read_text() for page in PAGES)
     assert set(re.findall(r"'hashbench\[(\w+)\]'", pages)) == extras
 
 
 def test_the_readme_says_what_the_names_in_its_table_are() -> None:
-    text = (REPOSITORY / "README.md").read_text()
+    text = README.read_text()
     table, _, after = (
         text.partition("## The table that it prints")[2]
         .partition("## ")[0]
