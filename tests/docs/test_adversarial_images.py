@@ -13,29 +13,17 @@ from pathlib import Path
 import pytest
 
 from hashbench.results.kept_images import MOST, USUAL
+from support.pages import DOCS, TINY_DATA, small_suite
 from support.trials import IMPORTED, Trials
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PAGE = (REPOSITORY / "docs/adversarial-images.md").read_text()
-
-SMALL = f"""
-name = "small"
-plugin = ["{REPOSITORY / "tests/plugins/tiny_data.py"}"]
-dataset = "tiny"
-backbone = "small-cnn:width=4,hidden=16"
-bits = 8
-eps = "24/255"
-training = {{epochs = 2, batch = 8}}
-budget = {{epochs = 1, inner_steps = 1}}
-"""
+PAGE = (DOCS / "adversarial-images.md").read_text()
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the page's commands were run, in their order."""
     folder = tmp_path_factory.mktemp("page")
-    (folder / "small.toml").write_text(SMALL)
-    plugin = REPOSITORY / "tests/plugins/tiny_data.py"
+    (folder / "small.toml").write_text(small_suite(epochs=2))
     commands = re.findall(r"^    hashbench (.*)$", PAGE, re.MULTILINE)
     assert len(commands) == 4
     with Trials((*IMPORTED, "hashbench.zoo.image_files")) as trials:
@@ -44,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if words[0] == "run":
                 words.insert(1, "small.toml")
             elif words[0] == "export-images":
-                words += ["--plugin", str(plugin)]
+                words += ["--plugin", str(TINY_DATA)]
             done = trials.run(*words, cwd=folder)
             assert done.code == 0, (command, done.err)
             if words[0] == "report":
@@ -85,7 +73,7 @@ def test_the_line_of_the_terminal_has_the_pages_form(place: Path) -> None:
     with Trials((*IMPORTED, "hashbench.zoo.image_files")) as trials:
         said = trials.run(
             *("export-images", "mine", "--to", "again", "--attack", "hag"),
-            *("--plugin", str(REPOSITORY / "tests/plugins/tiny_data.py")),
+            *("--plugin", str(TINY_DATA)),
             cwd=place,
         )
     assert said.code == 0

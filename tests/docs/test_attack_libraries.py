@@ -6,7 +6,6 @@ of the environment that `make test` makes.
 
 from __future__ import annotations
 
-import re
 import runpy
 import shlex
 import subprocess
@@ -21,26 +20,14 @@ from hashbench.attacking import Seeding
 from hashbench.eps import Eps
 from hashbench.testing.case import linear, ordinary
 from hashbench.testing.stage import AttackStage
+from support.pages import DOCS, blocks, small_suite
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PAGE = (REPOSITORY / "docs/attack-libraries.md").read_text()
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = blocks(DOCS / "attack-libraries.md")
 FILES = {
-    text.split("\n", 1)[0].removeprefix("# "): text
-    for language, text in FENCE.findall(PAGE)
-    if language == "python"
+    block.text.split("\n", 1)[0].removeprefix("# "): block.text
+    for block in BLOCKS
+    if block.language == "python"
 }
-
-SMALL = f"""
-name = "small"
-plugin = ["{REPOSITORY / "tests/plugins/tiny_data.py"}"]
-dataset = "tiny"
-backbone = "small-cnn:width=4,hidden=16"
-bits = 8
-eps = "24/255"
-training = {{epochs = 15, batch = 8}}
-budget = {{epochs = 1, inner_steps = 1}}
-"""
 
 THRESHOLD = 2 / 255
 ROUNDING = 2**-22
@@ -53,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("libraries")
     for name, text in FILES.items():
         (path / name).write_text(text)
-    (path / "small.toml").write_text(SMALL)
+    (path / "small.toml").write_text(small_suite(epochs=15))
     return path
 
 
@@ -143,12 +130,13 @@ def test_per_query_it_leaves_every_generator_where_it_was(folder: Path, name: st
 @pytest.mark.timeout(1800)
 def test_the_commands_in_their_order(folder: Path) -> None:
     output = ""
-    for language, text in FENCE.findall(PAGE):
-        if language == "sh":
-            output = "".join(told(line, folder) for line in text.strip().split("\n"))
-        elif language == "text" and not text.startswith("pip install"):
+    for block in BLOCKS:
+        lines = block.text.strip().split("\n")
+        if block.language == "sh":
+            output = "".join(told(line, folder) for line in lines)
+        elif block.language == "text" and not block.text.startswith("pip install"):
             rest = iter(output.split("\n"))
-            for line in text.strip().split("\n"):
+            for line in lines:
                 if line != "...":
                     assert any(found.startswith(line) for found in rest), (line, output)
     # The last command's table: every attack of the page, beside two of ours.

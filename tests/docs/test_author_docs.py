@@ -18,35 +18,9 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PAGE = REPOSITORY / "docs/writing-plugins.md"
-README = REPOSITORY / "README.md"
-TINY_DATA = REPOSITORY / "tests/plugins/tiny_data.py"
+from support.pages import DOCS, README, TINY_DATA, Block, blocks, small_suite
 
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-SMALL = f"""
-name = "small"
-plugin = ["{TINY_DATA}"]
-dataset = "tiny"
-backbone = "small-cnn:width=4,hidden=16"
-bits = 8
-attack = ["noise"]
-training = {{epochs = 15, batch = 8}}
-budget = {{epochs = 1, inner_steps = 1}}
-"""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its language and its text."""
-
-    language: str
-    text: str
-
-
-def blocks(page: Path) -> list[Block]:
-    return [Block(*found.groups()) for found in FENCE.finditer(page.read_text())]
+PAGE = DOCS / "writing-plugins.md"
 
 
 @dataclass(frozen=True)
@@ -93,7 +67,7 @@ class Place:
             return line
         if "--model" in line:  # a model says itself what it is of
             return f"{line} --plugin {TINY_DATA}"
-        (self.folder / "small.toml").write_text(SMALL)
+        (self.folder / "small.toml").write_text(small_suite(epochs=15))
         return line.replace("hashbench run", "hashbench run small.toml", 1)
 
 

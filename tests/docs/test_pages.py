@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from hashbench.defending import Budget
 from hashbench.eps import Eps
 from hashbench.plugins import Kind, TrainedDefense
 from hashbench.plugins.parameters import resolved
+from support.package import REPOSITORY
+from support.pages import DOCS, README
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-DOCS = REPOSITORY / "docs"
 INDEX = DOCS / "README.md"
 PAGES = sorted(DOCS.glob("*.md"))
 LINKED = [
@@ -63,7 +64,7 @@ def test_every_page_is_in_the_index_once_in_an_order() -> None:
     assert [int(number) for number, _, _ in entries] == list(range(1, len(entries) + 1))
     assert all(text == target for _, text, target in entries)
     assert sorted(name for _, name, _ in entries) == [page.name for page in PAGES if page != INDEX]
-    assert "](docs/README.md)" in (REPOSITORY / "README.md").read_text()
+    assert "](docs/README.md)" in README.read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -74,8 +75,8 @@ def test_a_page_ends_with_what_to_read_next(page: Path) -> None:
     assert f"({page.name})" not in last
 
 
-@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(REPOSITORY)))
-def test_every_link_leads_somewhere(page: Path) -> None:
+def broken_links(page: Path) -> list[str]:
+    """Links of a page to files or headings that are not there."""
     broken = []
     for target in LINK.findall(prose(page)):
         if re.match(r"https?://", target):
@@ -84,14 +85,20 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         there = (page.parent / name).resolve() if name else page
         if not there.exists() or (anchor and anchor not in anchors(there)):
             broken.append(target)
-    assert broken == []
+    return broken
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
 
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# A heading, of it\n\n[here](page.md#a-heading-of-it) and [there](#nowhere)\n")
-    assert LINK.findall(prose(page)) == ["page.md#a-heading-of-it", "#nowhere"]
-    assert anchors(page) == {"a-heading-of-it"}
+    page.write_text(
+        "# A heading, of it\n\n[here](page.md#a-heading-of-it), [there](#nowhere), [file](no.md)\n"
+    )
+    assert broken_links(page) == ["#nowhere", "no.md"]
 
 
 def test_every_attack_is_in_the_table_of_attacks() -> None:
@@ -138,8 +145,17 @@ def test_what_the_page_says_of_a_defense_is_so(name: str) -> None:
         assert ("ten times" in said) == (getattr(defense, "draws", 1) == 10)
 
 
+def test_every_extra_is_in_the_readme_and_on_a_page() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].keys() - {"dev"}
+    told = README.read_text().partition("\nExtras: ")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == extras
+    pages = "".join(page.read_text() for page in PAGES)
+    assert set(re.findall(r"'hashbench\[(\w+)\]'", pages)) == extras
+
+
 def test_the_readme_says_what_the_names_in_its_table_are() -> None:
-    text = (REPOSITORY / "README.md").read_text()
+    text = README.read_text()
     table, _, after = (
         text.partition("## The table that it prints")[2]
         .partition("## ")[0]

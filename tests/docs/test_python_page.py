@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,17 @@ import pytest
 
 import hashbench
 from hashbench.plugins.registered import Registry
+from support.pages import DOCS, README, blocks, small_suite
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PAGE = REPOSITORY / "docs/python.md"
-README = REPOSITORY / "README.md"
+PAGE = DOCS / "python.md"
 
-FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-SMALL: dict[str, Any] = {
-    "plugin": str(REPOSITORY / "tests/plugins/tiny_data.py"),
-    "dataset": "tiny",
-    "backbone": "small-cnn:width=4,hidden=16",
-    "bits": 8,
-    "budget": {"epochs": 1, "inner_steps": 1},
-    "training": {"batch": 8},
-}
+SMALL: dict[str, Any] = tomllib.loads(small_suite(epochs=15))
 
 
-def blocks(page: Path) -> list[str]:
-    """Blocks that are no file: those begin with its name."""
-    return [text for text in FENCE.findall(page.read_text()) if not text.startswith("# ")]
+def sessions(page: Path) -> list[str]:
+    """Python blocks that are no file: those begin with its name."""
+    python = [block.text for block in blocks(page) if block.language == "python"]
+    return [text for text in python if not text.startswith("# ")]
 
 
 class Face:
@@ -69,7 +61,7 @@ def run(text: str, names: dict[str, Any]) -> None:
 
 
 def test_the_page(script: dict[str, Any]) -> None:
-    texts = blocks(PAGE)
+    texts = sessions(PAGE)
     assert len(texts) == 7
     for text in texts:
         run(text, script)
@@ -88,7 +80,7 @@ def _attacks(script: dict[str, Any]) -> set[str]:
 
 @pytest.mark.slow
 def test_readme(script: dict[str, Any]) -> None:
-    first, second = blocks(README)
+    first, second = sessions(README)
     assert len([line for line in first.splitlines() if line and not line.startswith("#")]) <= 10
     run(first, script)
     assert not script["results"].failed

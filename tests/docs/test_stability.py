@@ -17,8 +17,8 @@ from hashbench.cli import options
 from hashbench.cli.scaffold import requirement
 from hashbench.plugins.card import API
 from hashbench.results import COLUMNS
+from support.package import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs/stability.md").read_text()
 
 FACES = (
