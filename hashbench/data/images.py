@@ -106,8 +106,8 @@ class RetrievalData:
         excluded: how many broken images were left out.
         roles: which parts of the user's own data the three splits were made of, or how they were
             drawn, in words; part of the protocol. Empty where the data set's name says it.
-        found_again: queries whose file has the same bytes as one of the database, under another
-            name, so that they find themselves; 0 where images are no files. Reports say it.
+        found_again: queries that find themselves: the database holds a file of the same bytes, or
+            for images that were no files the same pixels. Reports say it.
     """
 
     classes: tuple[str, ...]

@@ -30,7 +30,7 @@ class Metric(StrEnum):
     BIT_ENTROPY = "bit-entropy"
     TIED = "tied"  # share of a list's items whose distance another item has too
     QUERIES_WITHOUT_RELEVANT = "queries-without-relevant"
-    QUERIES_IN_DATABASE = "queries-in-database"  # by the bytes of their files; left out where none
+    QUERIES_IN_DATABASE = "queries-in-database"  # with the same content; left out where 0
 
     # Of clean queries and of attacked ones.
     DISTINCT_CODES = "distinct-codes"

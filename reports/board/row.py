@@ -124,7 +124,7 @@ class Row:
         chance, floor: mAP of a random order, and of the opposite of the center codes.
         quality: of its codes.
         short: the attacks of either aim whose steps cannot reach the radius.
-        found_again: queries that the database holds too, under another name.
+        found_again: queries that the database holds too.
         findings: why it is not ranked, a cell that has no result first; empty where it may be.
         asides: what else went wrong: attacks without a result that do not count here.
         rank: 1 is the most robust; `None` where it is not ranked.

@@ -160,8 +160,8 @@ def _found_again(board: Leaderboard) -> Iterator[str]:
     if found:
         queries = f"{found:,} queries are" if found > 1 else "1 query is"
         yield (
-            f"{queries} in the database too, as a file of the same bytes under another name, of "
-            f"{board.protocol.query:,}. 'hashbench data check' names them."
+            f"{queries} in the database too, with the same content, of "
+            f"{board.protocol.query:,}: such a query finds itself."
         )
 
 

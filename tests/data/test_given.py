@@ -296,11 +296,13 @@ def test_many_queries_are_compared_with_all_of_a_larger_database() -> None:
     database = np.arange(count, dtype="<u4").view(np.uint8).reshape(count, 1, 2, 2)
     zeros = np.zeros(count, dtype=int)
 
-    def sharing(few: int) -> object:
+    def sharing(few: int) -> RetrievalData:
         numbers = np.arange(count, dtype="<u4") + count - few
         query = (numbers.view(np.uint8).reshape(count, 1, 2, 2), zeros)
         return as_retrieval_data({"train": query, "query": query, "database": (database, zeros)})
 
-    sharing(60)  # of 1,203: not more than one in twenty, as published splits have
+    assert (
+        sharing(60).found_again == 60
+    )  # of 1,203: not more than one in twenty, as published splits have
     with pytest.raises(UsageError, match=r"query image 0 is the database image 1142 too \(61 quer"):
         sharing(61)

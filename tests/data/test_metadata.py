@@ -84,6 +84,8 @@ def test_splits_of_folders_and_of_a_field(tmp_path: Path) -> None:
     assert found.query.paths[:2] == ("test/im/0.png", "test/im/1.png")
     assert found.roles == "train from train, query from test, database from train"
     assert found.query.where(1) == f"{tmp_path}/folders/test/metadata.jsonl, line 2"
+    with pytest.raises(UsageError, match="split=part is a field of one metadata file for all"):
+        read(tmp_path / "folders", split="part")
     root = tmp_path / "field"
     root.mkdir()
     lines = [

@@ -84,7 +84,7 @@ WITHOUT_GRADIENTS = {Metric.PROBE_CODES_ALONE}
 of `tests/runner/test_programs.py`."""
 
 OF_FILES = {Metric.QUERIES_IN_DATABASE}
-"""Written for data whose queries lie in the database too, as files of the same bytes."""
+"""Written for data whose queries lie in the database too, with the same content."""
 
 
 def test_scoring_writes_every_metric_and_what_it_reads_is_there(results: Results) -> None:

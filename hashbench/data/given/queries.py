@@ -13,8 +13,8 @@ _TOLERATED: Final = 20
 twice. More of them say that the two were not split."""
 
 
-def refuse_queries_in_database(query: Pixels, database: Pixels) -> None:
-    """Refuse splits that share more than one query in twenty; the train set may hold any.
+def tolerated_queries_in_database(query: Pixels, database: Pixels) -> int:
+    """How many queries the database holds too; the train set may hold any.
 
     Args:
         query: uint8 (N, C, H, W).
@@ -26,7 +26,7 @@ def refuse_queries_in_database(query: Pixels, database: Pixels) -> None:
     """
     found = queries_in_database(pixel_digests(query), pixel_digests(database))
     if _TOLERATED * len(found) <= len(query):
-        return
+        return len(found)
     first = min(found)
     others = f" ({len(found):,} queries are in it)" if len(found) > 1 else ""
     raise UsageError(

@@ -17,7 +17,7 @@ from hashbench.data.given.images import (
 )
 from hashbench.data.given.items import GivenSplit, keys_of, named_keys, read_items
 from hashbench.data.given.labels import multi_hot
-from hashbench.data.given.queries import refuse_queries_in_database
+from hashbench.data.given.queries import tolerated_queries_in_database
 from hashbench.data.images import SPLITS, ImageSet, RetrievalData
 from hashbench.data.layouts.roles import kind_of
 from hashbench.errors import UsageError
@@ -84,15 +84,16 @@ def as_retrieval_data(data: object, progress: Progress = no_progress) -> Retriev
     channels = {one.pixels.shape[1] for one in splits.values()}
     if len(channels) > 1:
         splits = {split: _coloured(one) for split, one in splits.items()}
-    made = RetrievalData(
+    return RetrievalData(
         classes=classes,
         train=ImageSet(splits["train"].pixels, rows["train"]),
         query=ImageSet(splits["query"].pixels, rows["query"]),
         database=ImageSet(splits["database"].pixels, rows["database"]),
         transform=_transform(splits.values()),
+        found_again=tolerated_queries_in_database(
+            splits["query"].pixels, splits["database"].pixels
+        ),
     )
-    refuse_queries_in_database(made.query.images, made.database.images)
-    return made
 
 
 def _coloured(part: GivenSplit) -> GivenSplit:

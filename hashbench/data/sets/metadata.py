@@ -12,7 +12,7 @@ from typing_extensions import override
 from hashbench.characters import shortened, shown
 from hashbench.coercion import quoted as quoted_value
 from hashbench.data.layouts import roles
-from hashbench.data.layouts.columns import LABEL_COLUMNS, choice, split_column
+from hashbench.data.layouts.columns import LABEL_COLUMNS, NONE, choice, split_column
 from hashbench.data.layouts.file_names import METADATA
 from hashbench.data.layouts.folders import entries
 from hashbench.data.layouts.labels import (
@@ -75,6 +75,11 @@ class Metadata(OwnDataset):
         alone = _metadata_in(home)
         if alone is not None:
             return {"": alone}
+        if self.split not in (AUTO, NONE):
+            raise UsageError(
+                f"{home}: split={shown(shortened(self.split))} is a field of one metadata file for all, but "
+                "there is none here; folders with a file each are splits by their names"
+            )
         asked = {name for some in self._asked.names.values() for name in some}
         found = {
             entry.name: file
