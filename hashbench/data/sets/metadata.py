@@ -77,8 +77,8 @@ class Metadata(OwnDataset):
             return {"": alone}
         if self.split not in (AUTO, NONE):
             raise UsageError(
-                f"{home}: split={shown(shortened(self.split))} is a field of one metadata file for all, but "
-                "there is none here; folders with a file each are splits by their names"
+                f"{home}: split={shown(shortened(self.split))} is a field of one metadata file for "
+                "all, but there is none here; folders with a file each are splits by their names"
             )
         asked = {name for some in self._asked.names.values() for name in some}
         found = {
