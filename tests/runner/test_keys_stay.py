@@ -10,15 +10,16 @@ import hashlib
 
 import pytest
 
-from hashbench.runner import fingerprint, steps
+from hashbench.runner import evaluation_steps, fingerprint, steps
 from hashbench.runner.plan import make_plan
 from hashbench.runner.suite import compose
 
 
 @pytest.fixture(autouse=True)
 def without_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "_code", lambda *rooms, files=(): [*rooms, *files])
-    monkeypatch.setattr(steps, "file_hash", lambda name: name)
+    for described in (steps, evaluation_steps):
+        monkeypatch.setattr(described, "code_of", lambda *rooms, files=(): [*rooms, *files])
+    monkeypatch.setattr(evaluation_steps, "file_hash", lambda name: name)
     monkeypatch.setattr(fingerprint, "source_hash", lambda plugin: plugin.card.name)
 
 
