@@ -16,6 +16,7 @@ from hashbench.deprecated import former_names
 
 if TYPE_CHECKING:
     from hashbench import attacking as attacking
+    from hashbench import certifying as certifying
     from hashbench import data as data
     from hashbench import defending as defending
     from hashbench import hashing as hashing
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hashbench.eps import Eps as Eps
     from hashbench.errors import HashbenchError as HashbenchError
     from hashbench.errors import PluginError as PluginError
+    from hashbench.errors import ResultsWarning as ResultsWarning
     from hashbench.errors import UsageError as UsageError
     from hashbench.results.load import load_results as load_results
     from hashbench.results.results import Results as Results
@@ -43,6 +45,7 @@ _HOMES = {
     "PluginError": ("hashbench.errors", "PluginError"),
     "Reporter": ("hashbench.runner.reporter", "Reporter"),
     "Results": ("hashbench.results.results", "Results"),
+    "ResultsWarning": ("hashbench.errors", "ResultsWarning"),
     "Suite": ("hashbench.runner.suite", "Suite"),
     "UsageError": ("hashbench.errors", "UsageError"),
     "evaluate": ("hashbench.runner.evaluate", "evaluate"),
@@ -52,6 +55,7 @@ _HOMES = {
 }
 _ROOMS = (
     "attacking",
+    "certifying",
     "data",
     "defending",
     "hashing",
@@ -68,9 +72,11 @@ __all__ = [
     "PluginError",
     "Reporter",
     "Results",
+    "ResultsWarning",
     "Suite",
     "UsageError",
     "attacking",
+    "certifying",
     "data",
     "defending",
     "evaluate",

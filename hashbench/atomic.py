@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from hashbench.errors import WriteError
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a file whole or not at all.
 
     A temporary file in the same folder is written and synced, then renamed over `path`; an earlier
     file survives any failure.
+
+    Args:
+        path: where to.
+        content: all of it, or its pieces: then it is never in memory as a whole.
 
     Raises:
         WriteError: the disk is full, the folder cannot be written; nothing is left behind.
@@ -131,9 +136,15 @@ def _set_aside(path: Path) -> Iterator[None]:
     remove(aside)
 
 
-def sweep(folder: Path) -> None:
-    """Delete what interrupted writers left in a folder that nobody else writes to."""
-    for rest in [*folder.glob(".*.tmp"), *folder.glob(".*.old")]:
+def sweep(folder: Path, name: str = "") -> None:
+    """Delete what interrupted writers left in a folder that nobody else writes to.
+
+    Args:
+        folder: where they wrote.
+        name: of the only file or folder that nobody else writes to.
+    """
+    one = f".{glob.escape(name)}.*" if name else ".*"
+    for rest in [*folder.glob(f"{one}.tmp"), *folder.glob(f"{one}.old")]:
         remove(rest)
 
 
@@ -146,10 +157,27 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
-def write_synced(path: Path, content: bytes) -> None:
+def discard(path: Path) -> None:
+    """Delete a file or a whole folder, so that nobody ever finds a part of it under its name.
+
+    A process that is killed half-way leaves what `sweep` deletes. No link is followed.
+
+    Raises:
+        OSError: it cannot be deleted; it may be gone from its name all the same.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+    path.rename(aside)
+    shutil.rmtree(aside)
+
+
+def write_synced(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a new file, and wait until it is on the disk."""
     with path.open("xb") as file:
-        file.write(content)
+        for piece in (content,) if isinstance(content, bytes) else content:
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())
 

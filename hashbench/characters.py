@@ -11,6 +11,9 @@ from typing import Final
 MAX_QUOTED: Final = 60
 """How much of a value an error message quotes."""
 
+MAX_SAID: Final = 300
+"""How much of what somebody else's code says an error message repeats."""
+
 _UNSEEN: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 """Categories of Unicode whose characters steer what shows text, or are not seen at all: controls,
 among them escape sequences; formats, among them those that turn the direction of writing; halves of
@@ -44,6 +47,17 @@ def briefly(text: object) -> str:
     return shown(shortened(str(text)))
 
 
+def first_line(error: BaseException, length: int = MAX_SAID) -> str:
+    """What an error says, in a line: the first one that is not empty, or the name of its type.
+
+    Args:
+        error: of any origin; some libraries say pages.
+        length: the most characters.
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return shortened(next(filter(None, lines), type(error).__name__), length)
+
+
 def numbered(character: str) -> str:
     r"""A character as its number, in the way of Python: `\x1b`, `\u202e`, `\U0001f600`."""
     code = ord(character)
@@ -61,3 +75,15 @@ def counted(number: int, one: str, several: str = "") -> str:
         several: the word for several, where it is not that with an `s`.
     """
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
+def sized(number: int) -> str:
+    """Bytes as people say them: `512 B`, `3.4 kB`, `1.2 GB`; a kB is 1,000 of them."""
+    if number < 1_000:
+        return f"{number} B"
+    amount, unit = number / 1e3, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if amount < 999.95:
+            break
+        amount, unit = amount / 1e3, larger
+    return f"{amount:,.1f} {unit}"

@@ -20,6 +20,14 @@ class Eps:
     Two radii are equal when their fractions are: `8/255` and `16/510` are one threat, `8/255` and
     `0.031` are two. `float(eps)` is the nearest double, and so is what products are made with:
     `threat.eps * gradient.sign()` works.
+
+    Examples:
+        >>> str(Eps.parse("16/510")), Eps.parse("16/510") == Eps.parse("8/255")
+        ('16/510', True)
+        >>> Eps.parse("0.031") == Eps.parse("8/255")
+        False
+        >>> Eps.parse(8 / 255).fraction
+        Fraction(8, 255)
     """
 
     fraction: Fraction

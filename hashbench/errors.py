@@ -31,6 +31,14 @@ class FileError(HashbenchError, ValueError):
     """A file cannot be taken for what it should be; the message does not name it, a caller does."""
 
 
+class PickledObjectError(FileError):
+    """A file holds a pickled object: reading that could run any code."""
+
+
+class UntrustedPickleError(UsageError):
+    """A file is refused for a pickled object alone; who trusts it may say so."""
+
+
 class PluginError(HashbenchError):
     """A plugin broke a rule of its contract: its cell fails, the others go on."""
 
@@ -39,12 +47,32 @@ class TrainingError(HashbenchError):
     """Training did not end in a usable model: its cells fail, the others go on."""
 
 
+class MemoryRanOutError(HashbenchError):
+    """Memory ran out where less at a time would be another result: its cells fail."""
+
+
+class ProcessesError(HashbenchError):
+    """The processes that train one model have lost each other; what they had written is kept."""
+
+
+class StepFailedError(HashbenchError):
+    """A model could not be trained by several processes; says which one and why."""
+
+
 class ModelError(HashbenchError):
     """A model is not what its card says: its cells fail, the others go on."""
 
 
+class UncertifiableError(HashbenchError):
+    """Nothing can be proven of a model; the message names why. Its row has no certificate."""
+
+
 class StoreError(HashbenchError):
     """A stored artifact is missing, damaged, or written by a newer hashbench."""
+
+
+class ResultsWarning(UserWarning):
+    """A part of some results cannot be read; the rest is. The message names the file."""
 
 
 def without_number(error: BaseException) -> str:
@@ -89,3 +117,11 @@ class WriteError(HashbenchError, OSError):
 
 class NoRoomError(HashbenchError):
     """The run has ended: its results cannot be written for lack of space, so no more are made."""
+
+    @classmethod
+    def of(cls, error: WriteError) -> NoRoomError:
+        """What a run says of the file that there was no room for."""
+        return cls(
+            f"{error}, so the run has ended; what is done is kept: make room, and the same "
+            "command goes on from there"
+        )

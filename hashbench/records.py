@@ -141,7 +141,10 @@ def _record(cls: type[T], data: Any, path: str, author: Author) -> T:
         raise UsageError(f"{f'[{path}] lacks' if path else 'it lacks'} {', '.join(missing)}")
     return cls(
         **{
-            name: _value(data[name], kinds[name], _inside(path, name), author)
+            # Nearly all of the million values of a large plan are of their type.
+            name: data[name]
+            if type(data[name]) is kinds[name]
+            else _value(data[name], kinds[name], _inside(path, name), author)
             for name in fields
             if name in data
         }
@@ -157,7 +160,7 @@ def _fields(cls: type[Any]) -> tuple[dict[str, dataclasses.Field[Any]], dict[str
 
 def _value(value: Any, kind: Any, path: str, author: Author) -> Any:
     if type(value) is kind:
-        return value  # nearly all of the million values of a large plan
+        return value
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union) and type(None) in parts and len(parts) == 2:
         if value is None or (author is Author.PERSON and value == "none"):
@@ -167,10 +170,14 @@ def _value(value: Any, kind: Any, path: str, author: Author) -> Any:
     if kind is Any or any(_is(value, one) for one in kinds if _is_class(one)):
         return value
     if origin is tuple and parts[1:] == (Ellipsis,) and isinstance(value, list | tuple):
+        if all(type(item) is parts[0] for item in value):
+            return tuple(value)
         return tuple(_value(item, parts[0], path, author) for item in value)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise UsageError(_expected(path, value, "a table"))
+        if all(type(key) is parts[0] and type(value[key]) is parts[1] for key in value):
+            return dict(value)
         return {
             _value(key, parts[0], path, author): _value(item, parts[1], _inside(path, key), author)
             for key, item in value.items()

@@ -27,6 +27,8 @@ from hashbench.attacking.generators import seeded
 from hashbench.attacking.goal import Goal, Known, OwnModel
 from hashbench.attacking.harness import AttackOutcome, run_attack
 from hashbench.attacking.prototypes import (
+    PrototypeTargets,
+    Sides,
     circle_loss,
     prototype_loss,
     prototype_network,
@@ -68,8 +70,10 @@ __all__ = [
     "NetworkSizes",
     "OutputLoss",
     "OwnModel",
+    "PrototypeTargets",
     "QueryRandom",
     "Seeding",
+    "Sides",
     "SignDescent",
     "SignStep",
     "SmoothPrecision",

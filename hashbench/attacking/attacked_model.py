@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from hashbench.attacking.expectation import expected_loss, mean_of
 from hashbench.errors import PluginError
@@ -33,6 +34,7 @@ class AttackedModel:
         draws: D, passes that each look at the model takes; 1 for a model that does not draw.
         forwards: images that went forward so far.
         backwards: images whose gradient was taken so far.
+        largest: images of the largest pass so far.
     """
 
     draws: int = 1
@@ -59,6 +61,8 @@ class AttackedModel:
         self._database = database_codes
         self._limit: float = float("inf")
         self._watcher: Callable[[], None] | None = None
+        self._together: int | None = None
+        self.largest = 0
         self.bits = model.bits
         self.draws = model.draws
         self.forwards = 0
@@ -157,10 +161,28 @@ class AttackedModel:
             raise OutOfPassesError
         if self._watcher is not None:
             self._watcher()
-        logits = self._model.logits(images)
+        self.largest = max(self.largest, len(images))
+        logits = self._logits(images)
         if logits.requires_grad:
             logits.register_hook(self._count_backward)
         return logits
+
+    def ask_together(self, most: int) -> None:
+        """Ask the model for at most so many images at a time, where memory has room for no more.
+
+        What a pass keeps for its gradient is then computed once more when that is asked for, part
+        by part and with the same draws: the memory is that of one part.
+        """
+        self._together = most
+
+    def _logits(self, images: Tensor) -> Tensor:
+        if self._together is None or len(images) <= self._together:
+            return self._model.logits(images)
+        parts = images.split(self._together)
+        if not (torch.is_grad_enabled() and images.requires_grad):
+            return torch.cat([self._model.logits(part) for part in parts])
+        asked = self._model.logits
+        return torch.cat([checkpoint(asked, part, use_reentrant=False) for part in parts])
 
     def _require(self, least: Access, what: str) -> None:
         order = (Access.NONE, Access.RANKING, Access.CODES, Access.GRADIENT)

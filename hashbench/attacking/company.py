@@ -18,6 +18,7 @@ from torch import Tensor
 from hashbench.attacking.generators import start_anew, undisturbed
 from hashbench.data.images import Pixels
 from hashbench.hashing.encode import as_images, device_of, evaluating
+from hashbench.hashing.halving import out_of_memory
 from hashbench.hashing.model import HashModel, codes_of
 
 ASKED = 64
@@ -81,7 +82,8 @@ def dependent_share(model: HashModel, pixels: Pixels, codes: NDArray[np.int8]) -
     alone, and compared with the code that was made of it among all queries. A query counts as soon
     as one bit differs by more than rounding. A model that draws at random is asked with the same
     draws among as many others in the same places; it is not compared where other places or sizes
-    give it other draws.
+    give it other draws. Where memory runs out, fewer are asked; where there is no room for one
+    between two others, nothing is found.
 
     Args:
         model: on the device to compute on; asked in eval mode, on copies, so that nothing that it
@@ -89,7 +91,19 @@ def dependent_share(model: HashModel, pixels: Pixels, codes: NDArray[np.int8]) -
         pixels: the queries, uint8 (Q, C, H, W).
         codes: (Q, K), as they were made of all queries.
     """
-    places = spread(ASKED, len(pixels))
+    count = ASKED
+    while count > 0:
+        try:
+            return _dependent_of(model, pixels, codes, count)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+        count //= 2
+    return 0.0
+
+
+def _dependent_of(model: HashModel, pixels: Pixels, codes: NDArray[np.int8], count: int) -> float:
+    places = spread(count, len(pixels))
     device = device_of(model)
     asked = as_images(pixels[places], device)
     others = as_images(pixels[neighbours(places, len(pixels))], device)

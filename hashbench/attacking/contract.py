@@ -63,7 +63,7 @@ class Attack(Plugin):
             images: (B, C, H, W) float32 in `[0, 1]`.
             goal: what the attacker knows of these queries; only what the card asks for.
             threat: the ball: `threat.radius` in `[0, 1]` pixels.
-            rng: one generator per query, so that batches draw the same numbers however cut.
+            rng: one stream per query, so that batches draw the same numbers however cut.
 
         Returns:
             A tensor like `images`.

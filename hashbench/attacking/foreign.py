@@ -37,7 +37,7 @@ def call_seeded(
             process-wide generators are seeded already; the seed is for a library that wants one.
         images: (B, C, H, W) in `[0, 1]`.
         labels: what `call` is told of each query, (B, ...), such as its class.
-        rng: the queries' generators; one number of each is drawn.
+        rng: the queries' streams; one number of each is drawn.
         seeding: per query, or per batch.
 
     Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-import torch
+from hashbench.hashing.halving import Retry, out_of_memory
 
 MadeT = TypeVar("MadeT")
 
@@ -16,8 +16,8 @@ def part_by_part(
     """Make something of one part of the queries after the other.
 
     Where memory runs out in `make`, the same part is made again with half the size, which then
-    stays; so `make` must leave no trace when it raises. What was made is let go before the next
-    part is begun.
+    stays, and with the same draws from the process-wide generators; so `make` must leave no other
+    trace when it raises. What was made is let go before the next part is begun.
 
     Args:
         count: number of queries.
@@ -30,20 +30,16 @@ def part_by_part(
     """
     start = 0
     while start < count:
+        retry = Retry()
         try:
             made = make(slice(start, start + size))
         except (MemoryError, RuntimeError) as error:
             if size == 1 or not out_of_memory(error):
                 raise
-            size //= 2
+        else:
+            start += size
+            keep(made)
+            del made
             continue
-        start += size
-        keep(made)
-        del made
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: on the CPU torch says so in a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(
-        error
-    )
+        size //= 2
+        retry.begin()

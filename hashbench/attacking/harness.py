@@ -1,6 +1,6 @@
 """Runs any attack safely: what an author need not think of, and may not get wrong.
 
-Eval mode and frozen parameters, one generator per query, clipping to the box, whole pixels, pass
+Eval mode and frozen parameters, one stream per query, clipping to the box, whole pixels, pass
 counts and their limit, contract checks, out-of-memory back-off, and the code of the image that was
 returned.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hashbench.attacking.answer import Answer, read_at_once
 from hashbench.attacking.attacked_model import AttackedModel, OutOfPassesError
 from hashbench.attacking.attacker import Attacker
 from hashbench.attacking.contract import Attack
@@ -28,12 +29,10 @@ from hashbench.data.images import Pixels
 from hashbench.errors import PluginError, UsageError
 from hashbench.hashing.encode import BlockEncoder, as_images, device_of, evaluating, frozen
 from hashbench.hashing.model import HashModel
+from hashbench.hashing.precision import Precision, computing_in
 from hashbench.plugins.blame import defined_at, own_place, sentence_of
 from hashbench.plugins.card import Access
 from hashbench.progress import Progress
-
-ROUNDING = 1e-6
-"""How far an answer may leave the ball: float32 rounding of a pixel, no more."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,7 @@ def run_attack(
     *,
     batch: int,
     limit: float = math.inf,
+    search: Precision | None = None,
     progress: Progress | None = None,
     seen: Callable[[Tensor], None] | None = None,
 ) -> AttackOutcome:
@@ -87,6 +87,8 @@ def run_attack(
         batch: queries per call of the attack; halved where memory runs out.
         limit: forward passes per query, through the model and a surrogate each; so many times as
             many at a model that draws.
+        search: in which floats the attack looks for its images; by default those of the model. What
+            it returns is judged in the model's own.
         progress: told after every batch, and within one whenever the passes that were made of those
             that the attack announces are another query's worth.
         seen: shown the images that are scored, float32 (B, C, H, W), part by part in order; it may
@@ -101,7 +103,7 @@ def run_attack(
             "batch must be 1 or more and seeds one per query, "
             f"found batch {batch} and {len(seeds)} seeds for {len(pixels)} queries"
         )
-    run = _Run(attack, model, pixels, attacker.to(device_of(model)), threat, seeds, limit)
+    run = _Run(attack, model, pixels, attacker.to(device_of(model)), threat, seeds, limit, search)
     # The code of the image that is returned, after the last update, computed in the same blocks as
     # the clean codes, so that eps 0 gives these back bit for bit.
     codes = BlockEncoder(model, len(pixels))
@@ -150,6 +152,7 @@ def attacked_together(
     seeds: Sequence[int],
     *,
     limit: float = math.inf,
+    search: Precision | None = None,
 ) -> Tensor:
     """What an attack makes of some queries in a single call, as `run_attack` asks it for a batch.
 
@@ -161,6 +164,7 @@ def attacked_together(
         threat: the ball.
         seeds: one per query.
         limit: as for `run_attack`.
+        search: likewise.
 
     Returns:
         The images, float32 (Q, C, H, W) in `[0, 1]`, in the ball.
@@ -169,7 +173,7 @@ def attacked_together(
         PluginError: the attack broke its contract.
         MemoryError, RuntimeError: memory ran out.
     """
-    run = _Run(attack, model, pixels, attacker.to(device_of(model)), threat, seeds, limit)
+    run = _Run(attack, model, pixels, attacker.to(device_of(model)), threat, seeds, limit, search)
     with _at_rest(model, attacker):
         return run.attacked(slice(len(pixels))).images
 
@@ -217,8 +221,10 @@ class _Run:
         threat: Threat,
         seeds: Sequence[int],
         limit: float,
+        search: Precision | None,
     ) -> None:
         self.attack = attack
+        self.search = search
         self.name = attack.card.name
         self.model = model
         self.pixels = pixels
@@ -258,6 +264,12 @@ class _Run:
         """The models whose passes count."""
         return [one for one in (self.target, self.own) if one is not None]
 
+    def _searching(self) -> AbstractContextManager[None]:
+        if self.search is None:
+            return nullcontext()
+        surrogate = self.attacker.surrogate
+        return computing_in(self.search, self.model, *([surrogate.model] if surrogate else []))
+
     def attacked(self, part: slice) -> _Part:
         """Attack a part; where memory runs out, it is as if it had never been tried."""
         counted = [(one, one.forwards, one.backwards) for one in self.asked]
@@ -268,15 +280,15 @@ class _Run:
             for one in self.asked:
                 one.allow(self.limit * len(images) * self.model.draws)
             known = self.attacker.rows(part)
-            perturbed = self._perturbed(images, known.goal(self.attack, self.own), self.seeds[part])
+            answer = self._perturbed(images, known.goal(self.attack, self.own), self.seeds[part])
             silent = _zero_gradients(self.model, images, known.known.center_codes)
-            change = (perturbed - images).flatten(1)
-            return _Part(
-                images=perturbed,
-                linf=change.abs().amax(dim=1).double().cpu().numpy(),
-                l2=change.double().norm(dim=1).cpu().numpy(),
-                silent=silent,
-            )
+            settled = self.threat.settled(answer.images, images)
+            change = (settled - images).flatten(1)
+            told = [change.abs().amax(dim=1).double(), change.double().norm(dim=1), silent.double()]
+            # All that is asked of this part's tensors is read at once: that waits for the device.
+            *flags, linf, l2, masked = read_at_once([*answer.flags, *told])
+            answer.check(flags)
+            return _Part(images=settled, linf=linf, l2=l2, silent=int(masked.sum()))
         except OutOfPassesError:
             raise PluginError(
                 sentence_of(
@@ -295,62 +307,53 @@ class _Run:
                 one.forwards, one.backwards = forwards, backwards
             raise
 
-    def _perturbed(self, images: Tensor, goal: Goal, seeds: Sequence[int]) -> Tensor:
-        """The attack's answer, checked, and settled in ball and box."""
+    def _perturbed(self, images: Tensor, goal: Goal, seeds: Sequence[int]) -> Answer:
+        """The attack's answer; what the host can see of it is checked."""
         name, threat = self.name, self.threat
         given = images.clone()
         # Not compared with copies: the training codes are large, and the same for every part.
         told = self.attacker.tensors()
         versions = {what: tensor._version for what, tensor in told.items()}
         rng = QueryRandom(list(seeds), images.device)
-        perturbed = self.attack.perturb(self.target, given, goal, threat, rng)
+        with self._searching():
+            perturbed = self.attack.perturb(self.target, given, goal, threat, rng)
         if not isinstance(perturbed, Tensor):
             raise PluginError(
                 f"attack '{name}' must return a tensor, but returned {type(perturbed).__name__}"
             )
-        if not torch.equal(given, images):
-            raise PluginError(f"attack '{name}' must not change its input images in place, but did")
-        for what, tensor in told.items():
-            if tensor._version != versions[what]:
-                raise PluginError(
-                    f"attack '{name}' must not change what it is told in place, but changed {what}"
-                )
+        found = perturbed.detach().to(images.device)
+        alike = found.shape == images.shape and found.dtype == images.dtype
+        answer = Answer(name, threat, images, found if alike else images, given)
+        changed = [what for what, tensor in told.items() if tensor._version != versions[what]]
+        if alike and not changed:
+            return answer
+        answer.check(read_at_once(answer.flags))
+        if changed:
+            raise PluginError(
+                f"attack '{name}' must not change what it is told in place, but changed "
+                f"{changed[0]}"
+            )
         if perturbed.shape != images.shape:
             raise PluginError(
                 f"attack '{name}' must return images of shape {tuple(images.shape)}, "
                 f"but returned {tuple(perturbed.shape)}"
             )
-        if perturbed.dtype != images.dtype:
-            raise PluginError(
-                f"attack '{name}' must return {images.dtype} images, but returned {perturbed.dtype}"
-            )
-        perturbed = perturbed.detach().to(images.device)
-        if not torch.isfinite(perturbed).all():
-            raise PluginError(
-                f"attack '{name}' must return finite images, but returned NaN or infinity"
-            )
-        # An answer beyond the box costs its author strength and is clipped; one beyond the ball
-        # would be another threat, and what is left of it after clipping another attack than the
-        # author's.
-        change = float((perturbed.clamp(0, 1) - images).abs().max()) if len(images) else 0.0
-        if change > threat.radius + ROUNDING:
-            raise PluginError(
-                f"attack '{name}' must stay in the ball of radius {threat.eps} "
-                f"({threat.radius:.6f}), but changed a pixel by {change:.6f}"
-            )
-        return threat.settled(perturbed, images)
+        raise PluginError(
+            f"attack '{name}' must return {images.dtype} images, but returned {perturbed.dtype}"
+        )
 
 
-def _zero_gradients(model: HashModel, images: Tensor, centers: Tensor) -> int:
-    """How many queries give an attacker no gradient at all: masked, or saturated in float32."""
+def _zero_gradients(model: HashModel, images: Tensor, centers: Tensor) -> Tensor:
+    """Which queries give an attacker no gradient at all, (B,): masked, or saturated in float32."""
+    everyone = torch.ones(len(images), dtype=torch.bool, device=images.device)
     with torch.enable_grad():
         point = images.clone().requires_grad_(True)
         # Summed over the batch, so that a query's gradient does not shrink towards 0 with its size.
         agreement = (model.outputs(point) * centers).mean(dim=1).sum()
         if not agreement.requires_grad:  # cut off somewhere: no attack by gradients works
-            return len(images)
+            return everyone
         (gradient,) = torch.autograd.grad(agreement, point, allow_unused=True)
     if gradient is None:
-        return len(images)
+        return everyone
     # Written so that NaN counts: its sign is 0 in torch, and an attack by sign steps stands still.
-    return int((~(gradient.flatten(1).abs().amax(dim=1) > 0)).sum())
+    return ~(gradient.flatten(1).abs().amax(dim=1) > 0)

@@ -25,7 +25,7 @@ class InputDiversity:
         Args:
             probability: p, above 0.
             ratio: the least share of a side that an image is shrunk to, in `(0, 1]`.
-            rng: one generator per query; four uniform numbers a step.
+            rng: one stream per query; four uniform numbers a step.
         """
         self._probability = probability
         self._ratio = ratio

@@ -16,12 +16,13 @@ from hashbench.attacking.attacker import Attacker
 from hashbench.attacking.company import copied, neighbours, spread
 from hashbench.attacking.contract import Attack
 from hashbench.attacking.generators import start_anew, undisturbed
-from hashbench.attacking.halving import out_of_memory
 from hashbench.attacking.harness import attacked_together
 from hashbench.attacking.threat import Threat
 from hashbench.data.images import Pixels
 from hashbench.hashing.encode import as_images, device_of, evaluating, frozen
+from hashbench.hashing.halving import out_of_memory
 from hashbench.hashing.model import HashModel, codes_of
+from hashbench.hashing.precision import Precision
 
 ASKED = 6
 """How many queries are attacked again, evenly spread, each between two others."""
@@ -70,6 +71,7 @@ def dependent_answers(
     seeds: Sequence[int],
     *,
     limit: float = math.inf,
+    search: Precision | None = None,
 ) -> float | None:
     """The share of some queries whose adversarial image depends on the others, or on earlier ones.
 
@@ -86,6 +88,7 @@ def dependent_answers(
         threat: the ball.
         seeds: one per query.
         limit: as for `run_attack`.
+        search: likewise.
 
     Returns:
         `None` where memory has no room for a query between two others.
@@ -96,7 +99,7 @@ def dependent_answers(
     count = ASKED
     while count > 0:
         try:
-            trial = _Trial(attack, model, pixels, attacker, threat, seeds, limit, count)
+            trial = _Trial(attack, model, pixels, attacker, threat, seeds, limit, count, search)
             with undisturbed(device_of(model)):
                 return trial.dependent()
         except (MemoryError, RuntimeError) as error:
@@ -119,11 +122,13 @@ class _Trial:
         seeds: Sequence[int],
         limit: float,
         count: int,
+        search: Precision | None,
     ) -> None:
         asked = spread(count, len(pixels))
         order = np.empty(2 * len(asked) + 1, dtype=np.int64)
         order[1::2], order[::2] = asked, neighbours(asked, len(pixels))
         self._attack, self._threat, self._limit = attack, threat, limit
+        self._search = search
         # A copy, so that what the model remembers of this is forgotten; one, so that the attack may
         # remember the model.
         self._sizes: list[int] = []
@@ -193,7 +198,14 @@ class _Trial:
         self._sizes.clear()
         start_anew()
         found = attacked_together(
-            self._attack, self._model, pixels, known, self._threat, seeds, limit=self._limit
+            self._attack,
+            self._model,
+            pixels,
+            known,
+            self._threat,
+            seeds,
+            limit=self._limit,
+            search=self._search,
         )
         sizes = tuple(self._sizes)
         clean = as_images(pixels, found.device)

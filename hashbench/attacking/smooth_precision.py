@@ -150,7 +150,7 @@ class SmoothPrecision:
         # An item that moves towards the next bin takes its weight from one to the other.
         gradient = slopes.diff(dim=1).gather(1, index) @ self._weighted / -2
         # What cancels to 0 leaves a rounding error, of which a sign step would make a full one.
-        gradient[gradient.abs() < _ROUNDING] = 0.0
+        gradient.masked_fill_(gradient.abs() < _ROUNDING, 0.0)
         return value.to(outputs.dtype), gradient.to(outputs.dtype)
 
     def _of_histogram(self, histogram: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,7 +56,7 @@ def square_search(
         score: what is to become small; called `candidates` times with a whole batch.
         images: the clean images (B, C, H, W) in `[0, 1]`.
         threat: the ball.
-        rng: one generator per query.
+        rng: one stream per query.
         clean_score: (B,), the score of `images`: no answer is worse.
         candidates: how many points are tried; 0 returns the images.
         first_share: area of the first squares, as a share of the image's.

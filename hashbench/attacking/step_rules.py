@@ -140,7 +140,7 @@ class VarianceTuning:
         Args:
             samples: N, 1 or more; a pass each, besides the gradient's own.
             reach: radius of the ball that is sampled, in `[0, 1]` pixels.
-            rng: one generator per query.
+            rng: one stream per query.
         """
         self._samples = samples
         self._reach = reach

@@ -19,12 +19,15 @@ from typer import rich_utils
 from hashbench import standard_streams
 from hashbench.characters import shortened, shown
 from hashbench.cli.check import check
+from hashbench.cli.cite import cite
 from hashbench.cli.data import app as data_app
 from hashbench.cli.debug import OPTION, ask, say_traceback, without_option
 from hashbench.cli.doctor import doctor
 from hashbench.cli.ended import Listener
+from hashbench.cli.explain import explain
 from hashbench.cli.export_images import export_images
 from hashbench.cli.helped import HelpedGroup, use_helped_commands
+from hashbench.cli.lookup import lookup
 from hashbench.cli.model import app as model_app
 from hashbench.cli.new import new
 from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, LONGEST_PATH
@@ -33,7 +36,19 @@ from hashbench.cli.run import run
 from hashbench.cli.screen import for_notes
 from hashbench.cli.show import plugins, show, suites
 from hashbench.cli.slips import refuse_slips
-from hashbench.errors import ModelError, NoRoomError, PluginError, StoreError, UsageError
+from hashbench.cli.status import status
+from hashbench.cli.store import app as store_app
+from hashbench.cli.submit import submit
+from hashbench.cli.train import train
+from hashbench.errors import (
+    ModelError,
+    NoRoomError,
+    PluginError,
+    ProcessesError,
+    StepFailedError,
+    StoreError,
+    UsageError,
+)
 
 app = typer.Typer(
     cls=HelpedGroup,
@@ -47,9 +62,26 @@ app = typer.Typer(
 
 app.add_typer(model_app, name="model", cls=HelpedGroup)
 app.add_typer(data_app, name="data", cls=HelpedGroup)
-for command in (run, report, export_images, doctor, suites, plugins, show, check, new):
+app.add_typer(store_app, name="store", cls=HelpedGroup)
+for command in (
+    run,
+    submit,
+    train,
+    report,
+    status,
+    explain,
+    lookup,
+    export_images,
+    doctor,
+    suites,
+    plugins,
+    show,
+    cite,
+    check,
+    new,
+):
     app.command()(command)
-use_helped_commands(app, model_app, data_app)
+use_helped_commands(app, model_app, data_app, store_app)
 
 
 _TYPED: Final = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
@@ -94,7 +126,7 @@ def errors_as_exit_codes() -> Iterator[None]:
         say_traceback(for_notes(), error)
         _say_error(str(error))
         sys.exit(EXIT_USAGE)
-    except NoRoomError as error:
+    except (NoRoomError, ProcessesError, StepFailedError) as error:
         say_traceback(for_notes(), error)
         _say_error(str(error))
         sys.exit(EXIT_FAILED)

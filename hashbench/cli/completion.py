@@ -46,6 +46,22 @@ def shown(incomplete: str) -> list[str]:
     return sorted({*plugins_of(*_kinds())(incomplete), *suites(incomplete)})
 
 
+def citable(incomplete: str) -> list[str]:
+    """What `hashbench cite` takes: every plugin, every key of the bibliography, hashbench."""
+    from hashbench.plugins.bibliography import by_key
+
+    return sorted({*plugins_of(*_kinds())(incomplete), *_beginning(incomplete, by_key())})
+
+
+def choice(*words: str) -> Complete:
+    """One of a few words."""
+
+    def complete(incomplete: str) -> list[str]:
+        return _beginning(incomplete, words)
+
+    return complete
+
+
 def kinds(incomplete: str) -> list[str]:
     """The kinds of plugins."""
     return _beginning(incomplete, _kinds())

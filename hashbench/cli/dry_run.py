@@ -45,14 +45,15 @@ def model_lines(plan: Plan, missing: Set[str]) -> Iterator[str]:
 
 
 def _model(cells: list[PlannedCell], missing: Set[str]) -> str:
-    from hashbench.results.cell import CLEAN  # it needs numpy
-
     one = cells[0].cell
-    attacked = [planned.cell for planned in cells if planned.cell.attack != CLEAN]
+    attacked = [planned.cell for planned in cells if planned.cell.is_attacked]
+    proofs = sum(planned.cell.is_certificate for planned in cells)
     attacks, radii = ({getattr(cell, name) for cell in attacked} for name in ("attack", "eps"))
     what = counted(len(attacks), "attack")
     if len(radii) > 1:
         what += f" at {len(radii)} eps"
+    if proofs:
+        what += f", {counted(proofs, 'certificate')}"
     stored = sum(planned.scores.key not in missing for planned in cells)
     return (
         f"{one.defense}, {one.dataset}, {one.loss}, {one.backbone}, {one.bits} bits, "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 PATIENCE: Final = 3.0
@@ -59,3 +62,23 @@ def word_and_code(interrupt: KeyboardInterrupt) -> tuple[str, int]:
     if isinstance(interrupt, Ended):
         return f"Ended by {signal.Signals(interrupt.number).name}", 128 + interrupt.number
     return "Interrupted", 128 + signal.SIGINT
+
+
+@contextmanager
+def repeat_interrupts() -> Iterator[None]:
+    """Repeat Ctrl-C until it is heard: Python drops one that falls into a finaliser."""
+    heard = False
+
+    def again(_number: int, _frame: object) -> None:
+        nonlocal heard
+        heard = True
+        timer = threading.Timer(0.2, _thread.interrupt_main)
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, again)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN if heard else before)

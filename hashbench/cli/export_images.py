@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hashbench.characters import counted
+from hashbench.cli.folders import results_of
 from hashbench.cli.named import refuse_device, refuse_no_new_folder
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
 from hashbench.cli.part_options import (
@@ -81,7 +82,6 @@ def export_images(
 
       hashbench export-images results --attack auto --defense cgat --to images
     """
-    from hashbench.results.load import load_results
     from hashbench.results.selection import selected
     from hashbench.zoo.image_files import write_images
     from hashbench.zoo.stored_images import attacked_images
@@ -101,7 +101,7 @@ def export_images(
         seed=seed,
         suite=suite,
     )
-    whole = load_results(results)
+    whole = results_of([results])
     part = selected(whole, asked) if asked.asks else whole
     lost: list[NotThere] = []
     notes, screen = for_notes(), for_answers()

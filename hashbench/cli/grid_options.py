@@ -21,6 +21,21 @@ _RANGE: Final = re.compile(r"(\d{1,9})\s*(?:-|\.\.|:)\s*(\d{1,9})")
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(@[a-z0-9-]+)?(:.*)?")
 
 
+def numbers_of(devices: str | None) -> tuple[int, ...]:
+    """The numbers of `--devices 0,1,3`.
+
+    Raises:
+        UsageError: it is no such list.
+    """
+    if devices is None:
+        return ()
+    if not re.fullmatch(r"\d{1,4}(,\d{1,4})*", devices):
+        raise UsageError(
+            f"--devices takes numbers of GPUs, as in 0,1,3; found '{shortened(shown(devices))}'"
+        )
+    return tuple(int(number) for number in devices.split(","))
+
+
 def check_repeats(options: Mapping[str, Any]) -> None:
     """Refuse several values in one: `--attack a,b`, `--bits 32,64`, `--seed 0-2`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -12,9 +13,10 @@ from rich.text import Text
 
 from hashbench.cli.helped import reflowed
 from hashbench.cli.plugin_list import NO_WORDS
-from hashbench.cli.screen import print_trimmed
+from hashbench.cli.screen import print_trimmed, say_folded
 from hashbench.console import TextConsole
 from hashbench.errors import UsageError
+from hashbench.plugins.bibliography import Reference, references
 from hashbench.plugins.card import Access, Aim, Card, Draws, Knowledge
 from hashbench.plugins.described import parameter_words, prose
 from hashbench.plugins.kinds import Kind
@@ -55,8 +57,9 @@ def print_plugin(console: TextConsole, name: str) -> None:
     say = console.print
     say(f"{card.kind} {card.name}", style="bold")
     say(reflowed(prose(plugin)) or NO_WORDS)
+    papers = references(card.kind, card.name)
     facts = {
-        "source": card.cite,
+        "source": _source(card, papers),
         "looks at": "" if card.access is None else _ACCESS[card.access],
         "is told": ", ".join(_told(card)) or ("nothing" if card.access else ""),
         "if drawn": "" if card.draws is None else _DRAWS[card.draws],
@@ -70,6 +73,7 @@ def print_plugin(console: TextConsole, name: str) -> None:
     for fact, value in facts.items():
         if value:
             say(f"{fact + ':':10}{value}")
+    _print_papers(console, card, papers)
     rows = _parameters(plugin)
     if rows:
         table = Table(box=None, pad_edge=False, title="parameters", title_justify="left")
@@ -86,6 +90,26 @@ def print_plugin(console: TextConsole, name: str) -> None:
             f"{key}={_written(value, units.get(key))}" for key, value in values.items()
         )
         say(f"\npreset {card.name}@{preset}: {said}")
+
+
+def _source(card: Card, papers: Sequence[Reference]) -> str:
+    """What a card says of its source; where that is BibTeX or a key, the words of it."""
+    told = card.cite.strip()
+    if told.startswith("@") or any(told == paper.key for paper in papers):
+        return papers[0].words
+    return told
+
+
+def _print_papers(console: TextConsole, card: Card, papers: Sequence[Reference]) -> None:
+    """Each source with its link, where the card does not say all of it."""
+    told = _source(card, papers)
+    for paper in papers:
+        if paper.words == told and paper.url in told:
+            continue
+        label = "" if paper.words == told else paper.words
+        say_folded(console, f"{'paper:':10}{label}".rstrip() + f" {paper.url}".rstrip())
+    if papers:
+        say_folded(console, f"{'bibtex:':10}hashbench cite {card.kind}/{card.name}")
 
 
 def _learns(card: Card, plugin: type[Any]) -> bool:

@@ -139,6 +139,14 @@ def import_(
         str,
         typer.Option(metavar="NAME", help="Of a whole network that gives several things: which."),
     ] = "",
+    trust_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--trust-pickle",
+            help="Unpickle a file that cannot be read otherwise: whatever code is in it RUNS, with "
+            "your rights. The model and its reports say so.",
+        ),
+    ] = False,
     root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     plugin: PluginFiles = None,
@@ -170,7 +178,15 @@ def import_(
     notes: list[str] = []
     with image_bar(for_notes()) as progress:
         card = import_model(
-            weights, to, origin, root, device=device, progress=progress, told=notes.append
+            weights,
+            to,
+            origin,
+            root,
+            device=device,
+            progress=progress,
+            told=notes.append,
+            trust_pickle=trust_pickle,
+            warned=lambda text: for_notes().say(f"WARNING: {text}", style="bold red"),
         )
     for note in notes:
         for_notes().say(f"{weights}: {note}.")
@@ -213,3 +229,5 @@ def _announce(folder: Path, card: ModelCard) -> None:
         f"{folder}: {card.defense} on {card.dataset}, {card.bits} bits, seed {card.seed}, "
         f"clean {spoken(metric)} {100 * value:.1f} %, licence {card.licence}.",
     )
+    if card.training.get("base", {}).get("unpickled"):
+        for_notes().say(f"{folder}: its file was unpickled, as the card and reports say.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from hashbench.characters import shortened
 from hashbench.cli.options import LONGEST_PATH
 from hashbench.errors import NO_ROOM, FileError, UsageError
 from hashbench.files import why_no_folder
+from hashbench.plugins.paths import at_home
 
 _OF_THE_MACHINE: Final = (NO_ROOM - {errno.EROFS}) | {errno.EIO}
 """A full or broken disk: not what was typed."""
@@ -41,6 +43,23 @@ def refuse_folder(path: Path) -> None:
                 if not place.is_dir():
                     raise FileError(f"{place}: {why_no_folder(place)}")
                 return
+
+
+def folder_of_results(out: Path) -> Path:
+    """The folder that `--out` names; refused, before any work, where results cannot be kept.
+
+    Raises:
+        UsageError: it could not be made, or its name is not in UTF-8.
+    """
+    folder = Path(at_home(str(out), "--out"))
+    refuse_folder(folder)
+    try:
+        os.fsencode(folder).decode()
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"--out {folder}: no name in UTF-8, and weights are read from no other"
+        ) from None
+    return folder
 
 
 def refuse_no_new_folder(path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.cells import cell_len
 from rich.table import Table
@@ -19,6 +20,9 @@ from hashbench.plugins.catalog import OWN, Listed, own_plugins
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.lookup import registry_with
 from hashbench.plugins.registered import Broken, Origin, Registry
+
+if TYPE_CHECKING:
+    from hashbench.runner.outside import Outside
 
 NO_WORDS: Final = "no description"
 """Of a plugin without a docstring: its author wrote none, or Python took it away at `-OO`."""
@@ -68,11 +72,18 @@ def print_plugins(
     whole = verbose or as_json or Kind.BACKBONE in kinds
     lines = list(_lines(kinds or tuple(Kind), whole=whole))
     registry = plugins.registry(*kinds) if verbose else registry_with("", *kinds)
+    reporters, lost = _reporters() if not kinds else ([], [])
     if as_json:
-        console.file.write(json.dumps([_plain(line) for line in lines], indent=2) + "\n")
+        plain = [*map(_plain, lines), *map(_plain_reporter, reporters)]
+        console.file.write(json.dumps(plain, indent=2) + "\n")
     elif not console.is_terminal:
-        _print_flat(console, lines)
+        _print_flat(console, lines, reporters)
     else:
+        if reporters:
+            console.print(f"reporters ({len(reporters)})", style="bold")
+            for one in reporters:
+                console.say(f"{one.name}  {one.origin.source}  {one.summary}".rstrip(" ."))
+            console.print()
         # What stands last is what a screen still shows.
         for place, kind in enumerate(reversed(kinds or tuple(Kind))):
             if place:
@@ -82,6 +93,28 @@ def print_plugins(
             )
     for broken in registry.broken if not as_json else ():
         _print_broken(console, broken, verbose=verbose)
+    for broken in lost if not as_json else ():
+        _print_broken(console, broken, verbose=verbose, what="reporter")
+
+
+def _reporters() -> tuple[list[Outside], list[Broken]]:
+    """Reporters of installed packages; where there is no entry point, nothing is imported."""
+    if not entry_points(group="hashbench.reporters"):
+        return [], []
+    from hashbench.runner.outside import installed
+
+    return installed()
+
+
+def _plain_reporter(reporter: Outside) -> dict[str, Any]:
+    return {
+        "kind": "reporter",
+        "name": reporter.name,
+        "summary": reporter.summary,
+        "source": reporter.origin.source,
+        "version": reporter.origin.version,
+        "module": reporter.origin.target,
+    }
 
 
 def _lines(kinds: Sequence[Kind], *, whole: bool) -> Iterator[Line]:
@@ -131,12 +164,15 @@ def _plain(line: Line) -> dict[str, Any]:
     }
 
 
-def _print_flat(console: TextConsole, lines: Sequence[Line]) -> None:
+def _print_flat(console: TextConsole, lines: Sequence[Line], reporters: Sequence[Outside]) -> None:
     rows = [("kind", "name", "from", "access", "aim", "what it is")]
     for line in lines:
         words = "a network: see --kind backbone" if line.summary is None else line.summary
         facts = (line.access or "-", line.aim or "-", words.rstrip(".") or NO_WORDS)
         rows.append((str(line.kind), line.name, line.origin.source, *facts))
+    for one in reporters:
+        words = one.summary.rstrip(".") or NO_WORDS
+        rows.append(("reporter", one.name, one.origin.source, "-", "-", words))
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         fields = (
@@ -187,10 +223,11 @@ def _print_kind(console: TextConsole, kind: Kind, lines: Sequence[Line], *, whol
         )
 
 
-def _print_broken(console: TextConsole, broken: Broken, *, verbose: bool) -> None:
+def _print_broken(
+    console: TextConsole, broken: Broken, *, verbose: bool, what: str = "plugin"
+) -> None:
     console.print(
-        f"\nbroken: {broken.kind or 'plugin'} '{broken.name}' of {broken.origin}\n"
-        f"  {broken.reason}",
+        f"\nbroken: {broken.kind or what} '{broken.name}' of {broken.origin}\n  {broken.reason}",
         style="red",
     )
     if verbose and broken.traceback:

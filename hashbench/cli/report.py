@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final
 
 import typer
 
 from hashbench.cli.completion import plugins_of
+from hashbench.cli.folders import results_of
 from hashbench.cli.helped import defaulting
 from hashbench.cli.named import make_folder, refuse_file, refuse_folder, write_file
 from hashbench.cli.options import EXIT_FAILED, PluginFiles, use_files
@@ -66,7 +68,7 @@ def report(
             autocompletion=plugins_of("format"),
             metavar="NAME",
             help=defaulting(
-                "terminal, markdown, csv, plots, or a plugin's.",
+                "terminal, html, markdown, latex, csv, jsonl, parquet, plots, or a plugin's.",
                 "by the suffix of --output, else terminal",
             ),
             rich_help_panel=_WHERE,
@@ -78,7 +80,7 @@ def report(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write everything to this file: r.md, r.csv, r.txt; plots, to this folder.",
+            help="Write everything to this file: r.html, r.md, r.csv, ...; plots, to this folder.",
             rich_help_panel=_WHERE,
         ),
     ] = None,
@@ -86,7 +88,7 @@ def report(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Write pictures, as PNG and SVG, to this folder too.",
+            help="Write pictures, as PNG and SVG, to this folder too; Markdown shows them.",
             rich_help_panel=_WHERE,
         ),
     ] = None,
@@ -106,10 +108,14 @@ def report(
     text that a table shows. All formats take the part. Without one a file holds everything that
     the folders hold, and the terminal shows what the last run asked for.
 
-    Exit code 1 tells that a cell of that part, or of the last run, failed or was not run.
+    Of several folders each is spoken for by its own runs; where they say different things of a
+    cell, all of it is shown and nothing averaged. What cannot be read is told, and the rest shown.
+
+    Exit code 1 tells that a cell of that part, or of the last run, failed or was not run, that
+    something could not be read, or that an attack went below what is proven; 2, that nothing could
+    be read.
     """
-    from hashbench.results.answers import files_of, is_text, rendered
-    from hashbench.results.load import load_results
+    from hashbench.results.answers import file_of, files_of, is_one_file, is_text, rendered
     from hashbench.results.selection import last_asked, selected
 
     use_files(plugin)
@@ -127,26 +133,30 @@ def report(
     given = {"published": tuple(str(path) for path in published)} if published else {}
     name = chosen(format, output)
     writer = built(name, given, full=full or output is not None)
-    one_text = is_text(writer)
-    if output is None and not one_text:
-        raise UsageError(
-            f"format '{name}' gives several files: name a folder for them, as in '--output FOLDER'"
-        )
+    one_file = is_one_file(writer)
+    if output is None and not is_text(writer):
+        what = f"a file: name it, as in '--output report{writer.suffix}'"
+        several = "several files: name a folder for them, as in '--output FOLDER'"
+        raise UsageError(f"format '{name}' gives {what if one_file else several}")
     pictures = None if plots is None else built(PLOTS, {}, full=True)
     if output is not None:
-        (refuse_file if one_text else refuse_folder)(output)
+        (refuse_file if one_file else refuse_folder)(output)
     if plots is not None:
         refuse_folder(plots)
     places = folders or [Path("results")]
-    whole = load_results(*places)
+    whole = results_of(places)
     part = selected(whole, asked) if asked.asks else whole
+    drawn = {} if pictures is None else files_of(pictures, part)
     if output is not None:
-        if one_text:
-            write_file(output, rendered(writer, part).encode())
+        if plots is not None:
+            links = _links(plots, drawn, output.parent if one_file else output)
+            writer = built(name, given, full=True, pictures=links)
+        if one_file:
+            write_file(output, file_of(writer, part))
         else:
             _write_all(output, files_of(writer, part), name)
-    if plots is not None and pictures is not None:
-        _write_all(plots, files_of(pictures, part), PLOTS)
+    if plots is not None:
+        _write_all(plots, drawn, PLOTS)
     last = part if asked.asks else last_asked(whole)
     if output is None:
         width = for_answers().width
@@ -155,8 +165,16 @@ def report(
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         if brief:
             sys.stdout.write(f"\n{said_below(whole, last, asked, places, width)}\n")
-    if last.failed:
+    # In whatever part: a proof that an attack undoes makes every number of its model doubtful.
+    for violation in whole.violations:
+        for_notes().say(f"WRONG {violation.words}", style="bold red")
+    if last.failed or whole.troubles or whole.violations:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _links(folder: Path, names: Iterable[str], start: Path) -> list[str]:
+    """Where files of a folder lie, seen from another one; `/` parts folders."""
+    return [Path(os.path.relpath(folder / name, start)).as_posix() for name in names]
 
 
 def _write_all(folder: Path, files: Mapping[str, bytes], format: str) -> None:  # noqa: A002

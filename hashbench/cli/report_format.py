@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,7 +68,9 @@ def taken_by(suffix: str) -> str:
     return names[0] if names else ""
 
 
-def built(text: str, given: Mapping[str, object], *, full: bool) -> Format:
+def built(
+    text: str, given: Mapping[str, object], *, full: bool, pictures: Sequence[str] = ()
+) -> Format:
     """A format by its name.
 
     Args:
@@ -76,6 +78,7 @@ def built(text: str, given: Mapping[str, object], *, full: bool) -> Format:
         given: further parameters.
         full: whether everything is asked for; for a format that has a parameter of that name and
             was not told it.
+        pictures: links to pictures that are written beside it; likewise.
 
     Raises:
         UsageError: there is none, or it has no such parameter.
@@ -86,8 +89,11 @@ def built(text: str, given: Mapping[str, object], *, full: bool) -> Format:
     spec = plugins.Spec.parse(text)
     entry = plugins.registry(plugins.Kind.FORMAT).find(plugins.Kind.FORMAT, spec.name)
     said: dict[str, Any] = dict(given)
-    if field_types(entry.plugin).get("full") is bool and "full" not in dict(spec.given):
+    types, own = field_types(entry.plugin), dict(spec.given)
+    if types.get("full") is bool and "full" not in own:
         said["full"] = full
+    if pictures and types.get("pictures") == tuple[str, ...] and "pictures" not in own:
+        said["pictures"] = tuple(pictures)
     found = plugins.get("format", text, **said)
     if not isinstance(found, plugins.Format):
         raise UsageError(f"format '{text}' is no subclass of hashbench.plugins.Format")
@@ -95,7 +101,7 @@ def built(text: str, given: Mapping[str, object], *, full: bool) -> Format:
 
 
 def _suffixes() -> dict[str, list[str]]:
-    """The formats of one text, by how their files' names end."""
+    """The formats of one file, by how the file's name ends."""
     from hashbench import plugins
 
     found: dict[str, list[str]] = {}
@@ -103,6 +109,8 @@ def _suffixes() -> dict[str, list[str]]:
     entries = plugins.registry(kind).entries
     for name in plugins.names(kind):
         plugin = entries[kind, name][0].plugin
-        if issubclass(plugin, plugins.Format) and plugin.files is plugins.Format.files:
+        if not issubclass(plugin, plugins.Format):
+            continue
+        if plugin.one_file or plugin.files is plugins.Format.files:
             found.setdefault(plugin.suffix.lower(), []).append(name)
     return found

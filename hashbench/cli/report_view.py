@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hashbench.results.results import Results
     from hashbench.results.selection import Selection
 
-MORE = "ties, codes, cost and settings"
+MORE = "intervals, ties, codes, cost and settings"
 """What a ranking leaves out."""
 
 

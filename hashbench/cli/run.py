@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -23,21 +19,22 @@ from hashbench.cli.dry_run import (
     total,
     wrapped,
 )
-from hashbench.cli.ended import word_and_code
-from hashbench.cli.grid_options import about_suite, check_repeats, only_suite
+from hashbench.cli.ended import repeat_interrupts, word_and_code
+from hashbench.cli.grid_options import about_suite, check_repeats, numbers_of, only_suite
 from hashbench.cli.helped import defaulting
-from hashbench.cli.named import refuse_folder
+from hashbench.cli.named import folder_of_results
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
 from hashbench.cli.run_end import say_end
-from hashbench.cli.screen import for_answers, for_notes, image_bar, warn_of_broken
-from hashbench.console import TextConsole
-from hashbench.errors import UsageError
-from hashbench.plugins.paths import at_home
+from hashbench.cli.screen import (
+    for_answers,
+    for_notes,
+    image_bar,
+    reporter_on,
+    warn_of_broken,
+)
 
 if TYPE_CHECKING:
     from hashbench.results.scored import Measured
-    from hashbench.runner.remaining import Forecast
-    from hashbench.runner.reporter import Reporter
 
 _ASKED: Final = "What to run"
 _MODELS: Final = "Where models and data come from"
@@ -93,7 +90,10 @@ def run(
         typer.Option(
             autocompletion=plugins_of("defense"),
             metavar="NAME",
-            help=defaulting("none, atrdh, cgat, saat, ...", "none, atrdh, cgat"),
+            help=defaulting(
+                "none, atrdh, cgat, saat, ...",
+                "none, atrdh, cgat, certified:epochs=40,codes=similarity",
+            ),
             rich_help_panel=_ASKED,
         ),
     ] = None,
@@ -155,6 +155,16 @@ def run(
             ),
         ),
     ] = None,
+    certify: Annotated[
+        bool | None,
+        typer.Option(
+            "--certify/--no-certify",
+            help=defaulting(
+                "Prove, for every model and radius, what mAP no attack can undo.",
+                "where a defense is trained for it",
+            ),
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and an estimate; run nothing.")
     ] = False,
@@ -187,7 +197,11 @@ def run(
     ] = None,
     workers: Annotated[
         int,
-        typer.Option(metavar="N", help="Processes on this machine.", rich_help_panel=_COMPUTE),
+        typer.Option(
+            metavar="N",
+            help="Cells that run at the same time, each in a process.",
+            rich_help_panel=_COMPUTE,
+        ),
     ] = 1,
     threads: Annotated[
         int | None,
@@ -215,7 +229,41 @@ def run(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=defaulting("float32, or mixed: bfloat16 in the backbone.", "float32"),
+            help=defaulting(
+                "float32, tf32 (of a GPU), or mixed: bfloat16 in the backbone.", "float32"
+            ),
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=defaulting("Precision in which attacks search for their images.", "--precision"),
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=defaulting(
+                "Processes that train a model together; with more than 1, 'torchrun ... -m "
+                "hashbench train' trains it.",
+                "1",
+            ),
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = None,
+    database_part: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=defaulting(
+                "Database images that one step encodes and counts; a larger database is divided "
+                "over the workers.",
+                "1048576",
+            ),
             rich_help_panel=_COMPUTE,
         ),
     ] = None,
@@ -223,10 +271,26 @@ def run(
         str,
         typer.Option(
             metavar="NAME",
-            help="Where cells run: local, in processes of this machine.",
+            help="Where cells run: local, in processes of this machine; ray, on a Ray cluster.",
             rich_help_panel=_COMPUTE,
         ),
     ] = "local",
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...",
+            help=defaulting("GPUs that workers are spread over.", "torch chooses"),
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help=defaulting("Of the cluster of --engine ray.", "ray starts one on this machine"),
+            rich_help_panel=_COMPUTE,
+        ),
+    ] = None,
 ) -> None:
     """Run attacks against defenses; what the folder already holds is not run again.
 
@@ -263,6 +327,8 @@ def run(
     check_repeats(changes)
     if keep_images is not None:
         changes["keep_images"] = keep_images
+    if certify is not None:
+        changes["certify"] = certify
     named = only_suite(suite, sys.argv[1:])
     changes["compute"] = {
         name: value
@@ -271,32 +337,28 @@ def run(
             ("threads", threads),
             ("device", device),
             ("precision", precision),
+            ("processes", processes),
+            ("search", search),
+            ("database_part", database_part),
         )
         if value is not None
     }
+    from hashbench.runner.engines.contract import Resources
     from hashbench.runner.engines.lookup import find_engine
 
-    find_engine(engine)  # a wrong name is told before anything else is done
-    out = Path(at_home(str(out), "--out"))
-    refuse_folder(out)
-    try:
-        os.fsencode(out).decode()
-    except UnicodeDecodeError:
-        raise UsageError(
-            f"--out {out}: no name in UTF-8, and weights are read from no other"
-        ) from None
+    maker = find_engine(engine)  # a wrong name is told before anything else is done
+    resources = Resources(workers, numbers_of(devices), address)
+    out = folder_of_results(out)
     from hashbench.results.store import Store
     from hashbench.runner.estimate import estimate
     from hashbench.runner.plan import make_plan
     from hashbench.runner.remaining import Forecast
-    from hashbench.runner.resolve import check_device
-    from hashbench.runner.run import check_workers, missing_steps, run_plan
+    from hashbench.runner.run import missing_steps, run_plan
     from hashbench.runner.suite import compose
 
-    check_workers(workers)
     chosen = compose(named, changes)
     if not dry_run:
-        check_device(chosen.compute.device)
+        maker.check(chosen, resources)
     notes = for_notes()
     try:
         with about_suite(named), image_bar(notes) as progress:
@@ -326,9 +388,9 @@ def run(
             results = run_plan(
                 plan,
                 out=out,
-                workers=workers,
+                resources=resources,
                 engine=engine,
-                reporter=_reporter(notes, forecast),
+                reporter=reporter_on(notes, forecast),
                 known=known,
             )
     except KeyboardInterrupt as interrupt:
@@ -339,32 +401,6 @@ def run(
         os._exit(code)
     if not say_end(notes, results, plan, out):
         raise typer.Exit(EXIT_FAILED)
-
-
-@contextmanager
-def repeat_interrupts() -> Iterator[None]:
-    """Repeat Ctrl-C until it is heard: Python drops one that falls into a finaliser."""
-    heard = False
-
-    def again(_number: int, _frame: object) -> None:
-        nonlocal heard
-        heard = True
-        timer = threading.Timer(0.2, _thread.interrupt_main)
-        timer.daemon = True
-        timer.start()
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, again)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN if heard else before)
-
-
-def _reporter(notes: TextConsole, forecast: Forecast) -> Reporter:
-    from hashbench.runner.reporter import BarReporter, LineReporter
-
-    return BarReporter(notes, forecast) if notes.is_terminal else LineReporter(notes, forecast)
 
 
 def _print_lines(lines: Iterable[str]) -> None:

@@ -25,8 +25,10 @@ def say_end(notes: TextConsole, results: Results, plan: Plan, out: Path) -> bool
         out: the folder of the results.
 
     Returns:
-        Whether all of it is done: no cell failed, and all images that were asked for are kept.
+        Whether all of it is done: no cell failed, all images that were asked for are kept, and no
+        attack went below what is proven.
     """
+    from hashbench.results.cell import in_words
     from hashbench.results.store import Store
     from hashbench.runner.run import images_not_kept
 
@@ -38,16 +40,12 @@ def say_end(notes: TextConsole, results: Results, plan: Plan, out: Path) -> bool
     read = f" Read them with: hashbench report {out}" if done else ""
     notes.say(f"{done} of {counted(len(results.cells), 'cell')} done.{read}")
     for result in failed:
-        cell = result.cell
-        notes.say(
-            f"FAILED {cell.defense} / {cell.attack} (eps {cell.eps}, {cell.dataset}, "
-            f"{cell.loss}, {cell.backbone}, {cell.bits} bits, seed {cell.seed}): "
-            f"{result.reason}",
-            style="red",
-        )
+        notes.say(f"FAILED {in_words(result.cell)}: {result.reason}", style="red")
     if failed:
         _say_failures(notes, plan, store)
-    return not failed and not without
+    for violation in results.violations:
+        notes.say(f"WRONG {violation.words}", style="bold red")
+    return not failed and not without and not results.violations
 
 
 def _say_failures(notes: TextConsole, plan: Plan, store: Store) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import ProgressColumn
 
+    from hashbench.runner.remaining import Forecast
+    from hashbench.runner.reporter import Reporter
+
 
 def for_answers() -> TextConsole:
     """The console on standard output, for what a command was asked for."""
@@ -47,6 +50,14 @@ def say_folded(console: TextConsole, text: str, style: str = "") -> None:
         print_trimmed(console, Text(shown(text), style=style, overflow="fold"))
     else:
         console.say(text, style)
+
+
+def reporter_on(console: TextConsole, forecast: Forecast | None) -> Reporter:
+    """Tells how a run goes: a bar on a terminal, a line for each step elsewhere."""
+    from hashbench.runner.reporter import BarReporter, LineReporter
+
+    kind = BarReporter if console.is_terminal else LineReporter
+    return kind(console, forecast)
 
 
 @contextmanager

@@ -1,11 +1,20 @@
-"""What defenses are made of: adversarial and center-guided training, input transformations."""
+"""What defenses are made of: adversarial, center-guided and box training, input transformations."""
 
 from __future__ import annotations
 
 from hashbench.defending.adversarial import AdversarialTraining, InnerAttack
+from hashbench.defending.box_training import (
+    BoxLoss,
+    BoxSchedule,
+    BoxTraining,
+    mean_codes,
+    refuse_unbounded,
+    start_afresh,
+)
 from hashbench.defending.center_guided import (
     CenterGuidedTraining,
     CenterTerms,
+    MainstayRule,
     SharedMemory,
     mainstay_centers,
 )
@@ -19,15 +28,22 @@ from hashbench.defending.transformed import (
 
 __all__ = [
     "AdversarialTraining",
+    "BoxLoss",
+    "BoxSchedule",
+    "BoxTraining",
     "Budget",
     "CenterGuidedTraining",
     "CenterTerms",
     "DefenseSetup",
     "InnerAttack",
     "InputTransformation",
+    "MainstayRule",
     "SharedMemory",
     "TransformedModel",
     "WrappedModel",
     "mainstay_centers",
+    "mean_codes",
+    "refuse_unbounded",
+    "start_afresh",
     "straight_through",
 ]

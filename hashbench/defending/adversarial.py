@@ -16,6 +16,7 @@ from hashbench.defending.setup import Budget
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
+from hashbench.hashing.counter_random import CounterRandom
 from hashbench.hashing.encode import evaluating, frozen
 from hashbench.hashing.model import HashModel, codes_of
 from hashbench.plugins.units import PixelSize
@@ -129,10 +130,12 @@ class InnerAttack:
             return self.model.codes(images).to(outputs)
 
     def noise(self, images: Tensor) -> Tensor:
-        """Where a random start lies: uniform in the ball, drawn on the CPU."""
-        radius = self.threat.radius
-        unit = torch.rand(images.shape, generator=self.generator)
-        return (2 * radius * unit - radius).to(images.device)
+        """Where a random start lies: uniform in the ball.
+
+        The generator gives a seed, from which the device draws the same numbers as any other.
+        """
+        random = CounterRandom.drawn_from(self.generator, images.device)
+        return random.uniform(images.shape, -self.threat.radius, self.threat.radius)[0]
 
     def _mode(self) -> AbstractContextManager[None]:
         return nullcontext() if self.training_mode else evaluating(self.model)

@@ -56,7 +56,7 @@ class CenterTerms:
     """In what center-guided trainings differ.
 
     Attributes:
-        centers: gives the center codes; keeps nothing from call to call.
+        centers: gives the center codes; what it keeps from call to call changes none of them.
         weight: factor of the adversarial term.
         quantization: factor of `mean((u_adv - sign u_adv)^2)`.
         memory: who writes outputs into the memory of codes.
@@ -188,24 +188,48 @@ def mainstay_centers(labels: Tensor, codes: Tensor, code_labels: Tensor) -> Tens
     Returns:
         (B, K) of +1, 0 and -1, in the type of `codes`.
     """
-    shared, values = (labels @ code_labels.T).double(), codes.double()
-    far = (shared == 0).double()
-    far_sum, others = far @ values, far.sum(dim=1, keepdim=True).clamp(min=1)
-    # The row's own length cancels in the mean. Terms are summed by the code's number of labels:
-    # each is a whole number over a root, so that a tie is a tie and not a rounding error.
-    lengths = code_labels.sum(dim=1)
-    score, scale = torch.zeros_like(far_sum), torch.zeros_like(far_sum)
-    for length in lengths.unique().tolist():
-        if not length:
-            continue
-        chosen = lengths == length
-        near = shared[:, chosen]
-        term = others * (near @ values[chosen]) - near.sum(dim=1, keepdim=True) * far_sum
-        score += term / length**0.5
-        scale += term.abs() / length**0.5
-    score[score.abs() <= _ROUNDING * scale] = 0.0
-    alone = shared.sum(dim=1, keepdim=True) == 0
-    return torch.where(alone, -far_sum, score).sign().to(codes.dtype)
+    return MainstayRule()(labels, codes, code_labels)
+
+
+class MainstayRule:
+    """`mainstay_centers`; of the labels that it saw last it knows which codes have how many.
+
+    Counting them waits for the device, which a training does once.
+    """
+
+    def __init__(self) -> None:
+        """Know no labels yet."""
+        self._labels: Tensor | None = None
+        self._groups: list[tuple[float, Tensor]] = []
+
+    def __call__(self, labels: Tensor, codes: Tensor, code_labels: Tensor) -> Tensor:
+        """As `mainstay_centers`; labels that come again must not have been changed in between."""
+        shared, values = (labels @ code_labels.T).double(), codes.double()
+        far = (shared == 0).double()
+        far_sum, others = far @ values, far.sum(dim=1, keepdim=True).clamp(min=1)
+        # The row's own length cancels in the mean. Terms are summed by the code's number of labels:
+        # each is a whole number over a root, so that a tie is a tie and not a rounding error.
+        score, scale = torch.zeros_like(far_sum), torch.zeros_like(far_sum)
+        for length, chosen in self._groups_of(code_labels):
+            near = shared[:, chosen]
+            term = others * (near @ values[chosen]) - near.sum(dim=1, keepdim=True) * far_sum
+            score += term / length**0.5
+            scale += term.abs() / length**0.5
+        score.masked_fill_(score.abs() <= _ROUNDING * scale, 0.0)
+        alone = shared.sum(dim=1, keepdim=True) == 0
+        return torch.where(alone, -far_sum, score).sign().to(codes.dtype)
+
+    def _groups_of(self, labels: Tensor) -> list[tuple[float, Tensor]]:
+        """Numbers of labels above 0, and the positions of the codes that have so many."""
+        if labels is not self._labels:
+            lengths = labels.sum(dim=1)
+            self._labels = labels
+            self._groups = [
+                (length, torch.nonzero(lengths == length).squeeze(1))
+                for length in lengths.unique().cpu().tolist()
+                if length
+            ]
+        return self._groups
 
 
 def _keeps_outputs(loss: BoundLoss) -> bool:

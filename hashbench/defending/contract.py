@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from hashbench.defending.setup import Budget, DefenseSetup
 from hashbench.hashing.model import HashModel
@@ -19,7 +20,13 @@ class TrainedDefense(Defense):
     """A defense that goes on training the base model.
 
     The shared trainer runs the loop; the defense gives its recipe and the loss of one batch.
+
+    Attributes:
+        certifies: whether it is trained for a certificate: a run that has such a defense then says
+            of each of its models what is proven of it, unless the suite says otherwise.
     """
+
+    certifies: ClassVar[bool] = False
 
     @abstractmethod
     def recipe(self, budget: Budget) -> Recipe:

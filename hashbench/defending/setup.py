@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from hashbench.data.images import Pixels
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.hashing.model import HashModel
@@ -44,6 +45,8 @@ class DefenseSetup:
         database_labels: (M, classes) the database's labels, float32 (ATRDH draws targets of them).
         budget: what every defense gets alike.
         generator: for everything the defense draws.
+        images: the train set's images, uint8 (N, C, H, W), read from the disk only where they are
+            asked for; `None` where whoever trains hands none over.
     """
 
     model: HashModel
@@ -53,3 +56,4 @@ class DefenseSetup:
     database_labels: Tensor
     budget: Budget
     generator: torch.Generator
+    images: Pixels | None = field(default=None, repr=False, compare=False)

@@ -51,6 +51,8 @@ class WrappedModel(HashModel):
 class TransformedModel(WrappedModel):
     """An image transformation before another model."""
 
+    transforms_images = True
+
     def __init__(
         self, base: HashModel, transform: Callable[[Tensor], Tensor], *, draws: int = 1
     ) -> None:

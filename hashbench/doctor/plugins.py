@@ -9,12 +9,13 @@ from hashbench.doctor.finding import LONGEST, Finding, State
 
 
 def plugins() -> Iterator[Finding]:
-    """How many plugins there are; where those of others come from; which are broken.
+    """How many plugins there are; where those of others and reporters come from; which are broken.
 
     Imports all of them, which needs torch.
     """
     from hashbench.plugins.catalog import OWN
     from hashbench.plugins.lookup import registry
+    from hashbench.runner.outside import installed
 
     found = registry()
     own, others = 0, dict[str, list[str]]()
@@ -32,8 +33,13 @@ def plugins() -> Iterator[Finding]:
     yield Finding("plugins", State.OK, f"{own:,} of hashbench")
     for source, names in others.items():
         yield Finding("plugins", State.OK, f"{source}: {', '.join(names)}")
-    for broken in found.broken:
-        what = f"{broken.kind or 'plugin'} '{broken.name}' of {broken.origin} is broken"
+    reporters, lost = installed()
+    for reporter in reporters:
+        source = f"{reporter.origin.source} {reporter.origin.version}".strip()
+        yield Finding("plugins", State.OK, f"{source}: reporter '{reporter.name}'")
+    for broken in (*found.broken, *lost):
+        word = "reporter" if broken in lost else broken.kind or "plugin"
+        what = f"{word} '{broken.name}' of {broken.origin} is broken"
         reason = shortened(" ".join(broken.reason.split()), LONGEST)
         todo = (
             "reinstall hashbench"

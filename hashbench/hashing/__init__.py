@@ -8,13 +8,15 @@ from hashbench.deprecated import former_names
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.backbone import BackboneNet, InputSpec
 from hashbench.hashing.checkpoint import load_checkpoint, save_checkpoint
+from hashbench.hashing.counter_random import CounterRandom
 from hashbench.hashing.encode import encode
 from hashbench.hashing.kept import Kept
 from hashbench.hashing.model import HashModel, codes_of
 from hashbench.hashing.objective import Batch, BoundLoss, Objective
-from hashbench.hashing.recipe import OptimizerName, Recipe
+from hashbench.hashing.recipe import OptimizerName, RateShape, Recipe
 from hashbench.hashing.setup import LossSetup
 from hashbench.hashing.similarity import batch_centers, relevant
+from hashbench.hashing.similarity_codes import similarity_codes
 from hashbench.hashing.trainer import train
 
 __all__ = [
@@ -22,12 +24,14 @@ __all__ = [
     "BackboneNet",
     "Batch",
     "BoundLoss",
+    "CounterRandom",
     "HashModel",
     "InputSpec",
     "Kept",
     "LossSetup",
     "Objective",
     "OptimizerName",
+    "RateShape",
     "Recipe",
     "batch_centers",
     "codes_of",
@@ -35,6 +39,7 @@ __all__ = [
     "load_checkpoint",
     "relevant",
     "save_checkpoint",
+    "similarity_codes",
     "train",
 ]
 

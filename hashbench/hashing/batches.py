@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hashbench.characters import first_line
 from hashbench.data.images import Pixels
 from hashbench.errors import TrainingError
 from hashbench.hashing.encode import as_images, device_of
@@ -60,10 +61,9 @@ def refuse_single_images(model: HashModel, pixels: Pixels, recipe: Recipe) -> No
             model.outputs(as_images(pixels[:1], device))
         except ValueError as error:
             few = "the train set has one image" if len(pixels) == 1 else "its batches are of one"
-            reason = str(error).partition("\n")[0]
             raise TrainingError(
                 f"the network cannot be trained: {few}, and a layer of it needs statistics over "
-                f"several ({reason}); take batches of 2 images or more"
+                f"several ({first_line(error)}); take batches of 2 images or more"
             ) from error
         finally:
             for module, training in modes:

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -15,10 +16,16 @@ from torch import Tensor, nn
 
 from hashbench.data.images import Pixels, RetrievalData
 from hashbench.errors import TrainingError
+from hashbench.hashing.halving import Retry, in_halves, out_of_memory
 from hashbench.hashing.model import HashModel, codes_of
+from hashbench.hashing.sending import sent
 
 ENCODE_BATCH = 500
-"""Images per forward pass. Fixed, since the float order inside a batch depends on it."""
+"""Images per forward pass; fewer only where memory has no room for so many. Fixed, since the float
+order inside a batch depends on it."""
+
+_READ_EVERY: Final = 64
+"""Blocks whose codes wait on a GPU until they are read together: reading waits for all its work."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Encoded:
 
 def as_images(pixels: NDArray[np.uint8] | NDArray[np.float32], device: torch.device) -> Tensor:
     """Images in `[0, 1]`, float32, from uint8 pixels (divided by 255) or float32 images (as is)."""
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
+    images = sent(torch.from_numpy(np.ascontiguousarray(pixels)), device)
     return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
@@ -48,17 +55,25 @@ def device_of(model: nn.Module) -> torch.device:
 def encode(model: HashModel, pixels: Pixels | NDArray[np.float32]) -> Encoded:
     """Codes of all images.
 
+    Where memory runs out, all of them are encoded anew in blocks of half the size, with the same
+    draws: the codes are those that blocks of the size that fits give from the start.
+
     Args:
         model: taken in eval mode; its mode is restored.
         pixels: (N, C, H, W), uint8, or float32 in `[0, 1]`.
 
     Raises:
         TrainingError: an output is NaN, which would pass for a code of -1.
+        MemoryError, RuntimeError: memory runs out for a single image.
     """
+    return in_halves(ENCODE_BATCH, partial(_encoded, model, pixels))
+
+
+def _encoded(model: HashModel, pixels: Pixels | NDArray[np.float32], size: int) -> Encoded:
     device = device_of(model)
     codes = _Codes(model, len(pixels))
-    for start in range(0, len(pixels), ENCODE_BATCH):
-        codes.take(as_images(pixels[start : start + ENCODE_BATCH], device))
+    for start in range(0, len(pixels), size):
+        codes.take(as_images(pixels[start : start + size], device))
     return codes.encoded()
 
 
@@ -67,8 +82,9 @@ class BlockEncoder:
 
     The parts are joined in blocks that are cut where `encode` cuts, and a block is encoded as soon
     as it is full. So the codes are the same, bit for bit, while one block of images is kept instead
-    of all: 301 MB of 3 x 224 x 224. A model that draws, or remembers what it was asked, sees the
-    blocks in the same order, but with whatever else it is asked in between.
+    of all: 301 MB of 3 x 224 x 224, on the model's device if it has room. A model that draws, or
+    remembers what it was asked, sees the blocks in the same order, but with whatever else it is
+    asked in between. Where memory runs out, this block and those after it are cut in half.
     """
 
     def __init__(self, model: HashModel, count: int) -> None:
@@ -81,6 +97,7 @@ class BlockEncoder:
         self._model = model
         self._count = count
         self._codes = _Codes(model, count)
+        self._size = ENCODE_BATCH
         self._block: Tensor | None = None
         self._filled = 0
 
@@ -89,23 +106,22 @@ class BlockEncoder:
 
         Raises:
             ValueError: more than N have come.
-            TrainingError: as `encode`.
+            TrainingError: as `encode`; on a GPU some blocks later.
         """
         if self._codes.done + self._filled + len(images) > self._count:
             raise ValueError(f"more images came than the {self._count} that were announced")
         if self._block is None:
-            size = min(ENCODE_BATCH, self._count)
-            self._block = torch.empty((size, *images.shape[1:]), dtype=images.dtype)
+            self._block = self._empty(images)
         while len(images):
-            # The last block may be shorter.
-            block = self._block[: self._count - self._codes.done]
-            part = images[: len(block) - self._filled]
-            block[self._filled : self._filled + len(part)] = part.detach()
+            part = images[: len(self._block) - self._filled]
+            self._block[self._filled : self._filled + len(part)] = part.detach()
             self._filled += len(part)
             images = images[len(part) :]
-            if self._filled == len(block):
-                self._codes.take(block.to(device_of(self._model)))
-                self._filled = 0
+            # The last block may be shorter.
+            if self._filled == min(len(self._block), self._count - self._codes.done):
+                self._encode(self._block)
+        if self._codes.done == self._count:
+            self._codes.read()
 
     def encoded(self) -> Encoded:
         """The codes of all N images.
@@ -115,6 +131,35 @@ class BlockEncoder:
         """
         return self._codes.encoded()
 
+    def _empty(self, images: Tensor) -> Tensor:
+        shape = (min(ENCODE_BATCH, self._count), *images.shape[1:])
+        try:
+            return torch.empty(shape, dtype=images.dtype, device=device_of(self._model))
+        except torch.OutOfMemoryError:
+            return torch.empty(shape, dtype=images.dtype)
+
+    def _encode(self, block: Tensor) -> None:
+        """Encode what has come, but for a rest that is shorter than what goes together."""
+        device, start = device_of(self._model), 0
+        while start < self._filled:
+            last = self._codes.done + self._filled - start == self._count
+            if self._filled - start < self._size and not last and start:
+                break
+            retry = Retry()
+            try:
+                self._codes.take(sent(block[start : min(start + self._size, self._filled)], device))
+            except (MemoryError, RuntimeError) as error:
+                if self._size == 1 or not out_of_memory(error):
+                    raise
+            else:
+                start = min(start + self._size, self._filled)
+                continue
+            self._size //= 2
+            retry.begin()
+        rest = self._filled - start
+        block[:rest] = block[start : self._filled].clone()
+        self._filled = rest
+
 
 class _Codes:
     """The codes of a set of images, block after block."""
@@ -123,6 +168,11 @@ class _Codes:
         self._model = model
         self._codes = np.empty((count, model.bits), dtype=np.int8)
         self._saturated = 0
+        self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._read = 0
+        # Small tensors that outlive a block's large ones keep the C library from using their memory
+        # again; and the CPU has nothing to wait for.
+        self._together = 1 if device_of(model).type == "cpu" else _READ_EVERY
         self.done = 0
 
     @torch.no_grad()
@@ -130,19 +180,37 @@ class _Codes:
         """Encode the next block, on the model's device."""
         with evaluating(self._model):
             outputs = self._model.outputs(images)
-        last = self.done + len(outputs)
-        if bool(outputs.isnan().any()):
-            raise TrainingError(
-                f"the model's outputs are NaN for images {self.done} to {last - 1}: "
-                "no code can be read from them"
-            )
-        self._codes[self.done : last] = codes_of(outputs).cpu().numpy()
-        self._saturated += int((outputs.abs() == 1).sum())
-        self.done = last
+        told = torch.stack([outputs.isnan().any().long(), (outputs.abs() == 1).sum()])
+        self._waiting.append((codes_of(outputs), told))
+        self.done += len(outputs)
+        if len(self._waiting) == self._together:
+            self.read()
+
+    def read(self) -> None:
+        """Wait for the codes of the blocks that were taken.
+
+        Raises:
+            TrainingError: an output is NaN; names the images of its block.
+        """
+        if not self._waiting:
+            return
+        blocks, told = zip(*self._waiting, strict=True)
+        self._waiting = []
+        for codes, (wrong, saturated) in zip(blocks, torch.stack(told).cpu().tolist(), strict=True):
+            last = self._read + len(codes)
+            if wrong:
+                raise TrainingError(
+                    f"the model's outputs are NaN for images {self._read} to {last - 1}: "
+                    "no code can be read from them"
+                )
+            self._codes[self._read : last] = codes.cpu().numpy()
+            self._saturated += saturated
+            self._read = last
 
     def encoded(self) -> Encoded:
         if self.done < len(self._codes):
             raise ValueError(f"{self.done} images are encoded, {len(self._codes)} were announced")
+        self.read()
         return Encoded(self._codes, self._saturated / max(1, self._codes.size))
 
 
@@ -167,13 +235,18 @@ def encode_splits(model: HashModel, data: RetrievalData) -> dict[str, NDArray[An
 @torch.no_grad()
 def outputs_of(model: HashModel, pixels: Pixels) -> Tensor:
     """Outputs of all images, (N, K), in the same batches and mode as `encode`."""
-    with evaluating(model):
+
+    def outputs(size: int) -> Tensor:
+        device = device_of(model)
         return torch.cat(
             [
-                model.outputs(as_images(pixels[start : start + ENCODE_BATCH], device_of(model)))
-                for start in range(0, len(pixels), ENCODE_BATCH)
+                model.outputs(as_images(pixels[start : start + size], device))
+                for start in range(0, len(pixels), size)
             ]
         )
+
+    with evaluating(model):
+        return in_halves(ENCODE_BATCH, outputs)
 
 
 @contextmanager

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import numpy as np
 import torch
 from scipy.linalg import hadamard
 from torch import Tensor
+
+from hashbench.errors import UsageError
+from hashbench.hashing.setup import LossSetup
+from hashbench.hashing.similarity_codes import similarity_codes
 
 # Most draws of random centers, until they lie far enough from each other.
 _DRAWS = 20
@@ -20,6 +25,33 @@ class Unlabelled(StrEnum):
 
     AS_CODED = "as-coded"
     """As the published script does with an all-zero label row."""
+
+
+class CenterKind(StrEnum):
+    """Where the codes of the classes come from."""
+
+    HADAMARD = "hadamard"
+    """As far from each other as codes can be: `class_centers`."""
+
+    SIMILARITY = "similarity"
+    """Nearer where the classes' train images are alike: `similarity_codes`."""
+
+
+def centers_of(kind: CenterKind, setup: LossSetup) -> Tensor:
+    """The codes of the classes of a train set, (classes, K) float32 of +1 and -1.
+
+    Raises:
+        UsageError: they are made from the train images, and there are none.
+    """
+    if kind is CenterKind.HADAMARD:
+        return class_centers(setup.labels.shape[1], setup.bits, setup.generator)
+    if setup.images is None:
+        raise UsageError(
+            "codes=similarity are made from the train images, which were not handed over: give "
+            "LossSetup its images, or take codes=hadamard"
+        )
+    labels = setup.labels.cpu().numpy().astype(np.uint8)
+    return similarity_codes(setup.images, labels, setup.bits, setup.generator)
 
 
 def has_class_term(labels: Tensor, unlabelled: Unlabelled) -> Tensor:

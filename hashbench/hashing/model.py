@@ -20,12 +20,15 @@ class HashModel(nn.Module):
             at random, from torch's process-wide generator.
         differentiable: whether a gradient goes from its outputs to the images; where none does,
             attacks that need one are not for it.
+        transforms_images: whether something changes the images before the network sees them, of
+            which no bounds are known.
     """
 
     mean: Tensor
     std: Tensor
     draws: int = 1
     differentiable: bool = True
+    transforms_images: bool = False
 
     def __init__(self, net: BackboneNet, bits: int, *, mixed: bool = False) -> None:
         """Put a fresh hash layer on a backbone.
@@ -51,9 +54,10 @@ class HashModel(nn.Module):
         """The hash layer's values z, (B, K), for images (B, C, H, W) in `[0, 1]`."""
         # One channel against a mean of three gives three: this is how a backbone sees grey images.
         normalised = (images - self.mean) / self.std
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.mixed):
+        # The model's device, not the images': code that is followed by torch.fx has no images.
+        with torch.autocast(self.mean.device.type, dtype=torch.bfloat16, enabled=self.mixed):
             features = self.backbone(normalised)
-        logits: Tensor = self.hash_layer(features.float())
+        logits: Tensor = self.hash_layer(features.to(self.mean.dtype))
         return logits
 
     def outputs(self, images: Tensor, alpha: float = 1.0) -> Tensor:

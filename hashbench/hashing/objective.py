@@ -21,11 +21,14 @@ class Batch:
         images: (B, C, H, W) float32 in `[0, 1]`.
         labels: (B, classes) float32 of 0 and 1.
         index: (B,) int64, the images' positions in the train set.
+        progress: the share of the training's steps that are done, 0 in the first step and below 1
+            in the last.
     """
 
     images: Tensor
     labels: Tensor
     index: Tensor
+    progress: float = 0.0
 
 
 class BoundLoss(nn.Module, ABC):
@@ -52,6 +55,13 @@ class BoundLoss(nn.Module, ABC):
         Args:
             outputs: (N, K) for the whole train set, in its order.
         """
+
+    def class_codes(self) -> Tensor | None:
+        """The code of each class, (classes, K) of +1 and -1, of a loss that pulls outputs to such.
+
+        `None`, the default, for a loss of pairs, which has none.
+        """
+        return None
 
     def keeps(self) -> Mapping[str, Kept] | None:
         """What changes while it trains, beside its parameters and buffers, by name.

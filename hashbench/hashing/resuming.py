@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 import numpy as np
+from typing_extensions import override
 
 from hashbench.errors import FileError
 from hashbench.hashing.kept import (
@@ -19,6 +20,7 @@ from hashbench.hashing.kept import (
     taken,
     unpacked,
 )
+from hashbench.hashing.together import Processes
 
 # What a file may have beyond the state at the start: an optimiser's first and second moments, and
 # losses, which all come later.
@@ -42,6 +44,33 @@ class Unfinished(Protocol):
 
     def write(self, content: bytes) -> None:
         """Put a state in the place of the last one, whole or not at all."""
+
+
+class FirstReads(Unfinished):
+    """A place that the first of several processes reads and writes; the others get what it read."""
+
+    def __init__(self, place: Unfinished, processes: Processes) -> None:
+        """Share a place between the processes of one training."""
+        self._place = place
+        self._processes = processes
+        said = processes.from_first(place.made_by.encode()) or b""
+        self._made_by = said.decode()
+
+    @property
+    @override
+    def made_by(self) -> str:
+        """That of the first one: what it takes for its own, all take."""
+        return self._made_by
+
+    @override
+    def read(self, limit: int) -> bytes | None:
+        first = self._processes.first
+        return self._processes.from_first(self._place.read(limit) if first else None)
+
+    @override
+    def write(self, content: bytes) -> None:
+        if self._processes.first:
+            self._place.write(content)
 
 
 class Resumable:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hashbench.characters import briefly
-from hashbench.errors import FileError, UsageError
+from hashbench.errors import FileError, PickledObjectError, UntrustedPickleError, UsageError
 from hashbench.hashing.weights.archive import SIGNATURE
 from hashbench.hashing.weights.arrays import PickledArray
 from hashbench.hashing.weights.mapped import WeightFile
@@ -78,6 +78,8 @@ def read_state(path: Path, known: Callable[[str], bool] | None = None) -> dict[s
             }
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"weights {path}: no such file") from None
+    except PickledObjectError as error:
+        raise UntrustedPickleError(f"weights {path} cannot be read: {error}") from None
     except FileError as error:
         raise UsageError(f"weights {path} cannot be read: {error}") from None
     except OSError as error:
@@ -107,7 +109,7 @@ def _described(path: Path, file: WeightFile) -> dict[str, StoredTensor | OddTens
         state = state_dict_in(read.content)
     except FileError:
         if read.objects:  # a whole model, or a class that keeps its weights to itself
-            raise FileError(more_than_tensors(read.objects)) from None
+            raise PickledObjectError(more_than_tensors(read.objects)) from None
         raise
     for key, tensor in state.items():
         try:

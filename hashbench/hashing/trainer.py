@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -13,10 +12,14 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from hashbench.data.images import Pixels
-from hashbench.errors import PluginError, TrainingError
-from hashbench.hashing.batches import batches, number_of_batches, refuse_single_images
-from hashbench.hashing.encode import as_images, device_of
+from hashbench.errors import MemoryRanOutError, PluginError, TrainingError
+from hashbench.hashing.batches import number_of_batches, refuse_single_images
+from hashbench.hashing.encode import device_of
+from hashbench.hashing.feed import Feed
+from hashbench.hashing.halving import out_of_memory
 from hashbench.hashing.kept import Keeping, Kept, ProcessWide
+from hashbench.hashing.last_good import LastGood
+from hashbench.hashing.loss_record import LossRecord, NotFiniteError
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.objective import Batch, BoundLoss, Objective
 from hashbench.hashing.recipe import Recipe
@@ -77,6 +80,10 @@ def train(
 ) -> TrainingLog:
     """Train a model in place.
 
+    No step waits for the device: losses stay there, and are read every so many steps (`READ_EVERY`)
+    and at the end of an epoch. One that is not finite ends the training when it is read. The model
+    is then what it was after the last epoch whose losses and weights were finite.
+
     Args:
         model: on the device to compute on.
         objective: gives the loss of each batch.
@@ -84,17 +91,17 @@ def train(
         pixels: the train set, uint8 (N, C, H, W).
         labels: (N, classes) of 0 and 1.
         orders: one order of the N items per epoch; those of finished epochs are passed over.
-        progress: told after every step, in steps.
+        progress: told after every step that is on its way, in steps.
         unfinished: where the state after every epoch but the last is written; the training goes on
             from what is found there, to the byte, where the objective says what changes (`keeps`).
 
     Raises:
         PluginError: the objective gives no loss.
+        MemoryRanOutError: a batch does not fit; half of one would be another training.
         TrainingError: the loss is not finite, or the network cannot be trained on one image at a
             time where every batch is of one.
     """
     device = device_of(model)
-    all_labels = torch.from_numpy(labels).float()
     parameters = [*model.parameters(), *objective.parameters()]
     optimizer = recipe.build_optimizer(parameters)
     per_epoch = number_of_batches(len(pixels), recipe.batch)
@@ -111,31 +118,62 @@ def train(
         state["pixels"] = pixels
     resumable = Resumable(state, unfinished)
     done, losses = resumable.resume(steps)
-    for epoch, order in enumerate(islice(orders, done, None), start=done + 1):
-        for index in batches(order, recipe.batch):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.rate_at(len(losses), steps)
-            batch = Batch(
-                images=as_images(pixels[index.numpy()], device),
-                labels=all_labels[index].to(device),
-                index=index.to(device),
-            )
-            loss = _as_loss(objective, "loss", objective.loss(batch))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-            if not math.isfinite(losses[-1]):
-                raise TrainingError(
-                    f"the training loss became {losses[-1]} in step {len(losses)} of {steps} "
-                    f"(learning rate {recipe.learning_rate}): try a smaller one"
-                )
-            if progress is not None:
-                progress(len(losses), steps)
-        if epoch < recipe.epochs:
-            resumable.keep(epoch, losses)
+    record = LossRecord(losses, device)
+    good = LastGood((*model.parameters(), *model.buffers()), done)
+    try:
+        feed = Feed(pixels, labels, device)
+        for epoch, order in enumerate(islice(orders, done, None), start=done + 1):
+            for batch in feed.epoch(order, recipe.batch):
+                for group in optimizer.param_groups:
+                    group["lr"] = recipe.rate_at(record.steps, steps)
+                told = replace(batch, progress=record.steps / steps)
+                loss = _as_loss(objective, "loss", objective.loss(told))
+                optimizer.zero_grad()
+                loss.backward()
+                if recipe.clip_norm is not None:
+                    torch.nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+                optimizer.step()
+                record.add(loss)
+                if progress is not None:
+                    progress(record.steps, steps)
+            losses = record.losses()
+            good.keep(epoch)
+            if epoch < recipe.epochs:
+                resumable.keep(epoch, losses)
+    except Exception as error:
+        if isinstance(cause := _cause(error, record), NotFiniteError):
+            when = good.put_back()
+            raise TrainingError(
+                f"the training loss became {cause.value} in step {cause.step} of {steps} "
+                f"(learning rate {recipe.learning_rate}): try a smaller one; the training has "
+                f"stopped at the model's last good state, {when}"
+            ) from None
+        if out_of_memory(cause):
+            raise MemoryRanOutError(_too_large(recipe, record.steps + 1, steps)) from cause
+        raise
     model.eval()
-    return TrainingLog(losses=tuple(losses))
+    return TrainingLog(losses=tuple(record.losses()))
+
+
+def _cause(error: Exception, record: LossRecord) -> Exception:
+    """Why a training ended: a loss that was not read yet may be what another error came of."""
+    if not isinstance(error, NotFiniteError):
+        try:
+            record.losses()
+        except NotFiniteError as earlier:
+            return earlier
+        except RuntimeError:  # the device gives no answer any more: what it said first counts
+            return error
+    return error
+
+
+def _too_large(recipe: Recipe, step: int, steps: int) -> str:
+    return (
+        f"memory ran out in step {step} of {steps} of a training, with batches of {recipe.batch} "
+        "images; half of a batch would be another training, so it has stopped: make training.batch "
+        "of the suite smaller (a defense has its own), let fewer workers run at a time, or take a "
+        "device with more memory; what is kept of finished epochs goes on from there"
+    )
 
 
 def _as_loss(whose: object, method: str, found: object) -> torch.Tensor:

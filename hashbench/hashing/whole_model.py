@@ -71,7 +71,7 @@ class WholeModel(HashModel):
             ModelError: they are no (B, K) finite numbers, or leave [-1, 1] though they are bounded.
         """
         values = self._checked(self.net((images - self.mean) / self.std), len(images))
-        return _before_tanh(values) if self.bounded else values
+        return before_tanh(values) if self.bounded else values
 
     def _checked(self, values: object, count: int) -> Tensor:
         if not isinstance(values, Tensor):
@@ -95,7 +95,7 @@ class WholeModel(HashModel):
         return values
 
 
-def _before_tanh(outputs: Tensor) -> Tensor:
+def before_tanh(outputs: Tensor) -> Tensor:
     """Logits of which the tanh is `outputs`, in [-1, 1]; no gradient is left where it is 1 or -1.
 
     A tanh that rounded to 1 has none either. Everywhere else the gradient of the tanh of these

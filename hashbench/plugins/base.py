@@ -67,7 +67,8 @@ def attack(
 
     Args:
         name: what a user types: small letters, digits and single hyphens.
-        cite: a citation key or free text.
+        cite: what a paper cites for it: free text, an address, whole BibTeX entries, or a key of
+            hashbench's own bibliography (`hashbench cite NAME` makes BibTeX of it).
         version: raise it when the method changes, so that old results no longer count.
         presets: named parameter sets, typed as `name@preset`.
         access: how the attack looks at the model.

@@ -54,7 +54,8 @@ class Card:
         kind: what it is.
         name: how a user types it, in kebab-case.
         summary: the first line of the class's docstring.
-        cite: a citation key or free text; empty where there is nothing to cite.
+        cite: free text, an address, whole BibTeX entries, or a key of hashbench's own bibliography;
+            empty where there is nothing to cite.
         version: the author's own version of the method; part of every key in the store, so
             raising it makes old results of this plugin count no longer.
         presets: named sets of parameters, typed as `name@preset`.

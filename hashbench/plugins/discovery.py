@@ -60,7 +60,7 @@ def add_file(registry: Registry, path: Path) -> None:
         _add_all(registry, _plugins_in(_import_file(path)), origin)
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
         place = place_in_module(error, _module_name(path))
-        registry.broken.append(_broken(None, path.stem, origin, error, place))
+        registry.broken.append(broken_by(None, path.stem, origin, error, place))
 
 
 def add_point(registry: Registry, kind: Kind, point: EntryPoint) -> None:
@@ -76,7 +76,7 @@ def add_point(registry: Registry, kind: Kind, point: EntryPoint) -> None:
         _add_all(registry, of_kind, origin, kind)
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
         where = place_in_module(error, point.module)
-        registry.broken.append(_broken(kind, point.name, origin, error, where))
+        registry.broken.append(broken_by(kind, point.name, origin, error, where))
 
 
 def _add_all(
@@ -157,9 +157,18 @@ def _of_later_api(plugin: type[Plugin], origin: Origin) -> Broken:
     return Broken(card.kind, card.name, origin, reason, traceback="")
 
 
-def _broken(
+def broken_by(
     kind: Kind | None, name: str, origin: Origin, error: BaseException, place: str
 ) -> Broken:
+    """What did not load, with the reason that people are told.
+
+    Args:
+        kind: of plugin, where it is one of a kind.
+        name: of it, or of its entry point or file.
+        origin: where it comes from.
+        error: what its import raised.
+        place: the file and line of it, where they are known.
+    """
     # Of a wrong syntax Python's own text ends in the file and line.
     said = (error.msg if isinstance(error, SyntaxError) else str(error)) or ""
     ours = isinstance(error, UsageError)

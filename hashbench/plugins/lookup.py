@@ -92,6 +92,15 @@ def get(kind: Kind | str, name: str, **parameters: Any) -> Plugin:
 
     Raises:
         UsageError: unknown name or parameter, or a value that does not fit; names the nearest one.
+
+    Examples:
+        >>> get("attack", "hag").steps, get("attack", "hag:steps=20").steps
+        (100, 20)
+        >>> get("attack", "hag@published", steps="20") == get("attack", "hag@published:steps=20")
+        True
+        >>> get("attack", "hagg")
+        Traceback (most recent call last):
+        hashbench.errors.UsageError: there is no attack 'hagg'; did you mean 'hag'? known: ...
     """
     spec = Spec.parse(name)
     wanted = kind_of(kind)

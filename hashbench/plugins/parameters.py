@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import typing
 from collections import Counter
 from collections.abc import Mapping
@@ -30,6 +31,9 @@ from hashbench.records import default_of
 from hashbench.suggestions import did_you_mean
 
 PluginT = TypeVar("PluginT", bound=Plugin)
+
+_PRESET = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
+"""What may be a preset's name."""
 
 _NO_COMMA = "; a comma begins the next parameter, so no value and no path may hold one"
 
@@ -55,6 +59,13 @@ class Spec:
 
         Raises:
             UsageError: the text does not have that form.
+
+        Examples:
+            >>> spec = Spec.parse("hag@published:steps=20,momentum=0")
+            >>> spec.name, spec.preset, spec.given
+            ('hag', 'published', (('steps', '20'), ('momentum', '0')))
+            >>> str(spec)
+            'hag@published:steps=20,momentum=0'
         """
         head, colon, tail = text.strip().partition(":")
         name, at, preset = head.partition("@")
@@ -66,9 +77,10 @@ class Spec:
         for part in tail.split(",") if tail else ():
             key, equals, value = part.partition("=")
             if not equals or not key.strip() or not value.strip():
+                of_path = given and _like_paths(given[-1][1], part)
+                hint = _NO_COMMA if of_path else "" if at else _if_preset(name, part, tail)
                 raise UsageError(
-                    f"'{shortened(text)}': '{shortened(part)}' is not of the form key=value"
-                    + (_NO_COMMA if given and _like_paths(given[-1][1], part) else "")
+                    f"'{shortened(text)}': '{shortened(part)}' is not of the form key=value{hint}"
                 )
             given.append((key.strip().replace("-", "_"), value.strip()))
         _refuse_repeats(text, [key for key, _ in given])
@@ -129,11 +141,10 @@ def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = 
     for key in values:
         if key not in kinds:
             if not kinds:
-                why = _undecorated(plugin)
+                why = _undecorated(plugin) + _as_preset(plugin, key, values[key])
                 raise UsageError(f"{where} has no parameter '{shortened(key)}': it takes none{why}")
-            raise UsageError(
-                f"{where} has no parameter '{shortened(key)}'{did_you_mean(key, kinds)}{after_path}"
-            )
+            why = _as_preset(plugin, key, values[key]) or did_you_mean(key, kinds) + after_path
+            raise UsageError(f"{where} has no parameter '{shortened(key)}'{why}")
         after_path = _NO_COMMA if key in paths else ""
     checked = {
         key: _checked(value, kinds[key], paths.get(key), f"{where}, parameter '{key}'")
@@ -254,15 +265,20 @@ def resolved(plugin: Plugin) -> dict[str, Any]:
 
 def canonical(plugin: Plugin) -> str:
     """The shortest text that builds this plugin: `hag`, or `hag:steps=2000`."""
-    fields: tuple[dataclasses.Field[Any], ...] = (
-        dataclasses.fields(plugin) if dataclasses.is_dataclass(plugin) else ()
-    )
     changed = [
         f"{field.name}={_text(getattr(plugin, field.name))}"
-        for field in fields
-        if field.init and getattr(plugin, field.name) != default_of(field)
+        for field in _fields(type(plugin))
+        if getattr(plugin, field.name) != default_of(field)
     ]
     return plugin.card.name + (":" + ",".join(changed) if changed else "")
+
+
+@cache
+def _fields(plugin: type[Plugin]) -> tuple[dataclasses.Field[Any], ...]:
+    """The parameters of a plugin; a plan of thousands of steps asks for them as often."""
+    if not dataclasses.is_dataclass(plugin):
+        return ()
+    return tuple(field for field in dataclasses.fields(plugin) if field.init)
 
 
 def plain(value: Any) -> Any:
@@ -280,6 +296,30 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "none" if value is None else str(plain(value))
+
+
+def _if_preset(name: str, part: str, tail: str) -> str:
+    """How to write a word among the parameters that may have been meant as a preset."""
+    if not _PRESET.fullmatch(part.strip()):
+        return ""
+    rest = ",".join(one for one in tail.split(",") if one != part)
+    written = f"{name.strip()}@{part.strip()}" + (f":{rest}" if rest else "")
+    return f"; if '{shortened(part.strip())}' is a preset, write {shortened(written)}"
+
+
+def _as_preset(plugin: type[Plugin], key: str, value: Any) -> str:
+    """How to write a preset that was given as a parameter: `preset=quick`, or `quick=true`."""
+    presets = {name.replace("-", "_"): name for name in plugin.card.presets}
+    asked = value if key == "preset" else key
+    meant = presets.get(asked.replace("-", "_")) if isinstance(asked, str) else None
+    if meant is not None:
+        return f"; a preset is written {plugin.card.name}@{meant}"
+    if key != "preset":
+        return ""
+    if not presets:
+        return ", and no preset"
+    known = ", ".join(plugin.card.presets)
+    return f"; a preset is written {plugin.card.name}@NAME, and NAME is one of {known}"
 
 
 def _like_paths(value: str, rest: str) -> bool:

@@ -9,11 +9,12 @@ from typing import ClassVar, Final
 
 from hashbench.characters import shortened
 from hashbench.errors import UsageError
-from hashbench.results.artifacts import KEY_DIGITS
+from hashbench.results.artifacts import ARTIFACTS, KEY_DIGITS
 
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 MAX_SLUG: Final = 8_000
 
+_UNREADABLE: Final = re.compile(r"[^a-z0-9.]+")
 _KIND: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -49,5 +50,10 @@ class Address:
     @property
     def path(self) -> Path:
         """Its folder, relative to the store."""
-        readable = re.sub(r"[^a-z0-9.]+", "-", self.slug.lower()).strip("-")[:60]
-        return Path("artifacts") / self.kind / f"{readable}-{self.key[:KEY_DIGITS]}"
+        return Path(ARTIFACTS) / self.kind / self.folder_name
+
+    @property
+    def folder_name(self) -> str:
+        """The last part of `path`."""
+        readable = _UNREADABLE.sub("-", self.slug.lower()).strip("-")[:60]
+        return f"{readable}-{self.key[:KEY_DIGITS]}"

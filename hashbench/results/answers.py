@@ -44,10 +44,31 @@ def files_of(
         )
         for name, content in found.items():
             if not isinstance(name, str):
-                raise _wrong(format, f"names in text, but one is {came(name)}")
+                raise _wrong(format, f"return names in text, but one is {came(name)}")
             if not isinstance(content, bytes):
-                raise _wrong(format, f"bytes by name, but '{name}' is {came(content)}")
+                raise _wrong(format, f"return bytes by name, but '{name}' is {came(content)}")
         return found
+
+
+def file_of(format: Format, results: Results) -> bytes:  # noqa: A002
+    """The report of a format that gives one file, text or not; see `Format.one_file`.
+
+    Raises:
+        UsageError: its code raised something, or gave another number of files.
+    """
+    if is_text(format):
+        return rendered(format, results).encode()
+    found = files_of(format, results)
+    if len(found) != 1:
+        said = f"return one file, since it says one_file = True, but returned {len(found):,}"
+        raise _wrong(format, said, "leave out one_file where there are several")
+    return next(iter(found.values()))
+
+
+def is_one_file(format: Format) -> bool:  # noqa: A002
+    """Whether its report is one file, text or not: what `--output` names."""
+    with refusing(format, _FAILS):
+        return is_text(format) or bool(format.one_file)
 
 
 def is_text(format: Format) -> bool:  # noqa: A002
@@ -56,6 +77,9 @@ def is_text(format: Format) -> bool:  # noqa: A002
         return bool(format.is_text)
 
 
-def _wrong(format: Format, what: str) -> PluginError:  # noqa: A002
-    remedy = "a text becomes bytes by text.encode()"
-    return broken_contract(format, "files", f"must return {what}", remedy)
+def _wrong(
+    format: Format,  # noqa: A002
+    what: str,
+    remedy: str = "a text becomes bytes by text.encode()",
+) -> PluginError:
+    return broken_contract(format, "files", f"must {what}", remedy)

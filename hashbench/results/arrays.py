@@ -28,6 +28,9 @@ _MAX_DIRECTORY: Final = 2**16
 _MAGIC: Final = b"\x93NUMPY\x01\x00"
 """What an array begins with, in the version that numpy writes wherever it can."""
 
+_PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How numpy packs; what unpacks the other ways of zip files takes memory as a stranger says."""
+
 _MAX_AXES: Final = 8
 
 _MAX_HEADER: Final = 1_024
@@ -133,8 +136,8 @@ def _zip_file(content: bytes) -> Iterator[zipfile.ZipFile]:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise FileError(f"it is no .npz file, or damaged ({shortened(str(error))})") from None
-    except (NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error):
-        # A way to compress, a version or an encryption that numpy does not write.
+    except (RuntimeError, ValueError, OverflowError, struct.error):
+        # A version or an encryption that numpy does not write, or places that no file has.
         raise FileError("it is no .npz file as numpy writes it") from None
 
 
@@ -152,6 +155,8 @@ def _check_end(content: bytes) -> None:
 def _array(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     """A member whose size is one that may be inflated."""
     name = shortened(member.filename)
+    if member.compress_type not in _PACKED:
+        raise FileError(f"the array '{name}' is packed in a way that numpy does not write")
     with file.open(member) as stored:
         plain = stored.read(member.file_size + 1)
     version, length = plain[:8], int.from_bytes(plain[8:10], "little")

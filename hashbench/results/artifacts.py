@@ -7,22 +7,38 @@ from typing import Final
 
 
 class ArtifactKind(StrEnum):
-    """What a step makes; names a folder of the store, and is part of every key."""
+    """What a step makes; names a folder of the store, and is part of every key.
+
+    Of a database that is encoded and counted part by part, `codes-part` is what one part adds to
+    `codes`, and `tally` what it adds to `scores`: nobody needs them once these are there.
+    """
 
     MODEL = "model"
     CODES = "codes"
+    CODES_PART = "codes-part"
     ATTACKER = "attacker"
     ADVERSARIAL = "adversarial"
     PROBE = "probe"
+    TALLY = "tally"
     SCORES = "scores"
     IMAGES = "images"
+    GALLERY = "gallery"
 
+
+PARTS: Final = (ArtifactKind.CODES_PART, ArtifactKind.TALLY)
+"""Kinds of artifacts that are parts of another one."""
 
 CODES: Final = "codes.npz"
 """Of codes and of adversarial codes: arrays by name."""
 
 IMAGES: Final = "images.npz"
 """The first attacked queries, and their codes; see `hashbench.results.kept_images`."""
+
+GALLERY: Final = "gallery.json"
+"""What a report shows of the first queries; see `hashbench.results.kept_gallery`."""
+
+PICTURES: Final = "pictures.bin"
+"""The PNG files of a gallery, one behind the other."""
 
 PROBE: Final = "probe.json"
 """The metrics of the probe, by name."""
@@ -36,17 +52,32 @@ PER_QUERY: Final = "per_query.npz"
 LOG: Final = "log.json"
 """How a training went."""
 
+PART_OF: Final = "part_of"
+"""In what a record says of its making: the key of the artifact that this one is a part of."""
+
 MAX_FILE_BYTES: Final = 2**22
 """The largest `scores.json` or `probe.json`: they take a few kB."""
 
 MAX_BYTES: Final = 2**35
 """The largest file of all: weights and codes."""
 
-MAX_PLAN_BYTES: Final = 2**26
-"""The largest plan."""
+MAX_PLAN_BYTES: Final = 2**28
+"""The largest plan: one of 200,000 cells takes up to 1 kB for each, and its addresses."""
 
 KEY_DIGITS: Final = 20
 """How many digits of a key stand in the names of folders, notes and states."""
 
+ARTIFACTS: Final = "artifacts"
+"""The folder of the artifacts, kind by kind."""
+
+FAILURES: Final = "failures"
+"""The folder of the notes of failed steps."""
+
+PLANS: Final = "plans"
+"""The folder of what runs were asked for."""
+
 UNFINISHED: Final = "unfinished"
 """The folder of the states of trainings that were interrupted."""
+
+CLAIMS: Final = "claims"
+"""The folder that says which run makes what just now."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,17 @@ from hashbench.eps import Eps
 from hashbench.plugins.card import Access, Aim
 from hashbench.results.metrics import is_toward_targets
 
+if TYPE_CHECKING:
+    from hashbench.results.origin import Provenance
+
 CLEAN = "none"
-"""The attack of a cell whose queries are left alone."""
+"""The attack of a cell whose queries are left alone, and of one that holds a certificate."""
+
+UNATTACKED = "0"
+"""The radius of a clean cell. A certificate has another one, in text: see `Cell.certified`."""
+
+CERTIFICATE = "certificate"
+"""What messages and pages call the cell of what is proven."""
 
 WORST_CASE = "worst-case"
 """The `attack` of a row that holds, per query, the lowest average precision over all attacks."""
@@ -28,8 +37,9 @@ class Cell:
 
     Attributes:
         dataset, loss, backbone, bits, defense, attack, eps, seed: as asked for, plugins by their
-            canonical text. `attack` is `none` and `eps` is `0` where queries are left alone. `eps`
-            is text: a radius in two spellings is two cells, and cells are sorted by it as text.
+            canonical text. `attack` is `none` and `eps` is `0` where queries are left alone; with
+            another `eps` it is what is proven at that radius. `eps` is text: a radius in two
+            spellings is two cells, and cells are sorted by it as text.
         protocol: hash of the protocol.
         training: hash of how models were trained and of what they were computed with: cells of two
             trainings do not belong in one table.
@@ -56,7 +66,39 @@ class Cell:
     @property
     def clean(self) -> Cell:
         """The clean cell of the same model: what all cells of one model share."""
-        return replace(self, attack=CLEAN, eps="0")
+        return replace(self, attack=CLEAN, eps=UNATTACKED)
+
+    def certified(self, eps: Eps) -> Cell:
+        """The cell of what is proven of the same model at a radius.
+
+        At radius 0 it is written `0/255`, since `none` at `0` is the clean cell.
+        """
+        text = str(eps)
+        return replace(self, attack=CLEAN, eps=f"{text}/255" if text == UNATTACKED else text)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether its queries are left alone."""
+        return self.attack == CLEAN and self.eps == UNATTACKED
+
+    @property
+    def is_certificate(self) -> bool:
+        """Whether it is of what is proven at its radius, and no attack is run."""
+        return self.attack == CLEAN and self.eps != UNATTACKED
+
+    @property
+    def is_attacked(self) -> bool:
+        """Whether its queries are attacked."""
+        return self.attack != CLEAN
+
+
+def in_words(cell: Cell) -> str:
+    """A cell as messages and pages name it, with all that tells it from others."""
+    what = CERTIFICATE if cell.is_certificate else cell.attack
+    return (
+        f"{cell.defense} / {what} (eps {cell.eps}, {cell.dataset}, {cell.loss}, "
+        f"{cell.backbone}, {cell.bits} bits, seed {cell.seed})"
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -117,13 +159,18 @@ class CellResult:
     Attributes:
         cell: what was asked for.
         status: how it stands.
-        reason: why it failed; empty otherwise.
+        reason: why it failed; of a certificate that is done, why nothing is proven; else empty.
         metrics: value by canonical name, in `[0, 1]` where it is a share or a precision.
         recall, precision: the precision-recall curve.
-        per_query: expected average precision of each query, float64 (Q,); empty unless done.
+        per_query: expected average precision of each query, float64 (Q,); empty unless done. Of a
+            certificate, the average precision that is proven of each, ties in their worst order;
+            empty too where nothing is.
+        worst_ties: of an attack on a model with a certificate, the average precision of each query
+            with ties in their worst order, (Q,); else empty.
         attack: of what kind the attack is; `None` for clean queries.
         seconds: what the attack took per query. They depend on the machine and its load, so they
             are not the same twice; `None` where they are not known.
+        provenance: where the numbers come from; `None` where there are none.
     """
 
     cell: Cell
@@ -133,8 +180,10 @@ class CellResult:
     recall: tuple[float, ...] = ()
     precision: tuple[float, ...] = ()
     per_query: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), compare=False)
+    worst_ties: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), compare=False)
     attack: AttackFacts | None = None
     seconds: float | None = field(default=None, compare=False)
+    provenance: Provenance | None = field(default=None, compare=False)
 
     @property
     def targeted(self) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
 from hashbench.results.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Format(Plugin):
@@ -20,10 +23,13 @@ class Format(Plugin):
     is several files (pictures, a page with its images). The other one follows.
 
     Attributes:
-        suffix: how the name of a text's file ends.
+        suffix: how the name of the report's file ends, where it is one text or one file.
+        one_file: whether `files` gives exactly one file, which is no text: `--output` names that
+            file, not a folder.
     """
 
     suffix: ClassVar[str] = ".txt"
+    one_file: ClassVar[bool] = False
 
     @override
     def __init_subclass__(cls, **given: Any) -> None:
@@ -70,6 +76,20 @@ class Format(Plugin):
             same results give the same bytes.
         """
         return {f"report{self.suffix}": self.render(results, width=width).encode()}
+
+    def figure(self, results: Results, kind: str, choice: Mapping[str, object]) -> Figure:
+        """Return one picture of results, as `Results.plot` asks the format `plots` for it.
+
+        Args:
+            results: to draw of.
+            kind: of picture.
+            choice: which part of the results it is of; see `Results.plot`.
+
+        Raises:
+            UsageError: the format draws nothing, or there is no such kind or part.
+        """
+        del results, kind, choice
+        raise UsageError(f"format '{self.card.name}' draws no figures")
 
     @property
     def is_text(self) -> bool:

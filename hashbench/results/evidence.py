@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -82,6 +83,39 @@ class Probed:
 
 
 @dataclass(frozen=True)
+class Beaten:
+    """An attack that left a query below what is proven of it: one of the two is wrong.
+
+    Attributes:
+        attack: its canonical text.
+        eps: its radius.
+        proven_at: the certificate's radius, the attack's or a larger one.
+        query: the place of the query that is farthest below.
+        proven: the average precision that is proven of it, in `[0, 1]`.
+        left: what the attack left, ties in their worst order.
+        queries: how many are below.
+    """
+
+    attack: str
+    eps: Eps
+    proven_at: Eps
+    query: int
+    proven: float
+    left: float
+    queries: int
+
+    @property
+    def words(self) -> str:
+        """One clause without its subject's model: what was proven, and what was left."""
+        more = f"; so it is for {self.queries - 1:,} more" if self.queries > 1 else ""
+        return (
+            f"{self.attack} at eps {self.eps} leaves query {self.query} an average precision of "
+            f"{100 * self.left:.6g} %, and {100 * self.proven:.6g} % are proven at eps "
+            f"{self.proven_at}{more}"
+        )
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What one model (one seed) at one radius is judged by; `None`, not known, raises no flag.
 
@@ -104,6 +138,8 @@ class Evidence:
         whole: whether no white-box attack of this radius failed or is missing: compared with a
             part of them, anything looks strong.
         worst_case: mean over the queries of the lowest AP over all untargeted attacks.
+        beaten: attacks of this radius, or of one that a certificate of this radius covers, which
+            left less than is proven.
     """
 
     classes: int
@@ -126,6 +162,7 @@ class Evidence:
     smaller: tuple[Attacked, ...] = ()
     whole: bool = True
     worst_case: float | None = None
+    beaten: tuple[Beaten, ...] = ()
 
     @property
     def white_box(self) -> tuple[Attacked, ...]:
@@ -141,3 +178,22 @@ class Evidence:
 def of_role(attacks: tuple[Attacked, ...], role: Role) -> tuple[Attacked, ...]:
     """The attacks of one role, in their order."""
     return tuple(attack for attack in attacks if attack.role is role)
+
+
+def beside_more_steps(attacks: Iterable[Attacked]) -> Iterator[tuple[Attacked, Attacked]]:
+    """Each attack beside the one that differs from it in more steps alone and leaves the most.
+
+    By one way through the steps of each family, not pair by pair: a sweep may have thousands.
+    """
+    families: dict[str, dict[float, list[Attacked]]] = {}
+    for attack in attacks:
+        if attack.steps is not None:
+            by_steps = families.setdefault(attack.others, {})
+            by_steps.setdefault(attack.steps, []).append(attack)
+    for by_steps in families.values():
+        most: Attacked | None = None
+        for _, tried in sorted(by_steps.items(), reverse=True):
+            if most is not None:
+                yield from ((few, most) for few in tried)
+            rivals = tried if most is None else [most, *tried]
+            most = min(rivals, key=lambda attack: (-attack.value, attack.name))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hashbench.results.evidence import Evidence, Role, of_role
+from hashbench.results.evidence import Evidence, Role, beside_more_steps, of_role
 
 PAGE = "docs/flags.md"
 """Where every code has its section."""
@@ -71,6 +71,7 @@ FALLEN_SHARE = 0.5
 class Code(StrEnum):
     """The flags. Where there is room for one of them, the first that is up is named."""
 
+    ATTACK_BEATS_CERTIFICATE = "attack-beats-certificate"
     CLEAN_AT_CHANCE = "clean-at-chance"
     COLLAPSED_CODES = "collapsed-codes"
     STOCHASTIC_CODES = "stochastic-codes"
@@ -135,6 +136,7 @@ def least_distinct_codes(classes: int, bits: int) -> int:
 def raised(evidence: Evidence) -> tuple[Flag, ...]:
     """The flags that the evidence raises, in the order of `Code`; none for an honest model."""
     return (
+        *_attack_beats_certificate(evidence),
         *_clean_at_chance(evidence),
         *_collapsed_codes(evidence),
         *_stochastic_codes(evidence),
@@ -150,6 +152,17 @@ def raised(evidence: Evidence) -> tuple[Flag, ...]:
         *_unbounded_eps_stops_short(evidence),
         *_robust_at_chance(evidence),
     )
+
+
+def _attack_beats_certificate(evidence: Evidence) -> Iterator[Flag]:
+    worst = max(evidence.beaten, key=lambda one: one.proven - one.left, default=None)
+    if worst is not None:
+        others = len(evidence.beaten) - 1
+        yield Flag(
+            Code.ATTACK_BEATS_CERTIFICATE,
+            f"{worst.words}: the proof or the attack is wrong, and no number of this model holds"
+            + (f" (likewise of {others:,} more attacks and radii)" if others else ""),
+        )
 
 
 def _clean_at_chance(evidence: Evidence) -> Iterator[Flag]:
@@ -315,17 +328,13 @@ def _more_steps_help(evidence: Evidence) -> Iterator[Flag]:
     best = evidence.strongest
     if best is None:
         return
+    wide = margin(evidence)
     found = [
         (few.value - many.value, few.name, few, many)
-        for few in evidence.white_box
-        for many in evidence.white_box
-        if few.others == many.others
-        and few.steps is not None
-        and many.steps is not None
-        and few.steps < many.steps
-        and many.value > few.value + margin(evidence)
+        for few, many in beside_more_steps(evidence.white_box)
+        if many.value > few.value + wide
         # Where another attack is the stronger one, these two are weak, and the model is not.
-        and few.value <= best.value + margin(evidence)
+        and few.value <= best.value + wide
     ]
     if found:
         _, _, few, many = min(found, key=lambda pair: pair[:2])

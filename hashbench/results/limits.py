@@ -9,7 +9,7 @@ from typing import Any, Final
 from hashbench.characters import shortened
 from hashbench.data.protocol import PixelValues, Protocol
 from hashbench.errors import UsageError
-from hashbench.results.cell import CLEAN, WORST_CASE, AttackFacts, Cell
+from hashbench.results.cell import WORST_CASE, AttackFacts, Cell
 from hashbench.retrieval import Normalize, Ties
 
 MAX_NAME: Final = 1_000
@@ -43,8 +43,6 @@ def check_cell(cell: Cell) -> None:
     _check_number("seed", cell.seed, -MAX_NUMBER, MAX_NUMBER)
     if cell.attack == WORST_CASE:
         raise UsageError(f"an attack is named {WORST_CASE}, as the row that is computed of all")
-    if cell.attack == CLEAN and cell.eps != "0":
-        raise UsageError(f"clean queries have the radius {shortened(cell.eps)}")
     radius = cell.radius  # which refuses what is none
     del radius
 

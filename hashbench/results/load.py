@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from hashbench.characters import shown
-from hashbench.data.protocol import Protocol
-from hashbench.errors import FileError, UsageError
-from hashbench.results.artifacts import KEY_DIGITS, ArtifactKind
-from hashbench.results.asked import Asked
-from hashbench.results.cell import Cell, CellResult, Status
+from hashbench.errors import ResultsWarning, StoreError, UsageError
+from hashbench.results.artifacts import ARTIFACTS, ArtifactKind
+from hashbench.results.asked import Asked, CellsOfRun
+from hashbench.results.cell import Cell, CellResult
+from hashbench.results.covering import CoveredPlan
+from hashbench.results.galleries import Galleries
 from hashbench.results.planned import (
-    StoredCell,
+    FolderPlans,
     StoredPlan,
+    readable_plans,
     stored_plan,
-    stored_plans,
     unwritten_plan,
 )
+from hashbench.results.provenance import Conflict
+from hashbench.results.reading import Reader, Rivals
 from hashbench.results.results import Results
-from hashbench.results.scored import Measured, measured
+from hashbench.results.scored import Measured
 from hashbench.results.store import Store
+from hashbench.results.troubles import Troubles
+from hashbench.results.versions import Latest
 
 NOTHING: Final[Mapping[str, Measured]] = {}
 """Of scores that were read already."""
+
+
+MOST_TOLD: Final = 3
+"""How many damaged plans an error names."""
 
 
 def load_results(*folders: str | Path) -> Results:
@@ -42,24 +52,47 @@ def load_results(*folders: str | Path) -> Results:
     later, so where two have one number the time of asking decides. Whichever wins, the versions of
     the other are told as such, and never stand beside it. The next run has the largest number.
 
+    Where folders say different values of a cell, whether they were made alike or not, that is one
+    of `Results.conflicts`; nothing is averaged. Each folder is spoken for by its own latest plan.
+
+    What cannot be read (a damaged plan, a folder without results beside others, a result that was
+    edited by hand) is one of `Results.troubles`, and warns with `hashbench.ResultsWarning`;
+    the rest is read.
+
     Raises:
-        UsageError: a folder is missing or holds no results.
-        StoreError: a plan cannot be read.
+        UsageError: no folder is named, or none of them holds results.
+        StoreError: there are plans, and none of them can be read.
     """
+    results = read_folders(*folders)
+    for sentence in results.troubles:
+        warnings.warn(sentence, ResultsWarning, stacklevel=2)
+    return results
+
+
+def read_folders(*folders: str | Path) -> Results:
+    """As `load_results`, without warnings: for callers that tell the troubles themselves."""
     if not folders:
         raise UsageError("name at least one folder of results")
-    stores = [Store(Path(folder)) for folder in folders]
-    for store in stores:
-        if not store.folder.is_dir():
-            what = "is a file" if store.folder.exists() else "no such folder"
-            raise UsageError(f"folder {store.folder}: {what}; 'hashbench run' makes one")
-    asked = [(store, plan) for store in stores for plan in stored_plans(store)]
-    if not asked:
-        raise UsageError(
-            f"folder {stores[0].folder}: no results in it; 'hashbench run --out "
-            f"{stores[0].folder}' puts some there"
-        )
-    return _results(sorted(asked, key=lambda pair: pair[1].place), stores)
+    troubles, refused = Troubles(), list[UsageError]()
+    read: list[_Folder] = []
+    for store in _each_once(folders):
+        try:
+            plans = plans_of(store)
+        except UsageError as error:
+            refused.append(error)
+            plans = FolderPlans(())
+            # Of two machines that share a grid, one has the plan and the other some of the results.
+            if not _has_scores(store):
+                troubles.note(str(error))
+        for sentence in plans.troubles:
+            troubles.note(sentence)
+        if store.folder.is_dir():
+            read.append(_Folder(store, plans))
+    if not any(folder.plans.plans for folder in read):
+        # A plan that is there says more than a folder in which none is.
+        damaged = [sentence for folder in read for sentence in folder.plans.troubles]
+        raise StoreError("; ".join(damaged[:MOST_TOLD])) if damaged else refused[0]
+    return _results(read, troubles=troubles)
 
 
 def load_plan(folder: Path, name: str, known: Mapping[str, Measured] = NOTHING) -> Results:
@@ -76,7 +109,7 @@ def load_plan(folder: Path, name: str, known: Mapping[str, Measured] = NOTHING) 
         StoreError: the plan cannot be read.
     """
     store = Store(folder)
-    return _results([(store, stored_plan(store, name))], [store], known)
+    return _results([_Folder(store, FolderPlans((stored_plan(store, name),)))], known)
 
 
 def read_plan(
@@ -89,139 +122,113 @@ def read_plan(
         record: the plan as it would be stored.
         known: by the keys of scores, what was read of them already.
     """
-    return _results([(store, unwritten_plan(record))], [store], known)
-
-
-def _results(
-    plans: Iterable[tuple[Store, StoredPlan]],
-    stores: Sequence[Store],
-    known: Mapping[str, Measured] = NOTHING,
-) -> Results:
-    """What came of the cells of some plans, the latest one last."""
-    protocols: dict[str, Protocol] = {}
-    trainings: dict[str, Mapping[str, Any]] = {}
-    latest: dict[Cell, StoredCell] = {}
-    runs: list[Asked] = []
-    versions = _Versions()
-    for store, plan in plans:
-        runs.append(_asked(store, plan))
-        protocols |= plan.protocols
-        trainings |= plan.trainings
-        for planned in plan.cells:
-            latest[planned.cell] = planned
-            versions.note(planned)
-    reader = _Reader(tuple((store, store.failed_keys()) for store in stores), protocols, known)
-    return Results(
-        cells=tuple(reader.read(latest[cell], versions) for cell in sorted(latest)),
-        protocols=protocols,
-        trainings=trainings,
-        asked=tuple(runs),
-    )
-
-
-def _asked(store: Store, plan: StoredPlan) -> Asked:
-    cells = frozenset(planned.cell for planned in plan.cells)
-    return Asked(str(store.folder), str(plan.suite.get("name", "")), cells)
-
-
-class _Versions:
-    """What rows and columns were made with by the latest plans that named them."""
-
-    def __init__(self) -> None:
-        self._models: dict[Cell, str] = {}
-        self._made: dict[Cell, str] = {}
-        self._attacks: dict[str, str] = {}
-
-    def note(self, planned: StoredCell) -> None:
-        """A later plan asks for this."""
-        row = planned.cell.clean
-        self._models[row] = _model_key(planned)
-        self._made[replace(row, seed=0)] = planned.made
-        self._attacks[planned.cell.attack] = planned.attack
-
-    def outdated(self, planned: StoredCell) -> str:
-        """What of a cell is of an earlier version: `model`, `attack`, or nothing."""
-        row = planned.cell.clean
-        # A table's row is a mean over seeds: those of one version.
-        made = self._made[replace(row, seed=0)]
-        if (self._models[row], made) != (_model_key(planned), planned.made):
-            return "model"
-        return "" if self._attacks[planned.cell.attack] == planned.attack else "attack"
-
-
-def _model_key(planned: StoredCell) -> str:
-    """The key of the defended model; where none is named, of the last that the steps make."""
-    models = [step for step in planned.steps if step.kind == ArtifactKind.MODEL]
-    model = planned.model or (models[-1] if models else None)
-    return "" if model is None else model.key
+    return _results([_Folder(store, FolderPlans((unwritten_plan(record),)))], known)
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """Reads what came of cells.
+class _Folder:
+    """A store, and the plans of it that can be read."""
 
-    Attributes:
-        stores: the folders, each with the keys of the steps that failed there.
-        protocols: by hash.
-        known: by the keys of scores, what was read of them already.
+    store: Store
+    plans: FolderPlans
+
+
+def _each_once(folders: Iterable[str | Path]) -> list[Store]:
+    """The stores of some folders; one that is named twice counts once."""
+    found: dict[Path, Store] = {}
+    for folder in map(Path, folders):
+        found.setdefault(folder.resolve(), Store(folder))
+    return list(found.values())
+
+
+def plans_of(store: Store) -> FolderPlans:
+    """The plans of a folder that can be read.
+
+    Raises:
+        UsageError: there is no folder, or no plan in it.
     """
+    folder = store.folder
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "no such folder"
+        raise UsageError(f"folder {folder}: {what}; 'hashbench run' makes one")
+    plans = readable_plans(store)
+    if plans.plans or plans.troubles:
+        return plans
+    raise UsageError(
+        f"folder {folder}: no results in it; 'hashbench run --out {folder}' puts some there"
+    )
 
-    stores: tuple[tuple[Store, frozenset[str]], ...]
-    protocols: Mapping[str, Protocol]
-    known: Mapping[str, Measured]
 
-    def read(self, planned: StoredCell, versions: _Versions) -> CellResult:
-        """What came of a cell; one of an earlier version is not looked at."""
-        cell, facts = planned.cell, planned.facts
-        outdated = versions.outdated(planned)
-        if outdated:
-            reason = f"it was made with an earlier version of this {outdated}; run it again"
-            return CellResult(cell, Status.MISSING, reason, attack=facts)
-        damage = ""
-        for store, _ in self.stores:
-            try:
-                found = self.known.get(planned.scores.key) or measured(
-                    store, planned.scores, self.protocols[cell.protocol]
-                )
-            except FileError as error:
-                damage = damage or shown(f"its result is damaged ({error}); run it again")
-                continue
-            if found is not None:
-                return CellResult(
-                    cell=cell,
-                    status=Status.DONE,
-                    metrics=found.scores.metrics,
-                    recall=found.scores.curve.recall,
-                    precision=found.scores.curve.precision,
-                    per_query=found.per_query,
-                    attack=facts,
-                    seconds=self._seconds(planned, len(found.per_query)),
-                )
-        failure = self._failure(planned)
-        if failure is not None:
-            return CellResult(cell, Status.FAILED, failure, attack=facts)
-        reason = damage or "it was not run, or not to the end"
-        return CellResult(cell, Status.MISSING, reason, attack=facts)
+def _has_scores(store: Store) -> bool:
+    return (store.folder / ARTIFACTS / ArtifactKind.SCORES).is_dir()
 
-    def _failure(self, planned: StoredCell) -> str | None:
-        for step in planned.steps:
-            for store, failed in self.stores:
-                if step.key[:KEY_DIGITS] in failed:
-                    failure = store.failure(step)
-                    if failure is not None:
-                        return failure.reason
-        return None
 
-    def _seconds(self, planned: StoredCell, queries: int) -> float | None:
-        """Of the attack, per query; its record alone is read, whatever became of its files."""
-        for step in planned.steps:
-            if step.kind != ArtifactKind.ADVERSARIAL:
-                continue
-            for store, _ in self.stores:
-                try:
-                    artifact = store.artifact(step)
-                except FileError:
-                    continue
-                if artifact is not None and "seconds" in artifact.record:
-                    return float(artifact.record["seconds"]) / queries
-        return None
+def _results(
+    folders: Sequence[_Folder],
+    known: Mapping[str, Measured] = NOTHING,
+    troubles: Troubles | None = None,
+) -> Results:
+    """What came of the cells of some plans, the latest one last."""
+    told = Troubles() if troubles is None else troubles
+    plans = sorted(
+        (plan for folder in folders for plan in folder.plans.plans), key=lambda plan: plan.place
+    )
+    protocols = {key: value for plan in plans for key, value in plan.protocols.items()}
+    trainings = {key: value for plan in plans for key, value in plan.trainings.items()}
+    latest = Latest(plans)
+    stores = tuple((folder.store, folder.store.failed_keys()) for folder in folders)
+    certified = frozenset(cell.clean for cell in latest.cells if cell.is_certificate)
+    reader = Reader(stores, protocols, trainings, known, told, certified)
+    each = [(folder.store, folder.plans.plans) for folder in folders]
+    rivals = Rivals(each, reader) if len(folders) > 1 else None
+    cells: list[CellResult] = []
+    conflicts: list[Conflict] = []
+    for cell in sorted(latest.cells):
+        planned = latest.cells[cell]
+        result, place = reader.read(planned, latest)
+        cells.append(result)
+        if rivals is not None and place is not None:
+            conflicts += rivals.against(planned, place)
+    return Results(
+        cells=tuple(cells),
+        protocols=protocols,
+        trainings=trainings,
+        asked=_asked(folders),
+        conflicts=tuple(conflicts),
+        troubles=told.told(),
+        gallery=Galleries(tuple(folder.store for folder in folders), latest.cells, protocols),
+    )
+
+
+def _asked(folders: Sequence[_Folder]) -> tuple[Asked, ...]:
+    """Every run of every folder, the last one last."""
+    found: list[tuple[tuple[int, str, str], Asked]] = []
+    for folder in folders:
+        store = folder.store
+        for plan in folder.plans.plans:
+            found.append((plan.place, _run(store, plan, partial(_cells_of, plan))))
+        for name, note in folder.plans.covered.items():
+            found.append((note.place, _run(store, note, partial(_stored_cells, store, name))))
+    return tuple(run for _, run in sorted(found, key=lambda pair: pair[0]))
+
+
+def _run(
+    store: Store, plan: StoredPlan | CoveredPlan, cells: Callable[[], Iterable[Cell]]
+) -> Asked:
+    return Asked(
+        folder=str(store.folder),
+        suite=str(plan.suite.get("name", "")),
+        cells=CellsOfRun(cells),
+        date=plan.asked,
+        command=plan.command,
+        asked=plan.suite,
+        made_with=plan.environment,
+    )
+
+
+def _cells_of(plan: StoredPlan) -> Iterator[Cell]:
+    return (planned.cell for planned in plan.cells)
+
+
+def _stored_cells(store: Store, name: str) -> Iterator[Cell]:
+    return _cells_of(stored_plan(store, name))

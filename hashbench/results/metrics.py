@@ -14,6 +14,7 @@ from typing import Final
 from hashbench.retrieval import Ties
 
 _TOWARD_TARGETS: Final = "t-"
+_CERTIFIED: Final = "certified_"
 
 
 class Metric(StrEnum):
@@ -46,6 +47,12 @@ class Metric(StrEnum):
     BACKWARDS = "backwards"
     DEPENDENT = "batch-dependent"  # share of some queries whose answer depends on the others
 
+    # Of a certificate, beside its mAP (`certified`); see `hashbench.certifying`.
+    CERTIFIED_BITS = "certified_bits"  # share of the queries' bits that are proven
+    CERTIFIED_CODES = "certified_codes"  # share of the queries all of whose bits are proven
+    CERTIFIED_EXACT = "certified_exact"  # share of the queries whose AP some bits do have
+    CERTIFIED_RECALL = "certified_recall@1"  # share of the queries whose first item stays relevant
+
     # Of the probe, see `hashbench.runner.probe`; stored with those of clean queries.
     PROBE_UNSTABLE = "probe-unstable"
     PROBE_MOVED = "probe-moved-at-eps-0"
@@ -71,9 +78,28 @@ def is_toward_targets(name: str) -> bool:
     return name.startswith(_TOWARD_TARGETS)
 
 
+def certified(metric: str) -> str:
+    """The name of the mAP that is proven: `certified_map`, `certified_map@5000`."""
+    return _CERTIFIED + metric
+
+
+def is_certified(name: str) -> bool:
+    """Whether a name is one of a certificate's metrics."""
+    return name.startswith(_CERTIFIED)
+
+
 def of_flag(code: str) -> str:
     """The name under which a data frame holds a flag that is up: `flag(zero-gradients)`."""
     return f"flag({code})"
+
+
+def of_conflict(name: str) -> str:
+    """The name under which a data frame holds what another folder says: `conflict(map)`."""
+    return f"conflict({name})"
+
+
+NOT_READ: Final = "not-read"
+"""The metric of a data frame's row that says what of the folders could not be read."""
 
 
 def spoken(name: str) -> str:
@@ -96,7 +122,7 @@ _UNBOUNDED: Final = frozenset(
 
 _NAMES: Final = frozenset(Metric)
 
-_MAP: Final = re.compile(r"(t-)?map(@\d{1,9})?(\(ties=[a-z]+\))?")
+_MAP: Final = re.compile(r"(t-|certified_)?map(@\d{1,9})?(\(ties=[a-z]+\))?")
 
 _ROUNDING: Final = 1e-9
 """By how much a mean over millions of float64 may leave the range of what it is the mean of."""

@@ -13,6 +13,7 @@ from hashbench.errors import StoreError, UsageError
 from hashbench.records import migrated, read
 from hashbench.results.address import Address
 from hashbench.results.cell import CLEAN, AttackFacts, Cell
+from hashbench.results.covering import CoveredPlan, file_sum, newest_first
 from hashbench.results.limits import (
     check_cell,
     check_facts,
@@ -33,7 +34,8 @@ class StoredCell:
         cell: what was asked for.
         scores: where its result lies.
         steps: all that it is made from, each after what it reads from; may repeat.
-        attack: a hash of the attack's parameters, version and source; empty for clean queries.
+        attack: a hash of the attack's parameters, version and source, or of the code that proves
+            a certificate; empty for clean queries.
         facts: what reports have to know of the attack; `None` for clean queries.
         model: the defended model among the steps; `None` where a plan says of none.
         made: a hash of how the model is made, whatever its seed; empty where it is not known.
@@ -75,6 +77,9 @@ class StoredPlan:
         asked: when, ISO 8601; for people to look at.
         sha256: the sum of the plan.
         suite: as it was asked for; for people to look at.
+        command: what asks for the same; for people to look at.
+        environment: versions, device, threads and git state of the run.
+        covers: by name, the folder's earlier plans whose cells it all names.
     """
 
     cells: tuple[StoredCell, ...]
@@ -84,6 +89,9 @@ class StoredPlan:
     asked: str = ""
     sha256: str = ""
     suite: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    covers: Mapping[str, CoveredPlan] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a plan that asks for nothing, or whose parts do not fit together.
@@ -129,6 +137,45 @@ def stored_plans(store: Store) -> Iterator[StoredPlan]:
     known = _Known()
     plans = [_stored(store, name, known) for name in store.plan_names()]
     yield from sorted(plans, key=lambda plan: plan.place)
+
+
+@dataclass(frozen=True)
+class FolderPlans:
+    """The plans of one folder.
+
+    Attributes:
+        plans: those that say anything of a cell, the one that was last asked for at the end.
+        covered: by name, those whose cells one of these all names.
+        troubles: what could not be read, a sentence each.
+    """
+
+    plans: tuple[StoredPlan, ...]
+    covered: Mapping[str, CoveredPlan] = field(default_factory=dict)
+    troubles: tuple[str, ...] = ()
+
+
+def readable_plans(store: Store) -> FolderPlans:
+    """The plans of a folder that can be read; those that a later one covers are not."""
+    known = _Known()
+    plans: dict[str, StoredPlan] = {}
+    covered: dict[str, CoveredPlan] = {}
+    troubles: dict[str, str] = {}
+    names = store.plan_names()
+    for name in (path.stem for path in newest_first([store.plan_path(name) for name in names])):
+        if name in covered and file_sum(store.plan_path(name)) == covered[name].file:
+            continue
+        covered.pop(name, None)  # it was changed since
+        try:
+            plans[name] = plan = _stored(store, name, known)
+        except StoreError as error:
+            troubles[name] = str(error)
+            continue
+        for other, note in plan.covers.items():
+            waiting = other in names and other not in plans and other not in troubles
+            if waiting and note.number < plan.number:
+                covered.setdefault(other, note)
+    ordered = sorted(plans.values(), key=lambda plan: plan.place)
+    return FolderPlans(tuple(ordered), covered, tuple(troubles.values()))
 
 
 def stored_plan(store: Store, name: str) -> StoredPlan:
@@ -182,8 +229,9 @@ def _stored(store: Store, name: str, known: _Known) -> StoredPlan:
         cause = str(error)
     except (KeyError, TypeError, AttributeError) as error:  # what a migration looks for
         cause = shortened(repr(error))
-    path = store.folder / "plans" / f"{name}.json"
-    raise StoreError(shown(f"{path}: the plan is damaged: {cause}; run the suite again"))
+    raise StoreError(
+        shown(f"{store.plan_path(name)}: the plan is damaged: {cause}; run the suite again")
+    )
 
 
 def _whole(plan: Mapping[str, Any], known: _Known) -> dict[str, Any]:

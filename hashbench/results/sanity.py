@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.data.protocol import Protocol
-from hashbench.results.cell import CLEAN, WORST_CASE, AttackFacts, Cell, CellResult
+from hashbench.results.cell import WORST_CASE, AttackFacts, Cell, CellResult
+from hashbench.results.certificates import Violation, violations
 from hashbench.results.evidence import AtEps0, Attacked, Evidence, InCompany, Probed, Role
 from hashbench.results.flags import Flag, raised
 from hashbench.results.metrics import Metric
@@ -30,6 +31,7 @@ class Column:
         metric: the name of mAP.
         classes: of the data.
         worst_case: average precision of each query; `None` where an attack has none.
+        violations: attacks on the model that went below what is proven of it.
     """
 
     cells: Sequence[CellResult]
@@ -37,11 +39,12 @@ class Column:
     metric: str
     classes: int
     worst_case: NDArray[np.float64] | None
+    violations: Sequence[Violation] = ()
 
     def evidence(self) -> Evidence:
         """Everything that the cells say of the model at this radius."""
-        clean = next((_metrics(r) for r in self.cells if r.cell.attack == CLEAN), {})
-        attacked = [(r, _metrics(r)) for r in self.cells if r.cell.attack != CLEAN]
+        clean = next((_metrics(r) for r in self.cells if r.cell.is_clean), {})
+        attacked = [(r, _metrics(r)) for r in self.cells if r.cell.is_attacked]
         here = [(r, found) for r, found in attacked if r.cell.eps == self.key.eps]
         without_gradient = [m[Metric.ZERO_GRADIENTS] for _, m in here if Metric.ZERO_GRADIENTS in m]
         radius = self.key.radius.fraction
@@ -78,6 +81,11 @@ class Column:
                 if not r.targeted and (r.attack is None or r.attack.white_box)
             ),
             worst_case=None if self.worst_case is None else float(self.worst_case.mean()),
+            beaten=tuple(
+                one.beaten
+                for one in self.violations
+                if radius in (one.beaten.eps.fraction, one.beaten.proven_at.fraction)
+            ),
         )
 
     def _untargeted(self, cells: Sequence[CellResult]) -> tuple[Attacked, ...]:
@@ -117,7 +125,8 @@ def flags_of(
         models.setdefault(result.cell.clean, []).append(result)
     found: dict[Cell, tuple[Flag, ...]] = {}
     for model, members in models.items():
-        radii = dict.fromkeys(r.cell.eps for r in members if r.cell.attack != CLEAN)
+        wrong = violations(members, protocols)
+        radii = dict.fromkeys(r.cell.eps for r in members if r.cell.is_attacked)
         for key in [replace(model, attack=WORST_CASE, eps=eps) for eps in radii] or [model]:
             column = Column(
                 cells=members,
@@ -125,6 +134,7 @@ def flags_of(
                 metric=protocols[model.protocol].metric,
                 classes=protocols[model.protocol].classes,
                 worst_case=worst_cases.get(key),
+                violations=wrong,
             )
             if flags := raised(column.evidence()):
                 found[key] = flags

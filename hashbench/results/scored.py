@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from hashbench.results.address import Address
 from hashbench.results.arrays import Array, largest_file, read_arrays
 from hashbench.results.artifacts import PER_QUERY
 from hashbench.results.artifacts import SCORES as SCORES_FILE
-from hashbench.results.metrics import Metric, under, wrong_metric
+from hashbench.results.metrics import Metric, certified, is_certified, under, wrong_metric
 from hashbench.results.migrations import MIGRATIONS, SCORES
 from hashbench.results.store import Artifact, Store
 from hashbench.results.sums import SCHEMA
@@ -29,7 +29,14 @@ MAX_METRICS: Final = 200
 MAX_LEVELS: Final = 1_000
 """Of a precision-recall curve; 20 are drawn."""
 
-_NAME: Final = re.compile(r"[a-z][a-z0-9@()=. -]{0,99}")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_@()=. -]{0,99}")
+
+_MAX_REASON: Final = 10_000
+"""Characters of why nothing is proven."""
+
+PER_QUERY_OF_PROOF: Final = ("worst", "uncertain", "exact")
+"""The arrays of a certificate, float64 (Q,) each: the proven average precision of each query, how
+many of its bits are uncertain, and 1 where some bits do have that precision."""
 
 _ROUNDING: Final = 1e-9
 """By how much two means of the same float64 may differ: another numpy adds in another order."""
@@ -51,11 +58,13 @@ class StoredScores:
 
     Attributes:
         metrics: value by name, see `hashbench.results.metrics`.
-        curve: averaged over the queries.
+        curve: averaged over the queries; without points in a certificate.
+        reason: of a certificate, why nothing is proven.
     """
 
     metrics: Mapping[str, float]
     curve: StoredCurve
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,20 +73,32 @@ class Measured:
 
     Attributes:
         scores: its metrics and its curve.
-        per_query: expected average precision of each query, float64 (Q,).
+        per_query: expected average precision of each query, float64 (Q,). Of a certificate, what is
+            proven of it with ties in their worst order; empty where nothing is.
+        worst_ties: the same with ties in their worst order; empty where it was not kept.
+        files: SHA-256 of the files that it was read from, by name.
+        environment: what made it, and on what, by name.
+        written: when, ISO 8601; empty where nobody wrote it down.
     """
 
     scores: StoredScores
     per_query: NDArray[np.float64]
+    worst_ties: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    files: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    written: str = ""
 
 
-def measured(store: Store, address: Address, protocol: Protocol) -> Measured | None:
+def measured(
+    store: Store, address: Address, protocol: Protocol, *, certificate: bool = False
+) -> Measured | None:
     """What was measured of a cell, in whatever format it is stored; `None` where nothing is.
 
     Args:
         store: where it lies.
         address: of its artifact.
         protocol: of the cell: it names mAP, and says how many queries there are.
+        certificate: whether it is of what is proven, and of no queries that were asked.
 
     Raises:
         FileError: it is damaged, or nothing that a run can have measured.
@@ -86,8 +107,21 @@ def measured(store: Store, address: Address, protocol: Protocol) -> Measured | N
     if artifact is None:
         return None
     scores = _read(artifact)
-    _check(scores, protocol)
-    return Measured(scores, _per_query(artifact, scores, protocol))
+    if certificate:
+        _check_certificate(scores, protocol)
+        per_query, worst_ties = _proven(artifact, scores, protocol), np.empty(0)
+    else:
+        _check(scores, protocol)
+        per_query, worst_ties = _per_query(artifact, scores, protocol)
+    record = artifact.record
+    return Measured(
+        scores,
+        per_query,
+        worst_ties,
+        files=record["files"],
+        environment=record.get("environment", {}),
+        written=record.get("written", ""),
+    )
 
 
 def _read(artifact: Artifact) -> StoredScores:
@@ -130,21 +164,64 @@ def _check(scores: StoredScores, protocol: Protocol) -> None:
     raise FileError(f"{SCORES_FILE}: {reason}")
 
 
-def _per_query(artifact: Artifact, scores: StoredScores, protocol: Protocol) -> NDArray[np.float64]:
-    """Of the expected order of ties; the others that are there have the mean that is told too."""
+def _check_certificate(scores: StoredScores, protocol: Protocol) -> None:
+    metrics, curve = scores.metrics, scores.curve
+    wrong = wrong_metric(metrics)
+    named = len(metrics) <= MAX_METRICS and all(map(_NAME.fullmatch, metrics))
+    if not named or not all(map(is_certified, metrics)):
+        reason = "its metrics have names that no metric of a certificate has"
+    elif wrong is not None:
+        reason = f"{wrong} is {metrics[wrong]:g}, out of its range"
+    elif (certified(protocol.metric) in metrics) == bool(scores.reason):
+        reason = f"it holds neither {certified(protocol.metric)} nor why there is none, or both"
+    elif curve.recall or curve.precision:
+        reason = "it holds a curve, which nothing proves"
+    elif len(scores.reason) > _MAX_REASON:
+        reason = f"its reason has {len(scores.reason):,} characters"
+    else:
+        return
+    raise FileError(f"{SCORES_FILE}: {reason}")
+
+
+def _proven(artifact: Artifact, scores: StoredScores, protocol: Protocol) -> NDArray[np.float64]:
+    """The proven average precision of each query; empty where nothing is proven."""
+    metric, each = certified(protocol.metric), Array("f8", (protocol.query,))
+    if metric not in scores.metrics:
+        return np.empty(0)
+    wanted = dict.fromkeys(PER_QUERY_OF_PROOF, each)
+    content = artifact.read(PER_QUERY, largest_file(wanted))
+    try:
+        arrays = read_arrays(content, wanted)
+        _check_mean(metric, arrays[Ties.WORST], scores)
+    except FileError as error:
+        raise FileError(f"{PER_QUERY}: {error}") from None
+    proven: NDArray[np.float64] = arrays[Ties.WORST]
+    return proven
+
+
+def _check_mean(metric: str, values: NDArray[np.float64], scores: StoredScores) -> None:
+    # One that is not a number is in no range.
+    if not (values.min() >= 0 and values.max() <= 1):
+        raise FileError("an average precision is not from 0 to 1")
+    if not abs(values.mean() - scores.metrics[metric]) <= _ROUNDING:
+        raise FileError(f"{metric} is not the mean over the queries")
+
+
+def _per_query(
+    artifact: Artifact, scores: StoredScores, protocol: Protocol
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of the expected order of ties, and of the worst one.
+
+    The orders that are there have the mean that is told too; without the worst one it is empty.
+    """
     metric, each = protocol.metric, Array("f8", (protocol.query,))
     named = {under(metric, ties): ties for ties in _ORDERS if under(metric, ties) in scores.metrics}
     wanted = {metric: Ties.EXPECTED, **named}
     content = artifact.read(PER_QUERY, largest_file(dict.fromkeys(Ties, each)))
     try:
         arrays = read_arrays(content, {str(ties): each for ties in wanted.values()})
+        for name, ties in wanted.items():
+            _check_mean(name, arrays[ties], scores)
     except FileError as error:
         raise FileError(f"{PER_QUERY}: {error}") from None
-    for name, ties in wanted.items():
-        values = arrays[ties]
-        # One that is not a number is in no range.
-        if not (values.min() >= 0 and values.max() <= 1):
-            raise FileError(f"{PER_QUERY}: an average precision is not from 0 to 1")
-        if not abs(values.mean() - scores.metrics[name]) <= _ROUNDING:
-            raise FileError(f"{PER_QUERY}: {name} is not the mean over the queries")
-    return arrays[Ties.EXPECTED]
+    return arrays[Ties.EXPECTED], arrays.get(Ties.WORST, np.empty(0))

@@ -110,18 +110,26 @@ def _attacked_so(cells: Collection[Cell], wanted: _Wanted) -> Iterator[Cell]:
     found = {
         cell
         for cell in cells
-        if cell.attack != CLEAN
+        if cell.is_attacked
         and (attacks is None or _names(cell.attack) & attacks)
         and (not wanted.radii or cell.radius in wanted.radii)
     }
     models = {cell.clean for cell in found}
-    attacked = {cell.clean for cell in cells if cell.attack != CLEAN}
+    proven = {cell.clean for cell in cells if cell.is_certificate and cell.radius in wanted.radii}
+    attacked = {cell.clean for cell in cells if cell.is_attacked}
     for cell in cells:
-        if cell.attack != CLEAN:
+        if cell.is_attacked:
             wanted_too = cell in found
+        elif cell.is_certificate:
+            of_model = attacks is None or CLEAN in attacks or cell.clean in models
+            wanted_too = of_model and (not wanted.radii or cell.radius in wanted.radii)
         elif attacks is None:
             # One that nobody attacked has the radius 0 of its own.
-            wanted_too = cell in models or (cell not in attacked and cell.radius in wanted.radii)
+            wanted_too = (
+                cell in models
+                or cell in proven
+                or (cell not in attacked and cell.radius in wanted.radii)
+            )
         else:
             wanted_too = cell in models or CLEAN in attacks
         if wanted_too:
@@ -184,7 +192,7 @@ def _canonical(kind: Kind, text: str) -> str | None:
 
 
 def _radii(given: Iterable[Eps], cells: Collection[Cell]) -> Iterator[Eps]:
-    attacked = [cell for cell in cells if cell.attack != CLEAN]
+    attacked = [cell for cell in cells if cell.is_attacked or cell.is_certificate]
     known = attacked or cells
     radii = {cell.radius for cell in known}
     for radius in given:

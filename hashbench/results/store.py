@@ -3,6 +3,7 @@
     artifacts/<kind>/<slug>-<key>/    the files of one artifact, and done.json, written last
     failures/<key>.json               why a step failed; gone once it succeeds
     plans/<hash>.json                 the cells that a run was asked for
+    claims/<key>.<n>.json             which run makes what just now; see `claims`
     unfinished/<key>.safetensors      how far a training came that was interrupted; see `unfinished`
 
 Folders of two machines are merged by copying one over the other. A folder may come from a stranger:
@@ -12,38 +13,40 @@ only regular files inside of it are read, each bounded, and nothing outside of i
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from hashbench.atomic import remove, sweep, write_file, write_folder
 from hashbench.characters import shortened
-from hashbench.errors import FileError, StoreError
-from hashbench.files import parsed_json, read_bytes, sha256_of_file
-from hashbench.results.address import SHA256, Address
+from hashbench.errors import FileError, StoreError, WriteError
+from hashbench.files import parsed_json, read_bytes
+from hashbench.results.address import Address
 from hashbench.results.artifacts import (
+    ARTIFACTS,
+    CLAIMS,
+    FAILURES,
     KEY_DIGITS,
-    MAX_BYTES,
-    MAX_FILE_BYTES,
-    MAX_PLAN_BYTES,
+    PLANS,
     UNFINISHED,
 )
-from hashbench.results.sums import SCHEMA, NewerError, Summed, checked_record, sealed
+from hashbench.results.covering import (
+    COVERS,
+    MAX_PLAN_VALUES,
+    covered_by,
+    numbers,
+    plan_bytes,
+)
+from hashbench.results.finished import DONE, MAX_RECORD_BYTES, Artifact, artifact_in, cause_of
+from hashbench.results.made_by import host, made_by, now
+from hashbench.results.sums import SCHEMA, NewerError, Summed, checked_record, json_pieces, sealed
 
 __all__ = ["DONE", "SCHEMA", "Artifact", "Failure", "Store"]
-
-DONE = "done.json"
-
-MAX_RECORD_BYTES: Final = 2**22
-MAX_FILES: Final = 16
-"""How many files an artifact may have."""
-
-MAX_PLAN_VALUES: Final = 2_500_000
-"""Of 20,000 cells in the formats 1 and 2, which write 3 kB and some 80 values for each."""
 
 NUMBERED: Final = 3
 """The format since which plans have numbers."""
@@ -51,16 +54,12 @@ NUMBERED: Final = 3
 MAX_NUMBER: Final = 10**15
 """Of a plan. None that was written by a run comes near."""
 
-MAX_SECONDS: Final = 1e9
-"""Of a step: 30 years."""
-
 MAX_REASON: Final = 4_000
 MAX_TRACEBACK: Final = 100_000
 """How many characters of a failure are kept, from the end of a traceback."""
 
-
-_PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,60}")
-"""Names of files that lie in an artifact's own folder."""
+_IN_PLACE: Final = (errno.ENOTEMPTY, errno.EEXIST)
+"""Error numbers of a folder that came to its place while another was about to."""
 
 
 @dataclass(frozen=True)
@@ -74,44 +73,6 @@ class Failure:
 
     reason: str
     traceback: str = ""
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A finished artifact whose record holds; its files are not looked at before they are read.
-
-    Attributes:
-        folder: where it lies.
-        record: what is known of its making, `done.json`.
-    """
-
-    folder: Path
-    record: Mapping[str, Any]
-
-    def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
-        """The content of one of its files.
-
-        Raises:
-            FileError: it is missing or damaged; the message names the file.
-        """
-        try:
-            content = read_bytes(self.folder / name, limit, links=False)
-        except (OSError, FileError) as error:
-            raise FileError(f"{name}: {_cause(error)}") from None
-        self._compare(name, hashlib.sha256(content).hexdigest())
-        return content
-
-    def check(self, name: str) -> None:
-        """Compare a file with its sum; raises as `read`."""
-        try:
-            found = sha256_of_file(self.folder / name, MAX_BYTES, links=False)
-        except (OSError, FileError) as error:
-            raise FileError(f"{name}: {_cause(error)}") from None
-        self._compare(name, found)
-
-    def _compare(self, name: str, found: str) -> None:
-        if self.record["files"].get(name) != found:
-            raise FileError(f"{name}: its content is not what {DONE} says it was")
 
 
 class Store:
@@ -140,29 +101,25 @@ class Store:
         """What is known of an artifact's making (`made`, `environment`, `seconds`)."""
         return self._intact(address)
 
+    def folder_names(self, kind: str) -> frozenset[str] | None:
+        """The names of what lies where artifacts of a kind do; `None` where it cannot be listed.
+
+        A folder that holds nothing of a plan is known to by one look instead of one for each step.
+        """
+        try:
+            return frozenset(path.name for path in (self.folder / ARTIFACTS / kind).iterdir())
+        except FileNotFoundError:
+            return frozenset()
+        except OSError:
+            return None
+
     def artifact(self, address: Address) -> Artifact | None:
         """An artifact by its record, without a look at its files; `None` where there is none.
 
         Raises:
             FileError: there is one, but its record is damaged, or of a newer hashbench.
         """
-        folder = self.folder / address.path
-        if folder.is_symlink():
-            raise FileError("its folder is a link")
-        try:
-            content = read_bytes(folder / DONE, MAX_RECORD_BYTES, links=False)
-        except FileNotFoundError:
-            if folder.exists():
-                raise FileError(f"{DONE}: it is missing") from None
-            return None
-        except (OSError, FileError) as error:
-            raise FileError(f"{DONE}: {_cause(error)}") from None
-        try:
-            return Artifact(
-                folder, _checked(checked_record(parsed_json(content), Summed.ARTIFACT), address)
-            )
-        except FileError as error:
-            raise FileError(f"{DONE}: {error}") from None
+        return artifact_in(self.folder / address.path, address.kind, address.key)
 
     def write(self, address: Address, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
         """Write an artifact; `done.json` with every file's hash comes last.
@@ -170,17 +127,27 @@ class Store:
         Args:
             address: where to.
             files: content by file name.
-            about: further fields of the record: plain data.
+            about: further fields of the record: plain data; not written where the same files are
+                there already. To its `environment` the version of
+                hashbench is added, and the state of its sources in git.
         """
         record = {
             "schema": SCHEMA,
             "kind": address.kind,
             "key": address.key,
             "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+            "written": now(),
+            "host": host(),
             **about,
+            "environment": {**about.get("environment", {}), **made_by()},
         }
-        content = (json.dumps(sealed(record), indent=2, sort_keys=True) + "\n").encode()
-        write_folder(self.folder / address.path, {**files, DONE: content}, last=DONE)
+        if not self._holds(address, record["files"]):
+            content = (json.dumps(sealed(record), indent=2, sort_keys=True) + "\n").encode()
+            try:
+                write_folder(self.folder / address.path, {**files, DONE: content}, last=DONE)
+            except WriteError as error:
+                if error.errno not in _IN_PLACE or not self._holds(address, record["files"]):
+                    raise
         self.clear_failure(address)
 
     def fail(self, address: Address, failure: Failure) -> None:
@@ -228,12 +195,12 @@ class Store:
             path.unlink(missing_ok=True)
 
     def write_plan(self, name: str, plan: Mapping[str, Any]) -> None:
-        """Note what a run was asked for."""
-        path = self.folder / "plans" / f"{name}.json"
+        """Note what a run was asked for, and which of the earlier plans that covers."""
+        path = self.plan_path(name)
         _make_room(path)
-        record = sealed({"schema": SCHEMA, **plan})
-        content = json.dumps(record, sort_keys=True, separators=(",", ":")) + "\n"
-        write_file(path, content.encode())
+        covered = covered_by(plan, [other for other in self._plan_paths() if other != path])
+        record = sealed({"schema": SCHEMA, **plan, COVERS: covered})
+        write_file(path, chain(json_pieces(record, compact=True), (b"\n",)))
 
     def plan(self, name: str) -> dict[str, Any]:
         """One plan of this folder.
@@ -241,41 +208,45 @@ class Store:
         Raises:
             StoreError: it is damaged, of a newer hashbench, or not there.
         """
-        return _plan(self.folder / "plans" / f"{name}.json")
+        return _plan(self.plan_path(name))
 
     def plan_names(self) -> tuple[str, ...]:
         """The names of the plans of this folder."""
         return tuple(path.stem for path in self._plan_paths())
 
+    def plan_path(self, name: str) -> Path:
+        """The file of one plan."""
+        return self.folder / PLANS / f"{name}.json"
+
     def next_number(self) -> int:
         """One more than the number of any plan that is there: it is the latest, whatever the clock.
 
-        To be asked for by the only writer. A damaged plan has no number.
+        To be asked for by who alone writes plans just now. A damaged plan has no number.
 
         Raises:
-            StoreError: a plan has the largest number that there is, so none can follow it.
+            StoreError: a plan has the largest number that there is, so none can follow it; or a
+                newer hashbench wrote one, whose results this one would take for damaged.
         """
         found = 0
-        for path in self._plan_paths():
-            try:
-                plan = parsed_json(_plan_bytes(path), values=MAX_PLAN_VALUES)
-            except (OSError, FileError):
-                continue
-            number = plan.get("number") if isinstance(plan, dict) else None
-            if type(number) is int and number <= MAX_NUMBER:
+        for path, number in numbers(self._plan_paths(), _plan_to_follow):
+            if number <= MAX_NUMBER:
                 found = max(found, number)
             if found == MAX_NUMBER:
                 raise StoreError(f"{path}: no run can have the number {found:,}; delete it")
         return found + 1
 
-    def refuse_links(self) -> None:
+    def refuse_links(self, *more: str) -> None:
         """Make sure that a run writes and deletes inside of this folder alone.
+
+        Args:
+            more: names of further folders in it that are written into.
 
         Raises:
             StoreError: one of the store's folders is a link or a file.
         """
-        rest = (self._failures, self.folder / "plans", self.folder / UNFINISHED)
-        for folder in (self.folder / "artifacts", *self._kinds, *rest):
+        names = (PLANS, UNFINISHED, CLAIMS, *more)
+        rest = (self._failures, *(self.folder / name for name in names))
+        for folder in (self.folder / ARTIFACTS, *self._kinds, *rest):
             if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
                 what = "a link" if folder.is_symlink() else "a file"
                 raise StoreError(
@@ -284,24 +255,37 @@ class Store:
 
     def sweep(self) -> None:
         """Delete what interrupted runs left half-written, once `refuse_links` has passed."""
-        for folder in (*self._kinds, self._failures, self.folder / "plans"):
+        for folder in (*self._kinds, self._failures, self.folder / PLANS):
             sweep(folder)
+
+    def sweep_one(self, address: Address) -> None:
+        """Delete what a writer of one artifact, which has ended since, left half-written."""
+        place = self.folder / address.path
+        sweep(place.parent, place.name)
 
     @property
     def _kinds(self) -> list[Path]:
-        artifacts = self.folder / "artifacts"
+        artifacts = self.folder / ARTIFACTS
         return [] if artifacts.is_symlink() else sorted(artifacts.glob("*"))
 
     @property
     def _failures(self) -> Path:
-        return self.folder / "failures"
+        return self.folder / FAILURES
 
     def failure_path(self, address: Address) -> Path:
         """Where the note of a failed step lies."""
         return self._failures / f"{address.key[:KEY_DIGITS]}.json"
 
     def _plan_paths(self) -> list[Path]:
-        return sorted((self.folder / "plans").glob("*.json"))
+        return sorted((self.folder / PLANS).glob("*.json"))
+
+    def _holds(self, address: Address, files: Mapping[str, str]) -> bool:
+        """Whether the very files are there: of two runs that made one artifact, one was faster.
+
+        Another run may be reading them just now, so they are not replaced by the same ones.
+        """
+        found = self._intact(address)
+        return found is not None and found["files"] == files
 
     def _intact(self, address: Address) -> dict[str, Any] | None:
         try:
@@ -315,14 +299,31 @@ class Store:
         return dict(found.record)
 
 
-def _plan_bytes(path: Path) -> bytes:
-    return read_bytes(path, MAX_PLAN_BYTES, links=False)
+def _plan_as_it_is(path: Path) -> Any:
+    """A plan without a look at its sum; `None` where it cannot be read."""
+    try:
+        return parsed_json(plan_bytes(path), values=MAX_PLAN_VALUES)
+    except (OSError, FileError):
+        return None
+
+
+def _plan_to_follow(path: Path) -> Any:
+    """As `_plan_as_it_is`; one of a newer hashbench is an error."""
+    plan = _plan_as_it_is(path)
+    schema = plan.get("schema") if isinstance(plan, dict) else None
+    if type(schema) is int and schema > SCHEMA:
+        raise StoreError(
+            f"{path}: written in format {shortened(str(schema))}, this hashbench reads up to "
+            f"{SCHEMA}, and would make again what it cannot read: update it, or name another "
+            "folder with --out"
+        )
+    return plan
 
 
 def _plan(path: Path) -> dict[str, Any]:
     try:
         # A plan says which result speaks for which cell, so it is checked as artifacts are.
-        record = checked_record(parsed_json(_plan_bytes(path), values=MAX_PLAN_VALUES), Summed.PLAN)
+        record = checked_record(parsed_json(plan_bytes(path), values=MAX_PLAN_VALUES), Summed.PLAN)
         number = record.get("number", 0)
         if type(number) is not int or not 0 <= number <= MAX_NUMBER:
             raise FileError("its number is none")
@@ -332,29 +333,8 @@ def _plan(path: Path) -> dict[str, Any]:
         raise StoreError(f"{path}: {error}") from None
     except (OSError, FileError) as error:
         raise StoreError(
-            f"{path}: cannot be read; run the suite again to mend it ({_cause(error)})"
+            f"{path}: cannot be read; run the suite again to mend it ({cause_of(error)})"
         ) from None
-    return record
-
-
-def _checked(record: dict[str, Any], address: Address) -> dict[str, Any]:
-    """The record of an artifact, once it holds what every one of them holds."""
-    if record.get("key") != address.key or record.get("kind") != address.kind:
-        raise FileError("it is of another artifact")
-    files = record.get("files")
-    if not isinstance(files, dict) or len(files) > MAX_FILES:
-        raise FileError("its list of files is none")
-    for name, digest in files.items():
-        if not _PLAIN.fullmatch(name) or name == DONE:
-            raise FileError(f"it names '{shortened(name)}', which is no file of an artifact")
-        if not isinstance(digest, str) or not SHA256.fullmatch(digest):
-            raise FileError(f"the sum of {name} is none")
-    seconds = record.get("seconds", 0)
-    if type(seconds) not in (int, float) or not 0 <= seconds <= MAX_SECONDS:
-        raise FileError("its seconds are no length of time")
-    versions = record.get("environment", {})
-    if not isinstance(versions, dict) or not all(isinstance(one, str) for one in versions.values()):
-        raise FileError("its environment is none")
     return record
 
 
@@ -367,7 +347,3 @@ def _make_room(path: Path) -> None:
 def _writable(text: str) -> str:
     """A text without halves of surrogate pairs, which no file in UTF-8 can hold."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _cause(error: OSError | FileError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

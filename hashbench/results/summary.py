@@ -80,6 +80,7 @@ def _cells(row: WideRow) -> list[str]:
         _short(row.cell.defense, 40),
         f"clean {_number(row.clean)}",
         f"worst case {_number(row.worst_case)}",
+        *([] if row.certified is None else [f"certified {_number(row.certified)}"]),
         f"of {counted(len(row.attacked), 'attack')}",
         _short(flags, 80),
     ]
@@ -90,7 +91,7 @@ def _rest(rows: Sequence[WideRow]) -> Iterator[str]:
     if hidden:
         yield f"and {counted(hidden, 'more model')}"
     if rows:
-        yield "All of it: .leaderboard(), .to_frame()"
+        yield "All of it: .leaderboard(), .to_frame(); a picture: .plot()"
 
 
 def _number(value: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -15,6 +15,9 @@ SCHEMA: Final = 3
 """The format of plans, records and notes; see `hashbench.results.migrations` for older ones."""
 
 _SUM: Final = "sha256"
+
+_PIECE: Final = 1_000
+"""Items of a list that become text together."""
 
 
 class NewerError(FileError):
@@ -32,7 +35,40 @@ class Summed(Enum):
 def sum_of(record: Mapping[str, Any]) -> str:
     """SHA-256 of a record's JSON with sorted keys, without the sum itself."""
     bare = {key: value for key, value in record.items() if key != _SUM}
-    return hashlib.sha256(json.dumps(bare, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for piece in json_pieces(bare):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def json_pieces(record: Mapping[str, Any], *, compact: bool = False) -> Iterator[bytes]:
+    """The JSON of a record with sorted keys, in pieces: that of a large plan is never one text.
+
+    Joined they are what `json.dumps(record, sort_keys=True)` gives.
+
+    Args:
+        record: plain data.
+        compact: without spaces.
+    """
+    comma, colon = (",", ":") if compact else (", ", ": ")
+    encode = json.JSONEncoder(sort_keys=True, separators=(comma, colon)).encode
+    # A key that is no text sorts and is written as `json` does it.
+    if not all(isinstance(key, str) for key in record):
+        yield encode(dict(record)).encode()
+        return
+    yield b"{"
+    for place, key in enumerate(sorted(record)):
+        yield f"{comma if place else ''}{encode(key)}{colon}".encode()
+        value = record[key]
+        if not isinstance(value, list | tuple):
+            yield encode(value).encode()
+            continue
+        yield b"["
+        for start in range(0, len(value), _PIECE):
+            part = encode(value[start : start + _PIECE])
+            yield f"{comma if start else ''}{part[1:-1]}".encode()
+        yield b"]"
+    yield b"}"
 
 
 def sealed(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Final
 from hashbench.atomic import sweep, write_file
 from hashbench.errors import FileError, WriteError
 from hashbench.files import read_bytes
-from hashbench.results.artifacts import KEY_DIGITS, MAX_PLAN_BYTES, UNFINISHED
+from hashbench.results.artifacts import KEY_DIGITS, MAX_PLAN_BYTES, PLANS, UNFINISHED
 
 SUFFIX: Final = ".safetensors"
 
@@ -94,7 +94,7 @@ def sweep_unfinished(store: Path, planned: Collection[str], todo: Collection[str
     others = [path for path in folder.glob(f"*{SUFFIX}") if path.stem not in wanted]
     plans: list[bytes] = []
     if any(path.stem not in known for path in others):
-        for plan in (store / "plans").glob("*.json"):
+        for plan in (store / PLANS).glob("*.json"):
             with contextlib.suppress(OSError, FileError):
                 plans.append(read_bytes(plan, MAX_PLAN_BYTES, links=False))
     for path in others:

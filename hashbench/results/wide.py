@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Final
 
@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.data.protocol import Protocol
-from hashbench.results.cell import CLEAN, WORST_CASE, Cell, CellResult, Status
+from hashbench.eps import Eps
+from hashbench.results.cell import WORST_CASE, Cell, CellResult, Status
 from hashbench.results.flags import Flag
-from hashbench.results.metrics import Metric, spoken, toward_targets
+from hashbench.results.intervals import intervals, over_seeds
+from hashbench.results.metrics import Metric, certified, spoken, toward_targets
 
 NAMES: Final = ("dataset", "loss", "backbone", "bits", "eps", "defense", "seeds")
 """The first columns of a wide frame."""
@@ -34,7 +36,11 @@ class WideRow:
         worst_case: mean over the queries of the lowest average precision over its own untargeted
             attacks; NaN where one of them failed or was not run, or where there is none.
         chance: mAP of a random order.
+        certified: mAP that is proven at this radius; NaN where nothing is, `None` where nobody
+            asked for it.
         flags: codes of the flags that are up in any seed.
+        minima: what `worst_case` is the mean of, in `[0, 1]`: per query the mean over the seeds,
+            float64 (Q,); empty where it is NaN.
     """
 
     cell: Cell
@@ -44,6 +50,8 @@ class WideRow:
     worst_case: float
     chance: float
     flags: tuple[str, ...]
+    minima: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), compare=False)
+    certified: float | None = None
 
 
 def wide_rows(
@@ -62,14 +70,22 @@ def wide_rows(
     """
     clean: dict[Cell, dict[int, CellResult]] = {}
     attacked: dict[tuple[Cell, str], dict[int, dict[str, CellResult]]] = {}
+    proven: dict[Cell, dict[Eps, dict[int, CellResult]]] = {}
     for result in cells:
         cell = result.cell
         model = replace(cell.clean, seed=0)
-        if cell.attack == CLEAN:
+        if cell.is_certificate:
+            proven.setdefault(model, {}).setdefault(cell.radius, {})[cell.seed] = result
+        elif cell.is_clean:
             clean.setdefault(model, {})[cell.seed] = result
         else:
             at = attacked.setdefault((model, cell.eps), {})
             at.setdefault(cell.seed, {})[cell.attack] = result
+    for model, radii in proven.items():
+        # One that is proven at a radius where nobody attacks it has a row of that radius too.
+        there = {replace(of, eps=eps).radius for of, eps in attacked if of == model}
+        for radius in radii.keys() - there:
+            attacked[model, str(radius)] = {seed: {} for seed in radii[radius]}
     for model in clean.keys() - {of for of, _ in attacked}:
         attacked[model, "0"] = {seed: {} for seed in clean[model]}
     rows = []
@@ -89,13 +105,26 @@ def wide_rows(
                     float(worst_cases[key].mean()) if key in worst_cases else math.nan
                     for key in keys
                 ),
+                certified=_certified(proven.get(model, {}), replace(model, eps=eps), seeds, metric),
                 chance=_mean(_value(result, Metric.CHANCE) for result in own),
                 flags=tuple(
                     dict.fromkeys(str(flag.code) for key in judged for flag in flags.get(key, ()))
                 ),
+                minima=over_seeds([worst_cases[key] for key in keys if key in worst_cases])
+                if all(key in worst_cases for key in keys)
+                else np.empty(0),
             )
         )
     return sorted(rows, key=_order)
+
+
+def _certified(
+    proven: Mapping[Eps, Mapping[int, CellResult]], at: Cell, seeds: Sequence[int], metric: str
+) -> float | None:
+    found = proven.get(at.radius)
+    if found is None:
+        return None
+    return _mean(_value(found.get(seed), certified(metric)) for seed in seeds)
 
 
 def _attacked(by_seed: Mapping[int, Mapping[str, CellResult]], metric: str) -> dict[str, float]:
@@ -143,8 +172,15 @@ def columns_of(rows: Sequence[WideRow]) -> dict[str, list[Any]]:
     for attack in attacks:
         columns[attack] = [row.attacked.get(attack, math.nan) for row in rows]
     columns["worst case"] = [row.worst_case for row in rows]
+    if any(row.certified is not None for row in rows):
+        columns["certified"] = [
+            math.nan if row.certified is None else row.certified for row in rows
+        ]
     columns["chance"] = [row.chance for row in rows]
     columns["flagged"] = [", ".join(row.flags) for row in rows]
     columns["protocol"] = [row.cell.protocol[:12] for row in rows]
     columns["training"] = [row.cell.training[:12] for row in rows]
+    bounds = intervals([row.minima for row in rows])
+    columns["worst case low"] = [math.nan if one is None else 100 * one.low for one in bounds]
+    columns["worst case high"] = [math.nan if one is None else 100 * one.high for one in bounds]
     return columns

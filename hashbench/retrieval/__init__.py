@@ -22,6 +22,13 @@ from hashbench.retrieval.functions import (
 )
 from hashbench.retrieval.options import Kernel, Normalize, RecallRounding, Ties, Weighting
 from hashbench.retrieval.packing import pack_codes, unpack_codes
+from hashbench.retrieval.parts import (
+    Part,
+    merge_tallies,
+    parts_of,
+    tally_of_part,
+    tally_of_parts,
+)
 from hashbench.retrieval.protocol import (
     DegenerateQueries,
     ceiling,
@@ -38,6 +45,7 @@ __all__ = [
     "DegenerateQueries",
     "Kernel",
     "Normalize",
+    "Part",
     "PrecisionRecall",
     "RecallRounding",
     "Scorer",
@@ -53,11 +61,15 @@ __all__ = [
     "code_quality",
     "degenerate_queries",
     "mean_average_precision",
+    "merge_tallies",
     "pack_codes",
+    "parts_of",
     "precision_at",
     "precision_recall_curve",
     "precision_within_radius",
     "recall_at",
+    "tally_of_part",
+    "tally_of_parts",
     "unpack_codes",
 ]
 

@@ -55,6 +55,16 @@ def center_codes(
 
     Raises:
         ValueError: values other than those above, or shapes that do not fit.
+
+    Examples:
+        >>> codes, code_labels = [[1, 1], [1, -1], [-1, -1]], [[1, 0], [1, 0], [0, 1]]
+        >>> center_codes([[1, 0], [0, 1]], codes, code_labels).tolist()
+        [[1, 1], [-1, -1]]
+
+        Where the means agree nothing can be said of a bit:
+
+        >>> center_codes([[1, 0]], [[1, 1], [-1, 1]], [[1, 0], [0, 1]]).tolist()
+        [[1, 0]]
     """
     rule = choice(Weighting, weighting, "weighting")
     wanted, given = as_matrix(labels, "labels"), label_matrix(code_labels, "code_labels")

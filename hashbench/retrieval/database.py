@@ -14,7 +14,6 @@ from hashbench.errors import UsageError
 from hashbench.retrieval.checks import Array, as_matrix, same_rows
 from hashbench.retrieval.compiled import counter
 from hashbench.retrieval.harmonic import Ints
-from hashbench.retrieval.kernel import Queries
 from hashbench.retrieval.options import Kernel
 from hashbench.retrieval.packing import (
     Bytes,
@@ -23,6 +22,7 @@ from hashbench.retrieval.packing import (
     is_packed,
     labels_to_bytes,
 )
+from hashbench.retrieval.queries import Queries
 from hashbench.retrieval.stable import Hits, stable_hits
 from hashbench.retrieval.tally import Tally
 
@@ -80,13 +80,17 @@ class PackedDatabase:
     threads: int = 1
     kernel: Kernel = Kernel.AUTO
 
+    @property
+    def items(self) -> int:
+        """Items of all shards."""
+        return sum(shard.codes.shape[0] for shard in self.shards)
+
     def tally(self, queries: Queries) -> Tally:
         """Items per query and distance, over all shards."""
         width = self.bits + 1
         keys: Ints = np.zeros((queries.count, 2 * width), dtype=np.int64)
         lots = queries.split(self.threads)
-        items = sum(shard.codes.shape[0] for shard in self.shards)
-        count = counter(self.kernel, queries.count * items)
+        count = counter(self.kernel, queries.count * self.items)
         with ThreadPoolExecutor(len(lots)) as pool:
             for codes, labels in self.parts():
                 # Every lot adds to rows of its own; the last one is counted by this thread.
@@ -127,8 +131,8 @@ def open_shards(database: Shard | Sequence[Shard], bits: int, classes: int) -> l
 
 
 def _open(shard: Shard, name: str, bits: int, classes: int) -> OpenShard:
-    codes = as_matrix(_load(shard.codes, f"{name}codes"), f"{name}codes")
-    labels = as_matrix(_load(shard.labels, f"{name}labels"), f"{name}labels")
+    codes = as_matrix(load_array(shard.codes, f"{name}codes"), f"{name}codes")
+    labels = as_matrix(load_array(shard.labels, f"{name}labels"), f"{name}labels")
     for array, columns, what, wanted in (
         (codes, bits, "codes", f"{bits} bits as in query_codes"),
         (labels, classes, "labels", f"{classes} classes as in query_labels"),
@@ -142,7 +146,8 @@ def _open(shard: Shard, name: str, bits: int, classes: int) -> OpenShard:
     return OpenShard(codes, labels, name)
 
 
-def _load(value: Any, argument: str) -> Any:
+def load_array(value: Any, argument: str) -> Any:
+    """The array in an ``.npy`` file, as a memory map; what is no path comes back as it is."""
     if not isinstance(value, str | Path):
         return value
     try:

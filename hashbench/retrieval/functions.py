@@ -44,6 +44,16 @@ def average_precision(
 
     Raises:
         ValueError: names the argument, what was expected and what was found.
+
+    Examples:
+        A relevant item at distance 0; at distance 1 a relevant and another one, in either order:
+
+        >>> query, database = [[1, 1]], [[1, 1], [1, -1], [-1, 1]]
+        >>> labels = [[1, 0], [1, 0], [0, 1]]
+        >>> average_precision(query, database, [[1, 0]], labels, ties="best").tolist()
+        [1.0]
+        >>> average_precision(query, database, [[1, 0]], labels).round(4).tolist()
+        [0.9167]
     """
     return _scorer(query_codes, database_codes, query_labels, database_labels).average_precision(
         top_k=top_k, ties=ties, normalize=normalize
@@ -60,7 +70,15 @@ def mean_average_precision(
     ties: Ties | str = Ties.EXPECTED,
     normalize: Normalize | str = Normalize.RETRIEVED,
 ) -> float:
-    """The mean of `average_precision` over all queries, in [0, 1]; arguments as there."""
+    """The mean of `average_precision` over all queries, in [0, 1]; arguments as there.
+
+    Examples:
+        >>> database, labels = [[1, 1], [1, -1], [-1, -1]], [[1, 0], [0, 1], [0, 1]]
+        >>> mean_average_precision([[1, 1], [-1, -1]], database, [[1, 0], [0, 1]], labels)
+        1.0
+        >>> mean_average_precision([[1, 1], [1, 1]], database, [[1, 0], [0, 1]], labels, top_k=1)
+        0.5
+    """
     scores = average_precision(
         query_codes,
         database_codes,
@@ -83,7 +101,16 @@ def average_precisions(
     ties: Sequence[Ties | str] = (Ties.EXPECTED, Ties.BEST, Ties.WORST),
     normalize: Normalize | str = Normalize.RETRIEVED,
 ) -> dict[Ties, Floats]:
-    """`average_precision` under several tie rules, from one pass over the database."""
+    """`average_precision` under several tie rules, from one pass over the database.
+
+    Examples:
+        A constant code leaves the order open, so that everything depends on it:
+
+        >>> same, labels = [[1, 1], [1, 1]], [[1, 0], [0, 1]]
+        >>> found = average_precisions([[1, 1]], same, [[1, 0]], labels)
+        >>> {str(rule): scores.tolist() for rule, scores in found.items()}
+        {'expected': [0.75], 'best': [1.0], 'worst': [0.5]}
+    """
     return _scorer(query_codes, database_codes, query_labels, database_labels).average_precisions(
         top_k=top_k, ties=ties, normalize=normalize
     )
@@ -102,6 +129,17 @@ def precision_at(
 
     A ``top_k`` past the end of the database means all of it. ``best`` and ``worst`` are the values
     for the most and the fewest relevant items that any order can bring into the list.
+
+    Examples:
+        The second place goes to one of two items that are equally near, one of them relevant:
+
+        >>> query, database = [[1, 1]], [[1, 1], [1, -1], [-1, 1]]
+        >>> labels = [[1, 0], [1, 0], [0, 1]]
+        >>> for ties in ("worst", "expected", "best"):
+        ...     print(precision_at(query, database, [[1, 0]], labels, top_k=2, ties=ties))
+        [0.5]
+        [0.75]
+        [1.]
     """
     return _scorer(query_codes, database_codes, query_labels, database_labels).precision_at(
         top_k, ties=ties
@@ -120,6 +158,14 @@ def recall_at(
     """Share of a query's relevant items among the first ``top_k``, float64 ``(Q,)`` in [0, 1].
 
     0 for a query without a relevant item.
+
+    Examples:
+        >>> database, labels = [[1, 1], [1, -1], [-1, -1]], [[1, 0], [0, 1], [1, 0]]
+        >>> for top_k in (1, 2, 3):
+        ...     print(recall_at([[1, 1]], database, [[1, 0]], labels, top_k=top_k))
+        [0.5]
+        [0.5]
+        [1.]
     """
     return _scorer(query_codes, database_codes, query_labels, database_labels).recall_at(
         top_k, ties=ties
@@ -137,6 +183,13 @@ def precision_within_radius(
     """Share of relevant items at Hamming distance ``radius`` or less, float64 ``(Q,)`` in [0, 1].
 
     0 where no item is that near. The order inside a tie plays no part.
+
+    Examples:
+        >>> database, labels = [[1, 1], [1, -1], [-1, -1]], [[1, 0], [0, 1], [1, 0]]
+        >>> for radius in (0, 1):
+        ...     print(precision_within_radius([[1, 1]], database, [[1, 0]], labels, radius=radius))
+        [1.]
+        [0.5]
     """
     return _scorer(
         query_codes, database_codes, query_labels, database_labels
@@ -166,6 +219,15 @@ def precision_recall_curve(
 
     Returns:
         The levels and the precision at each, in [0, 1]; a query without a relevant item counts 0.
+
+    Examples:
+        The relevant items come first and last of three:
+
+        >>> database, labels = [[1, 1], [1, -1], [-1, -1]], [[1, 0], [0, 1], [1, 0]]
+        >>> query = [[1, 1]]
+        >>> curve = precision_recall_curve(query, database, [[1, 0]], labels, levels=[0.5, 1.0])
+        >>> curve.precision.round(4).tolist()
+        [1.0, 0.6667]
     """
     return _scorer(
         query_codes, database_codes, query_labels, database_labels

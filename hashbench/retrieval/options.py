@@ -65,7 +65,7 @@ class Kernel(StrEnum):
 
     ``NUMPY`` is always there, ``COMPILED`` needs numba (the extra ``fast``) and takes a few seconds
     to compile once per process. ``AUTO`` compiles where numba is installed and the number of pairs
-    of queries and items makes up for that.
+    of queries and items makes up for that, or where that was done before. A GPU has its own.
     """
 
     AUTO = "auto"

@@ -35,6 +35,10 @@ def pack_codes(codes: Any) -> Bytes:
 
     Saved with ``numpy.save``, the result is what ``faiss.IndexBinaryFlat`` takes as it is (faiss
     wants K to be a multiple of 8). Raises ValueError for any other value.
+
+    Examples:
+        >>> pack_codes([[1, -1, -1, -1, -1, -1, -1, -1], [1, 1, -1, -1, -1, -1, -1, 1]]).tolist()
+        [[1], [131]]
     """
     return _pack(as_matrix(codes, "codes"), "codes", code_bits)
 
@@ -43,6 +47,10 @@ def unpack_codes(packed: Any, bits: int) -> npt.NDArray[np.int8]:
     """The codes ``int8 (n, bits)`` of -1 and +1 that `pack_codes` packed.
 
     Raises ValueError where type or width do not fit, or a bit past the last value is set.
+
+    Examples:
+        >>> unpack_codes(pack_codes([[1, -1, 1]]), bits=3).tolist()
+        [[1, -1, 1]]
     """
     array = as_matrix(packed, "packed")
     width = as_count(bits, "bits")

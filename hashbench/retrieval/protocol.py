@@ -46,6 +46,12 @@ def chance_level(
 
     Returns:
         A value in [0, 1].
+
+    Examples:
+        One of two items is relevant; it comes first or second, and 0.75 is the mean of 1 and 1/2:
+
+        >>> chance_level([[1, 0]], [[1, 0], [0, 1]])
+        0.75
     """
     return _label_score(query_labels, database_labels, top_k, Ties.EXPECTED, normalize)
 
@@ -60,6 +66,12 @@ def ceiling(
     """Mean average precision of a perfect order; queries without a relevant item score 0.
 
     Arguments as in `chance_level`. Below 1 it is a property of the protocol, not of a model.
+
+    Examples:
+        The second of these queries has nothing to find:
+
+        >>> ceiling([[1, 0, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 0]])
+        0.5
     """
     relevant, items = _relevant_items(query_labels, database_labels)
     limit = as_top_k(top_k)
@@ -75,6 +87,10 @@ def degenerate_queries(query_labels: Any, database_labels: Any) -> DegenerateQue
     Args:
         query_labels: 0/1 ``(Q, C)``.
         database_labels: 0/1 ``(N, C)``.
+
+    Examples:
+        >>> degenerate_queries([[1, 0, 0], [0, 0, 1], [1, 1, 0]], [[1, 0, 0], [0, 1, 0]])
+        DegenerateQueries(queries=3, without_relevant=1, only_relevant=1)
     """
     relevant, items = _relevant_items(query_labels, database_labels)
     return DegenerateQueries(

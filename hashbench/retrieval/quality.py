@@ -12,6 +12,7 @@ from hashbench.retrieval.checks import as_matrix, as_top_k, not_empty, same_colu
 from hashbench.retrieval.database import Shard
 from hashbench.retrieval.packing import code_matrix, pack_codes, unpack_codes
 from hashbench.retrieval.scorer import Scorer
+from hashbench.retrieval.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,13 @@ def code_quality(
 
     Raises:
         ValueError: values or shapes other than those above.
+
+    Examples:
+        The first bit is used half of the time, the second one never:
+
+        >>> quality = code_quality([[1, 1], [-1, 1]])
+        >>> quality.distinct_codes, quality.constant_bits, quality.bit_balance, quality.bit_entropy
+        (2, 1, 0.5, 0.5)
     """
     values = code_matrix(codes, "codes")
     packed = pack_codes(values)
@@ -98,9 +106,17 @@ def _tied_share(codes: Any, database_codes: Any, top_k: int | None) -> float:
         np.zeros((codes.shape[0], 1), dtype=np.uint8),
         Shard(database, np.zeros((database.shape[0], 1), dtype=np.uint8)),
     )
-    tie = scorer.tally.tied(as_top_k(top_k))
+    return tied_share(scorer.tally, top_k)
+
+
+def tied_share(tally: Tally, top_k: int | None) -> float:
+    """The share of the items in the first ``top_k`` whose distance some other item has too.
+
+    Averaged over the queries; of counts that were made before. Labels play no part.
+    """
+    tie = tally.tied(as_top_k(top_k))
     tied = np.where(tie.n > 1, tie.m, 0).sum(axis=1)
-    return float((tied / scorer.tally.length(top_k)).mean())
+    return float((tied / tally.length(top_k)).mean())
 
 
 def _saturated(outputs: Any, codes: Any, saturation: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +22,6 @@ from hashbench.retrieval.curves import (
 )
 from hashbench.retrieval.database import PackedDatabase, Shard, open_shards
 from hashbench.retrieval.harmonic import Floats
-from hashbench.retrieval.kernel import Queries, group_queries
 from hashbench.retrieval.options import Kernel, Normalize, RecallRounding, Ties, choice
 from hashbench.retrieval.packing import (
     code_matrix,
@@ -29,6 +29,7 @@ from hashbench.retrieval.packing import (
     label_matrix,
     labels_to_bytes,
 )
+from hashbench.retrieval.queries import Queries, group_queries
 from hashbench.retrieval.stable import Hits, precision_sums
 from hashbench.retrieval.tally import Tally, average_precision_of, hits_inside, ratio
 
@@ -58,13 +59,25 @@ class Scorer:
         database: one shard, or shards in database order.
         threads: how many threads count; each takes some of the queries.
         kernel: what counts, see `Kernel`; the scores are the same.
-        device: a torch device that counts by matrix products instead, with the same scores; by
-            default the GPU that ``query_codes`` lies on, if it does.
+        device: a torch device that counts instead, a GPU by one kernel of Triton or by matrix
+            products, any other one by matrix products, with the same scores; by default the GPU
+            that ``query_codes`` lies on, if it does.
+        tally: the counts of these queries and this database where they were made before, by
+            `tally_of_parts` for example; the database is then read for ``stable`` alone.
         engine: the former name of ``kernel``; warns, and goes with hashbench 0.2.
 
     Raises:
         ValueError: names the argument, what was expected and what was found. The values of a
             shard are checked when it is read.
+
+    Examples:
+        A database in two parts, and several measures of one count:
+
+        >>> from hashbench.retrieval import Shard
+        >>> parts = [Shard([[1, 1], [1, -1]], [[1, 0], [0, 1]]), Shard([[-1, -1]], [[1, 0]])]
+        >>> scorer = Scorer([[1, 1]], [[1, 0]], parts)
+        >>> scorer.average_precision().round(4).tolist(), scorer.recall_at(2).tolist()
+        ([0.8333], [0.5])
     """
 
     def __init__(
@@ -76,6 +89,7 @@ class Scorer:
         threads: int = 1,
         kernel: Kernel | str = Kernel.AUTO,
         device: Any = None,
+        tally: Tally | None = None,
         engine: Kernel | str | None = None,
     ) -> None:
         if engine is not None:
@@ -102,11 +116,14 @@ class Scorer:
         if device is None and getattr(query_codes, "is_cuda", False):
             device = query_codes.device
         self._database: Database = packed if device is None else _on_device(packed, device)
+        if tally is not None:
+            _same_problem(tally, (len(codes), bits + 1), packed.items)
+        self._given = tally
 
     @cached_property
     def tally(self) -> Tally:
         """Items per query and distance over the whole database."""
-        return self._database.tally(self._queries)
+        return self._database.tally(self._queries) if self._given is None else self._given
 
     def average_precision(
         self,
@@ -190,9 +207,22 @@ class Scorer:
         return self._database.stable_hits(self._queries, self.tally, length)
 
 
+def _same_problem(tally: Tally, shape: tuple[int, int], items: int) -> None:
+    if tally.total.shape != shape or tally.relevant.shape != shape or tally.items != items:
+        raise UsageError(
+            f"tally: expected counts of shape {shape} over {items} database items, found shape "
+            f"{tally.total.shape} over {tally.items}"
+        )
+
+
 def _on_device(packed: PackedDatabase, device: Any) -> Database:
     # Only who names a device, or hands in a tensor that lies on one, needs torch.
     tensors = import_module("hashbench.retrieval.tensors")
     torch = import_module("torch")
-    database: Database = tensors.TensorDatabase(packed, torch.device(device))
+    plain = tensors.TensorDatabase(packed, torch.device(device))
+    # Torch for GPUs brings Triton along, but not on every system.
+    fused = plain.device.type == "cuda" and find_spec("triton") is not None
+    database: Database = (
+        import_module("hashbench.retrieval.fused").FusedDatabase(plain) if fused else plain
+    )
     return database

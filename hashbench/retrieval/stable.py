@@ -10,8 +10,10 @@ import numpy as np
 
 from hashbench.retrieval.checks import Array
 from hashbench.retrieval.harmonic import Floats, Ints
-from hashbench.retrieval.kernel import DistanceBuffer, Queries, relevance
+from hashbench.retrieval.kernel import DistanceBuffer
+from hashbench.retrieval.masks import relevance
 from hashbench.retrieval.packing import Bytes
+from hashbench.retrieval.queries import Queries
 from hashbench.retrieval.tally import Tally
 
 # Precisions are summed as whole multiples of 2^-62 in two halves of 31 bits, so that the sum does
@@ -79,10 +81,10 @@ def stable_hits(
     for codes, labels in shards:
         whole = codes.shape[0] == tally.items
         buffer = DistanceBuffer(queries, codes)
-        distance = buffer.result
+        distance: Array = np.empty(codes.shape[0], dtype=queries.key_type)
         for group, relevant in relevance(queries, labels):
             for query in group.members.tolist():
-                buffer.fill(query)
+                buffer.fill(query, distance)
                 chosen = _nearest(distance, int(ranks.last[query]), ranks.room(query))
                 found = np.flatnonzero(relevant[chosen])
                 if whole:

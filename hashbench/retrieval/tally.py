@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hashbench.errors import UsageError
+from hashbench.retrieval import tally_file
 from hashbench.retrieval import ties as closed_form
 from hashbench.retrieval.harmonic import Floats, Ints
 from hashbench.retrieval.options import Normalize, Ties
@@ -22,12 +24,46 @@ class Tally:
     Attributes:
         total: int64 ``(Q, K + 1)``, database items at distance 0 to K of each query.
         relevant: int64 ``(Q, K + 1)``, those of them that share a label with the query.
+
+    Examples:
+        Counts of two parts of a database, one of them made elsewhere:
+
+        >>> here = Tally(np.array([[1, 2]]), np.array([[1, 0]]))
+        >>> there = Tally.from_bytes(Tally(np.array([[0, 4]]), np.array([[0, 3]])).to_bytes())
+        >>> (here + there).total.tolist(), (here + there).items
+        ([[1, 6]], 7)
     """
 
     total: Ints
     relevant: Ints
 
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Tally:
+        """The tally that `to_bytes` wrote.
+
+        Raises:
+            ValueError: bytes of anything else, or counts that no database can have.
+        """
+        tally = cls(*tally_file.from_bytes(content))
+        if (tally.relevant < 0).any() or (tally.relevant > tally.total).any():
+            raise UsageError("content: found more relevant items than items, or fewer than none")
+        if (tally.total.sum(axis=1) != tally.items).any():
+            raise UsageError(
+                "content: found queries that were compared with other items than others"
+            )
+        return tally
+
+    def to_bytes(self) -> bytes:
+        """The counts as an .npz file; equal counts give equal bytes."""
+        return tally_file.to_bytes({"total": self.total, "relevant": self.relevant})
+
     def __add__(self, other: Tally) -> Tally:
+        if self.total.shape != other.total.shape:
+            # numpy would stretch one query's counts over all queries.
+            raise UsageError(
+                f"tallies: expected those of the same queries and codes, found shapes "
+                f"{self.total.shape} and {other.total.shape}"
+            )
         return Tally(self.total + other.total, self.relevant + other.relevant)
 
     def __getitem__(self, index: slice) -> Tally:

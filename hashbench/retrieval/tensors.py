@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from hashbench.retrieval.database import PackedDatabase
-from hashbench.retrieval.kernel import Queries
 from hashbench.retrieval.packing import Bytes
+from hashbench.retrieval.queries import Queries
 from hashbench.retrieval.stable import Hits, Ranks
 from hashbench.retrieval.tally import Tally
 

@@ -1,10 +1,15 @@
-"""One run at a time in a folder: a lock that the system takes back when a process is killed."""
+"""Whether other runs are at work in a folder: a lock that all of them share.
+
+It refuses nobody. Who gets it for itself alone knows that what lies there half-written is nobody's
+any more, and may delete it; the system gives it back when a process is killed.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +22,11 @@ READ_ONLY: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 LOCK: Final = ".lock"
 
+PATIENCE: Final = 60.0
+"""Seconds for which another run may keep a folder for itself, as it does while it tidies up."""
+
+_SECONDS_BETWEEN_TRIES: Final = 0.05
+
 _HELD: Final = (errno.EAGAIN, errno.EACCES)
 """Error numbers of a lock that somebody else holds."""
 
@@ -25,13 +35,77 @@ class ReadOnlyError(UsageError):
     """Nothing can be written into the folder of a run; it may hold all that is asked for."""
 
 
+class FolderLock:
+    """The lock of one folder.
+
+    Attributes:
+        works: whether the file system has locks.
+    """
+
+    def __init__(self, folder: Path, handle: int) -> None:
+        """Hold nothing yet."""
+        self.works = sys.platform != "win32"
+        self._folder = folder
+        self._handle = handle
+
+    def alone(self) -> bool:
+        """Take it for this run alone; false where another run is there, or where nobody knows."""
+        return self._locked(exclusive=True)
+
+    def join(self) -> None:
+        """Hold it together with others.
+
+        Raises:
+            UsageError: one of them keeps it for itself.
+        """
+        until = time.monotonic() + PATIENCE
+        while self.works and not self._locked(exclusive=False):
+            if time.monotonic() > until:
+                raise UsageError(
+                    f"folder {self._folder}: another run keeps it for itself, one of an earlier "
+                    "version of hashbench perhaps; wait for it, or name another folder with --out"
+                )
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+
+    def last(self) -> bool:
+        """Let go of it, and take it again for this run alone; false where others are there.
+
+        Of runs that end at the same time, the one that lets go last gets it.
+        """
+        if not self.works:
+            return False
+        import fcntl
+
+        fcntl.flock(self._handle, fcntl.LOCK_UN)
+        return self._locked(exclusive=True)
+
+    def _locked(self, *, exclusive: bool) -> bool:
+        if not self.works:
+            return False
+        import fcntl
+
+        try:
+            fcntl.flock(
+                self._handle, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB
+            )
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                self.works = False
+            elif error.errno not in _HELD:
+                raise UsageError(
+                    f"folder {self._folder}: cannot be locked ({error.strerror})"
+                ) from None
+            return False
+        return True
+
+
 @contextmanager
-def only_writer(folder: Path) -> Iterator[bool]:
-    """Hold the folder's lock; yields false on a file system without locks.
+def folder_lock(folder: Path) -> Iterator[FolderLock]:
+    """The lock of a folder, which is made; let go of at the end.
 
     Raises:
         ReadOnlyError: it cannot be written to.
-        UsageError: another run is at work there, or there can be no such folder.
+        UsageError: there can be no such folder.
     """
     path = folder / LOCK
     if path.is_symlink() or (path.exists() and not path.is_file()):
@@ -43,28 +117,6 @@ def only_writer(folder: Path) -> Iterator[bool]:
         kind = ReadOnlyError if error.errno in READ_ONLY else UsageError
         raise kind(f"folder {folder}: cannot be written to ({error.strerror})") from None
     try:
-        yield _locked(handle, folder)
+        yield FolderLock(folder, handle)
     finally:
-        os.close(handle)  # which lets go of the lock
-
-
-def _locked(handle: int, folder: Path) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in NO_LOCKS:
-            return False
-        if error.errno in _HELD:
-            raise UsageError(
-                f"folder {folder}: another run is writing there; wait for it, or name another "
-                "folder with --out"
-            ) from None
-        raise UsageError(f"folder {folder}: cannot be locked ({error.strerror})") from None
-    return True
+        os.close(handle)

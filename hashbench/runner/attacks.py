@@ -20,6 +20,7 @@ from hashbench.attacking.training import train_attacker
 from hashbench.data.images import RetrievalData
 from hashbench.data.targets import draw_targets
 from hashbench.hashing.checkpoint import WEIGHTS, weight_bytes
+from hashbench.hashing.precision import Precision
 from hashbench.plugins.card import Access, Aim
 from hashbench.progress import Progress
 from hashbench.results.artifacts import CODES, PROBE
@@ -86,7 +87,9 @@ def attacked_arrays(
     threat = Threat(step.eps, step.pixels)
     told = (step.attack, model, data.query.images, attacker, threat, seeds)
     # First, so that an attack that does not bear being asked again costs no hours.
-    dependent = dependent_answers(*told, limit=step.limit)
+    other = setting.compute.other_search
+    search = None if other is None else Precision(other)
+    dependent = dependent_answers(*told, limit=step.limit, search=search)
     part = slice(first)
     # All of them stay where they are, which may be a file.
     queries = data.query.images if first is None else data.query.images[part]
@@ -99,6 +102,7 @@ def attacked_arrays(
         seeds[part],
         batch=setting.compute.attack_batch,
         limit=step.limit,
+        search=search,
         progress=progress,
         seen=seen,
     )

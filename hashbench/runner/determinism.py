@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import random
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 import torch
 
+from hashbench.hashing.precision import Precision, allow_tf32
 from hashbench.runner.steps import Step
 from hashbench.seeds import seed_of
 
@@ -79,8 +81,15 @@ def fixed_randomness(step: Step) -> Iterator[None]:
 
 
 @contextmanager
-def exact(device: str) -> Iterator[None]:
-    """On a GPU: no TF32, and deterministic kernels where there are some."""
+def exact(device: str, precision: str = "float32") -> Iterator[None]:
+    """On a GPU: TF32 where it is asked for alone, and deterministic kernels where there are some.
+
+    Torch would warn of each operator that has none; the documentation says so once.
+
+    Args:
+        device: `cpu` or `cuda`.
+        precision: a word of `hashbench.hashing.precision`.
+    """
     if device == "cpu":
         yield
         return
@@ -89,10 +98,12 @@ def exact(device: str) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32,
         torch.are_deterministic_algorithms_enabled(),
     )
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    allow_tf32(precision == Precision.TF32)
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not have a deterministic implementation")
+            yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[:2]
         torch.use_deterministic_algorithms(before[2], warn_only=True)

@@ -14,7 +14,7 @@ from hashbench.hashing.model import HashModel
 from hashbench.plugins.parameters import canonical
 from hashbench.retrieval import Scorer, Shard
 from hashbench.runner.determinism import torch_threads
-from hashbench.runner.evaluation_steps import Scores
+from hashbench.runner.evaluation_steps import Certificate, DistanceTallies, Scores
 from hashbench.runner.loading import data_of
 from hashbench.runner.rehearsal import black, rehearsed
 from hashbench.runner.resolve import is_here
@@ -89,15 +89,31 @@ def estimate(steps: Iterable[Step]) -> Estimate:
                 if work.batch not in speeds:
                     speeds[work.batch] = _seconds_per_pass(group.model, setting, work.batch)
                 seconds += work.passes * speeds[work.batch]
-            if isinstance(step, Scores):
+            ranked = _rankings_of(step)
+            if ranked:
                 bits = step.setting.bits
                 if bits not in rankings:
                     rankings[bits] = _seconds_per_ranking(step.setting)
-                seconds += rankings[bits] * (1 if step.adversarial else _CLEAN_SCORES)
+                seconds += rankings[bits] * ranked
             by_step[step.key] = seconds
     if not measurable:
         by_step = {}
     return Estimate(passes, sum(by_step.values()), by_step, tuple(downloads), measurable, start)
+
+
+def _rankings_of(step: Step) -> float:
+    """How often a step ranks the database for all queries; a part of it counts as its share."""
+    if isinstance(step, Certificate):
+        return 1.0
+    share = 1.0
+    if isinstance(step, DistanceTallies):
+        share = len(step.rows) / step.setting.source.protocol.database
+        step = step.scores
+    elif step.parts:
+        return 0.0
+    if not isinstance(step, Scores):
+        return 0.0
+    return share * (1 if step.adversarial else _CLEAN_SCORES)
 
 
 def _work_of(step: Step) -> Work:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from operator import index
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +38,7 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.plugins.paths import at_home
 from hashbench.results.cell import CLEAN, Cell
+from hashbench.results.gallery import no_gallery
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured
 from hashbench.results.store import Store
@@ -89,6 +90,7 @@ def evaluate(
     threads: int = 1,
     attack_batch: int = 500,
     passes: int | None = None,
+    certify: bool = False,
     reporter: Reporter | None = None,
     progress: bool | None = None,
 ) -> Results:
@@ -137,6 +139,9 @@ def evaluate(
         threads: of torch; numbers may depend on it.
         attack_batch: queries that are attacked together.
         passes: how often an attack may ask the network per query; by default as in a run.
+        certify: whether what is proven at each radius is found too. Bounds go through a
+            `torch.nn.Sequential` of known layers that ends in a linear one; of another network
+            nothing is proven, and its row says why.
         reporter: told how it goes, as of `hashbench.run`.
         progress: whether a bar shows it, as of `hashbench.run`.
 
@@ -153,8 +158,11 @@ def evaluate(
             "forward of one"
         )
     refuse_unready(net)
-    for parameter, said in (("bounded", bounded), ("progress", progress)):
-        if not isinstance(said, bool) and (said is not None or parameter == "bounded"):
+    for parameter, said in (
+        *(("bounded", bounded), ("certify", certify)),
+        ("progress", progress),
+    ):
+        if not isinstance(said, bool) and (said is not None or parameter != "progress"):
             raise UsageError(f"{parameter} is {quoted(said)}, expected True or False")
     for parameter, text in (
         *(("name", name), ("loss", loss), ("defense", defense)),
@@ -178,6 +186,7 @@ def evaluate(
         compute={"threads": threads, "attack_batch": attack_batch, "device": where},
         limits={} if passes is None else {"passes": passes},
         seed=seed,
+        certify=certify,
     )
     suite = replace(suite, models=ModelInMemory(called), plugin=plugins.files())
     check_device(where)
@@ -204,12 +213,12 @@ def evaluate(
             except BaseException:
                 told.end()
                 raise
-            results = run_plan(plan, out=folder, workers=1, reporter=told, known=known)
+            results = run_plan(plan, out=folder, reporter=told, known=known)
     finally:
         load_data.cache_clear()  # it holds the data
     if out is None:
         kept_nowhere = tuple(replace(run, folder="") for run in results.asked)
-        return replace(results, asked=kept_nowhere)
+        return replace(results, asked=kept_nowhere, gallery=no_gallery)
     return results
 
 
@@ -361,7 +370,7 @@ def _refuse_followers(attacks: Sequence[Attack], model: ModelObject) -> None:
 def _planned(
     setting: Setting, defense: str, wrapper: WrappingDefense | None, model: ModelObject
 ) -> PlannedModel:
-    training = {"base": {"handed_over": "object"}, "compute": asdict(setting.compute)}
+    training = {"base": {"handed_over": "object"}, "compute": setting.compute.recorded()}
     protocol = setting.source.protocol
     clean = Cell(
         dataset=protocol.dataset,

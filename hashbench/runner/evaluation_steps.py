@@ -1,4 +1,4 @@
-"""Steps that evaluate a model: attacks on it, images of these, the probe, the scores.
+"""Steps that evaluate a model: attacks on it, their images, the probe, scores, certificates.
 
 As in `steps`, these are descriptions; nothing runs here.
 """
@@ -7,26 +7,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from typing_extensions import override
 
 from hashbench.attacking.contract import Attack, TrainedAttack
 from hashbench.data.protocol import PixelValues
 from hashbench.eps import Eps
+from hashbench.plugins.card import Aim
 from hashbench.plugins.parameters import canonical
-from hashbench.results.artifacts import ArtifactKind
+from hashbench.results.artifacts import PART_OF, ArtifactKind
 from hashbench.results.kept_images import address_of_images
 from hashbench.runner.fingerprint import describe, file_hash
 from hashbench.runner.setting import Setting
-from hashbench.runner.steps import ModelCodes, Step, StepOnModel, code_of
+from hashbench.runner.steps import ModelCodes, Step, StepOnModel, code_of, rows_said
 
 _ATTACK_ROOMS = ("hashing", "attacking", "retrieval")
+_PROOF_ROOMS = ("hashing", "attacking", "certifying", "retrieval")
 _SCORE_ROOMS = ("retrieval",)
 _ATTACK_FILES = ("runner/attacks.py", "data/targets.py")
 _METRICS = "results/metrics.py"
 _SCORES_FILES = ("runner/score_files.py", "data/targets.py", _METRICS)
+
+CERTIFIED_TOGETHER: Final = 100
+"""Images whose bounds are computed together. Fixed, since the float order inside depends on it."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,11 @@ class AdversarialCodes(AttackStep):
 
     @override
     def described(self) -> dict[str, Any]:
-        made = {**super().described(), "batch": self.setting.compute.attack_batch}
+        compute = self.setting.compute
+        made = {**super().described(), "batch": compute.attack_batch}
         # Said where it is not the usual: what was stored before it could be said is still found.
+        if compute.other_search is not None:
+            made = {**made, "search": compute.other_search}
         return made if self.pixels is PixelValues.FLOAT else {**made, "pixels": str(self.pixels)}
 
 
@@ -150,6 +159,11 @@ class MoreImages(Step):
     def hint(self) -> str:
         return self.adversarial.hint
 
+    @property
+    @override
+    def model_key(self) -> str:
+        return self.adversarial.model_key
+
     @override
     def described(self) -> dict[str, Any]:
         """Nothing but the attack."""
@@ -179,6 +193,18 @@ class Probe(StepOnModel):
         return {"code": code_of(*_ATTACK_ROOMS, files=files)}
 
 
+class Comparison(StrEnum):
+    """What of a cell is compared with the database; names a file of counts.
+
+    The queries by their own labels; the same by their targets' labels; the opposites of their
+    center codes by their own labels.
+    """
+
+    OWN = "own"
+    TARGETS = "targets"
+    FLOOR = "floor"
+
+
 @dataclass(frozen=True)
 class Scores(StepOnModel):
     """Metrics of one cell: of the clean queries, or of attacked ones."""
@@ -199,6 +225,20 @@ class Scores(StepOnModel):
         return (self.codes,) if also is None else (self.codes, also)
 
     @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """What is compared with the database."""
+        if self.adversarial is None:
+            return tuple(Comparison)
+        targeted = self.adversarial.attack.aim() is Aim.TARGETED
+        return (Comparison.OWN, Comparison.TARGETS) if targeted else (Comparison.OWN,)
+
+    @cached_property
+    @override
+    def parts(self) -> tuple[DistanceTallies, ...]:
+        """Of the counts, where the database is divided."""
+        return tuple(DistanceTallies(self.codes, self, rows) for rows in self.setting.parts)
+
+    @property
     @override
     def label(self) -> str:
         return f"score {(self.adversarial or self.codes).label}"
@@ -215,3 +255,83 @@ class Scores(StepOnModel):
             "code": code_of(*_SCORE_ROOMS, files=_SCORES_FILES),
             "scoring": file_hash("runner/scoring.py"),
         }
+
+
+@dataclass(frozen=True)
+class DistanceTallies(StepOnModel):
+    """How many of some rows of a database are at each distance of each query of a cell.
+
+    Attributes:
+        codes: of the model.
+        scores: what is made of the counts of all rows.
+        rows: of the database.
+    """
+
+    scores: Scores
+    rows: range
+    kind = ArtifactKind.TALLY
+
+    @property
+    @override
+    def upstream(self) -> tuple[Step, ...]:
+        """The codes to compare."""
+        attacked = self.scores.adversarial
+        return (self.codes,) if attacked is None else (self.codes, attacked)
+
+    @property
+    @override
+    def whole(self) -> Scores:
+        return self.scores
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"{self.scores.label}, {rows_said(self.rows)}"
+
+    @property
+    @override
+    def hint(self) -> str:
+        """Begins with the rows: a folder's name is cut off at the end."""
+        return f"{self.rows.start} {self.scores.hint}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        """The whole, whose key holds all else, and the rows."""
+        return {PART_OF: self.scores.key, "rows": [self.rows.start, self.rows.stop]}
+
+
+@dataclass(frozen=True)
+class Certificate(StepOnModel):
+    """What is proven of a model's retrieval, whoever attacks it within a radius.
+
+    Attributes:
+        codes: of the model.
+        eps: the radius.
+    """
+
+    eps: Eps
+    kind = ArtifactKind.SCORES
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"certify eps {self.eps} of {self.codes.model.label}"
+
+    @property
+    @override
+    def hint(self) -> str:
+        """Without the radius, which has several spellings."""
+        return f"certify {self.codes.model.label}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        files = ("runner/certificates.py", _METRICS)
+        return {
+            "certificate": self.eps.canonical,
+            "together": CERTIFIED_TOGETHER,
+            "code": code_of(*_PROOF_ROOMS, files=files),
+        }
+
+
+CellStep: TypeAlias = Scores | Certificate
+"""What makes the result of a cell."""

@@ -27,7 +27,8 @@ def execute(step: Step, store: Store, progress: Progress) -> None:
     began = time.monotonic()
     kind, compute = kind_of(step), step.setting.compute
     unfinished = UnfinishedTraining(store.folder, step.key)
-    with torch_threads(compute.threads), fixed_randomness(step), exact(compute.device):
+    conditions = exact(compute.device, compute.precision)
+    with torch_threads(compute.threads), fixed_randomness(step), conditions:
         try:
             files = kind.make(step, store, progress)
         except TrainingError:

@@ -6,11 +6,13 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hashbench.errors import FileError, UsageError
 from hashbench.files import sha256_of_file
@@ -21,15 +23,44 @@ from hashbench.runner.code_content import class_content
 
 _PATHS: Any = tuple | list
 
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 
 def sha256_of(data: Any) -> str:
     """SHA-256 of the canonical JSON of plain data."""
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(data).encode()).hexdigest()
+
+
+_KNOWN: ContextVar[dict[int, tuple[Plugin, dict[str, Any]]] | None] = ContextVar(
+    "what is known of plugins", default=None
+)
+
+
+@contextmanager
+def described_once() -> Iterator[None]:
+    """Within it every plugin is described once, however many steps it is a part of.
+
+    So a file of weights is read once, and all steps of a plan are of the same content. Plugins are
+    told apart as objects: two that are equal may be written differently.
+    """
+    token = _KNOWN.set({})
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
 
 
 def describe(plugin: Plugin) -> dict[str, Any]:
     """A plugin as part of a key: name, version, every parameter resolved, hash of its source."""
+    known = _KNOWN.get()
+    if known is None:
+        return _described(plugin)
+    if id(plugin) not in known:
+        known[id(plugin)] = (plugin, _described(plugin))  # held, so that its number stays its own
+    return dict(known[id(plugin)][1])
+
+
+def _described(plugin: Plugin) -> dict[str, Any]:
     described = {
         "name": plugin.card.name,
         "version": plugin.card.version,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def given_model(
         _refuse_misfit(folder, setting)
     else:
         weights = program.content
-    training = {**card.training, "compute": asdict(compute)}
+    training = {**card.training, "compute": compute.recorded()}
     defense = card.defense if wrapper is None else canonical(wrapper)
     cell = Cell(
         dataset=source.protocol.dataset,

@@ -102,6 +102,12 @@ class NotebookReporter(Forecasting):
         self._move()
 
     @override
+    def elsewhere(self, step: Step) -> None:
+        super().elsewhere(step)
+        self._done += 1
+        self._move()
+
+    @override
     def failed(self, step: Step, reason: str, dropped: int) -> None:
         super().failed(step, reason, dropped)
         self._shares.pop(step.key, None)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from hashbench import plugins
@@ -31,8 +32,15 @@ from hashbench.progress import Progress, no_progress
 from hashbench.results.cell import CLEAN, Cell
 from hashbench.results.kept_images import USUAL
 from hashbench.runner.black_box import attacks_on
-from hashbench.runner.evaluation_steps import AdversarialCodes, MoreImages, Scores
-from hashbench.runner.fingerprint import sha256_of
+from hashbench.runner.certificates import is_certified
+from hashbench.runner.evaluation_steps import (
+    AdversarialCodes,
+    CellStep,
+    Certificate,
+    MoreImages,
+    Scores,
+)
+from hashbench.runner.fingerprint import described_once, sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import load_data, new_model
 from hashbench.runner.reach import reach_of
@@ -56,7 +64,7 @@ class PlannedCell:
     """A cell and the step whose artifact is its result."""
 
     cell: Cell
-    scores: Scores
+    scores: CellStep
 
 
 @dataclass(frozen=True)
@@ -80,10 +88,10 @@ class Plan:
     trainings: dict[str, dict[str, Any]]
     images: tuple[MoreImages, ...] = ()
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The same for the same cells and steps: asking twice leaves one plan in the store."""
-        return sha256_of([[asdict(cell.cell), cell.scores.key] for cell in self.cells])[:20]
+        return sha256_of([[vars(cell.cell), cell.scores.key] for cell in self.cells])[:20]
 
 
 def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
@@ -115,7 +123,8 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
             models = _given_models(suite, suite.models, progress)
         case ModelInMemory(name):
             raise UsageError(f"model {name}: it is an object of one process, and no other has it")
-    return laid_out(suite, models, attacks)
+    with described_once():
+        return laid_out(suite, models, attacks)
 
 
 def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Attack]) -> Plan:
@@ -126,9 +135,13 @@ def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Att
         models: as they are described.
         attacks: each as `asked` gives it; clean cells come with every model.
     """
-    cells: dict[Cell, Scores] = {}
+    cells: dict[Cell, CellStep] = {}
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, dict[str, Any]] = {}
+    models = list(models)
+    certify = suite.certify
+    if certify is None:
+        certify = any(is_certified(model.step) for model in models)
     for model in models:
         source = model.step.setting.source
         protocols[source.protocol.hash] = source.protocol
@@ -137,13 +150,16 @@ def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Att
             model.step, attacks_on(model.step, attacks, suite), suite
         ):
             cells[replace(model.clean, attack=attack, eps=eps)] = scores
+        if certify:
+            codes = ModelCodes(model.step)
+            for radius in _radii(suite, source.dataset):
+                cells[model.clean.certified(radius)] = Certificate(codes, radius)
     steps: dict[str, Step] = {}
-    for scores in cells.values():
-        for step in ancestors(scores):
-            steps.setdefault(step.key, step)
+    for of_cell in cells.values():
+        add_with_ancestors(of_cell, steps)
     return Plan(
         suite=suite,
-        cells=tuple(PlannedCell(cell, scores) for cell, scores in cells.items()),
+        cells=tuple(PlannedCell(cell, of_cell) for cell, of_cell in cells.items()),
         steps=tuple(steps.values()),
         protocols=protocols,
         trainings=trainings,
@@ -227,11 +243,25 @@ def asked(attack: Attack) -> Attack:
     return attack
 
 
-def ancestors(step: Step) -> Iterator[Step]:
-    """The step and all it is made from, each after what it reads from; may repeat."""
-    for before in step.upstream:
-        yield from ancestors(before)
-    yield step
+def ancestors(step: Step) -> Iterable[Step]:
+    """The step and all it is made from, each once and after what it reads from."""
+    found: dict[str, Step] = {}
+    add_with_ancestors(step, found)
+    return found.values()
+
+
+def add_with_ancestors(step: Step, found: dict[str, Step]) -> None:
+    """Add a step and all it is made from, each after what it reads from.
+
+    Args:
+        step: any.
+        found: by key; where a step is in it, so is what it is made from.
+    """
+    if step.key in found:
+        return
+    for before in (*step.upstream, *step.parts):
+        add_with_ancestors(before, found)
+    found[step.key] = step
 
 
 def _scores_of(
@@ -319,7 +349,7 @@ def _training(suite: Suite, budget: Budget) -> dict[str, Any]:
             "inner_steps": budget.inner_steps,
             "eps": budget.eps.canonical,
         },
-        "compute": asdict(suite.compute),
+        "compute": suite.compute.recorded(),
     }
 
 

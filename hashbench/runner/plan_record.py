@@ -10,11 +10,15 @@ from hashbench.plugins.card import Access
 from hashbench.plugins.parameters import resolved
 from hashbench.results.cell import AttackFacts
 from hashbench.results.limits import check_cell, check_facts, check_training
-from hashbench.runner.evaluation_steps import AdversarialCodes
+from hashbench.results.made_by import made_by
+from hashbench.runner.determinism import environment
+from hashbench.runner.evaluation_steps import AdversarialCodes, Certificate
 from hashbench.runner.fingerprint import describe, sha256_of
 from hashbench.runner.plan import Plan, PlannedCell, ancestors
 from hashbench.runner.reach import reach_of
 from hashbench.runner.steps import DefendedModel, GivenModel, Step
+from hashbench.runner.suite_command import command_of
+from hashbench.runner.suite_tables import Compute
 
 
 def plan_record(plan: Plan, asked: str, number: int) -> dict[str, Any]:
@@ -36,11 +40,25 @@ def plan_record(plan: Plan, asked: str, number: int) -> dict[str, Any]:
         "number": number,
         "asked": asked,
         "suite": _readable(plan.suite.to_plain()),
+        "command": _readable(command_of(plan.suite)),
+        "environment": _conditions(plan.suite.compute),
         "protocols": {key: value.to_plain() for key, value in plan.protocols.items()},
         "trainings": plan.trainings,
         "addresses": writer.addresses,
         "facts": writer.facts,
         "cells": cells,
+    }
+
+
+def _conditions(compute: Compute) -> dict[str, str]:
+    """What the run is made with and on; recorded, no part of a key."""
+    return {
+        **environment(),
+        **made_by(),
+        "device": compute.device,
+        "threads": str(compute.threads),
+        "precision": compute.precision,
+        **({} if compute.other_search is None else {"search": compute.other_search}),
     }
 
 
@@ -62,15 +80,18 @@ class _Writer:
         """One cell."""
         check_cell(planned.cell)
         scores = planned.scores
-        steps = {step.key: step for step in ancestors(scores)}
         model = scores.codes.model
         record = {
             "cell": vars(planned.cell).copy(),
             "scores": self._place(scores),
             "model": self._place(model),
-            "steps": [self._place(step) for step in steps.values()],
+            # Parts of a step are not named: another run may divide it in another way.
+            "steps": [self._place(step) for step in ancestors(scores) if step.whole is None],
             "made": self._version_of_model(model),
         }
+        if isinstance(scores, Certificate):
+            # Of one version as attacks are: a table holds no proofs of two.
+            return {**record, "attack": sha256_of(scores.described()["code"])}
         if scores.adversarial is None:
             return record
         version, facts = self._attack(scores.adversarial)
@@ -79,7 +100,7 @@ class _Writer:
     def _place(self, step: Step) -> int:
         place = self._places.setdefault(step.key, len(self.addresses))
         if place == len(self.addresses):
-            self.addresses.append(asdict(step.address))
+            self.addresses.append(vars(step.address).copy())
         return place
 
     def _version_of_model(self, model: DefendedModel | GivenModel) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from hashbench.attacking.contract import Attack
@@ -196,10 +197,13 @@ def _first(tried: set[Any], *what: object) -> bool:
 
 
 def _bind(setting: Setting) -> None:
-    labels = torch.from_numpy(data_of(setting).train.labels).float()
+    train = data_of(setting).train
+    labels = torch.from_numpy(train.labels).float()
     generator = torch.Generator().manual_seed(cell_seed(setting, "loss"))
+    # Black ones, which take no memory: nothing is decoded to try a loss.
+    images = np.broadcast_to(np.uint8(0), train.images.shape)
     with _asking(setting.loss):
-        bound(setting.loss, LossSetup(labels=labels, bits=setting.bits, generator=generator))
+        bound(setting.loss, LossSetup(labels, setting.bits, generator, images))
 
 
 def _defend(defense: Defense, step: DefendedModel, model: HashModel) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from rich.progress import (
     BarColumn,
     Progress,
@@ -20,6 +23,11 @@ from hashbench.progress import duration
 from hashbench.runner.remaining import Forecast
 from hashbench.runner.steps import Step
 
+if TYPE_CHECKING:
+    from hashbench.results.asked import Asked
+    from hashbench.results.cell import Cell
+    from hashbench.results.results import Results
+
 
 class Reporter:
     """Told of everything that happens in a run; this one reports nothing.
@@ -28,7 +36,18 @@ class Reporter:
     `hashbench.evaluate`. A step is one piece of work: `step.label` says in words what it makes,
     `step.key` is the same for the same work. All methods are called in the process and thread that
     called `run`; what they raise ends the run.
+
+    An installed package may have reporters that hear of every run beside the screen, by the entry
+    point `hashbench.reporters`; what these raise ends nothing, see `hashbench.runner.outside`.
     """
+
+    def planned(self, asked: Asked) -> None:
+        """A run is laid out, and will begin.
+
+        Args:
+            asked: its suite's name, its text as a suite file (`suite_text`), its cells, its folder,
+                the command that asks for the same, versions and device.
+        """
 
     def reading(self, done: int, total: int) -> None:
         """Images are read for the first time, before the run begins: so many of how many."""
@@ -45,6 +64,17 @@ class Reporter:
     def finished(self, step: Step, seconds: float) -> None:
         """A step is done."""
 
+    def elsewhere(self, step: Step) -> None:
+        """A step is done: another run that shares the folder made it. It was not started here."""
+
+    def scored(self, cell: Cell, metrics: Mapping[str, float]) -> None:
+        """The scores of a cell were made just now, behind `finished` of their step.
+
+        Args:
+            cell: which one: data set, loss, backbone, bits, defense, attack, radius, seed.
+            metrics: value by name, as in the column `metric` of the CSV.
+        """
+
     def failed(self, step: Step, reason: str, dropped: int) -> None:
         """A step failed, and so many steps that needed it are dropped."""
 
@@ -60,6 +90,12 @@ class Reporter:
 
     def note(self, text: str) -> None:
         """Something about the run that a person should know."""
+
+    def results(self, results: Results) -> None:
+        """All cells of the run, those that were stored already among them; before `end`.
+
+        Not called where the run is ended before all of its steps were tried.
+        """
 
     def end(self) -> None:
         """The run is over, however it ended."""
@@ -89,6 +125,11 @@ class Forecasting(Reporter):
     def finished(self, step: Step, seconds: float) -> None:
         if self._forecast is not None:
             self._forecast.finished(step, seconds)
+
+    @override
+    def elsewhere(self, step: Step) -> None:
+        if self._forecast is not None:
+            self._forecast.elsewhere(step)
 
     @override
     def failed(self, step: Step, reason: str, dropped: int) -> None:
@@ -121,6 +162,12 @@ class LineReporter(Forecasting):
         super().finished(step, seconds)
         self._count += 1
         self._say(f"[{self._count}/{self._steps}] {step.label} ({seconds:.1f} s){self._left()}")
+
+    @override
+    def elsewhere(self, step: Step) -> None:
+        super().elsewhere(step)
+        self._count += 1
+        self._say(f"[{self._count}/{self._steps}] {step.label} (made by another run){self._left()}")
 
     @override
     def failed(self, step: Step, reason: str, dropped: int) -> None:
@@ -217,6 +264,11 @@ class BarReporter(Forecasting):
     @override
     def finished(self, step: Step, seconds: float) -> None:  # the bar shows it
         super().finished(step, seconds)
+        self._close(step, 1)
+
+    @override
+    def elsewhere(self, step: Step) -> None:
+        super().elsewhere(step)
         self._close(step, 1)
 
     @override

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from hashbench.results.metrics import Metric, toward_targets, under
 from hashbench.retrieval import (
     Scorer,
     Shard,
+    Tally,
     Ties,
     ceiling,
     center_codes,
@@ -24,10 +25,17 @@ from hashbench.retrieval import (
     degenerate_queries,
     mean_average_precision,
 )
+from hashbench.retrieval.quality import tied_share
+from hashbench.runner.evaluation_steps import Comparison
 from hashbench.runner.probe import ProbeOutcome
 
 Codes = Mapping[str, NDArray[Any]]
 """The arrays of a codes artifact by name."""
+
+Tallies = Mapping[Comparison, Tally]
+"""Counts of a whole database, by what was compared with it."""
+
+NO_TALLIES: Final[Tallies] = {}
 
 _LEVELS = tuple(level / 20 for level in range(1, 21))
 """Levels of recall that a curve is drawn through."""
@@ -56,38 +64,84 @@ class CellScores:
     per_query: dict[str, NDArray[np.float64]]
 
 
-def score_clean(codes: Codes, data: RetrievalData, protocol: Protocol) -> CellScores:
+@dataclass(frozen=True)
+class Compared:
+    """Codes that are compared with the database.
+
+    Attributes:
+        codes: (Q, K) of +1 and -1.
+        labels: (Q, classes), by which they are relevant to what they find.
+    """
+
+    codes: NDArray[Any]
+    labels: NDArray[Any]
+
+    def scorer(
+        self,
+        codes: NDArray[Any],
+        labels: NDArray[Any],
+        *,
+        threads: int = 1,
+        tally: Tally | None = None,
+    ) -> Scorer:
+        """Scores them against a database of these codes and labels, or its counts."""
+        shard = Shard(codes, labels)
+        return Scorer(self.codes, self.labels, shard, threads=threads, tally=tally)
+
+
+def compared_clean(codes: Codes, data: RetrievalData) -> dict[Comparison, Compared]:
+    """What of the clean queries is compared with the database; arguments as of `score_clean`."""
+    queries = data.query.labels
+    return {
+        Comparison.OWN: Compared(codes["query"], queries),
+        Comparison.TARGETS: Compared(codes["query"], draw_targets(queries, data.train.labels)),
+        Comparison.FLOOR: Compared(_opposite(codes, data), queries),
+    }
+
+
+def compared_attack(attacked: Codes, data: RetrievalData) -> dict[Comparison, Compared]:
+    """What of attacked queries is compared with the database; arguments as of `score_attack`."""
+    found = {Comparison.OWN: Compared(attacked["codes"], data.query.labels)}
+    if "target_labels" in attacked:
+        found[Comparison.TARGETS] = Compared(attacked["codes"], attacked["target_labels"])
+    return found
+
+
+def score_clean(
+    codes: Codes,
+    data: RetrievalData,
+    protocol: Protocol,
+    *,
+    threads: int = 1,
+    tallies: Tallies = NO_TALLIES,
+) -> CellScores:
     """Score a model on clean queries, and describe its codes and its protocol's bounds.
 
     Args:
         codes: `train`, `query`, `database`, each with its `..._saturated` share.
         data: the splits.
         protocol: list length and AP normaliser.
+        threads: how many rank; the scores are the same.
+        tallies: of what was counted before; the rest is counted here.
     """
-    ranked, curve, per_query = _ranking(codes["query"], codes["database"], data, protocol)
+    compared = compared_clean(codes, data)
+    scorers = _scorers(compared, codes, data, threads, tallies)
+    ranked, curve, per_query = _ranking(scorers[Comparison.OWN], protocol)
     labels = (data.query.labels, data.database.labels)
     rule: Any = {"top_k": protocol.top_k, "normalize": protocol.normalize}
     quality = code_quality(codes["database"])
-    queries = code_quality(codes["query"], database_codes=codes["database"], top_k=protocol.top_k)
     degenerate = degenerate_queries(*labels)
+    floor = scorers[Comparison.FLOOR].average_precision(ties=Ties.EXPECTED, **rule)
     metrics = {
         **ranked,
-        **_reached(
-            codes["query"],
-            draw_targets(data.query.labels, data.train.labels),
-            codes,
-            data,
-            protocol,
-        ),
+        **_reached(compared, scorers, protocol),
         Metric.CHANCE: chance_level(*labels, **rule),
-        Metric.FLOOR: mean_average_precision(
-            _opposite(codes, data), codes["database"], *labels, ties=Ties.EXPECTED, **rule
-        ),
+        Metric.FLOOR: float(floor.mean()),
         Metric.CEILING: ceiling(*labels, **rule),
         Metric.DISTINCT_CODES: float(quality.distinct_codes),
         Metric.BIT_BALANCE: quality.bit_balance,
         Metric.BIT_ENTROPY: quality.bit_entropy,
-        Metric.TIED: queries.tied_share or 0.0,
+        Metric.TIED: tied_share(scorers[Comparison.OWN].tally, protocol.top_k),
         Metric.SATURATED: float(codes["query_saturated"]),
         Metric.QUERIES_WITHOUT_RELEVANT: float(degenerate.without_relevant),
     }
@@ -97,7 +151,13 @@ def score_clean(codes: Codes, data: RetrievalData, protocol: Protocol) -> CellSc
 
 
 def score_attack(
-    clean: Codes, attacked: Codes, data: RetrievalData, protocol: Protocol
+    clean: Codes,
+    attacked: Codes,
+    data: RetrievalData,
+    protocol: Protocol,
+    *,
+    threads: int = 1,
+    tallies: Tallies = NO_TALLIES,
 ) -> CellScores:
     """Score attacked queries against the clean database.
 
@@ -110,12 +170,16 @@ def score_attack(
             answer depends on the others; `target_labels` (Q, classes) if it was targeted.
         data: the splits.
         protocol: list length and AP normaliser.
+        threads: how many rank; the scores are the same.
+        tallies: as for `score_clean`.
     """
-    ranked, curve, per_query = _ranking(attacked["codes"], clean["database"], data, protocol)
+    compared = compared_attack(attacked, data)
+    scorers = _scorers(compared, clean, data, threads, tallies)
+    ranked, curve, per_query = _ranking(scorers[Comparison.OWN], protocol)
     queries = len(attacked["codes"])
     metrics: dict[str, float] = {
         **ranked,
-        **_reached(attacked["codes"], attacked.get("target_labels"), clean, data, protocol),
+        **_reached(compared, scorers, protocol),
         Metric.FLIPPED_BITS: float((attacked["codes"] != clean["query"]).mean()),
         Metric.DISTINCT_CODES: float(code_quality(attacked["codes"]).distinct_codes),
         Metric.SATURATED: float(attacked["saturated"]),
@@ -164,18 +228,32 @@ def score_probe(
     }
 
 
-def _reached(
-    queries: NDArray[Any],
-    targets: NDArray[Any] | None,
-    clean: Codes,
+def _scorers(
+    compared: Mapping[Comparison, Compared],
+    codes: Codes,
     data: RetrievalData,
+    threads: int,
+    tallies: Tallies,
+) -> dict[Comparison, Scorer]:
+    database = (codes["database"], data.database.labels)
+    return {
+        comparison: one.scorer(*database, threads=threads, tally=tallies.get(comparison))
+        for comparison, one in compared.items()
+    }
+
+
+def _reached(
+    compared: Mapping[Comparison, Compared],
+    scorers: Mapping[Comparison, Scorer],
     protocol: Protocol,
 ) -> dict[str, float]:
     """How near queries are to their targets; nothing where there are none."""
-    if targets is None:
+    if Comparison.TARGETS not in compared:
         return {}
-    scorer = Scorer(queries, targets, Shard(clean["database"], data.database.labels))
-    scores = scorer.average_precisions(top_k=protocol.top_k, normalize=protocol.normalize)
+    scores = scorers[Comparison.TARGETS].average_precisions(
+        top_k=protocol.top_k, normalize=protocol.normalize
+    )
+    targets = compared[Comparison.TARGETS].labels
     return {
         **_mean_precisions(toward_targets(protocol.metric), scores),
         Metric.QUERIES_WITHOUT_TARGET: float((~targets.any(axis=1)).sum()),
@@ -183,10 +261,9 @@ def _reached(
 
 
 def _ranking(
-    query_codes: NDArray[Any], database_codes: NDArray[Any], data: RetrievalData, protocol: Protocol
+    scorer: Scorer, protocol: Protocol
 ) -> tuple[dict[str, float], Curve, dict[str, NDArray[np.float64]]]:
     # One scorer: the distances are counted once, for all tie rules and for the curve.
-    scorer = Scorer(query_codes, data.query.labels, Shard(database_codes, data.database.labels))
     scores = scorer.average_precisions(top_k=protocol.top_k, normalize=protocol.normalize)
     curve = scorer.precision_recall_curve(_LEVELS)
     return (

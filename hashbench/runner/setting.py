@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hashbench.data.protocol import Protocol
 from hashbench.hashing.answers import bare_of
 from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.contract import Backbone, Loss
+from hashbench.hashing.encode import ENCODE_BATCH
 from hashbench.plugins.parameters import canonical
 from hashbench.runner.fingerprint import describe
 from hashbench.runner.suite_tables import Compute
@@ -54,7 +56,7 @@ class Setting:
         Args:
             bare: leave out what the backbone starts from, since other weights are loaded.
         """
-        return {
+        described = {
             "protocol": self.source.protocol.unattacked.hash,
             "loss": describe(self.loss),
             "backbone": describe(bare_of(self.backbone) if bare else self.backbone),
@@ -64,8 +66,25 @@ class Setting:
             "device": self.compute.device,
             "precision": self.compute.precision,
         }
+        if self.compute.processes > 1 and not bare:
+            described["processes"] = self.compute.processes
+        return described
 
-    @property
+    @cached_property
+    def parts(self) -> tuple[range, ...]:
+        """The rows of the parts in which a large database is encoded and counted; else none.
+
+        A part begins where a block does that is encoded together. So every image has the same
+        neighbours in its block as if the database were encoded at once: a processor may add the
+        floats of another block in another order, and turn a bit.
+        """
+        images = self.source.protocol.database
+        step = -(-self.compute.database_part // ENCODE_BATCH) * ENCODE_BATCH
+        if images <= step:
+            return ()
+        return tuple(range(start, min(images, start + step)) for start in range(0, images, step))
+
+    @cached_property
     def slug(self) -> str:
         """Readable words for file names and progress lines."""
         return (

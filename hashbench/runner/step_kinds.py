@@ -17,18 +17,30 @@ from hashbench.hashing.encode import ENCODE_BATCH
 from hashbench.progress import Progress
 from hashbench.results.store import Store
 from hashbench.runner.attacks import probe_answers, trained_attacker
-from hashbench.runner.codes import given_model, model_codes
+from hashbench.runner.certificates import certificate
+from hashbench.runner.codes import database_codes, given_model, model_codes
 from hashbench.runner.evaluation_steps import (
+    CERTIFIED_TOGETHER,
     AdversarialCodes,
+    Certificate,
+    DistanceTallies,
     MoreImages,
     Probe,
     Scores,
     TrainedAttacker,
 )
+from hashbench.runner.galleries import scores_and_gallery
 from hashbench.runner.images import adversarial_codes, attacked_again, more_images
 from hashbench.runner.probe import UNBOUNDED_QUERIES, UNBOUNDED_STEPS
-from hashbench.runner.score_files import scores
-from hashbench.runner.steps import BaseModel, DefendedModel, GivenModel, ModelCodes, Step
+from hashbench.runner.score_files import distance_tallies
+from hashbench.runner.steps import (
+    BaseModel,
+    DatabaseCodes,
+    DefendedModel,
+    GivenModel,
+    ModelCodes,
+    Step,
+)
 from hashbench.runner.training import base_model, defended_model
 
 StepT = TypeVar("StepT", bound=Step)
@@ -107,8 +119,16 @@ def _attacked(step: AdversarialCodes, queries: int) -> Work:
 
 def _encoding(step: ModelCodes) -> Work:
     protocol = step.setting.source.protocol
-    images = protocol.train + protocol.query + protocol.database
+    images = protocol.train + protocol.query + (0 if step.parts else protocol.database)
     return Work(_forward(images), ENCODE_BATCH)
+
+
+def _encoding_of_part(step: DatabaseCodes) -> Work:
+    """Its share: with the rest of `ModelCodes` the parts take what that takes alone."""
+    protocol = step.setting.source.protocol
+    others = protocol.train + protocol.query
+    passes = _forward(others + step.rows.stop) - _forward(others + step.rows.start)
+    return Work(passes, ENCODE_BATCH)
 
 
 def _probing(step: Probe) -> Work:
@@ -116,6 +136,11 @@ def _probing(step: Probe) -> Work:
     queries = step.setting.source.protocol.query
     some = min(queries, UNBOUNDED_QUERIES)
     return Work(_forward(3 * queries) + queries + some * UNBOUNDED_STEPS, UNBOUNDED_QUERIES)
+
+
+def _certifying(step: Certificate) -> Work:
+    """Both ends of the bounds of every query: two passes forward."""
+    return Work(_forward(2 * step.setting.source.protocol.query), CERTIFIED_TOGETHER)
 
 
 def _forward(images: int) -> int:
@@ -140,12 +165,15 @@ KINDS: Final[dict[type[Step], StepKind[Any]]] = {
         StepKind(BaseModel, base_model, _base_training),
         StepKind(DefendedModel, defended_model, _defense_training),
         StepKind(GivenModel, given_model),
+        StepKind(DatabaseCodes, database_codes, _encoding_of_part),
         StepKind(ModelCodes, model_codes, _encoding),
         StepKind(TrainedAttacker, trained_attacker, _attacker_training),
         StepKind(AdversarialCodes, adversarial_codes, _attacked_queries),
         StepKind(MoreImages, more_images, _attacked_again),
         StepKind(Probe, probe_answers, _probing),
-        StepKind(Scores, scores),
+        StepKind(DistanceTallies, distance_tallies),
+        StepKind(Scores, scores_and_gallery),
+        StepKind(Certificate, certificate, _certifying),
     )
 }
 

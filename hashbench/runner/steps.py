@@ -9,7 +9,7 @@ plugins and core rooms that take part, and the keys of the steps before it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +22,15 @@ from hashbench.hashing.program import Program
 from hashbench.hashing.recipe import Recipe
 from hashbench.plugins.parameters import canonical
 from hashbench.results.address import Address
-from hashbench.results.artifacts import ArtifactKind
+from hashbench.results.artifacts import PART_OF, ArtifactKind
 from hashbench.runner.fingerprint import describe, file_hash, rooms_hash, sha256_of
 from hashbench.runner.setting import Setting
 
 _BASE_ROOMS = ("hashing",)
 _PROGRAM_ROOM = "hashing.programs"
 _WRAPPER_ROOMS = ("hashing", "defending")
-_DEFENSE_ROOMS = (*_WRAPPER_ROOMS, "attacking")  # defenses are trained against descents
+# Defenses are trained against descents, and against bounds.
+_DEFENSE_ROOMS = (*_WRAPPER_ROOMS, "attacking", "certifying")
 _TRAINING_FILES = ("runner/training.py",)
 _CODES_FILES = ("runner/codes.py",)
 
@@ -63,9 +64,20 @@ class Step(ABC):
         return ()
 
     @property
+    def parts(self) -> tuple[Step, ...]:
+        """Steps that do a share of its work each, before it; its key does not depend on them."""
+        return ()
+
+    @property
+    def whole(self) -> Step | None:
+        """The step that it is a part of; `None` where it is no part of another one."""
+        return None
+
+    @property
     def reads(self) -> tuple[Step, ...]:
         """The steps whose artifacts have to be whole while it is made."""
-        return (*self.upstream, *(below for before in self.upstream for below in before.rests_on))
+        below = (below for before in self.upstream for below in before.rests_on)
+        return (*self.upstream, *below, *self.parts)
 
     @abstractmethod
     def described(self) -> dict[str, Any]:
@@ -86,6 +98,11 @@ class Step(ABC):
                 "from": [step.key for step in self.upstream],
             }
         )
+
+    @property
+    def model_key(self) -> str:
+        """The key of the model that it is about: steps that share one are best made together."""
+        return self.key
 
     @property
     def hint(self) -> str:
@@ -125,7 +142,7 @@ class BaseModel(Step):
 
     @override
     def described(self) -> dict[str, Any]:
-        made = asdict(self.recipe) if self.checkpoint is None else {"weights": self.weights}
+        made = self.recipe.described() if self.checkpoint is None else {"weights": self.weights}
         return {
             **self.setting.described(),
             "made": made,
@@ -158,7 +175,7 @@ class DefendedModel(Step):
         """The base model, whose weights a wrapper leaves where they are."""
         return (self.base,) if isinstance(self.defense, WrappingDefense) else ()
 
-    @property
+    @cached_property
     @override
     def label(self) -> str:
         return f"{canonical(self.defense)} {self.setting.slug}"
@@ -246,10 +263,21 @@ class ModelCodes(Step):
     def upstream(self) -> tuple[Step, ...]:
         return (self.model,)
 
+    @cached_property
+    @override
+    def parts(self) -> tuple[DatabaseCodes, ...]:
+        """Of the codes of a database that is divided."""
+        return tuple(DatabaseCodes(self, rows) for rows in self.setting.parts)
+
     @property
     @override
     def label(self) -> str:
         return f"codes {self.model.label}"
+
+    @property
+    @override
+    def model_key(self) -> str:
+        return self.model.key
 
     @override
     def described(self) -> dict[str, Any]:
@@ -271,3 +299,52 @@ class StepOnModel(Step):
     @override
     def upstream(self) -> tuple[Step, ...]:
         return (self.codes.model, self.codes)
+
+    @property
+    @override
+    def model_key(self) -> str:
+        return self.codes.model.key
+
+
+def rows_said(rows: range) -> str:
+    """Some rows of a database as a label has them: `database images 500 to 999`."""
+    return f"database images {rows.start} to {rows.stop - 1}"
+
+
+@dataclass(frozen=True)
+class DatabaseCodes(StepOnModel):
+    """Codes of some rows of a database that is divided.
+
+    Attributes:
+        codes: what they are a part of.
+        rows: of the database.
+    """
+
+    rows: range
+    kind = ArtifactKind.CODES_PART
+
+    @property
+    @override
+    def upstream(self) -> tuple[Step, ...]:
+        return (self.codes.model,)
+
+    @property
+    @override
+    def whole(self) -> ModelCodes:
+        return self.codes
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"{self.codes.label}, {rows_said(self.rows)}"
+
+    @property
+    @override
+    def hint(self) -> str:
+        """Begins with the rows: a folder's name is cut off at the end."""
+        return f"{self.rows.start} {self.codes.hint}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        """The whole, whose key holds all else, and the rows."""
+        return {PART_OF: self.codes.key, "rows": [self.rows.start, self.rows.stop]}

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hashbench.errors import FileError
+from hashbench.errors import FileError, StoreError, UsageError
 from hashbench.files import parsed_json
 from hashbench.plugins.card import Aim
-from hashbench.results.arrays import Array, check_array, read_all_arrays
+from hashbench.results.address import Address
+from hashbench.results.arrays import (
+    Array,
+    check_array,
+    largest_file,
+    read_all_arrays,
+    read_arrays,
+)
 from hashbench.results.artifacts import CODES, PROBE
+from hashbench.results.kept_gallery import address_of_gallery
+from hashbench.results.kept_images import address_of_images
 from hashbench.results.metrics import wrong_metric
 from hashbench.results.scored import Measured, measured
 from hashbench.results.store import Artifact, Store
-from hashbench.runner.evaluation_steps import AdversarialCodes, Probe, Scores
-from hashbench.runner.steps import ModelCodes, Step
+from hashbench.retrieval import Tally
+from hashbench.runner.evaluation_steps import (
+    AdversarialCodes,
+    Certificate,
+    Comparison,
+    DistanceTallies,
+    MoreImages,
+    Probe,
+    Scores,
+)
+from hashbench.runner.steps import DatabaseCodes, ModelCodes, Step
 
 CodesStep = ModelCodes | AdversarialCodes
 """What writes a codes artifact."""
+
+NOT_DIVIDED: Final = -1
+"""Saturated outputs of a part without codes: the model has to be asked for the whole database."""
 
 _SHARES: Final = ("linf", "zero_gradients", "dependent")
 """Arrays of at most 1, besides those of saturated outputs."""
@@ -37,12 +59,23 @@ def is_usable(step: Step, store: Store, known: dict[str, Measured]) -> bool:
         known: by the keys of scores, what was read of them already; gets what is read now.
     """
     try:
-        if isinstance(step, Scores):
+        if isinstance(step, Scores | Certificate):
             if step.key not in known:
-                found = measured(store, step.address, step.setting.source.protocol)
+                found = measured(
+                    store,
+                    step.address,
+                    step.setting.source.protocol,
+                    certificate=isinstance(step, Certificate),
+                )
                 if found is None:
                     return False
                 known[step.key] = found
+            return True
+        if isinstance(step, DatabaseCodes):
+            codes_part_of(step, store)
+            return True
+        if isinstance(step, DistanceTallies):
+            tallies_of(step, store)
             return True
         if isinstance(step, ModelCodes | AdversarialCodes | Probe):
             artifact = store.artifact(step.address)
@@ -53,9 +86,33 @@ def is_usable(step: Step, store: Store, known: dict[str, Measured]) -> bool:
             else:
                 codes_of(step, artifact)
             return True
-    except FileError:
+    except (FileError, StoreError):
         return False
     return store.has(step.address)
+
+
+def add_unmade(step: Step, needed: dict[str, Step], is_there: Callable[[Step], bool]) -> None:
+    """Add a step that has to be made, and what it is made from where that has to be made first.
+
+    Args:
+        step: any.
+        needed: by key.
+        is_there: whether what a step makes is in the store.
+    """
+    if step.key in needed or is_there(step):
+        return
+    for before in step.reads:
+        add_unmade(before, needed, is_there)
+    needed[step.key] = step
+
+
+def places_of(step: Step) -> tuple[Address, ...]:
+    """Where making a step writes artifacts: its own, and those that go with it."""
+    attack = step.adversarial if isinstance(step, MoreImages) else step
+    if not isinstance(attack, AdversarialCodes):
+        return (step.address,)
+    mine = attack.address
+    return mine, address_of_images(mine), address_of_gallery(mine)
 
 
 def codes_of(step: CodesStep, artifact: Artifact, name: str = CODES) -> dict[str, NDArray[Any]]:
@@ -124,3 +181,68 @@ def probe_of(artifact: Artifact) -> dict[str, float]:
     except FileError as error:
         raise FileError(f"{PROBE}: {error}") from None
     return dict(answers)
+
+
+def codes_part_of(step: DatabaseCodes, store: Store) -> tuple[NDArray[np.int8], int]:
+    """The codes of a finished part, and how many outputs are saturated; `NOT_DIVIDED` with none.
+
+    Raises:
+        StoreError: it is missing or damaged, or nothing that the step can have written.
+    """
+    rows, bits = len(step.rows), step.setting.bits
+    wanted = {"database": Array("i1", (rows, bits)), "saturated": Array("i8", ())}
+    content = _content(step, store, CODES, largest_file(wanted))
+    try:
+        saturated = int(read_arrays(content, {"saturated": wanted["saturated"]})["saturated"])
+        if saturated == NOT_DIVIDED:
+            wanted["database"] = Array("i1", (0, bits))
+        codes = read_arrays(content, wanted)["database"]
+        check_array("database", codes, wanted["database"])
+        _check_values("database", codes)
+        if not NOT_DIVIDED <= saturated <= rows * bits:
+            raise FileError("it counts more saturated outputs than there are outputs")
+    except FileError as error:
+        raise _not_whole(step, store, f"{CODES}: {error}") from None
+    return codes, saturated
+
+
+def tallies_of(step: DistanceTallies, store: Store) -> dict[Comparison, Tally]:
+    """The counts of a finished part, by what is compared.
+
+    Raises:
+        StoreError: as of `codes_part_of`.
+    """
+    queries, distances = step.setting.source.protocol.query, step.setting.bits + 1
+    array = Array("i8", (queries, distances))
+    limit = largest_file({"total": array, "relevant": array})
+    found: dict[Comparison, Tally] = {}
+    for comparison in step.scores.comparisons:
+        name = file_of(comparison)
+        content = _content(step, store, name, limit)
+        try:
+            tally = Tally.from_bytes(content)
+        except UsageError as error:
+            raise _not_whole(step, store, f"{name}: {error}") from None
+        if tally.total.shape != array.shape or tally.items != len(step.rows):
+            raise _not_whole(step, store, f"{name}: it counts another database or other queries")
+        found[comparison] = tally
+    return found
+
+
+def file_of(comparison: Comparison) -> str:
+    """The file of the counts of one comparison."""
+    return f"{comparison}.npz"
+
+
+def _content(step: Step, store: Store, name: str, limit: int) -> bytes:
+    try:
+        artifact = store.artifact(step.address)
+        if artifact is None:
+            raise FileError("it is missing")
+        return artifact.read(name, limit)
+    except FileError as error:
+        raise _not_whole(step, store, str(error)) from None
+
+
+def _not_whole(step: Step, store: Store, cause: str) -> StoreError:
+    return StoreError(f"{store.folder / step.address.path}: {cause}; run it again")

@@ -40,8 +40,8 @@ from hashbench.runner.suite_values import many as _many
 from hashbench.runner.suite_values import spec as _spec
 from hashbench.suggestions import did_you_mean
 
-MAX_CELLS: Final = 50_000
-"""How many cells a suite may ask for: their plan alone takes some seconds and 100 MB."""
+MAX_CELLS: Final = 200_000
+"""How many cells a suite may ask for: their plan alone takes some ten seconds and 200 MB."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Suite:
             are attacked anyway.
         pixels: which values the pixels of attacked images have, `float` or `8bit`; part of the
             protocol.
+        certify: whether what is proven of each model at each radius is found too. `None` does so
+            where any of the models has a defense that is trained for it.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Suite:
     plugin: tuple[Path, ...] = ()
     pixels: str = FLOAT
     keep_images: int | None = None
+    certify: bool | None = None
 
     def __post_init__(self) -> None:
         if self.pixels not in PIXELS:
@@ -103,10 +106,11 @@ class Suite:
     def size(self) -> int:
         """How many cells it asks for.
 
-        For each model the clean one, and one for each attack at each radius; two spellings of one
-        thing count twice.
+        For each model the clean one, and one for each attack, and its certificate where one is
+        asked for, at each radius; two spellings of one thing count twice.
         """
-        return math.prod(self._models()) * (1 + self._attacks() * max(1, len(self.eps)))
+        each = self._attacks() + bool(self.certify)
+        return math.prod(self._models()) * (1 + each * max(1, len(self.eps)))
 
     def _models(self) -> tuple[int, ...]:
         if isinstance(self.models, GivenModels):
@@ -339,7 +343,8 @@ def _with_compute_of_model(layers: tuple[_Layer, ...]) -> tuple[_Layer, ...]:
         return layers
     if not isinstance(recorded, Mapping):
         return layers
-    known = {one.name for one in fields(Compute)}
+    # How many processes trained it is no matter any more, nor how a database was divided.
+    known = {one.name for one in fields(Compute)} - {"processes", "database_part"}
     compute = {name: value for name, value in recorded.items() if name in known}
     return (layers[0], _Layer({"compute": compute}, f"model {folder}"), *layers[1:])
 

@@ -20,6 +20,10 @@ QUICK: Final = "quick"
 MAX_BYTES: Final = 1_000_000
 """How large a suite file may be: a list of 100,000 numbers has room in it."""
 
+PATHS_FROM: Final = "paths_from"
+WORKING_FOLDER: Final = "working folder"
+"""What a suite file says where its relative paths do not start from its own folder."""
+
 MAX_KEY_PARTS: Final = 32
 """How many parts a dotted key may have; what reading it costs grows with the square."""
 
@@ -45,7 +49,8 @@ def read_suite(source: str | Path) -> tuple[dict[str, Any], Path]:
     """The keys of a suite file, or of one that ships, and the folder that its paths start from.
 
     `name` is the file's where it says none. The paths of `plugin`, `model`, `root` and
-    `checkpoint` start from the working folder.
+    `checkpoint` start from the working folder. So do all paths of a file that says
+    `paths_from = "working folder"`, as those that `hashbench submit` writes.
 
     Args:
         source: the path of a file, or a shipped suite's name; a file goes first.
@@ -73,10 +78,15 @@ def read_suite(source: str | Path) -> tuple[dict[str, Any], Path]:
     if not given:
         raise UsageError(f"{where}: it is empty; name at least a defense or an attack")
     given.setdefault("name", path.stem)
+    start = path.parent
+    if PATHS_FROM in given:
+        if given.pop(PATHS_FROM) != WORKING_FOLDER:
+            raise UsageError(f"{where}: {PATHS_FROM} can only be '{WORKING_FOLDER}'")
+        start = Path()
     for key in ("plugin", "model", "root", "checkpoint"):
         if key in given:
-            given[key] = _from(path.parent, given[key], f"{where}: {key}")
-    return given, path.parent
+            given[key] = _from(start, given[key], f"{where}: {key}")
+    return given, start
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -33,10 +33,14 @@ class SuiteKeys(TypedDict, total=False):
         eps: radii in `[0, 1]` pixels.
         training: of base models, such as `{"epochs": 10, "batch": 32}`.
         budget: of trained defenses: `epochs`, `inner_steps`, `eps`.
-        compute: `threads`, `attack_batch`, `device` (`cpu` or `cuda`), `precision`.
+        compute: `threads`, `attack_batch`, `device` (`cpu` or `cuda`), `precision`,
+            `search` (the precision of attacks before the verdict), `processes` (that train a model
+            together), `database_part` (images of a database that one step encodes and counts).
         limits: `passes`, how often an attack may ask the model per query.
         pixels: of attacked images, `float` or `8bit` (whole pixels, as in a file).
         keep_images: how many attacked images are kept of each cell.
+        certify: whether each model gets a certificate at each radius; by default where any of them
+            has a defense that is trained for one.
         root: the folder of data sets that do not ship.
         checkpoint: a folder to take the base model from, instead of training it.
         model: folders of models that were made before; their cards say what a grid would.
@@ -58,6 +62,7 @@ class SuiteKeys(TypedDict, total=False):
     limits: Mapping[str, Any]
     pixels: str
     keep_images: int
+    certify: bool
     root: Folder
     checkpoint: Folder
     model: Folder | Sequence[Folder]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from hashbench.characters import shortened
 from hashbench.coercion import quoted
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
 
-MIXED = "mixed"
-PRECISIONS = ("float32", MIXED)
+MIXED: Final = "mixed"
+TF32: Final = "tf32"
+PRECISIONS: Final = ("float32", TF32, MIXED)
+"""The words of `hashbench.hashing.precision`; here too, as a suite is read without torch."""
 
 FLOAT: Final = "float"
 PIXELS: Final = (FLOAT, "8bit")
@@ -37,6 +39,14 @@ MAX_BATCH: Final = 1_000_000_000
 MOST_THREADS: Final = 1024
 """Torch threads of a cell: each has a stack of its own, and where there is no room for them the
 process is ended."""
+
+MOST_PROCESSES: Final = 1024
+"""Processes that train one model."""
+
+DATABASE_PART: Final = 1 << 20
+"""Images of a database that one step encodes and counts: beyond the data sets of the literature."""
+
+MAX_IMAGES_OF_PART: Final = 1_000_000_000_000
 
 MAX_PASSES: Final = 1_000_000_000_000
 """Forward passes that a suite may grant an attack per query."""
@@ -98,28 +108,63 @@ class BudgetPlan:
 
 @dataclass(frozen=True)
 class Compute:
-    """What float results depend on besides the seed, and is therefore part of every key.
+    """How it is computed: what float results depend on besides the seed is part of every key.
 
     Attributes:
         threads: of torch, per cell; at most `MOST_THREADS`.
         attack_batch: queries that are attacked together.
         device: `cpu` or `cuda`.
-        precision: `float32`, or `mixed`: the network under the hash layer runs in bfloat16, in
-            training, attacks and codes alike.
+        precision: of training, attacks and codes alike: `float32`; `tf32`, which only a GPU has; or
+            `mixed`: the network under the hash layer runs in bfloat16.
+        search: the precision in which attacks look for their images, whose codes are then computed
+            in `precision`; `None` takes the same. Part of the keys of attacks alone, where it is
+            another.
+        processes: that train a model together, at most `MOST_PROCESSES`; with more than one it is
+            `torchrun ... -m hashbench train` that trains it.
+        database_part: images of a database that one step encodes and counts, rounded up to whole
+            blocks of 500; a larger database is divided. No part of any key: the results are the
+            same.
     """
 
     threads: int = 1
     attack_batch: int = 500
     device: str = "cpu"
     precision: str = "float32"
+    search: str | None = None
+    processes: int = 1
+    database_part: int = DATABASE_PART
 
     def __post_init__(self) -> None:
         _whole("compute.threads", self.threads, 1, MOST_THREADS)
+        _whole("compute.processes", self.processes, 1, MOST_PROCESSES)
         _whole("compute.attack_batch", self.attack_batch, 1, MAX_BATCH)
-        if self.precision not in PRECISIONS:
-            raise UsageError(
-                f"compute.precision is '{shortened(self.precision)}', expected float32 or mixed"
-            )
+        _whole("compute.database_part", self.database_part, 1, MAX_IMAGES_OF_PART)
+        for name in ("precision", "search"):
+            value = getattr(self, name)
+            if value is not None and value not in PRECISIONS:
+                raise UsageError(
+                    f"compute.{name} is '{shortened(value)}', expected float32, tf32 or mixed"
+                )
+            if value == TF32 and self.device == "cpu":
+                raise UsageError(
+                    f"compute.{name} is 'tf32', in which only a GPU computes: add "
+                    "compute.device = 'cuda', or take float32"
+                )
+
+    @property
+    def other_search(self) -> str | None:
+        """The precision of an attack's search, where it is not that of the verdict."""
+        return None if self.search == self.precision else self.search
+
+    def recorded(self) -> dict[str, Any]:
+        """As plain data for records: what is as it always was is left out, as older ones do."""
+        said = asdict(self)
+        del said["database_part"]  # no number depends on it
+        if self.other_search is None:
+            del said["search"]
+        if self.processes == 1:
+            del said["processes"]
+        return said
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
+from hashbench.attacking.answer import ROUNDING
 from hashbench.attacking.contract import Attack
-from hashbench.attacking.harness import ROUNDING
 from hashbench.eps import Eps
 from hashbench.hashing.model import codes_of
 from hashbench.testing.case import Case, of_model, ordinary

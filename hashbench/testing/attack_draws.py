@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import torch
 
-from hashbench.attacking.harness import ROUNDING
+from hashbench.attacking.answer import ROUNDING
 from hashbench.plugins.card import Draws
 from hashbench.testing.attack_answers import USABLE
 from hashbench.testing.case import of_model, ordinary

@@ -81,6 +81,19 @@ def returns_a_report(stage: FormatStage) -> None:
         )
 
 
+@check(
+    "one-file",
+    "where it says one_file = True, files() returns one file, whatever the results",
+    needs=["returns-a-report"],
+    method="files",
+)
+def one_file(stage: FormatStage) -> None:
+    skip_unless(not stage.plugin.is_text and stage.plugin.one_file, "does not say one_file")
+    for results in (sample.ordinary(), sample.several_groups(), sample.empty()):
+        count = len(stage.files(results))
+        require(count == 1, f"files() returned {count:,} files, but the class says one_file = True")
+
+
 @check("says-something", "its report is not empty", needs=["returns-a-report"])
 def says_something(stage: FormatStage) -> None:
     files = stage.files(sample.ordinary())
@@ -219,6 +232,7 @@ def foreign_text(stage: FormatStage) -> None:
 FORMATS: tuple[Check[FormatStage], ...] = (
     answers,
     returns_a_report,
+    one_file,
     says_something,
     file_names,
     suffix,

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench.hashing.contract import Loss
@@ -56,6 +58,11 @@ def single_labels(items: int = ITEMS) -> Tensor:
     return torch.eye(CLASSES)[torch.arange(items) % CLASSES]
 
 
+def _images(items: int) -> NDArray[np.uint8]:
+    """Train images of noise."""
+    return np.random.default_rng(5).integers(0, 256, (items, 1, 8, 8), dtype=np.uint8)
+
+
 class LossStage:
     """Asks one loss."""
 
@@ -76,6 +83,7 @@ class LossStage:
             labels=question.labels.clone(),
             bits=question.outputs.shape[1],
             generator=torch.Generator().manual_seed(0),
+            images=_images(len(question.labels)),
         )
         return self.plugin.bind(setup)
 

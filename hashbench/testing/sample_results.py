@@ -13,8 +13,10 @@ from hashbench.plugins.card import Access, Aim
 from hashbench.results.asked import Asked
 from hashbench.results.cell import CLEAN, AttackFacts, Cell, CellResult, Status
 from hashbench.results.metrics import Metric, toward_targets, under
+from hashbench.results.provenance import Conflict, Measurement, Provenance
 from hashbench.results.results import Results
 from hashbench.retrieval import Ties
+from hashbench.testing.sample_gallery import reader_of, sample_gallery
 
 TRAINING: Final = "7" * 64
 EPS: Final = "8/255"
@@ -130,8 +132,13 @@ def _facts(attack: str, aim: Aim) -> AttackFacts:
     return AttackFacts(attack.partition(":")[0], aim, access, parameters={"steps": 20})
 
 
-def gathered(settings: Sequence[Setting]) -> Results:
-    """Their cells as a report is given them, sorted."""
+def gathered(settings: Sequence[Setting], labels: tuple[str, ...] = ("cat", "dog")) -> Results:
+    """Their cells as a report is given them, sorted; the attacked ones have galleries.
+
+    Args:
+        settings: whose cells.
+        labels: what the galleries' classes are called.
+    """
     cells = tuple(sorted((one for each in settings for one in each.cells), key=lambda r: r.cell))
     training: dict[str, Any] = {
         "base": {"batch": 32, "epochs": 45, "learning_rate": 0.05, "optimizer": "sgd"},
@@ -143,6 +150,39 @@ def gathered(settings: Sequence[Setting]) -> Results:
         protocols={each.protocol.hash: each.protocol for each in settings},
         trainings={TRAINING: training} if cells else {},
         asked=(Asked("results", "quick", frozenset(one.cell for one in cells)),) if cells else (),
+        gallery=reader_of(
+            [one.cell for one in cells if one.status is Status.DONE and one.cell.attack != CLEAN],
+            sample_gallery(labels),
+        ),
+    )
+
+
+def merged(results: Results, folder: str, trouble: str) -> Results:
+    """The same from two folders that say different things of one cell, and another is unreadable.
+
+    Args:
+        results: of the first folder, some attacked cell of which is done.
+        folder: how the second one is called.
+        trouble: what is told of the one that cannot be read.
+    """
+    first = next(
+        one
+        for one in results.cells
+        if one.status is Status.DONE and one.cell.attack != CLEAN and not one.targeted
+    )
+    metric = results.metric(first.cell)
+    measured = tuple(
+        Measurement(
+            {**first.metrics, metric: first.metrics[metric] + change},
+            Provenance(place, digit * 64, {"hashbench": "0.1.0"}, {"attack": "5" * 64}, made),
+        )
+        for place, digit, change, made in (
+            ("results", "1", 0.0, "2026-01-02T03:04:05+00:00"),
+            (folder, "2", 0.05, ""),
+        )
+    )
+    return replace(
+        results, conflicts=(Conflict(first.cell, metric, measured),), troubles=(trouble,)
     )
 
 
@@ -180,7 +220,7 @@ def only_losses() -> Results:
 
 
 def several_groups() -> Results:
-    """Data sets, losses, backbones, code lengths and seeds in one folder, a targeted attack too."""
+    """Data sets, losses, backbones, code lengths and seeds, of folders that do not fit together."""
     base = Setting()
     settings = [
         _models(base),
@@ -191,11 +231,12 @@ def several_groups() -> Results:
         ),
     ]
     settings[0].done("none", "dhta", 0.4, Aim.TARGETED)
-    return gathered(settings)
+    trouble = "more/plans/5f.json: it is no JSON; run the suite again to mend it"
+    return merged(gathered(settings), "more", trouble)
 
 
 def foreign() -> Results:
-    """Reasons and names that strangers wrote."""
+    """Reasons, names, labels, folders and troubles that strangers wrote."""
     setting = _models(Setting(dataset=f"lists:root={SCRIPT}|é"))
     setting.lost("none", f"mine:word={SCRIPT}", FOREIGN)
-    return gathered([setting])
+    return merged(gathered([setting], (SCRIPT, FOREIGN)), FOREIGN, FOREIGN)

@@ -45,7 +45,8 @@ class CountingModel(HashModel):
 
     @override
     def logits(self, images: Tensor) -> Tensor:
-        self.forwards += len(images)
+        if isinstance(images, Tensor):  # not while its code is followed, by torch.fx
+            self.forwards += len(images)
         return super().logits(images)
 
 
@@ -65,11 +66,11 @@ class Lesson:
     objective: Objective
     train: ImageSet
 
-    def batch(self, start: int = 0, size: int = BATCH) -> Batch:
-        """Some of the images, in order."""
+    def batch(self, start: int = 0, size: int = BATCH, progress: float = 0.0) -> Batch:
+        """Some of the images, in order, at a time of the training."""
         index = torch.arange(start, min(start + size, len(self.train)))
         images = as_images(self.train.images[index.numpy()], torch.device("cpu"))
-        return Batch(images, self.setup.labels[index].clone(), index)
+        return Batch(images, self.setup.labels[index].clone(), index, progress)
 
 
 class TrainedStage:
@@ -95,6 +96,7 @@ class TrainedStage:
             database_labels=torch.from_numpy(found.database.labels).float(),
             budget=budget,
             generator=torch.Generator().manual_seed(0),
+            images=train.images,
         )
         model.forwards = 0
         model.train()
@@ -127,7 +129,7 @@ class TrainedStage:
             parameters = [*lesson.model.parameters(), *lesson.objective.parameters()]
             optimizer = recipe.build_optimizer(parameters)
             for step in range(steps):
-                loss = lesson.objective.loss(lesson.batch(step * BATCH))
+                loss = lesson.objective.loss(lesson.batch(step * BATCH, progress=step / steps))
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -252,12 +254,16 @@ def keeps_training_mode(stage: TrainedStage) -> None:
 def leaves_arguments_alone(stage: TrainedStage) -> None:
     lesson, batch, _ = stage.usual
     fresh = stage.begin()
-    wanted = {**vars(fresh.batch()), "setup.labels": fresh.setup.labels}
-    found = {**vars(batch), "setup.labels": lesson.setup.labels}
+    wanted = {**_tensors(fresh.batch()), "setup.labels": fresh.setup.labels}
+    found = {**_tensors(batch), "setup.labels": lesson.setup.labels}
     wanted["setup.database_labels"] = fresh.setup.database_labels
     found["setup.database_labels"] = lesson.setup.database_labels
     changed = [name for name, value in wanted.items() if not torch.equal(found[name], value)]
     require(not changed, f"it changes {', '.join(changed)} in place")
+
+
+def _tensors(batch: Batch) -> dict[str, Tensor]:
+    return {"images": batch.images, "labels": batch.labels, "index": batch.index}
 
 
 @check(

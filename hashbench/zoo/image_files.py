@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hashbench.atomic import whole_folder
 from hashbench.attacking.threat import LEVELS
 from hashbench.data.protocol import PixelValues
 from hashbench.outputs import refuse_taken
 from hashbench.results.cell import Cell
+from hashbench.results.pictures import CHANNELS, png
 from hashbench.zoo.attacked_images import AttackedImages
 
 EXACT: Final = "exact.npy"
@@ -33,9 +33,6 @@ CELLS: Final = "cells.csv"
 
 CLEAN: Final = "clean"
 """The folder of the queries as the data set has them."""
-
-_CHANNELS: Final = (1, 3)
-"""Grey and RGB: what a PNG holds without saying more."""
 
 _LONGEST: Final = 100
 """Characters of a folder's name, without its hash."""
@@ -95,7 +92,7 @@ def folder_of(cell: Cell, pixels: str = PixelValues.FLOAT) -> str:
 
 def _files(images: AttackedImages) -> Iterator[tuple[str, bytes]]:
     """The files of a cell: place in its folder, and content."""
-    if images.clean.shape[1] in _CHANNELS:
+    if images.clean.shape[1] in CHANNELS:
         for query, (clean, rounded) in enumerate(zip(images.clean, images.rounded, strict=True)):
             yield _png_name(query), png(rounded)
             yield f"{CLEAN}/{_png_name(query)}", png(clean)
@@ -109,20 +106,6 @@ def _png_name(query: int) -> str:
     return f"{query:04}.png"
 
 
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """A picture as a PNG of 8 bits, without any loss.
-
-    Args:
-        pixels: uint8 (1, H, W), grey, or (3, H, W), RGB.
-    """
-    picture = Image.fromarray(
-        np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
-    )
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
 def _image_rows(images: AttackedImages) -> Iterator[list[Any]]:
     """Columns are added behind the others; a name keeps its meaning.
 
@@ -134,7 +117,7 @@ def _image_rows(images: AttackedImages) -> Iterator[list[Any]]:
     head += ["linf", "linf_rounded", "l2", "l2_rounded", "rounded_in_ball"]
     kinds = ("clean", "float", "rounded")
     yield [*head, *(f"ap_{kind}" for kind in kinds), *(f"t_ap_{kind}" for kind in kinds)]
-    has_png = images.clean.shape[1] in _CHANNELS
+    has_png = images.clean.shape[1] in CHANNELS
     for at in range(len(images)):
         targets = None if images.targets is None else images.targets[at]
         yield [

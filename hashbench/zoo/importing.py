@@ -6,8 +6,9 @@ import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -52,6 +53,7 @@ from hashbench.zoo.foreign import known_by_layout
 from hashbench.zoo.heads import HASH_LAYER
 from hashbench.zoo.origin import Origin
 from hashbench.zoo.translated import BACKBONE, Translated, translated
+from hashbench.zoo.trusted import OPTION, UNPICKLED, naming_the_option, needs_unpickling, unpickled
 
 _A_SLIP: Final = 0.8
 """How alike a name and a plugin's have to be, from 0 to 1, to be taken for a slip of the pen."""
@@ -69,6 +71,8 @@ def import_model(
     device: str = "cpu",
     progress: Progress = no_progress,
     told: Callable[[str], object] = str,
+    trust_pickle: bool = False,
+    warned: Callable[[str], object] = str,
 ) -> ModelCard:
     """Turn a state dict, or a file that holds a whole network, into a folder for `run --model`.
 
@@ -80,6 +84,10 @@ def import_model(
         device: what its clean mAP is measured on.
         progress: told of images that are decoded for the first time.
         told: of what was decided on the way, each a clause.
+        trust_pickle: whether a file that holds pickled objects is unpickled, which runs whatever
+            code is in it; the card then says so, and so does every report. One that can be read
+            without is.
+        warned: told before anything is unpickled.
 
     Returns:
         Its card, with the measured mAP.
@@ -92,10 +100,40 @@ def import_model(
     """
     refuse_taken(to)
     check_device(device)
+    asked = partial(_imported, to=to, origin=origin, root=root, device=device, progress=progress)
+    if not trust_pickle:
+        with naming_the_option():
+            return asked(source, told=told, trained=partial(_from, source))
+    if not needs_unpickling(source):
+        told(f"it can be read without {OPTION}, so nothing of it was run")
+        return asked(source, told=told, trained=partial(_from, source))
+    with unpickled(source, warned) as plain:
+        return asked(plain, told=told, trained=partial(_from, source, trusted=True))
+
+
+def _from(source: Path, *, trusted: bool = False) -> dict[str, Any]:
+    """What a card says of the file that its weights come from."""
+    return {"imported": content_hash(source), **({UNPICKLED: True} if trusted else {})}
+
+
+def _imported(
+    source: Path,
+    *,
+    to: Path,
+    origin: Origin,
+    root: Path | None,
+    device: str,
+    progress: Progress,
+    told: Callable[[str], object],
+    trained: Callable[[], Mapping[str, Any]],
+) -> ModelCard:
+    """See `import_model`; `trained` gives what the card says of the weights' file."""
     loss = _loss(origin.loss)
     kind = program_kind(source)
     if kind is not None:
-        return _import_program(source, kind, to, origin, loss, root, device, progress, told)
+        return _import_program(
+            source, kind, to, origin, loss, root, device, progress, told, trained
+        )
     for option, said in (("--output", origin.output), ("--ends-in-tanh", origin.bounded)):
         if said:
             read_state(source)  # what it is comes first, where it is no state dict
@@ -115,7 +153,7 @@ def import_model(
     base = backbone.base if isinstance(backbone, HeadedBackbone) else backbone
     hidden = backbone.hidden if isinstance(backbone, HeadedBackbone) else ()
     card = replace(
-        _card(content, source, origin, found, loss, metrics, backbone=base, bits=model.bits),
+        _card(content, trained, origin, found, loss, metrics, backbone=base, bits=model.bits),
         hidden=tuple(map(str, hidden)),
     )
     write_folder(to, {WEIGHTS: content, CARD: card_bytes(card)}, last=CARD)
@@ -147,7 +185,7 @@ def _measured(model: HashModel, source: Path, origin: Origin, found: Source) -> 
 
 def _card(
     content: bytes,
-    source: Path,
+    trained: Callable[[], Mapping[str, Any]],
     origin: Origin,
     found: Source,
     loss: Loss,
@@ -168,7 +206,7 @@ def _card(
         dataset=protocol.dataset,
         protocol=protocol.hash,
         seed=origin.seed,
-        training={"base": {"imported": content_hash(source), **reported}},
+        training={"base": {**trained(), **reported}},
         shape=(images.channels, images.height, images.width),
         protocol_card=protocol.to_plain(),
         clean={protocol.metric: metrics[protocol.metric]},
@@ -219,6 +257,7 @@ def _import_program(
     device: str,
     progress: Progress,
     told: Callable[[str], object],
+    trained: Callable[[], Mapping[str, Any]],
 ) -> ModelCard:
     """Turn a file that holds a whole network into a folder for `run --model`."""
     if origin.renames or origin.activation is not None:
@@ -237,7 +276,7 @@ def _import_program(
     model = outcome.model(content, source, device=device, threads=_THREADS)
     metrics = _measured(model, source, origin, found)
     card = replace(
-        _card(content, source, origin, found, loss, metrics, backbone=name, bits=outcome.bits),
+        _card(content, trained, origin, found, loss, metrics, backbone=name, bits=outcome.bits),
         program=outcome.asking.to_plain(),
     )
     write_folder(to, {kind.file: content, CARD: card_bytes(card)}, last=CARD)

@@ -15,8 +15,8 @@ from hashbench.hashing.programs.sorts import ProgramKind
 from hashbench.outputs import refuse_taken
 from hashbench.progress import Progress, no_progress
 from hashbench.results.artifacts import CODES, ArtifactKind
-from hashbench.results.cell import CLEAN, Cell, CellResult, Status
-from hashbench.results.load import load_results
+from hashbench.results.cell import Cell, CellResult, Status
+from hashbench.results.load import read_folders
 from hashbench.results.planned import stored_plans
 from hashbench.results.results import Results
 from hashbench.results.store import Store
@@ -75,7 +75,7 @@ def export_model(
         UsageError: none or several models fit, the model has no result yet, or `to` is not empty.
     """
     refuse_taken(to)
-    loaded = load_results(results)
+    loaded = read_folders(results)
     result = _only(loaded, wanted)
     store = Store(results)
     weights, made = weights_of(store, result.cell)
@@ -110,7 +110,7 @@ def check_model(
     with tempfile.TemporaryDirectory(prefix="hashbench-") as scratch:
         store = Store(Path(scratch))
         codes = ModelCodes(step)
-        for part in (step, codes):
+        for part in (step, *codes.parts, codes):
             execute(part, store, no_progress)
         arrays = read_npz(store, codes, CODES)
     source = step.setting.source
@@ -124,7 +124,7 @@ def _only(results: Results, wanted: Mapping[str, str]) -> CellResult:
     apart = {
         _unattacked(results, result.cell): result
         for result in results.cells
-        if result.cell.attack == CLEAN
+        if result.cell.is_clean
     }
     models = list(apart.values())
     fitting = [result for result in models if _fits(result.cell, wanted)]

@@ -190,7 +190,7 @@ class _Reader:
         rounded = in_whole_pixels(images)
         model = self._model_of(weights, setting)
         compute = setting.compute
-        with torch_threads(compute.threads), exact(compute.device):
+        with torch_threads(compute.threads), exact(compute.device, compute.precision):
             here, after = (_encoded(model, one) for one in (images, rounded))
         codes = {"clean": clean["query"][part], "float": attacked["codes"][part], "rounded": after}
         targets = attacked["target_labels"][part] if result.targeted else None

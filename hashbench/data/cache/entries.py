@@ -8,6 +8,7 @@ were made from. Writes only in the cache's folder, never among the data.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -286,7 +287,13 @@ def locked(folder: Path) -> Iterator[bool]:
 
     Without a lock two processes may decode the same files, each into files of its own: twice the
     work, but no harm.
+
+    Raises:
+        OSError: the entry is a link, so that what is swept could lie anywhere; or it cannot be
+            written to.
     """
+    if folder.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link, expected a folder")
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire()

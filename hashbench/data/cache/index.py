@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ FORMAT = 1
 """Version of the cache's format; entries of another version are made anew."""
 
 INDEX = "index.npz"
+
+_PIXELS: Final = re.compile(r"(?:pixels|wide)-[0-9a-f]{16}\.npy")
+"""Names of pixel files: they lie beside the index, whatever an index says."""
+
 _Digests = NDArray[np.uint8]
 
 
@@ -150,12 +155,14 @@ def write_index(folder: Path, made: DecodedImages, files: ImageFiles) -> None:
 
 
 def read_index(folder: Path, files: ImageFiles) -> DecodedImages | None:
-    """Read the index of an entry; None where there is none, or the entry is damaged.
+    """Read the index of an entry; None where there is none, or the entry is damaged or a link.
 
     Checks shape and size of the pixel files; `hashbench.data.cache.verify` checks their bytes.
     """
     count, transform = len(files.paths), files.transform
     try:
+        if folder.is_symlink():
+            return None
         with np.load(folder / INDEX, allow_pickle=False) as arrays:
             card = json.loads(str(arrays["card"]))
             stamps, digests = arrays["stamps"], arrays["digests"]
@@ -179,6 +186,8 @@ def _pixel_file(folder: Path, card: Any, shape: tuple[int, ...], some: bool) -> 
     """The pixel file that an index names; None where it names none, or its shape differs."""
     if card is None:
         return None
+    if not _PIXELS.fullmatch(card["name"]):
+        raise ValueError("a pixel file lies elsewhere")
     file = PixelFile(folder / card["name"], str(card["sha256"]))
     if some:
         pixels = open_pixels(file.path)

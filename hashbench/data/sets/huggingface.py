@@ -13,6 +13,7 @@ from typing_extensions import override
 from hashbench.characters import shortened, shown
 from hashbench.coercion import quoted as quoted_value
 from hashbench.data.cache.index import PackedImages
+from hashbench.data.cache.stamps import OutsideFolderError, stamp_files
 from hashbench.data.layouts.arrow_files import MARK, ArrowImages, Feature, Shard, features_of
 from hashbench.data.layouts.columns import LABEL_COLUMNS, listed_columns
 from hashbench.data.layouts.file_names import DATASET_DICT, ROWS, STATE
@@ -80,7 +81,9 @@ class HuggingFace(OwnDataset):
         parts: dict[str, Rows] = {}
         named: list[tuple[str, ...]] = []
         bare = []
-        for split, shards in self._shards(home).items():
+        every = self._shards(home)
+        _refuse_links(home, [shard for some in every.values() for shard in some], self.linked())
+        for split, shards in every.items():
             rows, missing = Rows(home / local_name(split), unit="row"), list[str]()
             for shard in shards:
                 features = _features(shard, info)
@@ -202,6 +205,19 @@ def _saved(home: Path, folder: str) -> list[Shard]:
         raise UsageError(f"{path}: it names no data files")
     below = f"{folder}/" if folder else ""
     return [Shard(home, f"{below}{_inside(path, str(name))}") for name in names]
+
+
+def _refuse_links(home: Path, shards: Sequence[Shard], links: Path | None) -> None:
+    """Refuse files that links lead out of the folder, before one of them is opened."""
+    try:
+        stamp_files(home.resolve(), [shard.path for shard in shards], links)
+    except OutsideFolderError as error:
+        first = shown(shortened(shards[error.places[0]].path))
+        raise UsageError(
+            f"{home}: a link leads the file '{first}' out of the folder ({len(error.places):,} "
+            "such files); move them into it; the parameter links=FOLDER names a folder that links "
+            "may lead into"
+        ) from None
 
 
 def _inside(file: Path, path: str) -> str:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from typing_extensions import override
 
 from hashbench.errors import UsageError
@@ -111,6 +113,47 @@ def cut(module: nn.Module, head: str) -> int:
     parent, _, name = head.rpartition(".")
     setattr(module.get_submodule(parent), name, nn.Identity())
     return linear.in_features
+
+
+def without_idle_pools(module: nn.Module, shape: tuple[int, int, int]) -> None:
+    """Take out adaptive average pools whose maps have the pool's size already, in place.
+
+    Such a pool gives every value back, to the bit, and on a GPU its gradient is one of the few that
+    torch computes in another order each time.
+
+    Args:
+        module: the network.
+        shape: (C, H, W) of its images.
+    """
+    seen: dict[str, tuple[int, ...]] = {}
+    pools = {
+        name: pool
+        for name, pool in module.named_modules()
+        if isinstance(pool, nn.AdaptiveAvgPool2d) and pool.output_size not in (1, (1, 1))
+    }
+    if not pools:
+        return
+
+    def watch(name: str) -> Any:
+        return lambda _, given: seen.update({name: tuple(given[0].shape[2:])})
+
+    mode = module.training
+    module.eval()
+    handles = [pool.register_forward_pre_hook(watch(name)) for name, pool in pools.items()]
+    try:
+        # Shapes alone: nothing is computed on torch's device `meta`.
+        state = {name: value.to("meta") for name, value in module.state_dict().items()}
+        with torch.no_grad():
+            functional_call(module, state, torch.zeros(1, *shape, device="meta"))
+    finally:
+        for handle in handles:
+            handle.remove()
+        module.train(mode)
+    for name, pool in pools.items():
+        wanted = pool.output_size
+        if seen.get(name) == (wanted if isinstance(wanted, tuple) else (wanted, wanted)):
+            parent, _, own = name.rpartition(".")
+            setattr(module.get_submodule(parent), own, nn.Identity())
 
 
 def optional(module: str, extra: str, backbone: str) -> Any:

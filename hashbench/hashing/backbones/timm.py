@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from hashbench.characters import briefly
+from hashbench.characters import briefly, first_line
 from hashbench.errors import UsageError
 from hashbench.hashing.backbone import BackboneNet, InputSpec
 from hashbench.hashing.backbones.pretrained import (
@@ -90,13 +90,13 @@ class Timm(PretrainedBackbone):
             sized = {"img_size": size} if fixed else {}
             module: nn.Module = timm.create_model(self.model, num_classes=0, **sized)
         except Exception as error:  # timm's errors have no base of their own
-            raise UsageError(f"{where}: {_first_line(error)}") from error
+            raise UsageError(f"{where}: {first_line(error)}") from error
         if self.weights == IMAGENET:
             try:
                 module = timm.create_model(self.model, pretrained=True, num_classes=0, **sized)
             except Exception as error:  # nor have the hub's
                 raise UsageError(
-                    f"{where}: its weights could not be downloaded ({_first_line(error)}); fetch "
+                    f"{where}: its weights could not be downloaded ({first_line(error)}); fetch "
                     f"them elsewhere and give the file, as in timm:model={self.model},weights=FILE"
                 ) from error
         return module
@@ -118,7 +118,7 @@ def _probe(module: nn.Module, size: tuple[int, int], model: str) -> int:
     except Exception as error:  # whatever the network raises on images that it cannot take
         raise UsageError(
             f"backbone 'timm', model '{model}' does not take images of {size[0]} x {size[1]} "
-            f"pixels: {_first_line(error)}"
+            f"pixels: {first_line(error)}"
         ) from error
     finally:
         module.train(mode)
@@ -128,7 +128,3 @@ def _probe(module: nn.Module, size: tuple[int, int], model: str) -> int:
             "for each image, expected one vector"
         )
     return int(features.shape[1])
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

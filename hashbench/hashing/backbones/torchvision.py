@@ -24,6 +24,7 @@ from hashbench.hashing.backbones.pretrained import (
     NONE,
     PretrainedBackbone,
     cut,
+    without_idle_pools,
 )
 from hashbench.plugins import backbone
 
@@ -227,6 +228,7 @@ class TorchvisionBackbone(PretrainedBackbone):
         if self.weights != NONE:
             state = self._positioned(_modern(self._state(models)), images, models)
             self.load(module, state, (self.net.head,))
+        without_idle_pools(module, (3, images.height, images.width))
         return BackboneNet(module, features, IMAGENET_MEAN, IMAGENET_STD, hash_std=HASH_STD)
 
     def _check_size(self, images: InputSpec) -> None:

@@ -10,7 +10,13 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from hashbench.errors import UsageError
-from hashbench.hashing.hash_centers import Unlabelled, class_centers, has_class_term, item_targets
+from hashbench.hashing.hash_centers import (
+    CenterKind,
+    Unlabelled,
+    centers_of,
+    has_class_term,
+    item_targets,
+)
 from hashbench.hashing.kept import Kept
 from hashbench.hashing.objective import BoundLoss
 from hashbench.hashing.setup import LossSetup
@@ -39,13 +45,20 @@ class CSQ(Loss):
     lambda is CgAT's and DeepHash-pytorch's; SAAT's script stops at such code lengths and numbers of
     classes.
 
+    `codes=similarity` has other centers: codes that lie nearer to each other where the classes'
+    train images are alike, made from train images and labels before the training (mean images of
+    4 x 4 pixel cells, Mahalanobis distances, a search by single flips; see `similarity_codes`). It
+    is nobody's published method, and no preset has it.
+
     Attributes:
         quantization: lambda.
         unlabelled: what becomes of an image without a label.
+        codes: where the centers come from.
     """
 
     quantization: float = 1e-4
     unlabelled: Unlabelled = Unlabelled.SKIP
+    codes: CenterKind = CenterKind.HADAMARD
 
     def __post_init__(self) -> None:
         if not self.quantization >= 0:
@@ -57,16 +70,18 @@ class CSQ(Loss):
 
 
 class _BoundCSQ(BoundLoss):
-    """Holds `targets`, the code (N, K) that each item is pulled to."""
+    """Holds `targets`, the code (N, K) that each item is pulled to, and the classes' `centers`."""
 
     targets: Tensor
+    centers: Tensor
 
     def __init__(self, terms: CSQ, setup: LossSetup) -> None:
         super().__init__()
         self.terms = terms
-        centers = class_centers(setup.labels.shape[1], setup.bits, setup.generator)
+        centers = centers_of(terms.codes, setup)
         targets = item_targets(setup.labels, centers, setup.generator, terms.unlabelled)
         self.register_buffer("targets", targets)
+        self.register_buffer("centers", centers, persistent=False)
 
     @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
@@ -76,6 +91,10 @@ class _BoundCSQ(BoundLoss):
             (outputs + 1) / 2, (targets + 1) / 2, weight=counts.expand_as(outputs).to(outputs)
         )
         return entropy + self.terms.quantization * (outputs.abs() - 1).square().mean()
+
+    @override
+    def class_codes(self) -> Tensor:
+        return self.centers
 
     @override
     def keeps(self) -> Mapping[str, Kept]:

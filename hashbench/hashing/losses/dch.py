@@ -75,9 +75,12 @@ class _BoundDCH(BoundLoss):
 def balance(near: Tensor) -> Tensor:
     """Each pair's weight: both kinds weigh the same in sum, or 1 where there is only one kind."""
     far = 1 - near
-    if not near.any() or not far.any():
-        return torch.ones_like(near)
-    return near.numel() * (near / pair_count(near) + far / pair_count(far))
+    both = near.any() & far.any()
+    return torch.where(
+        both,
+        near.numel() * (near / pair_count(near) + far / pair_count(far)),
+        torch.ones_like(near),
+    )
 
 
 def distances(first: Tensor, second: Tensor) -> Tensor:

@@ -49,9 +49,10 @@ class DPN(Loss):
 
 
 class _BoundDPN(BoundLoss):
-    """Holds `targets`, the code (N, K) that each item is pushed to."""
+    """Holds `targets`, the code (N, K) that each item is pushed to, and the classes' `centers`."""
 
     targets: Tensor
+    centers: Tensor
 
     def __init__(self, terms: DPN, setup: LossSetup) -> None:
         super().__init__()
@@ -59,12 +60,17 @@ class _BoundDPN(BoundLoss):
         centers = balanced_codes(setup.labels.shape[1], setup.bits, setup.generator)
         targets = item_targets(setup.labels, centers, setup.generator, terms.unlabelled)
         self.register_buffer("targets", targets)
+        self.register_buffer("centers", centers, persistent=False)
 
     @override
     def forward(self, outputs: Tensor, labels: Tensor, index: Tensor) -> Tensor:
         counts = has_class_term(labels, self.terms.unlabelled).to(outputs)
         hinge = (self.terms.margin - outputs * self.targets[index]).clamp(min=0)
         return (counts * hinge).mean()
+
+    @override
+    def class_codes(self) -> Tensor:
+        return self.centers
 
     @override
     def keeps(self) -> Mapping[str, Kept]:

@@ -106,7 +106,8 @@ class _BoundDSDH(MemoryLoss):
         held = terms.eta / terms.mu * self.memory
         for _ in range(terms.iterations):
             gram = self.codes.T @ self.codes + ridge
-            self.classifier = torch.linalg.solve(gram, self.codes.T @ self.labels)
+            # Positive definite by its ridge. `solve` would wait for the device to hear so.
+            self.classifier = torch.linalg.solve_ex(gram, self.codes.T @ self.labels).result
             wanted = self.labels @ self.classifier.T + held
             overlap = self.classifier @ self.classifier.T
             overlap.fill_diagonal_(0)

@@ -86,5 +86,9 @@ class _BoundOrtho(BoundLoss):
         )
 
     @override
+    def class_codes(self) -> Tensor:
+        return self.codebook
+
+    @override
     def keeps(self) -> Mapping[str, Kept]:
         return {}

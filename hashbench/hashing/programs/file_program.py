@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from hashbench.characters import counted
+from hashbench.characters import counted, first_line
 from hashbench.errors import FileError, ModelError, UsageError
 from hashbench.files import read_bytes
 from hashbench.hashing.checkpoint import CARD, MAX_CARD
@@ -22,7 +22,7 @@ from hashbench.hashing.program import Program
 from hashbench.hashing.programs.onnx_programs import OnnxNet, whole
 from hashbench.hashing.programs.running import InBatches, Picked, Sealed
 from hashbench.hashing.programs.sorts import ProgramKind
-from hashbench.hashing.programs.torch_programs import batch_of, exported, first_line, scripted
+from hashbench.hashing.programs.torch_programs import batch_of, exported, scripted
 from hashbench.hashing.whole_model import WholeModel, check_normalisation, has_gradient
 from hashbench.retrieval.packing import MAX_BITS
 

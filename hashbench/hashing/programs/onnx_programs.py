@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from hashbench.characters import briefly
+from hashbench.characters import briefly, first_line
 from hashbench.errors import FileError, UsageError
 from hashbench.files import read_bytes
-from hashbench.hashing.programs.torch_programs import first_line
 
 MAX_BYTES: Final = 2**31 - 1
 """The most bytes of an ONNX file: a message of protobuf can have no more."""
@@ -59,7 +58,13 @@ def whole(path: Path) -> bytes:
                 f"its weights lie at '{briefly(place)}', which is not in its own folder: save it "
                 "in one file"
             )
-        files.add(path.parent / name)
+        beside = path.parent / name
+        if beside.parent.resolve() != path.parent.resolve() / name.parent:
+            raise FileError(
+                f"its weights lie at '{briefly(place)}', and a folder on the way there is a link: "
+                "save it in one file"
+            )
+        files.add(beside)
     for beside in sorted(files):
         try:
             size += len(read_bytes(beside, MAX_BYTES, links=False))

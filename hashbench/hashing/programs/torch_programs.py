@@ -12,6 +12,7 @@ from typing import Final
 import torch
 from torch import nn
 
+from hashbench.characters import first_line
 from hashbench.errors import FileError
 from hashbench.hashing.programs.exported_checks import refuse_code
 from hashbench.hashing.weights.archive import members
@@ -96,9 +97,3 @@ def _quietly() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in a line."""
-    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]

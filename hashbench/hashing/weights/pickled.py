@@ -20,7 +20,7 @@ from typing import IO, Any, Final
 import torch
 
 from hashbench.characters import briefly
-from hashbench.errors import FileError
+from hashbench.errors import FileError, PickledObjectError
 from hashbench.hashing.weights.arrays import PickledArray, PickledDtype
 from hashbench.hashing.weights.stored import (
     COMPUTED,
@@ -165,7 +165,7 @@ class _Machine:
                 break
             self._step(opcode.name, argument)
         if self._foreign:
-            raise FileError(more_than_tensors(self._foreign))
+            raise PickledObjectError(more_than_tensors(self._foreign))
         return self._stack.pop()
 
     def _step(self, name: str, argument: Any) -> None:

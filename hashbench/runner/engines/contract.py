@@ -9,21 +9,70 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
+from hashbench.errors import UsageError
 from hashbench.results.store import Failure, Store
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan
 from hashbench.runner.reporter import Reporter
+from hashbench.runner.resolve import check_device
 from hashbench.runner.steps import Step
+from hashbench.runner.suite import Suite
+
+MOST_WORKERS: Final = 1024
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use. None of it is part of a key: the same artifacts come out.
+
+    Attributes:
+        workers: how many steps are made at the same time, from 1 to `MOST_WORKERS`.
+        devices: the numbers of the GPUs that workers are spread over, each named once; empty leaves
+            it to torch.
+        address: of the cluster, for an engine that has one; `None` starts one on this machine.
+    """
+
+    workers: int = 1
+    devices: tuple[int, ...] = ()
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise UsageError(f"workers is {self.workers:,}, but must be from 1 to {MOST_WORKERS:,}")
+        for device in self.devices:
+            if device < 0 or self.devices.count(device) > 1:
+                raise UsageError(
+                    f"devices names {device}, but each is the number of a GPU, from 0, named once"
+                )
 
 
 class Engine(ABC):
     """Makes the steps of a schedule, somewhere."""
 
+    def check(self, suite: Suite, resources: Resources) -> None:  # noqa: ARG002 - others look
+        """Refuse what this engine cannot do, before anything is read.
+
+        This one refuses a device that this machine lacks.
+
+        Args:
+            suite: what will be run.
+            resources: what it may use.
+
+        Raises:
+            UsageError: a sentence that says why, and what to do.
+        """
+        check_device(suite.compute.device)
+
     @abstractmethod
     def make(
-        self, plan: Plan, schedule: Schedule, store: Store, reporter: Reporter, workers: int
+        self,
+        plan: Plan,
+        schedule: Schedule,
+        store: Store,
+        reporter: Reporter,
+        resources: Resources,
     ) -> None:
         """Make all steps; one that fails drops what needs it, and the rest goes on.
 
@@ -32,7 +81,7 @@ class Engine(ABC):
             schedule: its steps, some done; finished at the end.
             store: where artifacts go.
             reporter: told how it goes.
-            workers: how many steps are made at the same time, 1 or more.
+            resources: what it may use.
         """
 
 
@@ -72,7 +121,11 @@ class Died:
     """The hand has ended; what it made of its step is lost, but for finished epochs."""
 
 
-News: TypeAlias = Ready | Advanced | Ended | NoRoom | Died
+Said: TypeAlias = Ready | Advanced | Ended | NoRoom
+"""What a hand says itself."""
+
+News: TypeAlias = Said | Died
+"""What is heard of a hand."""
 
 
 class Hand(ABC):

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 LOCAL: Final = "local"
 """The engine that is used where none is named."""
 
-_HOMES: Final = {LOCAL: ("hashbench.runner.engines.local", "LocalEngine")}
+_HOMES: Final = {
+    LOCAL: ("hashbench.runner.engines.local", "LocalEngine"),
+    "ray": ("hashbench.runner.engines.ray_engine", "RayEngine"),
+}
 """Module and class; imported when it is asked for, since one may need a package of an extra."""
 
 

@@ -22,8 +22,10 @@ from hashbench.runner.engines.contract import (
     Seat,
 )
 from hashbench.runner.engines.schedule import Schedule
+from hashbench.runner.evaluation_steps import MoreImages
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.steps import Step
+from hashbench.runner.stored import is_usable, places_of
 
 MOST_TRIES: Final = 3
 """How often a step is tried that hands die of. One that needs too much memory kills each of them;
@@ -63,9 +65,13 @@ def run_by_hands(
 def note_failure(
     step: Step, failure: Failure, schedule: Schedule, store: Store, reporter: Reporter
 ) -> None:
-    """Record why a step failed, and drop what needs it."""
+    """Record why a step failed, and drop what needs it.
+
+    That of a part is noted as of the whole, which a plan names: so a report finds it.
+    """
+    noted = step if step.whole is None else step.whole
     with contextlib.suppress(OSError):  # the reporter tells, and the run goes on
-        store.fail(step.address, failure)
+        store.fail(noted.address, failure)
     dropped = schedule.fail(step, failure.reason)
     reporter.failed(step, failure.reason, len(dropped))
 
@@ -81,6 +87,7 @@ class _Team:
         self._reporter = reporter
         self._seats = seats
         self._hands: list[Hand | None] = [None for _ in seats]
+        self._models: dict[int, str] = {}  # of each seat, the model that it worked on last
         self._closed: set[int] = set()
         self._news: queue.Queue[tuple[Hand, News]] = queue.Queue()
         self._began: dict[str, float] = {}
@@ -117,7 +124,8 @@ class _Team:
         for at in idle + empty:  # a new hand takes time to start
             if at in self._closed and self._hands[at] is None:
                 continue
-            step = self._schedule.next(self._safe if self._here(at) else lambda _: True)
+            wanted = self._safe if self._here(at) else lambda _: True
+            step = self._schedule.next(wanted, near=self._models.get(at))
             if step is None:
                 continue
             hand = self._hands[at]
@@ -127,6 +135,7 @@ class _Team:
                 self._false_start(step, error.strerror or str(error))
                 continue
             self._hands[at] = hand
+            self._models[at] = step.model_key
             hand.start(step)
             self._began[step.key] = time.monotonic()
             self._reporter.started(step)
@@ -152,8 +161,7 @@ class _Team:
             case Ended(failure) if at is not None:
                 hand.step = None
                 if failure is None:
-                    self._schedule.succeed(at)
-                    self._reporter.finished(at, time.monotonic() - self._began[at.key])
+                    self._succeed(at)
                 else:
                     self._fail(at, failure.reason, failure)
             case NoRoom(reason):
@@ -161,11 +169,26 @@ class _Team:
             case Died():
                 self._hands[self._hands.index(hand)] = None
                 reason = hand.exit_reason()
-                if at is not None and hand.begun:
+                for place in () if at is None else places_of(at):
+                    self._store.sweep_one(place)
+                if at is not None and self._was_made(at):
+                    self._succeed(at)
+                elif at is not None and hand.begun:
                     self._died_of(at, reason)
                 elif at is not None:
                     self._reporter.again(at, reason, 0, MOST_TRIES)
                     self._false_start(at, reason)
+
+    def _succeed(self, step: Step) -> None:
+        self._schedule.succeed(step)
+        self._reporter.finished(step, time.monotonic() - self._began[step.key])
+
+    def _was_made(self, step: Step) -> bool:
+        """Whether a hand died after its artifact was written, and before it could say so.
+
+        Of images it is not known: fewer than are wanted lie at the same place.
+        """
+        return not isinstance(step, MoreImages) and is_usable(step, self._store, {})
 
     def _died_of(self, step: Step, reason: str) -> None:
         """Try a step again, unless hands died of it too often without coming any further."""

@@ -34,15 +34,17 @@ def attempt(step: Step, store: Store, reporter: Reporter) -> Failure | None:
         execute(step, store, lambda done, total: reporter.advanced(step, done, total))
     except (Exception, SystemExit) as error:  # a plugin may raise anything, and call sys.exit
         if isinstance(error, WriteError) and error.no_room:
-            raise NoRoomError(
-                f"{error}, so the run has ended; what is done is kept: make room, and the same "
-                "command goes on from there"
-            ) from error
-        return Failure(
-            reason=told(error, *plugins_of(step)),
-            traceback="".join(traceback.format_exception(error)),
-        )
+            raise NoRoomError.of(error) from error
+        return failure_of(step, error)
     return None
+
+
+def failure_of(step: Step, error: BaseException) -> Failure:
+    """Why a step failed, in words for a person, and the traceback for who wrote a plugin."""
+    return Failure(
+        reason=told(error, *plugins_of(step)),
+        traceback="".join(traceback.format_exception(error)),
+    )
 
 
 def outcome(step: Step, store: Store, reporter: Reporter) -> Ended | NoRoom:

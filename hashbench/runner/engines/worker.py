@@ -13,17 +13,22 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
+
+import torch
 
 from hashbench import standard_streams
 from hashbench.errors import HashbenchError
 from hashbench.results.store import Failure, Store
-from hashbench.runner.engines.contract import Advanced, Ended, NoRoom, Ready
+from hashbench.runner.engines.child import GPU_LOST
+from hashbench.runner.engines.contract import Ended, Ready, Said
 from hashbench.runner.engines.process import line_of
 from hashbench.runner.engines.this_process import Relay, outcome
 from hashbench.runner.plan import make_plan
 from hashbench.runner.steps import Step
 from hashbench.runner.suite import from_plain
+
+SECONDS_UNTIL_IDLE: Final = 2.0
 
 
 def main() -> None:
@@ -32,7 +37,7 @@ def main() -> None:
     standard_streams.use_patient_streams()
     output = reserve_stdout()
 
-    def tell(news: Ready | Advanced | Ended | NoRoom) -> None:
+    def tell(news: Said) -> None:
         output.write(line_of(news) + "\n")
         output.flush()
 
@@ -44,12 +49,39 @@ def main() -> None:
     relay = Relay(tell)
     tell(Ready())
     while True:
-        step = steps.get(tasks.get())
+        step = steps.get(_next(tasks))
         if step is None:
-            reason = problem or "a plugin changed while the run went on; run it again"
+            reason = problem or (
+                "a plugin or the data changed while the run went on, or are others on the "
+                "worker's machine; run it again"
+            )
             tell(Ended(Failure(reason)))
         else:
-            tell(outcome(step, store, relay))
+            ended = outcome(step, store, relay)
+            if isinstance(ended, Ended) and ended.failure is not None and gpu_is_lost():
+                os._exit(GPU_LOST)  # the step is tried again elsewhere
+            tell(ended)
+
+
+def _next(tasks: queue.Queue[str]) -> str:
+    """The key of the next step; while there is none, what torch keeps of a GPU is given back."""
+    try:
+        return tasks.get(timeout=SECONDS_UNTIL_IDLE)
+    except queue.Empty:
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        return tasks.get()
+
+
+def gpu_is_lost() -> bool:
+    """Whether the GPU that this process has used fails whatever it is asked from now on."""
+    if not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 def _steps(suite_line: str) -> tuple[dict[str, Step], str]:

@@ -1,0 +1,1 @@
+"""Runs that are handed to a scheduler: scripts, and what submits them."""
