@@ -22,7 +22,7 @@ from hashbench.attacking import (
     target_rows,
 )
 from hashbench.errors import UsageError
-from hashbench.hashing import codes_of, relevant
+from hashbench.hashing import CounterRandom, codes_of, relevant
 from hashbench.plugins import Aim, Knowledge, TrainedAttack, attack
 
 Paint = Callable[[Tensor, Tensor], Tensor]
@@ -384,7 +384,8 @@ def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
 
 def _drawn(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Label rows at random, (count, classes)."""
-    return rows[torch.randint(len(rows), (count,), generator=generator).to(rows.device)]
+    random = CounterRandom.drawn_from(generator, rows.device)
+    return rows[random.integers((count,), len(rows))[0]]
 
 
 def _painter(network: nn.Module) -> Painter:

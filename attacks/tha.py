@@ -13,6 +13,7 @@ from hashbench.attacking import (
     Goal,
     NetworkSizes,
     OutputLoss,
+    PrototypeTargets,
     QueryRandom,
     SignDescent,
     prototype_loss,
@@ -20,7 +21,6 @@ from hashbench.attacking import (
     target_rows,
 )
 from hashbench.errors import UsageError
-from hashbench.hashing import relevant
 from hashbench.plugins import Aim, Draws, Knowledge, TrainedAttack, attack
 
 
@@ -76,19 +76,20 @@ class THA(SignDescent, TrainedAttack):
 
     @override
     def train(self, network: nn.Module, setup: AttackerSetup) -> None:
-        rows = target_rows(setup.labels)
+        targets = PrototypeTargets(target_rows(setup.labels), setup.labels)
         optimizer = torch.optim.Adam(
             network.parameters(), lr=self.learning_rate, betas=(0.5, 0.999), fused=True
         )
         milestones = [self.training_steps // 2, self.training_steps * 3 // 4]
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
         for step in range(self.training_steps):
-            drawn = torch.randint(len(rows), (self.training_batch,), generator=setup.generator)
-            labels = rows[drawn.to(rows.device)]
+            labels, sides = targets.draw(
+                self.training_batch, setup.generator, square_mask=self.square_mask
+            )
             loss = prototype_loss(
                 network(labels),
                 setup.codes,
-                relevant(labels, setup.labels),
+                sides,
                 softplus=self.softplus,
                 square_mask=self.square_mask,
             )

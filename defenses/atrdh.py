@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from typing_extensions import override
 
-from hashbench.attacking import prototype_loss, prototype_network
+from hashbench.attacking import PrototypeTargets, prototype_loss, prototype_network
 from hashbench.defending import AdversarialTraining, Budget, DefenseSetup, InnerAttack
 from hashbench.hashing import (
     Batch,
@@ -173,13 +173,13 @@ class PrototypeTraining:
 
     def __init__(self, terms: ATRDH, setup: DefenseSetup) -> None:
         self._terms = terms
-        self._labels = setup.labels
-        self._rows = setup.database_labels.unique(dim=0)
+        rows = setup.database_labels.unique(dim=0)
+        self._targets = PrototypeTargets(rows, setup.labels)
         self._generator = setup.generator
         device = setup.labels.device
-        self._network = prototype_network(
-            self._rows.shape[1], setup.model.bits, setup.generator
-        ).to(device)
+        self._network = prototype_network(rows.shape[1], setup.model.bits, setup.generator).to(
+            device
+        )
         self._optimizer = torch.optim.Adam(
             self._network.parameters(), lr=terms.prototype_rate, betas=(0.5, 0.999), fused=True
         )
@@ -193,16 +193,16 @@ class PrototypeTraining:
 
     def step(self, train_codes: Tensor, index: Tensor) -> Tensor:
         """Draw targets, improve the network on them, return the codes from before that."""
-        drawn = torch.randint(len(self._rows), (len(index),), generator=self._generator)
-        labels = self._rows[drawn.to(self._rows.device)]
+        square_mask = self._terms.square_mask
+        labels, sides = self._targets.draw(len(index), self._generator, square_mask=square_mask)
         prototypes = self._network(labels)
         codes: Tensor = codes_of(prototypes.detach()).float()
         loss = prototype_loss(
             prototypes,
             train_codes,
-            relevant(labels, self._labels),
+            sides,
             softplus=self._terms.softplus,
-            square_mask=self._terms.square_mask,
+            square_mask=square_mask,
         )
         self._optimizer.zero_grad()
         loss.backward()

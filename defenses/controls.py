@@ -12,7 +12,7 @@ from typing_extensions import override
 from hashbench import plugins
 from hashbench.defending import InputTransformation, WrappedModel
 from hashbench.errors import UsageError
-from hashbench.hashing import HashModel
+from hashbench.hashing import CounterRandom, HashModel
 from hashbench.plugins import Dataset, PixelSize, WrappingDefense, defense
 
 
@@ -55,7 +55,9 @@ class ControlRandom(InputTransformation):
 
     @override
     def transform(self, images: Tensor) -> Tensor:
-        return images + self.deviation * torch.randn(images.shape).to(images)
+        # Of a seed that the process-wide generator gives.
+        noise = CounterRandom.drawn_from(None, images.device).normal(images.shape)[0]
+        return images + self.deviation * noise.to(images)
 
 
 @defense("control-quantised")

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from hashbench.defending import InputTransformation
 from hashbench.errors import UsageError
+from hashbench.hashing import CounterRandom
 from hashbench.plugins import defense
 
 
@@ -45,8 +46,8 @@ class ResizePad(InputTransformation):
     @override
     def transform(self, images: Tensor) -> Tensor:
         count, _, height, width = images.shape
-        # On the CPU, so that every device sees the same draws.
-        size, top, left = torch.rand(3, count)
+        # Of a seed that the process-wide generator gives, and the same on every device.
+        size, top, left = CounterRandom.drawn_from(None, images.device).uniform((3, count))[0]
         # The margin keeps 0.8 * 35, which is 28.000000000000004, at 28.
         least = max(1, math.ceil(self.lower * height - 1e-9))
         rows = least + (size * (height - least + 1)).long()
@@ -62,8 +63,9 @@ def _placed(sizes: Tensor, starts: Tensor, full: int) -> Tensor:
 
     All zero where output pixel i lies outside the `sizes` pixels from `starts` on.
     """
-    inside = torch.arange(full) - starts[:, None]
+    pixels = torch.arange(full, device=starts.device)
+    inside = pixels - starts[:, None]
     sizes = sizes[:, None]
     source = inside * full // sizes
     found = (inside >= 0) & (inside < sizes)
-    return (source[:, :, None] == torch.arange(full)) & found[:, :, None]
+    return (source[:, :, None] == pixels) & found[:, :, None]

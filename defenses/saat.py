@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from hashbench.defending import CenterGuidedTraining, CenterTerms, SharedMemory, mainstay_centers
+from hashbench.defending import CenterGuidedTraining, CenterTerms, MainstayRule, SharedMemory
 from hashbench.plugins import defense
 
 
@@ -60,7 +60,7 @@ class SAAT(CenterGuidedTraining):
     @override
     def terms(self) -> CenterTerms:
         return CenterTerms(
-            centers=mainstay_centers,
+            centers=MainstayRule(),
             weight=self.weight,
             quantization=self.quantization,
             memory=SharedMemory.LOSS if self.soft_memory else SharedMemory.NO,

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import PurePosixPath
+from typing import ClassVar, Final
+from urllib.parse import quote
 
 from typing_extensions import override
 
 from hashbench.plugins import Format, report_format
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.papers.section import TITLE, Section, section
-from hashbench.reports.text import sentences
+from hashbench.reports.text import reproduce, sentences
+from hashbench.reports.text.captions import captions
+from hashbench.reports.text.merging import NOT_READ, conflicts_sheet, not_read
 from hashbench.reports.text.notes import notes_on
+from hashbench.reports.text.overview import Overview, overviews
 from hashbench.reports.text.sheets import Field, Sheet, Tone, sheets
 from hashbench.results.results import Results
+
+_PICTURES: Final = "Pictures"
+_TOP: Final = "Robustness of deep hashing"
+_LONG: Final = 2
+"""From so many leaderboards on there is a table of contents."""
+
+_HASHED: Final = re.compile(r"-[0-9a-f]{8}\b")
+"""What parts the names of two pictures of one title."""
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # An underscore inside a word starts no emphasis, so that `inner_steps` stays as it is.
@@ -35,11 +49,14 @@ class Markdown(Format):
 
     Attributes:
         published: files of published numbers, besides those that ship.
+        pictures: images to show, as links from where the report lies. `hashbench report --plots`
+            names those that it writes.
     """
 
     suffix: ClassVar[str] = ".md"
 
     published: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
 
     @override
     def render(self, results: Results, *, width: int | None = None) -> str:
@@ -48,11 +65,19 @@ class Markdown(Format):
         Raises:
             UsageError: a file of published numbers is missing or malformed.
         """
-        beside = section(results, self.published)
-        found = [part for board in leaderboards(results) for part in _paragraphs(board)]
+        boards = leaderboards(results)
+        beside = section(results, boards, self.published)
+        parts = list(_not_read(results))
+        parts += [part for overview in overviews(boards) for part in _overview(overview)]
+        for board, caption in zip(boards, captions(boards), strict=True):
+            parts += _paragraphs(board, caption)
+        parts += _conflicts(results)
         if beside is not None:
-            found += _section(beside)
-        return "\n\n".join(found) + "\n"
+            parts += _section(beside)
+        parts += _shown(self.pictures)
+        parts += _origin(results)
+        top = [f"# {_TOP}", *(_contents(parts) if len(boards) >= _LONG else ())]
+        return "\n\n".join([*top, *parts]) + "\n"
 
 
 def escape(text: str) -> str:
@@ -71,7 +96,68 @@ def escape(text: str) -> str:
     return marked
 
 
-def _paragraphs(board: Leaderboard) -> Iterator[str]:
+def _contents(parts: Iterable[str]) -> Iterator[str]:
+    """Links to the headings of the second level."""
+    headings = [part for part in parts if part.startswith(("## ", "### "))]
+    anchors = _anchors([_TOP, *(part.partition(" ")[2] for part in headings)])[1:]
+    links = [
+        f"- [{part.removeprefix('## ')}](#{anchor})"
+        for part, anchor in zip(headings, anchors, strict=True)
+        if part.startswith("## ")
+    ]
+    yield "\n".join(links)
+
+
+def _anchors(headings: Sequence[str]) -> list[str]:
+    """What GitHub calls the headings of a page: without marks, repeated ones numbered."""
+    seen: Counter[str] = Counter()
+    found = []
+    for heading in headings:
+        text = _shown_as(heading).lower()
+        name = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+        found.append(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return found
+
+
+def _shown_as(marked: str) -> str:
+    """The text that a page shows of one that `escape` made."""
+    plain = re.sub("<!-- -->", "", marked)
+    for sign, entity in {**_ENTITIES, ":": "&#58;", ".": "&#46;"}.items():
+        plain = plain.replace(entity, sign)
+    return re.sub(r"\\(?=[^\w\s])", "", plain)
+
+
+def _overview(overview: Overview) -> Iterator[str]:
+    yield f"## {escape(overview.title)}"
+    yield overview.sheet.title
+    yield _table(overview.sheet)
+    yield "\n".join(f"- {escape(note)}" for note in overview.notes)
+
+
+def _shown(pictures: Sequence[str]) -> Iterator[str]:
+    """Every picture once: of several forms of one, the first that a page can show."""
+    chosen: dict[str, str] = {}
+    for ending in (".png", ".svg"):
+        for link in pictures:
+            if link.lower().endswith(ending):
+                chosen.setdefault(link[: -len(ending)], link)
+    if chosen:
+        yield f"## {_PICTURES}"
+    for stem, link in sorted(chosen.items()):
+        words = _HASHED.sub("", PurePosixPath(stem).name).replace("-", " ")
+        yield f"![{escape(words)}]({quote(link)})"
+
+
+def _origin(results: Results) -> Iterator[str]:
+    yield f"## {reproduce.TITLE}"
+    lines = reproduce.commands(results)
+    if lines:
+        yield "\n".join(["~~~sh", *lines, "~~~"])
+    yield "\n".join(f"- {escape(line)}" for line in reproduce.versions(results))
+
+
+def _paragraphs(board: Leaderboard, caption: Sequence[str]) -> Iterator[str]:
     yield f"## {escape(sentences.title(board))}"
     for line in sentences.verdicts(board):
         yield f"**{escape(line)}**"
@@ -81,9 +167,24 @@ def _paragraphs(board: Leaderboard) -> Iterator[str]:
     if notes := notes_on(board):
         yield "\n".join(f"- {escape(note)}" for note in notes)
     for sheet in others:
+        yield f"### {sheet.name}"
         yield sheet.title
         yield _table(sheet)
-    yield "\n".join(f"- {escape(line)}" for line in sentences.caption(board))
+    yield "\n".join(f"- {escape(line)}" for line in caption)
+
+
+def _not_read(results: Results) -> Iterator[str]:
+    if sentences_of := not_read(results):
+        yield f"**{NOT_READ}:**"
+        yield "\n".join(f"- {escape(sentence)}" for sentence in sentences_of)
+
+
+def _conflicts(results: Results) -> Iterator[str]:
+    sheet = conflicts_sheet(results)
+    if sheet is not None:
+        yield "## Conflicts"
+        yield sheet.title
+        yield _table(sheet)
 
 
 def _section(beside: Section) -> Iterator[str]:

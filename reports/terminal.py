@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import accumulate
 
 from rich import box
 from rich.cells import cell_len
@@ -20,8 +18,12 @@ from hashbench.console import TextConsole
 from hashbench.plugins import Format, report_format
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.papers.section import TITLE, Section, section
-from hashbench.reports.text import sentences
+from hashbench.reports.text import reproduce, sentences
+from hashbench.reports.text.captions import captions
+from hashbench.reports.text.lines import broken, pieces
+from hashbench.reports.text.merging import NOT_READ, conflicts_sheet, not_read
 from hashbench.reports.text.notes import notes_on
+from hashbench.reports.text.overview import Overview, overviews
 from hashbench.reports.text.sheets import Field, Sheet, Tone, sheets
 from hashbench.reports.text.sheets import ranking as ranking_sheet
 from hashbench.results.results import Results
@@ -89,13 +91,22 @@ class Terminal(Format):
         Raises:
             UsageError: a file of published numbers is missing or malformed.
         """
-        # Whoever names a file of published numbers wants to see them.
-        beside = section(results, self.published) if self.full or self.published else None
-        paper = _Paper(width, self._colored(width))
         boards = leaderboards(results)
+        # Whoever names a file of published numbers wants to see them.
+        wanted = self.full or self.published
+        beside = section(results, boards, self.published) if wanted else None
+        paper = _Paper(width, self._colored(width))
+        _write_not_read(results, paper)
         if self.full and width is None:
             _write_page(boards, beside, paper)
+            _write_conflicts(results, paper, before=1)
+            paper.blank()
+            _write_origin(results, paper)
         else:
+            if self.full:
+                _write_origin(results, paper)
+                paper.blank()
+                _write_conflicts(results, paper, behind=1)
             _write_screen(boards, beside, paper, full=self.full)
         return paper.text
 
@@ -138,11 +149,14 @@ class _Paper:
 
 def _write_page(boards: Sequence[Leaderboard], beside: Section | None, paper: _Paper) -> None:
     """Everything of one board after the other, as a page is read: from its top."""
-    for place, board in enumerate(boards):
+    for overview in overviews(boards):
+        _write_overview(overview, paper)
+        paper.blank()
+    for place, (board, caption) in enumerate(zip(boards, captions(boards), strict=True)):
         if place:
             paper.blank()
         _write_ranking(board, paper)
-        _write_details(board, paper)
+        _write_details(board, caption, paper)
     if beside is not None:
         paper.blank()
         _write_section(beside, paper)
@@ -153,9 +167,9 @@ def _write_screen(
 ) -> None:
     """The rankings last: that is what a screen still shows when everything has gone by."""
     if full:
-        for board in boards:
+        for board, caption in zip(boards, captions(boards), strict=True):
             paper.say(sentences.title(board), style="bold")
-            _write_details(board, paper)
+            _write_details(board, caption, paper)
             paper.blank()
     if beside is not None:
         _write_section(beside, paper)
@@ -164,6 +178,29 @@ def _write_screen(
         if place:
             paper.blank()
         _write_ranking(board, paper, () if full else sentences.in_brief(board))
+    for overview in overviews(boards):
+        paper.blank()
+        _write_overview(overview, paper)
+
+
+def _write_overview(overview: Overview, paper: _Paper) -> None:
+    paper.say(overview.title, style="bold")
+    paper.say(overview.sheet.title)
+    paper.blank()
+    _draw(overview.sheet, paper)
+    paper.blank()
+    for note in overview.notes:
+        paper.say(note, style="dim", indent="  ")
+
+
+def _write_origin(results: Results, paper: _Paper) -> None:
+    """How these numbers are made again, and what made them."""
+    paper.say(reproduce.TITLE, style="bold")
+    for command in reproduce.commands(results):
+        for line in command.splitlines():
+            paper.say(line, indent="  ")
+    for line in reproduce.versions(results):
+        paper.say(line, style="dim", indent="  ")
 
 
 def _write_ranking(board: Leaderboard, paper: _Paper, brief: Sequence[str] = ()) -> None:
@@ -183,7 +220,7 @@ def _write_ranking(board: Leaderboard, paper: _Paper, brief: Sequence[str] = ())
         paper.say(line, style="dim", indent="  ")
 
 
-def _write_details(board: Leaderboard, paper: _Paper) -> None:
+def _write_details(board: Leaderboard, caption: Sequence[str], paper: _Paper) -> None:
     for sheet in sheets(board)[1:]:
         paper.blank()
         fitting = sheet if sheet.narrow is None or _fits(sheet, paper) else sheet.narrow
@@ -191,7 +228,7 @@ def _write_details(board: Leaderboard, paper: _Paper) -> None:
         paper.blank()
         _draw(fitting, paper)
     paper.blank()
-    for line in sentences.caption(board):
+    for line in caption:
         paper.say(line, style="dim", indent="  ")
 
 
@@ -211,6 +248,29 @@ def _write_section(beside: Section, paper: _Paper) -> None:
     paper.blank()
     for line in beside.notes:
         paper.say(line, style="dim", indent="  ")
+
+
+def _write_not_read(results: Results, paper: _Paper) -> None:
+    """What could not be read: before anybody reads what could."""
+    found = not_read(results)
+    if found:
+        paper.say(f"{NOT_READ}:", style="bold red")
+        for sentence in found:
+            paper.say(sentence, indent="  ")
+        paper.blank()
+
+
+def _write_conflicts(results: Results, paper: _Paper, before: int = 0, behind: int = 0) -> None:
+    """The sheet of conflicts, with so many blank lines around it."""
+    sheet = conflicts_sheet(results)
+    if sheet is not None:
+        for _ in range(before):
+            paper.blank()
+        paper.say(sheet.title)
+        paper.blank()
+        _draw(sheet, paper)
+        for _ in range(behind):
+            paper.blank()
 
 
 def _layouts(sheet: Sheet, *, stacked: bool) -> list[list[_Column]]:
@@ -285,40 +345,8 @@ def _columns(sheet: Sheet, *, stacked: bool, name_width: int, head_width: int) -
 
 def _head(title: str, width: int) -> tuple[str, ...]:
     """A title in lines of a width; somewhat wider, rather than broken within a plugin's name."""
-    longest = max(map(cell_len, _pieces(title)))
+    longest = max(map(cell_len, pieces(title)))
     return tuple(broken(title, max(width, min(longest, WIDEST_NAME))))
-
-
-def broken(text: str, width: int) -> Iterator[str]:
-    """Break a name into lines: behind `:`, `,` or a blank; within a word if it must.
-
-    Args:
-        text: on one line.
-        width: columns that a line may take, at least 1.
-    """
-    line = ""
-    for piece in _pieces(text):
-        rest = piece
-        if cell_len((line + piece).rstrip()) > width and line:
-            yield line.rstrip()
-            line = ""
-        while cell_len((line + rest).rstrip()) > width:
-            cut = _fitting(rest, width)
-            yield rest[:cut]
-            rest = rest[cut:]
-        line += rest
-    yield line.rstrip()
-
-
-def _pieces(text: str) -> list[str]:
-    return re.findall(r"[^:,\s]*[:,\s]|[^:,\s]+", text) or [""]
-
-
-def _fitting(text: str, width: int) -> int:
-    """How many characters of a word fit: if possible up to one of `=_.-`, and at least one."""
-    lengths = accumulate(cell_len(character) for character in text)
-    most = max(1, sum(length <= width for length in lengths))
-    return max(text.rfind(mark, 0, most) for mark in "=_.-") + 1 or most
 
 
 def _width(columns: Sequence[_Column]) -> int:

@@ -1,16 +1,22 @@
-"""What it costs to lay out a large grid: processor seconds and memory, by its number of cells.
+"""What it costs to lay out a large grid and to hand out its steps, by its number of cells.
 
-    python benchmarks/speed/planning.py [CELLS ...]          (default: 720 7200 10000)
+    python benchmarks/speed/planning.py [CELLS ...]          (default: 720 7200 10000 100000)
 
 A grid of `fashion` under `none`, `jpeg` and `cgat`, four attacks, two code lengths and as many
-seeds as it takes, into a folder that holds nothing. Each row is a process of its own:
+seeds as it takes, into a folder that holds nothing. Processor seconds; each size is a process of
+its own:
 
     plan       from the suite to cells, steps and their keys, on top of what is imported
-    dry run    `hashbench run GRID --dry-run`, imports, estimate and printing included
+    memory     the peak of the resident set until then, imports (torch) included
+    noted      the plan as the store keeps it, written there
+    missing    which steps are to be made: all
+    schedule   an engine that does nothing: every step is taken out and told to be done
+    told       the same with a forecast of the remaining time after every step
+    dry run    `hashbench run GRID --dry-run`, a process with all its imports, and its memory
 
-Memory is the peak of the resident set: of `plan` what it adds, of `dry run` all of it (importing
-torch alone holds the better part of it). Bar: the dry run of 7,200 cells takes at most 5 s; exits
-with 1 above it.
+The schedule is also told by the step, in microseconds: a step costs as much in the largest grid as
+in the smallest. Bars, and the exit code 1 where one is missed: the dry run of 7,200 cells takes at
+most 5 s, the plan of 100,000 at most 10 s and 1,000 MB.
 """
 
 from __future__ import annotations
@@ -23,10 +29,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
-_BAR_CELLS = 7_200
-_BAR_SECONDS = 5.0
+_DRY_RUN = (7_200, 5.0)
+"""Cells, and the most seconds of their dry run."""
+
+_PLAN = (100_000, 10.0, 1_000.0)
+"""Cells, and the most seconds and megabytes of their plan."""
 
 _CELLS_PER_SEED = 2 * 3 * 5
 """Two code lengths, three defenses, and four attacks beside the clean queries."""
@@ -43,47 +55,99 @@ epochs = 1
 inner_steps = 1
 """
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Processor seconds of each part, of `cells` cells in `steps` steps; megabytes of the plan."""
+
+    cells: int
+    steps: int
+    plan: float
+    megabytes: float
+    noted: float
+    missing: float
+    schedule: float
+    told: float
+
 
 def main() -> int:
-    """Print a row for every size; 1 where the bar is missed."""
+    """Print a row for every size; 1 where a bar is missed."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    arguments.add_argument("cells", nargs="*", type=int, default=[720, _BAR_CELLS, 10_000])
+    sizes = [720, _DRY_RUN[0], 10_000, _PLAN[0]]
+    arguments.add_argument("cells", nargs="*", type=int, default=sizes)
     arguments.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.measure:
-        sys.stdout.write(json.dumps(_planned(given.measure)))
+        sys.stdout.write(json.dumps(asdict(_measured(given.measure))))
         return 0
     missed = False
-    sys.stdout.write(f"{'cells':>7}  {'plan':>18}  {'dry run':>18}\n")
+    heads = ("cells", "steps", "plan", "memory", "noted", "missing", "schedule", "told", "dry run")
+    sys.stdout.write("  ".join(f"{head:>8}" for head in heads) + "\n")
     for cells in given.cells:
         with tempfile.TemporaryDirectory() as folder:
             suite = Path(folder) / "grid.toml"
             suite.write_text(_SUITE.format(seeds=list(range(-(-cells // _CELLS_PER_SEED)))))
-            found, seconds, megabytes = json.loads(
-                subprocess.check_output([sys.executable, "-P", __file__, "--measure", str(suite)])
-            )
+            command = [sys.executable, "-P", __file__, "--measure", str(suite)]
+            found = Measured(**json.loads(subprocess.check_output(command)))
             whole, peak = _dry_run(suite)
+        seconds = (found.noted, found.missing, found.schedule, found.told)
+        size = f"{found.cells:>8,}  {found.steps:>8,}"
         sys.stdout.write(
-            f"{found:>7,}  {seconds:>6.2f} s {megabytes:>6.0f} MB"
-            f"  {whole:>6.2f} s {peak:>6.0f} MB\n"
+            f"{size}  {found.plan:>6.2f} s  {found.megabytes:>5.0f} MB"
+            f"  {'  '.join(f'{each:>6.2f} s' for each in seconds)}  {whole:>6.2f} s {peak:>5.0f} MB"
+            f"  ({1e6 * found.schedule / found.steps:.1f} and "
+            f"{1e6 * found.told / found.steps:.1f} us a step)\n"
         )
-        missed |= cells == _BAR_CELLS and whole > _BAR_SECONDS
+        missed |= cells == _DRY_RUN[0] and whole > _DRY_RUN[1]
+        missed |= cells == _PLAN[0] and (found.plan > _PLAN[1] or found.megabytes > _PLAN[2])
     return int(missed)
 
 
-def _planned(suite: Path) -> tuple[int, float, float]:
-    """Cells, processor seconds and megabytes of one plan, beyond those of a small one."""
+def _measured(suite: Path) -> Measured:
+    """Every part in this process, one after the other."""
+    from hashbench.results.store import Store
+    from hashbench.runner.engines.schedule import Schedule
     from hashbench.runner.plan import make_plan
+    from hashbench.runner.plan_record import plan_record
+    from hashbench.runner.remaining import Forecast
+    from hashbench.runner.run import missing_steps
     from hashbench.runner.suite import compose
 
     make_plan(compose(None, {"attack": "noise"}))  # imports, and reads the data
-    before, began = _peak(), time.process_time()
-    plan = make_plan(compose(suite, {}))
-    keys = [step.key for step in plan.steps]
-    seconds = time.process_time() - began
-    if len(set(keys)) != len(keys):
+    plan, planned = _timed(lambda: make_plan(compose(suite, {})))
+    megabytes = _peak()
+    if len({step.key for step in plan.steps}) != len(plan.steps):
         raise ValueError("two steps of one key")
-    return len(plan.cells), seconds, _peak() - before
+    store = Store(suite.parent / "results")
+    _, noted = _timed(lambda: store.write_plan(plan.name, plan_record(plan, "2026-01-01", 1)))
+    todo, missing = _timed(lambda: missing_steps(plan, store))
+
+    def all_made(forecast: Forecast | None) -> int:
+        schedule = Schedule(todo, ())
+        count = 0
+        while (step := schedule.next()) is not None:
+            if forecast is not None:
+                forecast.started(step)
+            schedule.succeed(step)
+            count += 1
+            if forecast is not None:
+                forecast.finished(step, 0.1)
+                forecast.left()
+        return count
+
+    made, schedule = _timed(lambda: all_made(None))
+    if made != len(todo):
+        raise ValueError("a step was not handed out")
+    _, told = _timed(lambda: all_made(Forecast(todo, {}, workers=2)))
+    cells, steps = len(plan.cells), len(plan.steps)
+    return Measured(cells, steps, planned, megabytes, noted, missing, schedule, told)
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    began = time.process_time()
+    return work(), time.process_time() - began
 
 
 def _dry_run(suite: Path) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from typing import Final
 from typing_extensions import override
 
 from hashbench.results.store import Store
+from hashbench.runner.engines.contract import Resources
 from hashbench.runner.estimate import estimate
 from hashbench.runner.plan import make_plan
 from hashbench.runner.remaining import Forecast
@@ -78,7 +79,7 @@ def main() -> int:
         missing = missing_steps(plan, Store(Path(folder)))
         ahead = estimate(missing)
         diary = Diary(Forecast(missing, ahead.by_step, asked.workers, start_up=ahead.start))
-        run_plan(plan, out=Path(folder), workers=asked.workers, reporter=diary)
+        run_plan(plan, out=Path(folder), resources=Resources(asked.workers), reporter=diary)
     whole = time.monotonic() - diary.began
     sys.stdout.write(f"{asked.suite}, {asked.workers} workers: {whole:.0f} s\n")
     sys.stdout.write(f"before: {diary.said[0][1]:.0f} s said, {diary.said[0][1] / whole:.2f}\n")

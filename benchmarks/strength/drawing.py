@@ -183,7 +183,7 @@ def train(bases: Sequence[str], seeds: Sequence[int], out: Path) -> None:
     for base, seed in missing:
         suite = compose(None, {"defense": base, "seed": seed, "attack": "noise"})
         plan = make_plan(suite)
-        results = run_plan(plan, out=out / "store", workers=1, reporter=Reporter())
+        results = run_plan(plan, out=out / "store", reporter=Reporter())
         if results.failed:
             raise SystemExit(f"{base} seed {seed}: {results.failed[0].reason}")
         (step,) = (step for step in plan.steps if isinstance(step, DefendedModel))

@@ -1,14 +1,20 @@
 """Kills runs at seeded random moments, and checks that nothing is lost, wrong, or made twice.
 
-    python benchmarks/strength/kills.py [--kills 198] [--seed 0] [--folder FOLDER]
+    python benchmarks/strength/kills.py [--kills 198] [--seed 0] [--folder FOLDER] [--engine local]
+    python benchmarks/strength/kills.py --series group --count 20
 
-Five series, each into stores that are run to their end again and again. `group`: SIGKILL to the
-whole process group of `--workers 2`. `second`: the same over a suite with a trained defense.
+Seven series, each into stores that are run to their end again and again. `group`: SIGKILL to the
+whole process group of `--workers 2`, over a grid of 24 cells. `second`: the same over a suite with
+a trained defense.
 `calls`: SIGKILL inside one system call of a process that writes to the store (open, write, fsync,
 rename, mkdir, unlink; before it, after it, or in the middle of a write), some beside an artifact
 that was damaged first; needs a C compiler. `workers`: a single worker process is killed or stopped,
 and the run has to end well by itself. `trainings`: killed after a random epoch, and the weights of
-the next run compared with those of a training that was never touched.
+the next run compared with those of a training that was never touched. `joint`: 8 runs at work in
+one store of 300 cells at the same time, of which one after the other is killed and another one
+started; every step that ends is told once, by one run. `ray`: a grid of 24 cells by the engine
+`ray`; the driver is killed, alone or with its group, or a worker, or the actor of one. All but
+`ray` go by the engine that is named.
 
 What has to hold: the CSV is the same to the byte; no finished artifact is made again; when a store
 is finished, nothing is left in it but artifacts, plans and the lock. Exits with 1 otherwise.
@@ -19,21 +25,35 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-from typing_extensions import override
+from hashbench.benchmarks.strength.crowd import Crowd
+from hashbench.benchmarks.strength.shooting_range import (
+    Range,
+    Store,
+    Tally,
+    finished,
+    wait_for_begin,
+    workers_of,
+)
 
-SHARES: Final = {"group": 130, "calls": 53, "second": 15, "workers": 20, "trainings": 5}
+SHARES: Final = {
+    "group": 130,
+    "calls": 53,
+    "second": 15,
+    "workers": 20,
+    "trainings": 5,
+    "joint": 5,
+    "ray": 20,
+}
 """Kills of each series."""
 
 WHOLE: Final = sum(SHARES[name] for name in ("group", "calls", "second"))
@@ -41,175 +61,14 @@ WHOLE: Final = sum(SHARES[name] for name in ("group", "calls", "second"))
 
 CALLS: Final = ("open", "write", "fsync", "rename", "mkdir", "unlink")
 MOMENTS: Final = ("before", "after", "half")
-KEPT: Final = {".lock", "artifacts", "plans"}
 
-TINY: Final = Path(__file__).resolve().parents[2] / "tests" / "plugins" / "tiny_data.py"
-"""A data set on which everything takes a blink, so that kills fall into writes, not into sums."""
-
-GRID: Final = """
-name = "kills"
-plugin = "{plugin}"
-dataset = "tiny"
-loss = "csq"
-backbone = "small-cnn:width=4,hidden=16"
-bits = [8, 16]
-eps = "24/255"
-defense = ["none", {defense}]
-attack = ["noise", "hag:steps=3", "pgd-hamming:steps=3", "sdha:steps=3"]
-[training]
-epochs = {epochs}
-batch = 2
-[budget]
-epochs = {epochs}
-inner_steps = 1
-"""
+DRIVERS: Final = 8
+"""Runs of `joint` that are at work at the same time."""
 
 SOURCE: Final = Path(__file__).with_name("inside_call.c")
 
-
-@dataclass
-class Tally:
-    """What a series came to."""
-
-    name: str
-    kills: int = 0
-    stores: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-    @override
-    def __str__(self) -> str:
-        """One line."""
-        return f"{self.name}: {self.kills} kills, {self.stores} stores, {len(self.wrong)} wrong"
-
-
-class Range:
-    """A folder with suites, what they come to undisturbed, and stores that are shot at."""
-
-    def __init__(self, folder: Path, seed: int) -> None:
-        """Use a folder that is empty or not there."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder.resolve()
-        self.rng = random.Random(seed)  # noqa: S311 - where to shoot
-        self._references: dict[str, bytes] = {}
-        self._number = 0
-
-    def suite(self, name: str, defense: str, epochs: int) -> Path:
-        """A suite file; its CSV is made, once, by a run that nobody disturbs."""
-        path = self.folder / f"{name}.toml"
-        path.write_text(GRID.format(plugin=TINY, defense=f'"{defense}"', epochs=epochs))
-        if name not in self._references:
-            out = self.folder / f"{name}-whole"
-            run = self.start(path, out)
-            _, errors = run.communicate()
-            assert run.returncode == 0, errors
-            self._references[name] = self.csv(out)
-        return path
-
-    def start(
-        self, suite: Path, out: Path, extra: Mapping[str, str] | None = None
-    ) -> subprocess.Popen[str]:
-        """Begin a run in a process group of its own."""
-        return subprocess.Popen(  # noqa: S603 - our own command
-            [*_TOOL, "run", str(suite), "--out", str(out), "--workers", "2"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **(extra or {})},
-            start_new_session=True,
-        )
-
-    def csv(self, out: Path) -> bytes:
-        """The report of a store."""
-        words = [*_TOOL, "report", str(out), "--format", "csv"]
-        made = subprocess.run(words, check=True, capture_output=True)  # noqa: S603
-        return made.stdout
-
-    def fresh(self) -> Path:
-        """The path of a new store."""
-        self._number += 1
-        return self.folder / f"store-{self._number}"
-
-    def reference(self, suite: Path) -> bytes:
-        """The CSV that a suite has to come to."""
-        return self._references[suite.stem]
-
-
-_TOOL: Final = [sys.executable, "-P", "-m", "hashbench"]
-
-
-def finished(store: Path) -> dict[str, tuple[int, int]]:
-    """Inode and time of every marker: a second making would show in either."""
-    found = {}
-    for path in store.glob("artifacts/*/*/done.json"):
-        if not path.parent.name.startswith("."):
-            with contextlib.suppress(FileNotFoundError):  # renamed just now
-                status = path.stat()
-                found[str(path)] = (status.st_ino, status.st_mtime_ns)
-    return found
-
-
-class Store:
-    """One store that runs are killed in until one of them comes to the end."""
-
-    def __init__(self, place: Range, suite: Path, tally: Tally) -> None:
-        """Begin with nothing."""
-        self.place = place
-        self.suite = suite
-        self.tally = tally
-        self.out = place.fresh()
-        self.kept: dict[str, tuple[int, int]] = {}
-        self.damaged: dict[str, tuple[int, int]] = {}
-
-    def check(self, run: subprocess.Popen[str]) -> bool:
-        """After a run has ended: what was kept still is; whether it came to its end.
-
-        A run that did is looked over, and its store deleted.
-        """
-        errors = run.stderr.read() if run.stderr is not None else ""
-        run.wait()
-        found = finished(self.out)
-        now = {path: mark for path, mark in found.items() if self.damaged.get(path) != mark}
-        for path, mark in self.kept.items():
-            if now.get(path) != mark:
-                self.tally.wrong.append(f"{path} was made twice, or lost")
-        self.kept = now
-        if run.returncode == -signal.SIGKILL:
-            return False
-        if run.returncode != 0:
-            self.tally.wrong.append(f"{self.out}: exit {run.returncode}: {errors[-500:]}")
-        elif self.place.csv(self.out) != self.place.reference(self.suite):
-            self.tally.wrong.append(f"{self.out}: another CSV")
-        left = {path.name for path in self.out.iterdir()} - KEPT
-        left |= {path.name for path in self.out.rglob(".*") if path.name != ".lock"}
-        if left:
-            self.tally.wrong.append(f"{self.out}: {sorted(left)} is left over")
-        if not self.tally.wrong:
-            shutil.rmtree(self.out)
-        self.tally.stores += 1
-        sys.stderr.write(f"{self.tally}\n")
-        return True
-
-    def damage(self) -> None:
-        """Cut a file of a finished artifact short: it has to be set aside and made again."""
-        if not self.kept:
-            return
-        marker = Path(self.place.rng.choice(sorted(self.kept)))
-        files = sorted(path for path in marker.parent.iterdir() if path.name != marker.name)
-        if files:
-            chosen = self.place.rng.choice(files)
-            chosen.write_bytes(chosen.read_bytes()[:-1])
-            self.damaged[str(marker)] = self.kept.pop(str(marker))
-
-    def finish(self) -> None:
-        """Run to the end."""
-        if self.out.exists():
-            self.check(self.place.start(self.suite, self.out))
-
-
-def wait_for_begin(run: subprocess.Popen[str]) -> bool:
-    """Until a run says how much there is to do; whether it did."""
-    assert run.stderr is not None
-    return any("in the store" in line for line in run.stderr)
+_Fire: TypeAlias = Callable[[Range, Path, int, Tally], None]
+"""A series: so many kills of runs of a suite, told to a tally."""
 
 
 def kill_groups(place: Range, suite: Path, count: int, tally: Tally) -> None:
@@ -268,7 +127,8 @@ def kill_workers(place: Range, suite: Path, count: int, tally: Tally) -> None:
         wait_for_begin(run)
         for _ in range(2):
             time.sleep(place.rng.uniform(0, 4))
-            worker = worker_of(run.pid)
+            workers = workers_of(store.out)
+            worker = place.rng.choice(workers)[0] if workers else None
             if worker is not None and run.poll() is None:
                 how = signal.SIGSTOP if place.rng.random() < 0.25 else signal.SIGKILL
                 with contextlib.suppress(ProcessLookupError):
@@ -278,18 +138,42 @@ def kill_workers(place: Range, suite: Path, count: int, tally: Tally) -> None:
             tally.wrong.append(f"{store.out}: the run was killed with its worker")
 
 
-def worker_of(parent: int) -> int | None:
-    """A process that a run has started; `None` where there is none."""
-    try:
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    except OSError:
-        return None
-    return int(children[0]) if children else None
+def kill_ray(place: Range, suite: Path, count: int, tally: Tally) -> None:
+    """With the engine `ray`: the driver, its group, a worker, or the actor of one."""
+    store = Store(place, suite, tally)
+    while tally.kills < count:
+        run = place.start(suite, store.out, engine="ray")
+        target = place.rng.choice(("driver", "group", "worker", "worker", "actor"))
+        if wait_for_begin(run):
+            if target in ("worker", "actor") or place.rng.random() < 0.7:
+                while not workers_of(store.out) and run.poll() is None:
+                    time.sleep(0.1)
+            time.sleep(place.rng.uniform(0, 8))
+        workers = workers_of(store.out)
+        # What is finished by now must be the same at the end.
+        store.kept = {**store.kept, **finished(store.out)}
+        with contextlib.suppress(ProcessLookupError):
+            if run.poll() is not None:
+                pass
+            elif target == "driver":
+                os.kill(run.pid, signal.SIGKILL)
+                tally.kills += 1
+            elif target == "group":
+                os.killpg(run.pid, signal.SIGKILL)
+                tally.kills += 1
+            elif workers:
+                worker, actor = place.rng.choice(workers)
+                os.kill(worker if target == "worker" else actor, signal.SIGKILL)
+                tally.kills += 1
+        if store.check(run):
+            store = Store(place, suite, tally)
+    if store.out.exists():
+        store.check(place.start(suite, store.out, engine="ray"))
 
 
 def kill_trainings(place: Range, suite: Path, count: int, tally: Tally) -> None:
     """Killed after a random epoch: the weights come out the same."""
-    whole = place.folder / f"{suite.stem}-whole"
+    whole = place.whole(suite)
     while tally.kills < count:
         store = Store(place, suite, tally)
         epoch = place.rng.randrange(1, 60)
@@ -314,36 +198,66 @@ def kill_trainings(place: Range, suite: Path, count: int, tally: Tally) -> None:
             store.finish()
 
 
+def kill_drivers(place: Range, suite: Path, count: int, tally: Tally) -> None:
+    """Several runs in one store; one after the other is killed, and another started."""
+    crowd = Crowd(place, suite)
+    total = len(finished(place.whole(suite)))
+    moments = sorted(place.rng.uniform(0.02, 0.85) for _ in range(count))
+    for _ in range(DRIVERS):
+        crowd.start()
+    for moment in moments:
+        crowd.watch(lambda: len(finished(crowd.out)) >= moment * total)  # noqa: B023 - used at once
+        alive = [driver for driver in crowd.drivers if driver.run.poll() is None]
+        if alive and crowd.kill(place.rng.choice(alive)):
+            tally.kills += 1
+            crowd.start()
+    crowd.watch(lambda: False)
+    crowd.check()
+    tally.wrong += crowd.wrong
+    tally.stores += 1
+    sys.stderr.write(f"{crowd}\n")
+
+
+def tell(tally: Tally, began: float) -> None:
+    """Print what a series came to, and what was wrong."""
+    sys.stdout.write(f"{tally} ({time.monotonic() - began:.0f} s)\n")
+    sys.stdout.write("".join(f"  {one}\n" for one in tally.wrong))
+    sys.stdout.flush()
+
+
 def main() -> int:
     """Fire; print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=WHOLE, help="of the first three series in all")
+    parser.add_argument("--count", type=int, help="kills of each series, whatever --kills says")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--series", nargs="*", choices=SHARES, default=list(SHARES))
+    parser.add_argument("--engine", default="local", help="of all series but ray")
     parser.add_argument("--folder", type=Path, help="kept; by default a temporary one")
     asked = parser.parse_args()
     share = asked.kills / WHOLE
     counts = {name: max(1, round(SHARES[name] * share)) for name in asked.series}
+    if asked.count is not None:
+        counts = dict.fromkeys(asked.series, max(1, asked.count))
     with tempfile.TemporaryDirectory() as temporary:
-        place = Range(asked.folder or Path(temporary), asked.seed)
-        series: dict[str, tuple[Callable[[Range, Path, int, Tally], None], tuple[str, str, int]]]
-        series = {
-            "trainings": (kill_trainings, ("long", "cgat", 20)),
-            "workers": (kill_workers, ("wrapped", "jpeg", 3)),
-            "calls": (kill_in_calls, ("wrapped", "jpeg", 3)),
-            "second": (kill_groups, ("trained", "cgat", 2)),
-            "group": (kill_groups, ("wrapped", "jpeg", 3)),
+        place = Range(asked.folder or Path(temporary), asked.seed, asked.engine)
+        series: dict[str, tuple[_Fire, Callable[[], Path]]] = {
+            "trainings": (kill_trainings, lambda: place.suite("long", "cgat", 20)),
+            "workers": (kill_workers, lambda: place.suite("wrapped", "jpeg", 3)),
+            "calls": (kill_in_calls, lambda: place.suite("wrapped", "jpeg", 3)),
+            "second": (kill_groups, lambda: place.suite("trained", "cgat", 2)),
+            "ray": (kill_ray, lambda: place.suite("trained", "cgat", 2)),
+            "group": (kill_groups, lambda: place.suite("wrapped", "jpeg", 3)),
+            "joint": (kill_drivers, lambda: place.many(seeds=6, radii=6)),
         }
         tallies = []
-        for name, (fire, (suite, defense, epochs)) in series.items():
+        for name, (fire, suite) in series.items():
             if name in counts:
                 tally = Tally(name)
                 began = time.monotonic()
-                fire(place, place.suite(suite, defense, epochs), counts[name], tally)
+                fire(place, suite(), counts[name], tally)
+                tell(tally, began)
                 tallies.append(tally)
-                sys.stdout.write(f"{tally} ({time.monotonic() - began:.0f} s)\n")
-                sys.stdout.write("".join(f"  {one}\n" for one in tally.wrong))
-                sys.stdout.flush()
     return 1 if any(tally.wrong for tally in tallies) else 0
 
 

@@ -75,7 +75,7 @@ def main() -> None:
 def report(suite: Suite, yardstick: Attack, restarts: int, first: slice, out: Path) -> None:
     """Run what is missing, restart the yardstick, print the means over the first queries."""
     plan = make_plan(suite)
-    results = run_plan(plan, out=out, workers=1, reporter=Reporter())
+    results = run_plan(plan, out=out, reporter=Reporter())
     if results.failed:
         raise SystemExit(f"{len(results.failed)} cells failed: {results.failed[0].reason}")
     names = [str(spec) for spec in suite.attack]

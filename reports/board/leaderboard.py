@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from hashbench.data.protocol import Protocol
 from hashbench.eps import Eps
+from hashbench.reports.board.certified import Certified, certified_of, ranks_by_proof
 from hashbench.reports.board.counting import Counts, is_control, what_counts
 from hashbench.reports.board.findings import Finding, at_or_below, printed
 from hashbench.reports.board.row import Row, RowReader
+from hashbench.reports.board.uncertainty import Samples, samples_of, with_intervals
 from hashbench.results.cell import CLEAN, Cell, CellResult
-from hashbench.results.flags import least_useful
+from hashbench.results.flags import Code, least_useful
+from hashbench.results.provenance import Conflict
 from hashbench.results.results import Results
 
 NO_RADIUS = "0"
@@ -38,6 +41,19 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Namesake:
+    """Another table of the same names, whose numbers do not belong beside these.
+
+    Attributes:
+        protocol: its card.
+        training: the hash of its training.
+    """
+
+    protocol: Protocol
+    training: str
+
+
+@dataclass(frozen=True)
 class Leaderboard:
     """One table.
 
@@ -51,6 +67,8 @@ class Leaderboard:
             the minimum over these; the others stand in the table and rank nothing.
         rows: the ranked ones, best first, then the others by name.
         chance: mAP of a random order; `None` where no clean cell is done.
+        namesakes: the other tables of the same data set, loss, backbone, bits and radius.
+        conflicts: cells of this table of which several folders say different things.
     """
 
     group: Group
@@ -61,6 +79,8 @@ class Leaderboard:
     shared: tuple[str, ...]
     rows: tuple[Row, ...]
     chance: float | None
+    namesakes: tuple[Namesake, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -76,6 +96,21 @@ class Leaderboard:
     def can_rank(self) -> bool:
         """Whether there is any untargeted attack besides the control."""
         return any(not is_control(attack) for attack in self.attacks)
+
+    @property
+    def has_certificates(self) -> bool:
+        """Whether what is proven was asked for, of any row."""
+        return any(row.certified is not None for row in self.rows)
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any number has an interval: hand-made ones and those of one query have none."""
+        entries = (
+            entry
+            for row in self.rows
+            for entry in (row.clean.expected, row.worst_case, *(s.expected for s in row.attacked))
+        )
+        return any(entry.interval is not None for entry in entries)
 
     @property
     def shows_nothing(self) -> bool:
@@ -103,28 +138,105 @@ class Leaderboard:
         )
 
 
-def leaderboards(results: Results) -> tuple[Leaderboard, ...]:
+def leaderboards(results: Results, *, intervals: bool = True) -> tuple[Leaderboard, ...]:
     """One leaderboard per protocol, training, loss, backbone, bits and eps, in a stable order.
 
     A clean cell counts for every eps of its group. Where nothing was attacked at all there is one
-    leaderboard with eps `0` and no attack.
+    leaderboard with eps `0` and no attack. A certificate stands in the table of its radius, however
+    that is written there; in one of its own where nothing was attacked at it.
+
+    Args:
+        results: of any cells.
+        intervals: whether to find out how sure the numbers and the ranks are. It takes a second
+            for a few thousand numbers of 500 queries.
     """
     families: dict[Group, dict[str, list[CellResult]]] = {}
+    proofs: dict[Group, list[CellResult]] = {}
     for result in sorted(results.cells, key=lambda result: result.cell):
+        if result.cell.is_certificate:
+            proofs.setdefault(_group(result.cell), []).append(result)
         radius = CLEAN if result.cell.attack == CLEAN else result.cell.eps
         family = families.setdefault(_group(result.cell), {})
-        family.setdefault(radius, []).append(result)
-    boards = []
+        if not result.cell.is_certificate:
+            family.setdefault(radius, []).append(result)
+    boards: list[tuple[Leaderboard, dict[str, Samples]]] = []
     for group, at in families.items():
         clean = at.pop(CLEAN, [])
+        proven = _at_radii(proofs.get(group, ()), at)
         # A defense that was attacked at other radii only has no place in a table; one that was
         # never attacked would otherwise show up nowhere.
-        anywhere = {r.cell.defense for attacked in at.values() for r in attacked}
+        anywhere = {r.cell.defense for there in (at, proven) for r in _all(there)}
         unattacked = {r.cell.defense for r in clean} - anywhere
         for eps, attacked in (at or {NO_RADIUS: []}).items():
-            members = (clean, attacked)
+            members = (clean, attacked, proven.get(eps, ()))
             boards.append(_leaderboard(replace(group, eps=eps), *members, unattacked, results))
-    return tuple(sorted(boards, key=lambda board: _order(board.group)))
+    boards.sort(key=lambda pair: _order(pair[0].group))
+    ordered = [board for board, _ in boards]
+    if intervals:
+        rows = with_intervals([(board.rows, samples) for board, samples in boards])
+        ordered = [replace(one, rows=own) for one, own in zip(ordered, rows, strict=True)]
+    return tuple(_with_conflicts(_with_namesakes(ordered), results.conflicts))
+
+
+def _all(at: Mapping[str, Sequence[CellResult]]) -> Iterator[CellResult]:
+    return (result for several in at.values() for result in several)
+
+
+def _at_radii(
+    proofs: Sequence[CellResult], at: dict[str, list[CellResult]]
+) -> dict[str, list[CellResult]]:
+    """Certificates by the radius of their table; a radius that has none gets an empty one."""
+    found: dict[str, list[CellResult]] = {}
+    for proof in proofs:
+        radius = proof.cell.radius.fraction
+        there = [eps for eps in at if Eps.parse(eps).fraction == radius]
+        # One radius in two spellings is two tables, and what is proven holds in both.
+        for eps in there or [proof.cell.eps]:
+            at.setdefault(eps, [])
+            found.setdefault(eps, []).append(proof)
+    return found
+
+
+def _with_namesakes(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
+    """Every table with those that differ from it in protocol or training alone."""
+    by_names: dict[tuple[Any, ...], list[Leaderboard]] = {}
+    for board in boards:
+        by_names.setdefault(_names(board.group), []).append(board)
+    return [
+        replace(
+            board,
+            namesakes=tuple(
+                Namesake(other.protocol, other.group.training)
+                for other in by_names[_names(board.group)]
+                if other is not board
+            ),
+        )
+        for board in boards
+    ]
+
+
+def _names(group: Group) -> tuple[Any, ...]:
+    return (group.dataset, group.loss, group.backbone, group.bits, group.radius)
+
+
+def _with_conflicts(
+    boards: Sequence[Leaderboard], conflicts: Sequence[Conflict]
+) -> list[Leaderboard]:
+    """Every table with the conflicts about its cells; clean ones are in those of every radius."""
+    by_group: dict[Group, list[Conflict]] = {}
+    for conflict in conflicts:
+        by_group.setdefault(_group(conflict.cell), []).append(conflict)
+    return [
+        replace(
+            board,
+            conflicts=tuple(
+                conflict
+                for conflict in by_group.get(replace(board.group, eps=NO_RADIUS), ())
+                if conflict.cell.is_clean or conflict.cell.radius == board.group.radius
+            ),
+        )
+        for board in boards
+    ]
 
 
 def _group(cell: Cell) -> Group:
@@ -148,15 +260,17 @@ def _leaderboard(
     group: Group,
     clean: Sequence[CellResult],
     attacked: Sequence[CellResult],
+    proofs: Sequence[CellResult],
     unattacked: Collection[str],
     results: Results,
-) -> Leaderboard:
-    """One table.
+) -> tuple[Leaderboard, dict[str, Samples]]:
+    """One table, and what its means are of, by defense.
 
     Args:
         group: what its numbers share.
         clean: the clean cells of the group, of all radii.
         attacked: the attacked cells at its radius.
+        proofs: the certificates of its radius.
         unattacked: the defenses that nobody attacked at any radius.
         results: where they come from.
     """
@@ -167,7 +281,7 @@ def _leaderboard(
         )
     )
     targeted = tuple(sorted(led))
-    shown = {r.cell.defense for r in attacked} | set(unattacked)
+    shown = {r.cell.defense for r in (*attacked, *proofs)} | set(unattacked)
     protocol = results.protocols[group.protocol]
     by_defense: dict[str, list[CellResult]] = {}
     for result in (*clean, *attacked):
@@ -177,7 +291,7 @@ def _leaderboard(
             defense=defense,
             attacks=attacks,
             targeted=targeted,
-            cells=by_defense[defense],
+            cells=by_defense.get(defense, []),
             results=results,
             metric=protocol.metric,
         )
@@ -187,6 +301,7 @@ def _leaderboard(
     rows = [_with_reason(reader.read(counts.shared), counts) for reader in readers]
     # Chance belongs to the protocol: one model's clean cell speaks for a row that has none.
     chance = next((mean for row in rows if (mean := row.chance.mean) is not None), None)
+    rows = _certified(rows, proofs, protocol.metric, chance)
     board = Leaderboard(
         group=group,
         protocol=protocol,
@@ -197,7 +312,31 @@ def _leaderboard(
         rows=tuple(rows),
         chance=chance,
     )
-    return replace(board, rows=_ranked(rows)) if board.can_rank else board
+    samples = {reader.defense: samples_of(reader, counts.shared) for reader in readers}
+    return (replace(board, rows=_ranked(rows)) if board.can_rank else board), samples
+
+
+def _certified(
+    rows: Sequence[Row], proofs: Sequence[CellResult], metric: str, chance: float | None
+) -> list[Row]:
+    """The rows with what is proven of them, and their ranks by that."""
+    by_defense: dict[str, list[CellResult]] = {}
+    for proof in proofs:
+        by_defense.setdefault(proof.cell.defense, []).append(proof)
+    found: dict[str, Certified] = {}
+    for row in rows:
+        own = by_defense.get(row.defense, [])
+        seeds = row.seeds or sorted({proof.cell.seed for proof in own})
+        certified = certified_of(own, seeds, metric, chance)
+        if certified is not None:
+            found[row.defense] = certified
+    sound = {
+        row.defense: found[row.defense]
+        for row in rows
+        if row.defense in found and Code.ATTACK_BEATS_CERTIFICATE not in row.codes
+    }
+    found |= ranks_by_proof(sound)
+    return [replace(row, certified=found.get(row.defense)) for row in rows]
 
 
 def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hashbench.results.cell import Status
+from hashbench.results.intervals import Interval
 
 
 @dataclass(frozen=True, order=True)
@@ -32,10 +33,13 @@ class Entry:
     Attributes:
         values: (seed, value) of the seeds that are done, sorted; values are finite.
         gaps: the other seeds, sorted.
+        interval: 95 % of the mean, for other queries of the same kind; `None` where it is no mean
+            over queries, or not known.
     """
 
     values: tuple[tuple[int, float], ...] = ()
     gaps: tuple[Gap, ...] = ()
+    interval: Interval | None = None
 
     @property
     def seeds(self) -> int:

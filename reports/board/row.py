@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hashbench.reports.board.certified import Certified
 from hashbench.reports.board.findings import Finding, flagged, incomplete
 from hashbench.reports.board.over_seeds import Entry, Gap, collect
 from hashbench.results.cell import CLEAN, WORST_CASE, CellResult, Status
 from hashbench.results.flags import Code, Flag
+from hashbench.results.intervals import over_seeds
 from hashbench.results.metrics import Metric, toward_targets, under
 from hashbench.results.results import Results
 from hashbench.results.sanity import STEPS
@@ -128,7 +131,12 @@ class Row:
         findings: why it is not ranked, a cell that has no result first; empty where it may be.
         asides: what else went wrong: attacks without a result that do not count here.
         rank: 1 is the most robust; `None` where it is not ranked.
+        last_rank: the last rank below it that cannot be told from its own, see
+            `hashbench.reports.board.uncertainty`; `None` where it is not ranked, or no interval is
+            known, and equal to `rank` where it is told from all below it.
+        first_rank: the same above it.
         curves: by untargeted attack, `none` included: one per seed that is done.
+        certified: what is proven of it at this radius; `None` where nobody asked.
     """
 
     defense: str
@@ -146,12 +154,23 @@ class Row:
     findings: tuple[Finding, ...] = ()
     asides: tuple[Finding, ...] = ()
     rank: int | None = None
+    first_rank: int | None = None
+    last_rank: int | None = None
     curves: Mapping[str, tuple[Curve, ...]] = field(default_factory=dict)
+    certified: Certified | None = None
 
     @property
     def codes(self) -> tuple[Code, ...]:
         """The flags that are up."""
         return tuple(finding.code for finding in self.findings if finding.code is not None)
+
+    @property
+    def ranks(self) -> str:
+        """Its rank, or the ranks that cannot be told from it: `2`, `1-3`; empty if not ranked."""
+        if self.rank is None:
+            return ""
+        first, last = self.first_rank or self.rank, self.last_rank or self.rank
+        return f"{first}" if first == last else f"{first}-{last}"
 
 
 def not_asked(entry: Entry) -> bool:
@@ -243,6 +262,19 @@ class RowReader:
             attack for attack in self.attacks if all((attack, seed) in cells for seed in seeds)
         )
 
+    def per_query(self, attack: str) -> NDArray[np.float64]:
+        """AP of each query under an attack, or `none`: (Q,), the mean over the seeds that are done.
+
+        Empty where none is.
+        """
+        found = [self._find(attack, seed) for seed in self._seeds]
+        return over_seeds([one.per_query for one in found if not isinstance(one, Gap)])
+
+    def minima(self, shared: Collection[str]) -> NDArray[np.float64]:
+        """The same of the lowest over these attacks, in each seed."""
+        found = [self._minima(seed, shared) for seed in self._seeds]
+        return over_seeds([one for one in found if not isinstance(one, Gap)])
+
     def done(self, attack: str) -> bool:
         """Whether an attack, or `none` for the clean queries, has its number in every seed."""
         return self._attacked(attack, self.metric).complete
@@ -332,6 +364,10 @@ class RowReader:
         return self.results.flags.get(key, ())
 
     def _worst_case(self, seed: int, shared: Collection[str]) -> float | Gap:
+        found = self._minima(seed, shared)
+        return found if isinstance(found, Gap) else float(found.mean())
+
+    def _minima(self, seed: int, shared: Collection[str]) -> NDArray[np.float64] | Gap:
         scores = []
         for attack in self.attacks:
             if attack not in shared:
@@ -344,7 +380,8 @@ class RowReader:
             scores.append(found.per_query)
         if not scores or not scores[0].size:
             return Gap(seed, Status.MISSING, "no attack was run")
-        return float(np.minimum.reduce(scores).mean())
+        lowest: NDArray[np.float64] = np.minimum.reduce(scores)
+        return lowest
 
     def _zero_gradients(self, seed: int) -> float | Gap:
         attacks = (*self.attacks, *self.targeted)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from hashbench.data.protocol import PixelValues, Protocol
-from hashbench.reports.board.leaderboard import NO_RADIUS, Group, Leaderboard, leaderboards
+from hashbench.reports.board.leaderboard import NO_RADIUS, Group, Leaderboard
 from hashbench.reports.board.row import NOT_ASKED, Row, Score
 from hashbench.reports.papers.published import PublishedRow, Stated, name_of
 from hashbench.reports.text.sentences import radius
@@ -81,16 +81,23 @@ class Comparison:
     pairs: tuple[Pair, ...]
 
 
-def comparisons(results: Results, published: Sequence[PublishedRow]) -> tuple[Comparison, ...]:
+def comparisons(
+    results: Results, published: Sequence[PublishedRow], boards: Iterable[Leaderboard]
+) -> tuple[Comparison, ...]:
     """Every table in which a measured number stands beside a published one, in a stable order.
 
     They belong together where these are equal: data set, defense and attack by the plugins' names,
     code length, metric, and radius as a fraction. Clean numbers stand in the table of each radius.
     Cells that failed are shown where they belong; published numbers that nobody asked these results
     for are not.
+
+    Args:
+        results: every cell of the folders that are reported.
+        published: what papers say.
+        boards: the leaderboards of the results.
     """
     families: dict[tuple[Group, str, str, str], list[tuple[Group, Pair]]] = {}
-    for board in leaderboards(results):
+    for board in boards:
         family = replace(board.group, bits=0, eps=NO_RADIUS)
         for pair in _pairs(board, published):
             row = pair.published

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hashbench.reports.board.leaderboard import Leaderboard
 from hashbench.reports.papers.comparison import (
     Comparison,
     Pair,
@@ -59,11 +60,14 @@ class Section:
     notes: tuple[str, ...]
 
 
-def section(results: Results, files: Iterable[str | Path] = ()) -> Section | None:
+def section(
+    results: Results, boards: Iterable[Leaderboard], files: Iterable[str | Path] = ()
+) -> Section | None:
     """Put results beside what papers report.
 
     Args:
         results: every cell of the folders that are reported.
+        boards: the leaderboards of the results.
         files: further files of published numbers, besides those that ship.
 
     Returns:
@@ -73,7 +77,7 @@ def section(results: Results, files: Iterable[str | Path] = ()) -> Section | Non
         UsageError: a file is missing or malformed.
     """
     numbers = known_numbers(files)
-    tables = comparisons(results, numbers)
+    tables = comparisons(results, numbers, boards)
     if not tables:
         return None
     return Section(tuple(map(_part, tables)), tuple(_notes(tables, numbers)))
@@ -107,7 +111,7 @@ def _part(table: Comparison) -> Part:
     )
     return Part(
         title=_title(table),
-        sheet=Sheet(what, _HEADER, rows, names=3, whole_heads=True),
+        sheet=Sheet(what, _HEADER, rows, names=3, name=TITLE, whole_heads=True),
         legend=tuple(f"{name}: {one_line(note)}." for note, name in names.items()),
         conditions=tuple(_conditions(table)),
     )

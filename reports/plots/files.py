@@ -1,64 +1,185 @@
-"""Plots of a run as PNG and SVG files."""
+"""Plots of a run as PNG and SVG files, or one of them as a figure."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Final
 
 from matplotlib.figure import Figure
 
 from hashbench.reports.board.leaderboard import NO_RADIUS, Group, Leaderboard, leaderboards
+from hashbench.reports.plots.certified import certified_eps_figure, certified_figure
 from hashbench.reports.plots.curves import curves_figure
 from hashbench.reports.plots.eps import eps_figure
 from hashbench.reports.plots.map import map_figure
-from hashbench.reports.plots.style import paper_style, png_and_svg
+from hashbench.reports.plots.scatter import clean_robust_figure, training_figure
+from hashbench.reports.plots.style import DARK, LIGHT, Theme, paper_style, png_and_svg, settled
 from hashbench.results.results import Results
 
+THEMES: Final[Mapping[str, Theme]] = {"light": LIGHT, "dark": DARK}
+
+LEFT_OUT: Final = "not-drawn.txt"
+"""The file that names the pictures that were left out."""
+
 _LONGEST_SLUG = 80
+_FILE_KINDS: Final[Mapping[str, Callable[[Leaderboard, Theme], Figure | None]]] = {
+    "map": map_figure,
+    "certified": certified_figure,
+    "clean-robust": clean_robust_figure,
+    "training": training_figure,
+    "precision-recall": curves_figure,
+}
+"""How each kind of picture of one table is drawn, by the end of its file's name."""
 
 
-def plot_files(results: Results) -> dict[str, bytes]:
-    """Draw every leaderboard: mAP bars, precision-recall curves, and mAP against eps.
+OVER_RADII: Final[Mapping[str, Callable[[Sequence[Leaderboard], Theme], Figure | None]]] = {
+    "eps": eps_figure,
+    "certified-eps": certified_eps_figure,
+}
+"""The same of those of tables that differ in the radius alone."""
 
-    The same results give the same bytes. A curve that no cell has, and eps where a group has only
-    one, is not drawn.
+
+@dataclass(frozen=True)
+class _Picture:
+    """One that can be drawn.
+
+    Attributes:
+        kind: the end of its file's name.
+        group: what its numbers share.
+        boards: the tables that it is of.
+        draw: gives `None` where the tables hold nothing of the kind.
+    """
+
+    kind: str
+    group: Group
+    boards: tuple[Leaderboard, ...]
+    draw: Callable[[Theme], Figure | None]
+
+
+def plot_files(
+    results: Results, theme: str = "light", *, transparent: bool = False, most: int = 0
+) -> dict[str, bytes]:
+    """Draw every leaderboard: bars of mAP, proofs, clean against robust, training, curves, radii.
+
+    The same results give the same bytes. A kind of picture for which the results hold nothing (a
+    curve that no cell has, eps where a group has only one) is not drawn.
 
     Args:
         results: every cell of the folders that are reported.
+        theme: `light` or `dark`.
+        transparent: without the page behind the picture.
+        most: pictures that are drawn; 0 for all. Those over eps come first, then bars, then the
+            points, then the curves; what is left out is named in `not-drawn.txt`.
 
     Returns:
-        Contents by name: each picture as `.png` and `.svg`. Names hold the table's title and a
-        short hash of what its numbers share.
+        Contents by name: each picture as `.png` and `.svg`. A name is made of what stands in the
+        table's title, as in `fashion-csq-small-cnn-32bits-eps-24-255-map.png`; only where two
+        tables would have the same one (two protocols, two trainings), or where it is too long, a
+        short hash of what its numbers share stands before the last word.
     """
+    pictures = _pictures(results)
+    names = _names(pictures)
     drawn: dict[str, bytes] = {}
-    with paper_style():
-        for name, figure in _figures(results):
-            drawn |= zip((f"{name}.png", f"{name}.svg"), png_and_svg(figure), strict=True)
+    left: list[str] = []
+    count = 0
+    with paper_style(THEMES[theme]):
+        for name, picture in zip(names, pictures, strict=True):
+            if most and count >= most:
+                left.append(name)
+                continue
+            figure = picture.draw(THEMES[theme])
+            if figure is not None:
+                count += 1
+                files = png_and_svg(settled(figure), transparent=transparent)
+                drawn |= zip((f"{name}.png", f"{name}.svg"), files, strict=True)
+    if left:
+        drawn[LEFT_OUT] = _left_out(count, left).encode()
     return drawn
 
 
-def _figures(results: Results) -> Iterator[tuple[str, Figure]]:
-    families: dict[Group, list[Leaderboard]] = {}
-    for board in leaderboards(results):
-        yield f"{_stem(board.group)}-map", map_figure(board)
-        curves = curves_figure(board)
-        if curves is not None:
-            yield f"{_stem(board.group)}-precision-recall", curves
-        families.setdefault(replace(board.group, eps=NO_RADIUS), []).append(board)
-    for group, boards in families.items():
-        figure = eps_figure(boards)
-        if figure is not None:
-            yield f"{_stem(group)}-eps", figure
+def draw(kind: str, boards: Sequence[Leaderboard], theme: str = "light") -> Figure | None:
+    """One figure, ready to be shown or saved; `None` where the tables hold nothing of the kind.
+
+    Args:
+        kind: the end of the file's name.
+        boards: the table; for a kind of `OVER_RADII` those that differ in the radius alone, sorted
+            by it.
+        theme: `light` or `dark`.
+    """
+    with paper_style(THEMES[theme]):
+        if kind in OVER_RADII:
+            figure = OVER_RADII[kind](boards, THEMES[theme])
+        else:
+            figure = _FILE_KINDS[kind](boards[0], THEMES[theme])
+        return None if figure is None else settled(figure)
 
 
-def _stem(group: Group) -> str:
-    """A readable start of a file name, and a hash that no other group has."""
-    parts = [group.dataset, group.loss, group.backbone, f"{group.bits}-bits"]
+def _pictures(results: Results) -> list[_Picture]:
+    """All that may be drawn, the most telling ones first."""
+    boards = leaderboards(results)
+    return [*_over_eps(boards), *_of_tables(boards)]
+
+
+def families(boards: Sequence[Leaderboard]) -> dict[Group, tuple[Leaderboard, ...]]:
+    """Tables that differ in the radius alone, by what they share."""
+    found: dict[Group, list[Leaderboard]] = {}
+    for board in boards:
+        found.setdefault(replace(board.group, eps=NO_RADIUS), []).append(board)
+    return {group: tuple(members) for group, members in found.items()}
+
+
+def _over_eps(boards: Sequence[Leaderboard]) -> Iterator[_Picture]:
+    for group, members in families(boards).items():
+        if len(members) > 1:
+            for kind, how in OVER_RADII.items():
+                if kind == "eps" or any(board.has_certificates for board in members):
+                    yield _Picture(kind, group, members, partial(how, members))
+
+
+def _of_tables(boards: Sequence[Leaderboard]) -> Iterator[_Picture]:
+    for kind, how in _FILE_KINDS.items():
+        for board in boards:
+            if kind == "certified" and not board.has_certificates:
+                continue
+            yield _Picture(kind, board.group, (board,), partial(how, board))
+
+
+def _left_out(count: int, left: Sequence[str]) -> str:
+    lines = [
+        f"{count} pictures are drawn; these {len(left):,} are not. A part of the results draws",
+        "its own: hashbench report RESULTS --dataset D --bits B --eps E --format plots -o FOLDER.",
+        "All of them: --format plots:most=0.",
+        "",
+        *left,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _names(pictures: Sequence[_Picture]) -> list[str]:
+    """A file name for each, without its suffix; no two are the same, nor become so in capitals."""
+    plain = [(_slug(picture.group), picture.kind) for picture in pictures]
+    counts = Counter(f"{slug}-{kind}" for slug, kind in plain)
+    return [
+        f"{slug}-{kind}"
+        if counts[f"{slug}-{kind}"] == 1 and 0 < len(slug) <= _LONGEST_SLUG
+        else "-".join(filter(None, (slug[:_LONGEST_SLUG].strip("-"), _digest(p.group), kind)))
+        for (slug, kind), p in zip(plain, pictures, strict=True)
+    ]
+
+
+def _slug(group: Group) -> str:
+    """A readable start of a file name: lower-case letters, digits and single dashes."""
+    parts = [group.dataset, group.loss, group.backbone, f"{group.bits}bits"]
     if group.eps != NO_RADIUS:
         parts.append(f"eps-{group.eps}")
-    slug = re.sub("[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")[:_LONGEST_SLUG]
-    digest = hashlib.sha256(json.dumps(asdict(group), sort_keys=True).encode()).hexdigest()
-    return f"{slug.strip('-')}-{digest[:8]}"
+    return re.sub("[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+
+
+def _digest(group: Group) -> str:
+    return hashlib.sha256(json.dumps(asdict(group), sort_keys=True).encode()).hexdigest()[:8]

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from hashbench.reports.board.certified import NOTHING_PROVEN
 from hashbench.reports.board.counting import is_control
 from hashbench.reports.board.findings import incomplete, printed
 from hashbench.reports.board.leaderboard import Leaderboard
 from hashbench.reports.board.row import FallsShort, Row, not_asked
+from hashbench.reports.board.uncertainty import NEIGHBOURS
+from hashbench.reports.text.merging import conflict_notes, namesake_notes
 from hashbench.reports.text.sentences import (
     BELOW_CHANCE,
     FLAGGED,
+    WORTHLESS,
     marked,
     one_line,
     radius,
     shortened,
 )
 from hashbench.results.cell import Status
+from hashbench.results.flags import least_useful
 
 TIE_SPAN = 0.3
 """Best minus worst order of ties in the clean mAP from which on a model gets a note."""
@@ -27,6 +32,8 @@ def notes_on(board: Leaderboard) -> tuple[str, ...]:
     """What explains the table: marks, rows that are not ranked and why, and what looks odd."""
     return (
         *_marks(board),
+        *_together(board),
+        *_certificates(board),
         *_shared(board),
         *_incomplete(board),
         *_flags(board),
@@ -36,6 +43,8 @@ def notes_on(board: Leaderboard) -> tuple[str, ...]:
         *_weak_attacks(board),
         *_found_again(board),
         *_lost_targets(board),
+        *conflict_notes(board),
+        *namesake_notes(board),
     )
 
 
@@ -51,6 +60,46 @@ def _marks(board: Leaderboard) -> Iterator[str]:
             "as well. An attack can push a useful model far below it; a defense that stays "
             "there is not robust."
         )
+
+
+def _certificates(board: Leaderboard) -> Iterator[str]:
+    """What a proof says, whose proof says nothing, and why others have none."""
+    found = [(row, row.certified) for row in board.rows if row.certified is not None]
+    if not found:
+        return
+    yield (
+        "certified: proven mAP, ties in their worst order: no attack inside the radius leaves "
+        "less, known or unknown. The true robust mAP lies between it and the worst case. # proof: "
+        "the ranks by it."
+    )
+    if board.chance is not None and any(one.worthless for _, one in found):
+        line = printed(least_useful(board.chance))
+        yield (
+            f"{WORTHLESS} worthless: what is proven is near chance ({printed(board.chance):.1f}), "
+            f"or below it; {line:.1f} or more would say that the model retrieves."
+        )
+    reasons: dict[str, list[str]] = {}
+    for row, one in found:
+        if one.reason:
+            reasons.setdefault(shortened(one.reason).rstrip("."), []).append(one_line(row.defense))
+    for reason, defenses in reasons.items():
+        prefix = f"{NOTHING_PROVEN}: "
+        yield f"No certificate of {', '.join(defenses)}: {reason.removeprefix(prefix)}."
+
+
+def _together(board: Leaderboard) -> Iterator[str]:
+    """Ranks that cannot be told apart, and why none can be by one query."""
+    wide = next((row.ranks for row in board.rows if row.first_rank != row.last_rank), None)
+    if wide is not None:
+        ranked = sum(row.rank is not None for row in board.rows)
+        far = f" (of the {NEIGHBOURS} above and below it)" if ranked > NEIGHBOURS + 1 else ""
+        yield (
+            f"{wide} in place of a rank: the ranks{far} that cannot be told from its own by these "
+            f"{board.protocol.query:,} queries: 0 lies in the 99 % interval of the paired "
+            "difference of the worst cases."
+        )
+    if board.can_rank and board.protocol.query == 1:
+        yield "One query says nothing of others: no number has an interval, and no rank is sure."
 
 
 def _shared(board: Leaderboard) -> Iterator[str]:

@@ -13,9 +13,13 @@ from hashbench.reports.board.findings import at_or_below, printed
 from hashbench.reports.board.leaderboard import NO_RADIUS, Leaderboard
 from hashbench.reports.board.over_seeds import Entry
 from hashbench.reports.board.row import Row
+from hashbench.results.intervals import LEVEL, RESAMPLES
 
 BELOW_CHANCE = "†"
 """Stands behind a value at or below chance."""
+
+WORTHLESS = "‡"
+"""Stands behind a certificate that proves no more than chance."""
 
 FLAGGED = "!"
 """Stands in the place of a rank where a flag is up."""
@@ -81,7 +85,8 @@ def metric(board: Leaderboard) -> str:
 
 def caption(board: Leaderboard) -> tuple[str, ...]:
     """All that a reader needs to compare this table with another: one paragraph per line."""
-    return (_data(board), _score(board), _seeds(board), _training(board), _computed(board))
+    sure = (_sure(board),) if board.has_intervals else ()
+    return (_data(board), _score(board), _seeds(board), *sure, _training(board), _computed(board))
 
 
 def verdicts(board: Leaderboard) -> tuple[str, ...]:
@@ -114,7 +119,12 @@ def in_brief(board: Leaderboard) -> tuple[str, ...]:
         f"Worst case: per query the lowest AP over {_counted(board)}, then the mean; it ranks the "
         "models. Chance: a random order. Floor: the opposite of the center codes."
     )
-    return (words,)
+    if not board.has_intervals:
+        return (words,)
+    one = (
+        "" if len(board.seeds) > 1 else " One seed: nothing is known of how much a training varies."
+    )
+    return (words, f"95 % interval: for other queries of the same kind.{one}")
 
 
 def marked(entry: Entry, board: Leaderboard) -> bool:
@@ -160,8 +170,8 @@ def _data(board: Leaderboard) -> str:
 
 def _score(board: Leaderboard) -> str:
     card = board.protocol
-    ties = _TIES.get(card.ties, "")
-    normalizer = _NORMALIZERS.get(card.normalize, "")
+    ties = _TIES.get(card.ties, one_line(card.ties))
+    normalizer = _NORMALIZERS.get(card.normalize, one_line(card.normalize))
     worst = (
         f" Worst case: per query the lowest AP over {_counted(board)}, then the mean; it ranks the "
         "models."
@@ -169,8 +179,7 @@ def _score(board: Leaderboard) -> str:
         else ""
     )
     return (
-        f"Score: {metric(board)} ({card.metric}), in percent. AP is divided by "
-        f"{normalizer} ({one_line(card.normalize)}); ties: {ties} ({one_line(card.ties)}).{worst} "
+        f"Score: {metric(board)}, in percent. AP is divided by {normalizer}; ties: {ties}.{worst} "
         "Chance: a random order. Floor: the opposite of the center codes."
     )
 
@@ -189,6 +198,20 @@ def _seeds(board: Leaderboard) -> str:
     )
 
 
+def _sure(board: Leaderboard) -> str:
+    """What the intervals are, and what they are not."""
+    training = (
+        "the deviation over the seeds is about that"
+        if len(board.seeds) > 1
+        else "one seed says nothing of it"
+    )
+    return (
+        f"Intervals: {LEVEL:.0%} for other queries of the same kind (bootstrap over the queries, "
+        f"BCa, {RESAMPLES:,} draws, the same for all models and attacks). They are not about how "
+        f"much a training varies: {training}."
+    ).replace("%", " %")
+
+
 def _training(board: Leaderboard) -> str:
     base, budget = (_table(board.training, key) for key in ("base", "budget"))
     if not base and not budget:
@@ -202,7 +225,8 @@ def _training(board: Leaderboard) -> str:
             else "no clean mAP of their makers was compared"
         )
         file = str(base["imported"])[:HASH]
-        return f"Training: elsewhere; the weights come from file {file}; {compared}."
+        trusted = ", which was unpickled on trust" if base.get("unpickled") else ""
+        return f"Training: elsewhere; the weights come from file {file}{trusted}; {compared}."
     if "checkpoint" in base:
         trained = f"from a checkpoint (weights {str(base['checkpoint'])[:HASH]})"
     else:

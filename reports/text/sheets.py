@@ -7,15 +7,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hashbench.reports.board.certified import NOTHING_PROVEN, Certified
 from hashbench.reports.board.findings import printed
 from hashbench.reports.board.leaderboard import Leaderboard
 from hashbench.reports.board.over_seeds import Entry
 from hashbench.reports.board.row import Row, Score, not_asked
-from hashbench.reports.text.sentences import BELOW_CHANCE, FLAGGED, marked, metric, one_line
+from hashbench.reports.text.sentences import (
+    BELOW_CHANCE,
+    FLAGGED,
+    WORTHLESS,
+    marked,
+    metric,
+    one_line,
+)
 
 NOT_RANKED = "-"
 """Stands in the place of a rank."""
 
+
+INTERVAL = "95 % interval"
+"""Heads a column of intervals."""
+
+
+CERTIFIED = "certified"
+"""Heads the column of what is proven."""
+
+BY_PROOF = "# proof"
+"""Heads the column of ranks by it."""
 
 NOT_KNOWN = "-"
 """Stands where nobody measured, or asked for it."""
@@ -57,12 +75,14 @@ class Sheet:
         whole_heads: whether the header holds this project's own words alone, none of them long, so
             that none has to be broken.
         narrow: the same told in fewer columns, for where a row of this one does not fit.
+        name: what a heading above it says; no text of foreign origin.
     """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[Field, ...], ...]
     names: int
+    name: str
     whole_heads: bool = False
     narrow: Sheet | None = None
 
@@ -70,17 +90,29 @@ class Sheet:
 def sheets(board: Leaderboard) -> tuple[Sheet, ...]:
     """The sheets of a leaderboard, the ranking first; those without a row are left out.
 
-    The ranking, what targeted attacks reached, the ties beside every mAP, the codes, the cost.
+    The ranking, what is proven, the interval of every mAP, what targeted attacks reached, the ties
+    beside every mAP, the codes, the cost.
     """
-    found = (ranking(board), targeted(board), ties(board), codes(board), cost(board))
+    found = (
+        ranking(board),
+        certificates(board),
+        intervals(board),
+        targeted(board),
+        ties(board),
+        codes(board),
+        cost(board),
+    )
     return tuple(sheet for sheet in found if sheet.rows)
 
 
 def ranking(board: Leaderboard) -> Sheet:
-    """Rank, defense, mAP without and with attacks, worst case, chance and floor."""
+    """Rank, defense, mAP without and with attacks, worst case and its interval, chance, floor."""
+    bounded = any(row.worst_case.interval is not None for row in board.rows)
+    proofs = board.has_certificates
     rows = []
     for row in board.rows:
         worst = [_mean(row.worst_case, board, best=row.rank == 1)] if board.attacks else []
+        worst += [Field((_interval(row.worst_case) or NOT_KNOWN,))] if bounded else []
         rows.append(
             (
                 _rank(row),
@@ -88,6 +120,7 @@ def ranking(board: Leaderboard) -> Sheet:
                 _mean(row.clean.expected, board),
                 *(_mean(score.expected, board) for score in row.attacked),
                 *worst,
+                *((_certified(row), _proof_rank(row)) if proofs else ()),
                 _chance(row, board),
                 _bound(row.floor),
             )
@@ -98,10 +131,84 @@ def ranking(board: Leaderboard) -> Sheet:
         "clean",
         *(one_line(attack) for attack in board.attacks),
         *(("worst case",) if board.attacks else ()),
+        *((INTERVAL,) if bounded else ()),
+        *((CERTIFIED, BY_PROOF) if proofs else ()),
         "chance",
         "floor",
     )
-    return Sheet(f"{metric(board)}, in percent", header, tuple(rows), names=2)
+    return Sheet(f"{metric(board)}, in percent", header, tuple(rows), names=2, name="Ranking")
+
+
+def certificates(board: Leaderboard) -> Sheet:
+    """Between which values each model's true robust mAP lies; no row where nobody asked."""
+    proofs = [(row, row.certified) for row in board.rows if row.certified is not None]
+    columns: list[tuple[str, Callable[[Certified], Entry]]] = [
+        ("bits", lambda found: found.bits),
+        ("queries", lambda found: found.codes),
+        ("exact", lambda found: found.exact),
+    ]
+    if any(found.recall.values for _, found in proofs):
+        columns.append(("recall@1", lambda found: found.recall))
+    rows = [
+        (
+            Field((one_line(row.defense),), Tone.NAME),
+            _certified(row),
+            _mean(row.worst_case, board) if board.attacks else Field((NOT_KNOWN,)),
+            _mean(row.clean.expected, board),
+            *(_taken(read(found), _percent) for _, read in columns),
+            _taken(found.seconds, _seconds),
+        )
+        for row, found in proofs
+    ]
+    what = (
+        f"Certificates: {metric(board)}, in percent: what is proven <= what is true <= what the "
+        "worst case leaves <= clean. In percent too: bits that are proven; queries all of whose "
+        "bits are; exact: queries whose proven AP some code has. Seconds of the proof, per query"
+    )
+    header = (
+        *("defense", "proven", "worst case", "clean"),
+        *(name for name, _ in columns),
+        "seconds",
+    )
+    return Sheet(what, header, tuple(rows), names=1, name="Certificates", whole_heads=True)
+
+
+def intervals(board: Leaderboard) -> Sheet:
+    """Every mAP with its interval; no row where there is none."""
+    columns = ("clean", *board.attacks, *(("worst case",) if board.attacks else ()))
+    lines = [
+        (row, (row.clean.expected, *(s.expected for s in row.attacked), row.worst_case))
+        for row in (board.rows if board.has_intervals else ())
+    ]
+    rows = [
+        (
+            Field((one_line(row.defense),), Tone.NAME),
+            *(_bounded(entry) for _, entry in zip(columns, entries, strict=False)),
+        )
+        for row, entries in lines
+    ]
+    narrow = [
+        (
+            Field((one_line(row.defense),), Tone.NAME),
+            Field((one_line(name),)),
+            _field(entry, _percent, spread=False),
+            Field((_interval(entry) or NOT_KNOWN,)),
+        )
+        for row, entries in lines
+        for name, entry in zip(columns, entries, strict=False)
+        if not not_asked(entry)
+    ]
+    what = f"Intervals: {metric(board)} [{INTERVAL} over queries], in percent"
+    return Sheet(
+        what,
+        ("defense", *map(one_line, columns)),
+        tuple(rows),
+        names=1,
+        name="Intervals",
+        narrow=Sheet(
+            what, ("defense", "attack", "mAP", INTERVAL), tuple(narrow), names=2, name="Intervals"
+        ),
+    )
 
 
 def targeted(board: Leaderboard) -> Sheet:
@@ -126,7 +233,7 @@ def targeted(board: Leaderboard) -> Sheet:
         "nearer to the target; clean: that of the queries left alone; ties: in their worst and "
         "best order. mAP: by the query's own labels. No target: queries that have none"
     )
-    return Sheet(what, header, tuple(rows), names=2)
+    return Sheet(what, header, tuple(rows), names=2, name="Targeted attacks")
 
 
 def cost(board: Leaderboard) -> Sheet:
@@ -153,7 +260,7 @@ def cost(board: Leaderboard) -> Sheet:
         "Cost: passes forward and backward per query, and seconds per query; seconds are this "
         "machine's, under whatever load it had. What an attack learnt beforehand is not in it"
     )
-    return Sheet(what, header, tuple(rows), names=2)
+    return Sheet(what, header, tuple(rows), names=2, name="Cost")
 
 
 def ties(board: Leaderboard) -> Sheet:
@@ -167,7 +274,7 @@ def ties(board: Leaderboard) -> Sheet:
     ]
     header = ("defense", "clean", *(one_line(attack) for attack in board.attacks))
     what = f"Ties: {metric(board)}, expected [worst, best order of ties], in percent"
-    return Sheet(what, header, tuple(rows), names=1, narrow=_ties_by_line(board))
+    return Sheet(what, header, tuple(rows), names=1, narrow=_ties_by_line(board), name="Ties")
 
 
 def _ties_by_line(board: Leaderboard) -> Sheet:
@@ -185,7 +292,7 @@ def _ties_by_line(board: Leaderboard) -> Sheet:
                     )
                 )
     what = f"Ties: {metric(board)}, expected [worst, best order of ties], in percent"
-    return Sheet(what, ("defense", "attack", "mAP", "ties"), tuple(rows), names=2)
+    return Sheet(what, ("defense", "attack", "mAP", "ties"), tuple(rows), names=2, name="Ties")
 
 
 def codes(board: Leaderboard) -> Sheet:
@@ -206,15 +313,39 @@ def codes(board: Leaderboard) -> Sheet:
         for row in board.rows
     ]
     header = ("defense", *(name for name, _, _ in columns))
-    return Sheet(
-        "Codes: saturated, zero gradient and tied in percent", header, tuple(rows), names=1
+    what = (
+        "Codes: distinct ones in the database; bit balance and bit entropy: how evenly its codes "
+        "use the bits, 1 is best. In percent: saturated: outputs that no gradient can leave; zero "
+        "gradient: queries without any; tied: items of a list with another at the same distance"
     )
+    return Sheet(what, header, tuple(rows), names=1, name="Codes")
+
+
+def _certified(row: Row) -> Field:
+    """What is proven, or why nothing is, in a word or two."""
+    found = row.certified
+    if found is None:
+        return Field((NOT_KNOWN,))
+    if found.proven.mean is None:
+        words = found.words
+        return Field((words,), Tone.PLAIN if words == NOTHING_PROVEN else Tone.PROBLEM)
+    parts = [_percent(found.proven.mean) + (WORTHLESS if found.worthless else "")]
+    if found.proven.std is not None:
+        parts.append(f"±{_percent(found.proven.std)}")
+    if not found.proven.complete:
+        parts += [f"{len(found.proven.gaps)} of {found.proven.seeds}", found.words]
+    return Field(tuple(parts), Tone.AT_CHANCE if found.worthless else Tone.PLAIN)
+
+
+def _proof_rank(row: Row) -> Field:
+    rank = None if row.certified is None else row.certified.rank
+    return Field((NOT_RANKED if rank is None else str(rank),))
 
 
 def _rank(row: Row) -> Field:
     if row.codes:
         return Field((FLAGGED,), Tone.PROBLEM)
-    return Field((NOT_RANKED if row.rank is None else str(row.rank),))
+    return Field((row.ranks or NOT_RANKED,))
 
 
 def _mean(entry: Entry, board: Leaderboard, *, best: bool = False) -> Field:
@@ -243,6 +374,19 @@ def _range(score: Score) -> Field:
     field = _field(score.expected, _percent, spread=False)
     mean, *rest = field.parts
     return Field((mean, *_orders(score), *rest), field.tone)
+
+
+def _bounded(entry: Entry) -> Field:
+    field = _field(entry, _percent, spread=False)
+    mean, *rest = field.parts
+    interval = _interval(entry)
+    return Field((mean, *((interval,) if interval else ()), *rest), field.tone)
+
+
+def _interval(entry: Entry) -> str:
+    """`[47.9, 51.6]`; empty where none is known."""
+    found = entry.interval
+    return "" if found is None else f"[{_percent(found.low)}, {_percent(found.high)}]"
 
 
 def _orders(score: Score) -> tuple[str, ...]:
