@@ -14,6 +14,7 @@ from torch import nn
 from hashbench.attacking import Attacker, AttackOutcome, Eps, Known, Threat, run_attack
 from hashbench.hashing import BackboneNet, HashModel
 from hashbench.plugins import Attack
+from support.fake_device import place as place
 
 QUERIES, BITS, CLASSES = 11, 6, 3
 

@@ -9,7 +9,8 @@ from itertools import chain, product
 import pytest
 import torch
 
-from hashbench.attacking.halving import out_of_memory, part_by_part
+from hashbench.attacking.halving import part_by_part
+from hashbench.hashing.halving import out_of_memory
 
 
 class Device:

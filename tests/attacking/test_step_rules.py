@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,13 +72,10 @@ class Pixels(AttackedModel):
 class Counted(QueryRandom):
     """Counts its draws."""
 
-    def __init__(self, seeds: Sequence[int]) -> None:
-        super().__init__(seeds)
-        self.draws = 0
-
-    def _draw(self, one: Callable[[torch.Generator], Tensor]) -> Tensor:
-        self.draws += 1
-        return super()._draw(one)
+    @property
+    def draws(self) -> int:
+        """Calls so far."""
+        return int(self.state_dict()["calls"])
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ from hashbench.attacking import (
 from hashbench.errors import UsageError
 from hashbench.hashing import HashModel, InputSpec, encode
 from hashbench.plugins import Access, Aim, Attack, Backbone, Surrogate
-from hashbench.retrieval import center_codes
 from support.knowing import known_of
 from support.recorded import Recorded
 
@@ -350,14 +349,21 @@ def test_a_query_without_a_target_is_left_alone(scene: Scene) -> None:
         assert moved.tolist() == [query not in (0, 4, 7) for query in range(13)]
 
 
-def test_nag_leads_the_surrogates_codes_to_the_target(scene: Scene) -> None:
-    surrogate = scene.own
+def test_nag_leads_the_surrogates_codes_to_those_that_were_drawn(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Tensor] = []
+
+    def watched(goal: Goal, count: int, rng: QueryRandom) -> Tensor:
+        drawn.append(anchor_codes(goal, count, rng))
+        return drawn[-1]
+
+    monkeypatch.setattr(_nag, "anchor_codes", watched)
+    model = scene.own.model
     images, _ = scene.run(NAG(), eps="32/255")
-    known = surrogate.known
-    assert known.target_labels is not None
-    centers = center_codes(known.target_labels, known.train_codes, known.train_labels)
-    before = (encode(surrogate.model, scene.pixels).codes * centers).mean()
-    after = (encode(surrogate.model, images.numpy()).codes * centers).mean()
+    (codes,) = (part.numpy() for part in drawn)
+    before = (encode(model, scene.pixels).codes * codes).mean()
+    after = (encode(model, images.numpy()).codes * codes).mean()
     assert after > before + 0.2
 
 

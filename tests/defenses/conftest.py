@@ -16,6 +16,7 @@ from hashbench.defending import AdversarialTraining, Budget, DefenseSetup
 from hashbench.eps import Eps
 from hashbench.hashing import BackboneNet, BoundLoss, HashModel, LossSetup
 from hashbench.plugins import Loss
+from support.fake_device import place as place
 
 BITS, CLASSES, COUNT = 6, 3, 20
 

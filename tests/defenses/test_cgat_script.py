@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hashbench.defending import AdversarialTraining, DefenseSetup
 from hashbench.defending.center_guided import CenterGuided
-from hashbench.hashing import BackboneNet, BoundLoss, HashModel, train
+from hashbench.hashing import BackboneNet, BoundLoss, CounterRandom, HashModel, train
 from hashbench.hashing.trainer import random_orders
 
 Named = Callable[..., AdversarialTraining]
@@ -148,7 +148,7 @@ def script(
     for index in [index for order in orders for index in order.split(BATCH)]:
         images, label = x[index], y[index]
         code = center_code(label, memory, y)
-        delta = 2 * eps * torch.rand(images.shape, generator=generator).double() - eps
+        delta = CounterRandom.drawn_from(generator).uniform(images.shape, -eps, eps)[0].double()
         delta = (images + delta).clamp(0, 1) - images
         for _ in range(7):
             delta.requires_grad_(True)

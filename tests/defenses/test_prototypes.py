@@ -15,10 +15,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hashbench.attacking import (
+    PrototypeTargets,
+    prototype_loss,
+    prototype_network,
+    target_rows,
+)
 from hashbench.attacking import circle_loss as our_circle_loss
-from hashbench.attacking import prototype_loss, prototype_network, target_rows
 from hashbench.defending import AdversarialTraining, DefenseSetup
-from hashbench.hashing import BackboneNet, HashModel, relevant
+from hashbench.hashing import BackboneNet, CounterRandom, HashModel, relevant
 from support.exact import same_gradient, same_loss
 
 Vectors = Callable[[str], Mapping[str, NDArray[Any]]]
@@ -164,12 +169,13 @@ def test_a_step_descends_circle_loss_and_quantisation_and_returns_earlier_codes(
     labels = arrays["proto_train_labels"].numpy().astype(np.uint8)
     pixels = np.zeros((len(labels), 1, 2, 2), dtype=np.uint8)
     training = prototype_training(defense_named, setup_of, model, (pixels, labels))
-    training._rows = arrays["proto_target_labels"]
-    training._labels = training._labels.double()
+    training._targets = PrototypeTargets(
+        arrays["proto_target_labels"], torch.from_numpy(labels).double()
+    )
     training._network = Given()
     # Plain descent with rate 1, so that the change is the gradient.
     training._optimizer = torch.optim.SGD(training._network.parameters(), lr=1.0)
-    monkeypatch.setattr(torch, "randint", lambda *_, **__: torch.arange(count))
+    monkeypatch.setattr(CounterRandom, "integers", lambda *_: torch.arange(count).unsqueeze(0))
     codes = training.step(arrays["proto_train_codes"], torch.arange(count))
     assert torch.equal(codes, torch.where(start >= 0, 1.0, -1.0))
     # The network's loss is circle / b + sum((sign p - p)^2) / (1e4 b).
@@ -179,6 +185,27 @@ def test_a_step_descends_circle_loss_and_quantisation_and_returns_earlier_codes(
     same_gradient(found, wanted)
     regular = (start.sign() - start).square().sum() / 1e4 / count
     same_loss(regular, arrays["proto_regterm"])
+
+
+@pytest.mark.parametrize("square_mask", [False, True])
+@pytest.mark.parametrize("softplus", [False, True])
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_pairs_that_are_known_give_the_loss_of_the_masks_to_the_bit(
+    classes: int, softplus: bool, square_mask: bool
+) -> None:
+    """With one class nothing is far, and in two a side may be missing."""
+    draw = torch.Generator().manual_seed(classes)
+    rows = torch.eye(classes)
+    labels = rows[torch.randint(classes, (40,), generator=draw)]
+    prototypes = torch.rand(7, 8, generator=draw) * 2 - 1
+    codes = torch.where(torch.rand(40, 8, generator=draw) < 0.5, -1.0, 1.0)
+    targets, sides = PrototypeTargets(rows, labels).draw(7, draw, square_mask=square_mask)
+    found = []
+    for positive in (relevant(targets, labels), sides):
+        point = prototypes.clone().requires_grad_(True)
+        loss = prototype_loss(point, codes, positive, softplus=softplus, square_mask=square_mask)
+        found.append((loss.detach(), *torch.autograd.grad(loss, point)))
+    assert all(map(torch.equal, *found))
 
 
 def test_the_network_has_the_published_layers() -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from hashbench.results.kept_gallery import HIT_SIDE, MOST_SHOWN, QUERY_SIDE, SHOWN_HITS
 from hashbench.results.kept_images import MOST, USUAL
-from support.pages import DOCS, TINY_DATA, small_suite
+from support.pages import DOCS, TINY_DATA, blocks, small_suite
 from support.trials import IMPORTED, Trials
 
 PAGE = (DOCS / "adversarial-images.md").read_text()
@@ -64,6 +65,25 @@ def test_the_tables_name_every_file_and_column(place: Path) -> None:
 def test_the_numbers_of_the_page() -> None:
     assert f"keeps the first {USUAL} attacked queries" in PAGE
     assert f"up to {MOST:,}; 0 keeps none" in PAGE
+    assert f"same queries ({MOST_SHOWN} at most)" in " ".join(PAGE.split())
+    assert f"longer side has more than {QUERY_SIDE} pixels" in " ".join(PAGE.split())
+    assert f"at most {HIT_SIDE} pixels on the longer side" in PAGE
+    assert SHOWN_HITS == 10
+    assert "the ten best" in PAGE
+
+
+def test_the_galleries_of_the_page_are_read(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (block,) = (
+        block for block in blocks(DOCS / "adversarial-images.md") if block.language == "python"
+    )
+    monkeypatch.chdir(place)
+    exec(compile(block.text, "docs/adversarial-images.md", "exec"), {})  # noqa: S102
+    lines = capsys.readouterr().out.splitlines()
+    # Two attacks of 8 queries in floats, and what the last command scored in whole pixels.
+    assert {line.split()[0] for line in lines} == {"auto", "hag"}
+    assert len(lines) == 24
 
 
 def test_the_line_of_the_terminal_has_the_pages_form(place: Path) -> None:

@@ -62,7 +62,7 @@ def run(text: str, names: dict[str, Any]) -> None:
 
 def test_the_page(script: dict[str, Any]) -> None:
     texts = sessions(PAGE)
-    assert len(texts) == 7
+    assert len(texts) == 9
     for text in texts:
         run(text, script)
     assert not script["results"].failed

@@ -24,6 +24,7 @@ PAGE = (REPOSITORY / "docs/stability.md").read_text()
 FACES = (
     "hashbench",
     "hashbench.attacking",
+    "hashbench.certifying",
     "hashbench.data",
     "hashbench.defending",
     "hashbench.hashing",

@@ -25,6 +25,12 @@ WANTED: Mapping[str, frozenset[Code]] = {
     "control-order": frozenset({Code.STOCHASTIC_CODES, Code.ZERO_GRADIENTS}),
 }
 
+MAY: Mapping[str, frozenset[Code]] = {
+    "control-quantised": frozenset({Code.NOISE_BEATS_WHITE_BOX}),
+}
+"""An attack without gradients stays at its random start, which is noise of its own: of two draws of
+noise either may leave less."""
+
 pytestmark = pytest.mark.slow
 
 
@@ -45,7 +51,7 @@ def test_a_control_raises_its_flags_and_no_other(results: Results, defense: str)
         if cell.defense == defense
         for flag in flags
     }
-    assert raised == WANTED[defense]
+    assert raised - MAY.get(defense, frozenset()) == WANTED[defense]
 
 
 def test_flags_stand_in_the_csv(results: Results) -> None:
@@ -54,4 +60,6 @@ def test_flags_stand_in_the_csv(results: Results) -> None:
     assert set(rows["attack"]) == {"worst-case"}
     assert set(rows["value"]) == {1.0}
     found = set(zip(rows["defense"], rows["metric"], strict=True))
-    assert found == {(name, f"flag({code})") for name, codes in WANTED.items() for code in codes}
+    may = {(name, f"flag({code})") for name, codes in MAY.items() for code in codes}
+    wanted = {(name, f"flag({code})") for name, codes in WANTED.items() for code in codes}
+    assert found - may == wanted

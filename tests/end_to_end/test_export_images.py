@@ -23,13 +23,14 @@ from hashbench.plugins import Dataset, get, use_file
 from hashbench.plugins.registered import Registry
 from hashbench.results.cell import CLEAN, CellResult
 from hashbench.results.load import load_results
+from hashbench.results.pictures import png
 from hashbench.results.store import Store
-from hashbench.runner.evaluation_steps import AdversarialCodes
+from hashbench.runner.evaluation_steps import AdversarialCodes, Scores
 from hashbench.runner.loading import load_model, read_npz
 from hashbench.runner.plan import make_plan
 from hashbench.runner.suite import load
 from hashbench.zoo.attacked_images import in_whole_pixels
-from hashbench.zoo.image_files import folder_of, png
+from hashbench.zoo.image_files import folder_of
 from support.trials import IMPORTED, Trial, Trials
 
 HERE = Path(__file__).resolve().parent
@@ -97,7 +98,7 @@ def steps(made: Path, fresh_registry: Registry) -> dict[tuple[str, str, str], Ad
     return {
         (one.cell.defense, one.cell.attack, one.cell.eps): one.scores.adversarial
         for one in plan.cells
-        if one.scores.adversarial is not None
+        if isinstance(one.scores, Scores) and one.scores.adversarial is not None
     }
 
 

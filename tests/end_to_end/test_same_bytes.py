@@ -142,8 +142,9 @@ def _maps(text: str) -> dict[tuple[str, str, str], float]:
 
 
 def _made_by_steps(finished: Mapping[str, object]) -> int:
-    """How many artifacts are a step's own: the images that an attack keeps lie beside its codes."""
-    return sum("/artifacts/images/" not in path for path in finished)
+    """How many artifacts are a step's own: kept images and galleries lie beside those of one."""
+    beside = ("/artifacts/images/", "/artifacts/gallery/")
+    return sum(not any(kind in path for kind in beside) for path in finished)
 
 
 def _finished(store: Path) -> dict[str, tuple[int, bytes]]:

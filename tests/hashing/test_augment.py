@@ -76,3 +76,31 @@ def test_the_originals_are_never_written_to() -> None:
 def test_a_milestone_outside_of_the_training_is_refused(milestones: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match="milestones must lie in"):
         Recipe(epochs=1, milestones=milestones)
+
+
+def test_a_shift_moves_by_a_pixel_at_most_fills_with_black_and_flips() -> None:
+    views = augmented(IMAGES, WIDE, Augment.FLIP_SHIFT, 0)
+    padded = np.pad(IMAGES, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    seen: set[int] = set()
+    flips = 0
+    for _ in range(5):
+        for position, view in enumerate(views[ALL]):
+            place = crops(padded[position]).index(view.tobytes())
+            seen.add(place)
+            flips += place % 2
+    assert seen == set(range(18))  # 200 draws of nine places, mirrored or not
+    assert 60 < flips < 140
+    assert views.shape == IMAGES.shape
+
+
+def test_every_place_of_a_shift_is_as_likely_in_both_directions() -> None:
+    image = np.zeros((1, 1, 5, 5), np.uint8)
+    image[0, 0, 2, 2] = 255
+    views = augmented(np.repeat(image, 900, axis=0), None, Augment.FLIP_SHIFT, 1)
+    rows, columns = np.nonzero(views[np.arange(900)].reshape(900, 5, 5).any(axis=0))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (1, 3, 1, 3)
+    counts = (views[np.arange(900)].reshape(900, 25) > 0).sum(axis=0).reshape(5, 5)[1:4, 1:4]
+    assert counts.sum() == 900
+    # nine places, 100 expected each, standard deviation 9.4
+    assert counts.min() > 55
+    assert counts.max() < 145

@@ -33,6 +33,7 @@ from hashbench.hashing.backbones.lite import EfficientNetLite0
 from hashbench.hashing.backbones.pretrained import IMAGENET_MEAN, IMAGENET_STD, cut, optional
 from hashbench.hashing.backbones.small_cnn import SmallCNN
 from hashbench.hashing.backbones.timm import Timm
+from hashbench.hashing.contract import Backbone
 from hashbench.plugins.parameters import build, canonical
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
@@ -174,6 +175,33 @@ def test_alexnet_and_vgg_keep_fc6_and_fc7() -> None:
             layers_left = classifier.children()
             kept = [at for at, layer in enumerate(layers_left) if isinstance(layer, nn.Linear)]
             assert tuple(kept) == layers
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "idle"),
+    [("alexnet", 224, True), ("alexnet", 100, False), ("vgg11", 224, True), ("vgg11", 64, False)],
+)
+def test_a_pool_that_does_nothing_is_taken_out_and_no_bit_changes(
+    name: str, side: int, idle: bool
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone = plugins.get("backbone", name)
+        assert isinstance(backbone, Backbone)
+        ours = backbone.build(images(side)).module.eval()
+    theirs = models.get_model(name, weights=None).eval()
+    cut(theirs, "classifier.6")
+    theirs.load_state_dict(ours.state_dict())
+    assert isinstance(ours.avgpool, nn.Identity if idle else nn.AdaptiveAvgPool2d)
+    found = []
+    for net in (ours, theirs):
+        point = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+        values = net(point.requires_grad_(True))
+        weights = list(net.parameters())
+        found.append(
+            (values.detach(), *torch.autograd.grad(values.square().sum(), [point, *weights]))
+        )
+    assert all(map(torch.equal, *found))
 
 
 def test_cutting_what_is_no_linear_layer_is_a_bug() -> None:

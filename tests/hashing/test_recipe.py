@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hashbench.defending import Budget
 from hashbench.eps import Eps
 from hashbench.errors import UsageError
-from hashbench.hashing import OptimizerName, Recipe
+from hashbench.hashing import OptimizerName, RateShape, Recipe
 
 IMAGES = {"FLICKR-25K": 5000, "NUS-WIDE": 10500, "MS-COCO": 10000}
 
@@ -118,3 +118,24 @@ def test_an_impossible_recipe_is_refused_by_name(field: str, value: float) -> No
 def test_an_impossible_budget_is_refused(wrong: tuple[int, int]) -> None:
     with pytest.raises(UsageError, match="epochs and inner_steps"):
         Budget(*wrong, Eps.parse("8/255"))
+
+
+@settings(deadline=None, max_examples=60)
+@given(steps=st.integers(1, 400), rate=st.sampled_from([4e-3, 1.0]))
+def test_the_warm_up_rises_and_the_decay_falls_in_a_line(steps: int, rate: float) -> None:
+    recipe = Recipe(epochs=1, learning_rate=rate, rate_shape=RateShape.WARM_UP_LINEAR)
+    for step in range(steps):
+        rise, fall = 1.0, 1.0
+        if step < 0.095 * steps:
+            rise = 0.05 + 10 * step / steps
+        if step > 0.5 * steps:
+            fall = 2 * (steps - step) / steps
+        assert recipe.rate_at(step, steps) == pytest.approx(rate * rise * fall, rel=1e-9)
+    assert recipe.rate_at(0, steps) == pytest.approx(0.05 * rate)
+    assert recipe.rate_at(steps - 1, steps) > 0
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan")])
+def test_a_length_that_no_gradient_can_have_is_refused(wrong: float) -> None:
+    with pytest.raises(UsageError, match="clip_norm must be above 0"):
+        Recipe(epochs=1, clip_norm=wrong)

@@ -270,3 +270,44 @@ def test_orders_are_permutations_that_the_seed_alone_decides() -> None:
     assert all(order.sort().values.tolist() == list(range(50)) for order in first)
     distinct = {tuple(order.tolist()) for order in [*first, *random_orders(50, 3, seed=6)]}
     assert len(distinct) == 6
+
+
+@pytest.mark.parametrize("clip", [0.05, 1e9])
+def test_a_gradient_is_cut_to_its_greatest_length(
+    clip: float, small_model: Build, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]
+) -> None:
+    """One step of SGD with rate 1 moves the weights by the gradient."""
+
+    class Pull(Objective):
+        def loss(self, batch: Batch) -> Tensor:
+            return model.logits(batch.images).square().sum()
+
+    moved = []
+    for length in (None, clip):
+        model = small_model()
+        before = [value.detach().clone() for value in model.parameters()]
+        recipe = Recipe(
+            1, batch=COUNT, learning_rate=1.0, weight_decay=0, milestones=(), clip_norm=length
+        )
+        train(model, Pull(), recipe, pixels, labels, [torch.arange(COUNT)])
+        steps = [new.detach() - old for new, old in zip(model.parameters(), before, strict=True)]
+        moved.append(torch.cat([step.flatten() for step in steps]))
+    whole, cut = moved
+    length = float(whole.norm())
+    assert length > 0.05
+    # What is left of float32's rounding where a weight and its step are added.
+    assert cut.numpy() == pytest.approx((whole * min(1.0, clip / length)).numpy(), abs=1e-6)
+
+
+def test_every_batch_knows_the_share_of_steps_that_is_done(
+    small_model: Build, pixels: NDArray[np.uint8], labels: NDArray[np.uint8]
+) -> None:
+    model, seen = small_model(), []
+
+    class Watch(Objective):
+        def loss(self, batch: Batch) -> Tensor:
+            seen.append(batch.progress)
+            return model.logits(batch.images).square().mean()
+
+    train(model, Watch(), Recipe(3, batch=8), pixels, labels, random_orders(COUNT, 3, seed=0))
+    assert seen == [step / 9 for step in range(9)]

@@ -17,6 +17,7 @@ WRITERS = {
     "cli/app.py",  # the version's number
     "standard_streams.py",  # exceptions that nobody caught, made fit
     "cli/show.py",  # a suite's file that ships
+    "cli/cite.py",  # BibTeX, which the bibliography makes fit
     "cli/report.py",  # a format's text, which is that format's to make fit
     "data/garments/embed.py",  # a script of our own, on files of our own
 }

@@ -50,12 +50,38 @@ def test_a_text_without_the_form_is_refused(text: str) -> None:
         Spec.parse(text)
 
 
-@pytest.mark.parametrize("part", ["steps", "=2", "steps=", "", " ", " =2"])
+@pytest.mark.parametrize("part", ["=2", "steps=", "", " ", " =2"])
 def test_a_part_without_the_form_is_named(part: str) -> None:
     text = f"hag:alpha=constant,{part},steps=2"
     with pytest.raises(UsageError) as raised:
         Spec.parse(text)
     assert str(raised.value) == f"'{text}': '{part}' is not of the form key=value"
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "write"),
+    [
+        ("certified:quick", "quick", "certified@quick"),
+        ("certified: quick ", "quick", "certified@quick"),
+        ("certified:epochs=3,quick", "quick", "certified@quick:epochs=3"),
+        ("bit-depth:squeeze-1,bits=2", "squeeze-1", "bit-depth@squeeze-1:bits=2"),
+    ],
+)
+def test_a_word_among_the_parameters_may_be_a_preset(text: str, part: str, write: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Spec.parse(text)
+    said = str(raised.value)
+    assert "is not of the form key=value" in said
+    assert said.endswith(f"; if '{part}' is a preset, write {write}")
+    if part in plugins.get("defense", write.partition(":")[0]).card.presets:
+        plugins.get("defense", write)
+
+
+@pytest.mark.parametrize("text", ["certified@quick:full", "certified:a b", "certified:~/x", "n:="])
+def test_what_cannot_be_a_preset_is_not_taken_for_one(text: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Spec.parse(text)
+    assert str(raised.value).endswith("is not of the form key=value")
 
 
 def test_a_repeated_key_is_refused() -> None:
@@ -133,6 +159,31 @@ def test_unknown_presets_and_parameters_name_the_nearest(text: str, message: str
     with pytest.raises(UsageError) as raised:
         plugins.get("attack", text)
     assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("sdha:preset=published", "; a preset is written sdha@published"),
+        ("sdha:published=true", "; a preset is written sdha@published"),
+        ("sdha:preset=quick", "; a preset is written sdha@NAME, and NAME is one of {presets}"),
+        ("noise:preset=published", "'preset': it takes none, and no preset"),
+        ("smooth-ap:preset=published", "has no parameter 'preset', and no preset"),
+    ],
+)
+def test_a_preset_that_is_given_as_a_parameter_is_told_how_to_be_written(
+    text: str, end: str
+) -> None:
+    presets = ", ".join(plugins.get("attack", "sdha").card.presets)
+    with pytest.raises(UsageError) as raised:
+        plugins.get("attack", text)
+    assert str(raised.value).endswith(end.format(presets=presets))
+
+
+def test_a_table_may_not_hold_a_preset_beside_its_name() -> None:
+    spec = Spec.from_table({"name": "sdha", "preset": 7})
+    with pytest.raises(UsageError, match="a preset is written sdha@NAME"):
+        plugins.get("attack", str(spec))
 
 
 TEXTS = (

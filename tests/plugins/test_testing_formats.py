@@ -87,6 +87,18 @@ class NoDot(Sound):
     suffix = "txt"
 
 
+@report_format("one-file")
+@dataclass(frozen=True)
+class TwoFiles(Format):
+    """Breaks one rule."""
+
+    suffix = ".bin"
+    one_file = True
+
+    def files(self, results: Results, *, width: int | None = None) -> Any:  # noqa: ARG002
+        return {"a": plain(results).encode(), "b": plain(results).encode()}
+
+
 def _unless(broken: Callable[[Results], bool]) -> Callable[[Results, int | None], str]:
     def render(results: Results, width: int | None) -> str:  # noqa: ARG001
         if broken(results):
@@ -113,6 +125,7 @@ def _reasons(results: Results, width: int | None) -> str:  # noqa: ARG001
 WRONG: tuple[type[Format], ...] = (
     renders("answers", _unless(lambda _: True)),
     renders("returns-a-report", lambda results, _: plain(results).encode()),
+    TwoFiles,
     renders("says-something", lambda *_: " \n"),
     gives("file-names", lambda results: {"../up.txt": plain(results).encode()}),
     NoDot,

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from hashbench.cli.helped import HelpedCommand
 from hashbench.data.protocol import Protocol
+from hashbench.eps import Eps
 from hashbench.plugins import Access, Aim
+from hashbench.results import load
 from hashbench.results.cell import CLEAN, AttackFacts, Cell, CellResult, Status
 from hashbench.results.results import Results
 
@@ -163,6 +169,42 @@ class Book:
         self.cells.append(replace(last, metrics={**last.metrics, **found}, attack=facts))
         return self
 
+    def proven(
+        self,
+        defense: str,
+        scores: float | Sequence[float],
+        seed: int = 0,
+        eps: str = "24/255",
+        **metrics: float,
+    ) -> Book:
+        """A certificate; `scores` is the proven AP of each query, or one for all."""
+        per_query = [scores] if isinstance(scores, float) else list(scores)
+        found = {
+            f"certified_{self.protocol.metric}": float(np.mean(per_query)),
+            "certified_bits": 0.9,
+            "certified_codes": 0.6,
+            "certified_exact": 0.95,
+            "certified_recall@1": 0.5,
+        } | metrics
+        cell = self.cell(defense, CLEAN, seed).certified(Eps.parse(eps))
+        self._done(cell, found, per_query, seconds=0.02)
+        self.cells.append(replace(self.cells.pop(), recall=(), precision=()))
+        return self
+
+    def unproven(
+        self,
+        defense: str,
+        reason: str,
+        seed: int = 0,
+        eps: str = "24/255",
+        status: Status = Status.DONE,
+    ) -> Book:
+        """A certificate that proves nothing, or was not made."""
+        cell = self.cell(defense, CLEAN, seed).certified(Eps.parse(eps))
+        said = f"no certificate: {reason}" if status is Status.DONE else reason
+        self.cells.append(CellResult(cell, status, said))
+        return self
+
     def lost(
         self,
         defense: str,
@@ -301,3 +343,18 @@ def paper(new_book: type[Book]) -> Callable[..., Book]:
         return new_book(**(conditions | changes))
 
     return make
+
+
+@pytest.fixture
+def run_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """Run a command on results made by hand, in an empty folder and a terminal of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def call(command: Callable[..., None], results: Results, *words: str) -> Any:
+        app = typer.Typer()
+        app.command(cls=HelpedCommand)(command)
+        monkeypatch.setattr(load, "read_folders", lambda *_: results)
+        return CliRunner().invoke(app, words)
+
+    return call

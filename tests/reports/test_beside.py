@@ -17,6 +17,7 @@ from rich.cells import cell_len
 
 from hashbench import plugins
 from hashbench.errors import UsageError
+from hashbench.reports.board.leaderboard import leaderboards
 from hashbench.reports.board.over_seeds import collect
 from hashbench.reports.board.row import Score
 from hashbench.reports.papers.comparison import Pair, comparisons
@@ -56,11 +57,15 @@ def published(**changes: object) -> PublishedRow:
 
 
 def pairs(results: Results, rows: Iterable[PublishedRow]) -> list[Pair]:
-    return [pair for table in comparisons(results, list(rows)) for pair in table.pairs]
+    return [
+        pair
+        for table in comparisons(results, list(rows), leaderboards(results))
+        for pair in table.pairs
+    ]
 
 
 def beside(results: Results, *files: Path) -> Section:
-    found = section(results, files)
+    found = section(results, leaderboards(results), files)
     assert found is not None
     return found
 
@@ -157,10 +162,12 @@ def test_clean_numbers_stand_in_the_table_of_every_radius_and_once(paper: Any) -
     for eps in ("2/255", "8/255", "16/255"):
         book.attacked("none", "hag", 0.3, eps=eps)
     clean = published(attack="none", eps="0")
-    (alone,) = comparisons(book.results(), [clean])
+    results = book.results()
+    boards = leaderboards(results)
+    (alone,) = comparisons(results, [clean], boards)
     assert alone.group.eps == "0"
     assert [pair.attack for pair in alone.pairs] == ["none"]
-    both = comparisons(book.results(), [clean, published(), published(eps="16/255")])
+    both = comparisons(results, [clean, published(), published(eps="16/255")], boards)
     assert [table.group.eps for table in both] == ["8/255", "16/255"]
     assert [[pair.attack for pair in table.pairs] for table in both] == [["none", "hag"]] * 2
 

@@ -69,6 +69,7 @@ def attacked_with(book: Any, attack: str, value: float | None = None, **metrics:
 
 
 WRONG: dict[Code, Change] = {
+    Code.ATTACK_BEATS_CERTIFICATE: lambda book: book.proven("cgat", 0.41),
     Code.CLEAN_AT_CHANCE: lambda book: clean_with(book, map=0.14, floor=0.13),
     Code.COLLAPSED_CODES: lambda book: clean_with(book, distinct_codes=4.0),
     Code.STOCHASTIC_CODES: lambda book: clean_with(book, probe_unstable=0.3),

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from hashbench import UsageError, plugins
 from hashbench.cli.report import report
+from hashbench.errors import PluginError
 from hashbench.plugins import Format, lookup
 from hashbench.plugins import report_format as declare
-from hashbench.results import load
 from hashbench.results.results import Results
 
 Command = Callable[..., Any]
@@ -65,18 +64,9 @@ def forgotten() -> Iterator[None]:
 
 
 @pytest.fixture
-def run(quick: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+def run(run_on: Command, quick: Any) -> Command:
     """Run `hashbench report` on the quick suite's results, in an empty folder."""
-    app = typer.Typer()
-    app.command()(report)
-    monkeypatch.setattr(load, "load_results", lambda *_: quick.results())
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def call(*words: str) -> Any:
-        return CliRunner().invoke(app, words)
-
-    return call
+    return partial(run_on, report, quick.results())
 
 
 def test_a_text_is_one_file(quick: Any) -> None:
@@ -103,15 +93,21 @@ def test_a_format_that_gives_neither_is_refused_when_it_is_declared() -> None:
 
 def test_which_formats_are_texts() -> None:
     found = {name: format_of(name).is_text for name in plugins.names("format")}
-    assert found == {"csv": True, "markdown": True, "terminal": True, "plots": False}
+    files = {name for name, is_text in found.items() if not is_text}
+    assert files == {"plots", "parquet"}
+    assert {"csv", "jsonl", "latex", "markdown", "terminal"} <= found.keys()
+    assert {name for name in files if format_of(name).one_file} == {"parquet"}
 
 
-@pytest.mark.parametrize("name", ["terminal", "markdown", "csv"])
+TEXTS = [name for name in plugins.names("format") if format_of(name).is_text]
+
+
+@pytest.mark.parametrize("name", TEXTS)
 def test_a_text_goes_to_standard_output_or_into_a_file(run: Command, quick: Any, name: str) -> None:
     form = format_of(name)
     shown = run("--format", name, "--full")
     assert (shown.exit_code, shown.stderr) == (0, "")
-    assert shown.stdout == form.render(quick.results(), width=100)
+    assert shown.stdout == form.render(quick.results(), width=80)
     refused = run("--format", name, "--output", "deep/report")
     assert isinstance(refused.exception, UsageError)
     assert str(refused.exception) == (
@@ -149,9 +145,9 @@ def test_plots_is_short_for_a_format(run: Command, quick: Any) -> None:
     expected = format_of("plots").files(quick.results())
     beside = run("--format", "csv", "--plots", "deep/beside")
     assert beside.stdout == format_of("csv").render(quick.results())
-    assert beside.stderr == "4 files of format 'plots' in deep/beside\n"
+    assert beside.stderr == "8 files of format 'plots' in deep/beside\n"
     alone = run("--format", "plots", "-o", "alone")
-    assert (alone.stdout, alone.stderr) == ("", "4 files of format 'plots' in alone\n")
+    assert (alone.stdout, alone.stderr) == ("", "8 files of format 'plots' in alone\n")
     for folder in (Path("deep/beside"), Path("alone")):
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == expected
 
@@ -182,3 +178,87 @@ def test_published_numbers_go_to_a_format_that_takes_them(run: Command) -> None:
     done = run("--format", "markdown", "--published", "a.csv")
     assert isinstance(done.exception, UsageError)
     assert "a.csv" in str(done.exception)
+
+
+def test_one_file_that_is_no_text_is_what_output_names(run: Command, quick: Any) -> None:
+    done = run("--format", "parquet")
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception) == (
+        "format 'parquet' gives a file: name it, as in '--output report.parquet'"
+    )
+    (expected,) = format_of("parquet").files(quick.results()).values()
+    for words in (["-o", "a.parquet"], ["--format", "parquet", "-o", "b.bin"]):
+        done = run(*words)
+        assert (done.exit_code, done.output) == (0, "")
+        assert Path(words[-1]).read_bytes() == expected
+    Path("there").mkdir()
+    done = run("--format", "parquet", "-o", "there")
+    assert isinstance(done.exception, UsageError)
+    assert str(done.exception) == "cannot write there: it is a folder; name a file in it"
+
+
+ONE = """
+from hashbench.plugins import Format, report_format
+
+@report_format("blob")
+class Blob(Format):
+    '''One file.'''
+    suffix = ".blob"
+    one_file = True
+    def files(self, results, *, width=None):
+        return {"a": b"0"}
+"""
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_one_file_of_anybody_is_known_by_its_suffix(run: Command) -> None:
+    Path("blob.py").write_text(ONE)
+    assert run("--plugin", "blob.py", "-o", "x.blob").exit_code == 0
+    assert Path("x.blob").read_bytes() == b"0"
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_format_of_one_file_that_gives_two_is_told(run: Command) -> None:
+    Path("blob.py").write_text(ONE.replace('{"a": b"0"}', '{"a": b"0", "b": b"1"}'))
+    done = run("--plugin", "blob.py", "-o", "x.blob")
+    assert isinstance(done.exception, PluginError)
+    assert "one_file" in str(done.exception)
+    assert "returned 2" in str(done.exception)
+    assert not Path("x.blob").exists()
+
+
+def test_pictures_that_are_written_too_are_shown(run: Command) -> None:
+    Path("deep").mkdir()
+    done = run("-o", "deep/r.md", "--plots", "plots")
+    assert done.exit_code == 0
+    page = Path("deep/r.md").read_text()
+    drawn = [path.name for path in Path("plots").iterdir() if path.suffix == ".png"]
+    assert len(drawn) == 4
+    for name in drawn:
+        assert f"](../plots/{name})" in page
+    assert run("-o", "deep/alone.md").exit_code == 0
+    assert "![" not in Path("deep/alone.md").read_text()
+
+
+PICTURED = """
+from dataclasses import dataclass
+from hashbench.plugins import Format, report_format
+
+@report_format("shown")
+@dataclass(frozen=True)
+class Shown(Format):
+    '''Names its pictures.'''
+    pictures: tuple[str, ...] = ()
+    def render(self, results, *, width=None):
+        return "\\n".join(self.pictures)
+"""
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_any_format_with_pictures_is_told_them(run: Command) -> None:
+    Path("shown.py").write_text(PICTURED)
+    done = run("--plugin", "shown.py", "--format", "shown", "-o", "a.txt", "--plots", "p")
+    assert done.exit_code == 0
+    assert {f"p/{path.name}" for path in Path("p").iterdir()} == set(
+        Path("a.txt").read_text().splitlines()
+    )

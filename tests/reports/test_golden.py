@@ -28,6 +28,10 @@ PAGES: dict[str, tuple[str, dict[str, object], int | None]] = {
     "file.txt": ("terminal", PUBLISHED, None),
     "markdown.md": ("markdown", PUBLISHED, None),
     "csv.csv": ("csv", {}, None),
+    "page.html": ("html", PUBLISHED, None),
+    "latex.tex": ("latex", PUBLISHED, None),
+    "document.tex": ("latex", {"document": True, "details": True}, None),
+    "jsonl.jsonl": ("jsonl", {}, None),
 }
 """A format, its parameters and a width, by the page's name."""
 

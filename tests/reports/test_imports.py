@@ -8,7 +8,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("name", ["terminal", "markdown", "csv", "plots"])
+@pytest.mark.parametrize(
+    "name", ["terminal", "markdown", "csv", "latex", "jsonl", "parquet", "plots"]
+)
 def test_a_format_is_found_without_torch(name: str) -> None:
     program = (
         "import sys\n"
@@ -16,6 +18,7 @@ def test_a_format_is_found_without_torch(name: str) -> None:
         "from hashbench import plugins\n"
         f"plugins.get('format', '{name}')\n"
         "assert 'matplotlib' not in sys.modules\n"
+        "assert 'pyarrow' not in sys.modules\n"
         "hashbench.load_results\n"
         "import hashbench.reports.plots.files\n"
         "assert 'torch' not in sys.modules\n"

@@ -1,4 +1,4 @@
-"""Terminal and Markdown: what fits where, and what cannot break out of its cell."""
+"""Formats of text: what fits where, and what cannot break out of its cell."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ from hashbench.characters import shown
 from hashbench.reports.board.leaderboard import leaderboards
 from hashbench.results.flags import Code
 from hashbench.results.results import Results
+
+TEXTS = [
+    name
+    for name in plugins.names("format")
+    if isinstance(form := plugins.get("format", name), plugins.Format) and form.is_text
+]
+"""Every format of one text: a new one is tested by being there."""
 
 ATTACKS = ("noise", "hag", "pgd-hamming", "sdha")
 ANSI = "\x1b["
@@ -197,14 +204,16 @@ def test_markdown_columns_match_their_heads(rich_book: Any) -> None:
     for block in render("markdown", rich_book.results()).split("\n\n"):
         if block.startswith("|"):
             tables.append(markdown_rows(block))
-    assert len(tables) == 20
+    (radii, *tables) = tables
+    assert (len(radii), {len(row) for row in radii}) == (2 + 2 * 4, {2 + 5})
+    assert len(tables) == 25
     for place, table in enumerate(tables):
         assert len({len(row) for row in table}) == 1
         # The cost has a line for each of the four attacks.
-        assert len(table) == 2 + (16 if place % 4 == 3 else 4)
+        assert len(table) == 2 + (16 if place % 5 == 4 else 4)
 
 
-@pytest.mark.parametrize("name", ["terminal", "markdown", "csv"])
+@pytest.mark.parametrize("name", TEXTS)
 def test_the_same_cells_in_another_order_give_the_same_text(rich_book: Any, name: str) -> None:
     expected = render(name, rich_book.results(), 80)
     turned: Callable[[list[Any]], list[Any]] = lambda cells: cells[::-1]  # noqa: E731
@@ -246,10 +255,84 @@ def test_markdown_leaves_presets_as_they_are(book: Any) -> None:
     assert "hag@published:rate=0.5" in page
 
 
-@pytest.mark.parametrize("name", ["terminal", "markdown", "csv"])
+@pytest.mark.parametrize("name", TEXTS)
 def test_hidden_and_turning_characters_are_seen(book: Any, name: str) -> None:
     hidden = "a\u202eb\u200bc\u2066d\ufefe\u2028f\U000e0041g\x9b31mh"
     book.clean(hidden, 0.7).attacked(hidden, hidden, 0.3).lost("none", hidden, hidden)
     page = render(name, book.results())
     assert shown(page, keep="\n") == page
-    assert r"a\u202eb\u200bc" in page.replace("\\\\", "\\")
+    for written, read in ((r"\textbackslash{}", "\\"), (r"\allowbreak{}", ""), ("\\\\", "\\")):
+        page = page.replace(written, read)
+    assert r"a\u202eb\u200bc" in page
+
+
+NAMES = (
+    "</script><b onclick=x>",
+    "\u202eabc \u05d0",
+    "\x1b]0;title\x07\x1b[31m",
+    "=cmd|' /C calc'!A0",
+    "x" * 300,
+    "back\\slash `tick` $%&#_{}~^",
+    "図表 😀",
+    "two\nlines\r\n\ttab",
+)
+
+
+@pytest.mark.parametrize("text", NAMES)
+@pytest.mark.parametrize("name", plugins.names("format"))
+def test_any_name_is_taken_by_every_format(new_book: Any, name: str, text: str) -> None:
+    """In every place where a stranger's text may stand; the same bytes twice."""
+    book = new_book(dataset=text, loss=text, backbone=text)
+    book.clean(text, 0.7).attacked(text, text, 0.3).targeted(text, f"{text}2", 0.5, own=0.2)
+    book.clean("plain", 0.7).lost("plain", text, text)
+    form = plugins.get("format", name)
+    assert isinstance(form, plugins.Format)
+    found = form.files(book.results())
+    assert found == form.files(book.results())
+    for file, content in found.items():
+        assert re.fullmatch(r"[A-Za-z0-9._-]+", file)
+        if form.is_text:
+            page = content.decode()
+            assert shown(page, keep="\n") == page
+
+
+def test_a_page_of_several_tables_begins_with_links_to_each(new_book: Any) -> None:
+    """Anchors by GitHub's rule, restated: what is shown, in lower case, without marks, numbered."""
+    books = [new_book(bits=bits) for bits in (16, 32)]
+    for book in books:
+        book.clean("none", 0.7).attacked("none", "hag", 0.3).targeted("none", "tha", 0.4, own=0.2)
+    odd = new_book(dataset="ties")
+    odd.clean("none", 0.7).attacked("none", "hag", 0.3)
+    page = render("markdown", books[0].results(books[1], odd))
+    lines = page.splitlines()
+    assert [line for line in lines if line.startswith("# ")] == [lines[0]]
+    links = re.findall(r"^- \[(.*)\]\(#(.*)\)$", page, re.MULTILINE)
+    heads = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
+    assert [text for text, _ in links] == heads
+    assert [anchor for _, anchor in links] == [
+        "csq-small-cnn-eps-24255-code-lengths-side-by-side",
+        "fashion-csq-small-cnn-16-bits-eps-24255",
+        "fashion-csq-small-cnn-32-bits-eps-24255",
+        "ties-csq-small-cnn-32-bits-eps-24255",
+        "reproduce",
+    ]
+    assert sum(line == "### Ties" for line in lines) == 3
+
+
+def test_titles_alike_have_anchors_of_their_own(new_book: Any) -> None:
+    books = [new_book(dataset="a.b"), new_book(dataset="ab", loss="csq")]
+    for book in books:
+        book.clean("none", 0.7).attacked("none", "hag", 0.3)
+    page = render("markdown", books[0].results(books[1]))
+    anchors = re.findall(r"^- \[.*\]\(#(.*)\)$", page, re.MULTILINE)
+    assert anchors[:2] == [
+        "ab-csq-small-cnn-32-bits-eps-24255",
+        "ab-csq-small-cnn-32-bits-eps-24255-1",
+    ]
+
+
+def test_pictures_are_shown_once_with_words_for_them(quick: Any) -> None:
+    links = ("p/a-map-0123abcd.svg", "p/a-map-0123abcd.png", "p/b (1).svg", "p/notes.txt")
+    page = render("markdown", quick.results(), pictures=links)
+    assert "## Pictures\n\n![a map](p/a-map-0123abcd.png)\n\n![b (1)](p/b%20%281%29.svg)\n" in page
+    assert page.count("![") == 2

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from hashbench import UsageError
-from hashbench.cli.helped import HelpedCommand
 from hashbench.cli.report import report
 from hashbench.reports.comma_separated import CommaSeparated
 from hashbench.reports.markdown import Markdown
 from hashbench.reports.terminal import Terminal
-from hashbench.results import load
 from hashbench.results.asked import Asked
 from hashbench.results.cell import Status
 from hashbench.results.results import Results
@@ -47,7 +44,7 @@ Worst case: per query the lowest AP over all untargeted attacks, then the
   mean; it ranks the models. Chance: a random order. Floor: the opposite of the
   center codes.
 
-Ties, codes, cost and settings: hashbench report results --full
+Intervals, ties, codes, cost and settings: hashbench report results --full
 """
 """What `make demo` ends with, but that every query has the mean here."""
 
@@ -81,18 +78,9 @@ def asked(results: Results, *runs: tuple[str, Callable[[Any], bool]]) -> Results
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
-    """Run `hashbench report` on results, in an empty folder and a terminal of 80 columns."""
-    app = typer.Typer()
-    app.command(cls=HelpedCommand)(report)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def call(results: Results, *words: str) -> Any:
-        monkeypatch.setattr(load, "load_results", lambda *_: results)
-        return CliRunner().invoke(app, words)
-
-    return call
+def run(run_on: Command) -> Command:
+    """Run `hashbench report` on results."""
+    return partial(run_on, report)
 
 
 def test_the_last_24_lines_are_the_ranking_and_its_notes(run: Command, book: Any) -> None:
@@ -132,11 +120,11 @@ def test_the_last_run_is_shown_and_says_so(run: Command, book: Any) -> None:
     # What an earlier run left unfinished is not what was asked for last.
     assert done.exit_code == 0
     table, _, below = done.stdout.partition("  center codes.\n\n")
-    assert table + "  center codes.\n" == SCREEN[: SCREEN.rindex("\nTies, ")]
+    assert table + "  center codes.\n" == SCREEN[: SCREEN.rindex("\nIntervals, ")]
     assert " ".join(below.split()) == (
-        "Shown: the last run (suite quick), 21 of 23 cells. The other runs, and ties, codes, cost "
-        "and settings: hashbench report results --full. A part of them: --suite, --dataset, "
-        "--defense, --attack, --eps, --seed, ..."
+        "Shown: the last run (suite quick), 21 of 23 cells. The other runs, and intervals, ties, "
+        "codes, cost and settings: hashbench report results --full. A part of them: --suite, "
+        "--dataset, --defense, --attack, --eps, --seed, ..."
     )
     # The other run is unfinished, and its own report says that.
     other = run(results, "--suite", "mine")
@@ -194,13 +182,13 @@ def test_what_was_asked_for_last_decides_the_exit_code(run: Command, book: Any) 
 @pytest.mark.parametrize(
     ("words", "begins"),
     [
-        (["-o", "r.md"], "## fashion"),
-        (["-o", "r.MD"], "## fashion"),
+        (["-o", "r.md"], "# Robustness of deep hashing"),
+        (["-o", "r.MD"], "# Robustness of deep hashing"),
         (["-o", "r.csv"], "dataset,loss"),
         (["-o", "r.txt"], "fashion, csq"),
         (["-o", "r"], "fashion, csq"),
         (["-o", "r.log", "--format", "csv"], "dataset,loss"),
-        (["-o", "r.md", "--format", "markdown"], "## fashion"),
+        (["-o", "r.md", "--format", "markdown"], "# Robustness of deep hashing"),
     ],
 )
 def test_the_suffix_chooses_the_format(
@@ -221,7 +209,7 @@ def test_the_suffix_chooses_the_format(
         (["-o", "r.csv", "--format", "terminal:color=always"], ["contradict each other", "csv"]),
         (["-o", "r.md", "--format", "plots"], ["contradict each other", "markdown"]),
         (["-o", "r.png"], ["--format plots --output FOLDER"]),
-        (["-o", "r.html"], ["no format is known by *.html", "*.md (markdown)", "--format"]),
+        (["-o", "r.docx"], ["no format is known by *.docx", "*.md (markdown)", "--format"]),
     ],
 )
 def test_a_suffix_that_says_otherwise_is_told(
@@ -267,7 +255,7 @@ def test_worst_cases_over_other_attacks_are_no_line_of_a_plot(book: Any) -> None
         book.clean(defense, 0.7)
         for eps in ("8/255", "24/255"):
             book.attacked(defense, "hag", 0.3, eps=eps)
-    assert [name for name, _ in _panels(leaderboards(book.results()))] == ["hag", "worst case"]
+    assert [name for name, _ in _panels(leaderboards(book.results()))] == ["worst case", "hag"]
     for defense in ("none", "cgat"):
         book.attacked(defense, "sdha", 0.2, eps="24/255")
     assert [name for name, _ in _panels(leaderboards(book.results()))] == ["hag", "sdha"]

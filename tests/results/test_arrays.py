@@ -96,6 +96,21 @@ def test_a_type_that_numpy_does_not_have_is_refused(kind: bytes) -> None:
         read_arrays(packed.getvalue(), {"one": Array("f8", (8,))})
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_way_to_pack_that_numpy_does_not_write_is_refused(method: int) -> None:
+    """The errors and the memory of the other decompressors are their own."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(8))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as file:
+        file.writestr("one.npy", buffer.getvalue())
+    content = packed.getvalue()
+    with pytest.raises(FileError, match="packed in a way that numpy does not write"):
+        read_arrays(content, {"one": Array("f8", (8,))})
+    with pytest.raises(FileError, match="packed in a way that numpy does not write"):
+        read_all_arrays(content, 10**6)
+
+
 def test_an_array_that_is_missing_is_refused() -> None:
     with pytest.raises(FileError, match="it lacks the array 'two'"):
         read_arrays(npz(one=np.zeros(8)), {"two": Array("f8", (8,))})

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from hashbench.attacking import company, repeated
 from hashbench.eps import Eps
 from hashbench.results import flags
-from hashbench.results.evidence import AtEps0, Attacked, Evidence, InCompany, Probed, Role
+from hashbench.results.evidence import (
+    AtEps0,
+    Attacked,
+    Beaten,
+    Evidence,
+    InCompany,
+    Probed,
+    Role,
+    beside_more_steps,
+)
 from hashbench.results.flags import Code, raised
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/flags.md"
@@ -27,6 +36,9 @@ def attack(
     name: str, value: float, role: Role = Role.WHITE_BOX, eps: str = "8/255", **more: Any
 ) -> Attacked:
     return Attacked(name, role, Eps.parse(eps), value, **more)
+
+
+BEATEN = Beaten("pgd", Eps.parse("8/255"), Eps.parse("16/255"), 3, 0.5, 0.25, 2)
 
 
 HONEST = Evidence(
@@ -179,6 +191,7 @@ def steps(few: float, many: float) -> dict[str, Any]:
             {"chance": 0.5, "worst_case": 0.495 - TRIFLE},
             {"chance": 0.5, "worst_case": 0.495 + TRIFLE},
         ),
+        (Code.ATTACK_BEATS_CERTIFICATE, {"beaten": ()}, {"beaten": (BEATEN,)}),
         (
             Code.ROBUST_AT_CHANCE,
             {"chance": HALF, "worst_case": HALF - TRIFLE},
@@ -219,6 +232,16 @@ def test_the_margin_is_half_a_point_where_little_is_at_stake() -> None:
     assert flags.margin(HONEST) == pytest.approx(0.0065)
     assert flags.margin(replace(HONEST, floor=0.5)) == 0.005
     assert flags.margin(replace(HONEST, floor=None)) == 0.005
+
+
+def test_an_attack_below_a_proof_is_told_with_its_query_and_both_values() -> None:
+    other = replace(BEATEN, attack="hag", left=0.49, queries=1)
+    (flag,) = raised(replace(HONEST, beaten=(other, BEATEN)))
+    assert flag.words.startswith(
+        "pgd at eps 8/255 leaves query 3 an average precision of 25 %, and 50 % are proven at eps "
+        "16/255; so it is for 1 more: "
+    )
+    assert flag.words.endswith("(likewise of 1 more attacks and radii)")
 
 
 # Comparisons of attacks.
@@ -267,6 +290,39 @@ def test_steps_are_compared_only_where_nothing_else_differs() -> None:
     assert codes(**with_attack(few, many)) == []
     assert codes(**with_attack(few, replace(many, others=few.others))) == [Code.MORE_STEPS_HELP]
     assert codes(**with_attack(few, replace(many, steps=None, others=few.others))) == []
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["pgd", "hag"]),
+            st.none() | st.integers(1, 4),
+            st.sampled_from([0.1, 0.2, 0.3, 0.4]),
+        ),
+        max_size=12,
+    )
+)
+def test_more_steps_are_found_as_pair_by_pair(drawn: list[tuple[str, int | None, float]]) -> None:
+    """Every attack that has a rival of more steps stands once, beside one that leaves the most."""
+    tried = [
+        attack(f"{others}-{place}", value, steps=steps, others=others)
+        for place, (others, steps, value) in enumerate(drawn)
+    ]
+    expected = {}
+    for few in tried:
+        rivals = [
+            many.value
+            for many in tried
+            if few.others == many.others and (few.steps or 9) < (many.steps or 0)
+        ]
+        if rivals:
+            expected[few.name] = max(rivals)
+    found = list(beside_more_steps(tried))
+    assert {few.name: many.value for few, many in found} == expected
+    assert len(found) == len(expected)
+    for few, many in found:
+        assert few.others == many.others
+        assert (few.steps or 0) < (many.steps or 0)
 
 
 def test_no_way_to_go_is_no_way_that_was_not_gone() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hashbench.errors import FileError, StoreError
-from hashbench.results import load
+from hashbench.results import reading
 from hashbench.results.address import Address
 from hashbench.results.cell import CellResult, Status
 from hashbench.results.load import load_results
@@ -55,11 +55,11 @@ def test_a_cell_that_many_plans_name_is_read_once(
         store.write_plan(f"{count:02}", plan | {"cells": cells, "number": store.next_number()})
     read: list[str] = []
 
-    def counted(store: Store, address: Address, protocol: Any) -> Any:
+    def counted(store: Store, address: Address, protocol: Any, **more: Any) -> Any:
         read.append(address.key)
-        return measured(store, address, protocol)
+        return measured(store, address, protocol, **more)
 
-    monkeypatch.setattr(load, "measured", counted)
+    monkeypatch.setattr(reading, "measured", counted)
     cells = load_results(results).cells
     assert len(cells) == len(plan["cells"])
     assert sorted(read) == sorted({address["key"] for address in scores_of(plan)})

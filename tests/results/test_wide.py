@@ -83,6 +83,8 @@ def test_one_row_is_the_mean_over_the_seeds_of_a_model() -> None:
         "flagged",
         "protocol",
         "training",
+        "worst case low",
+        "worst case high",
     ]
     assert list(frame.defense) == ["cgat", "none"]  # the highest worst case first
     none = frame.iloc[1]
@@ -138,7 +140,7 @@ def test_a_summary_says_what_and_where_and_who_leads() -> None:
         "  photos, csq, cnn, 16 bits, eps 8/255 (mAP in percent)",
         "    none  clean 70.0  worst case 32.5  of 3 attacks",
         "    cgat  clean 70.0  worst case -  of 1 attack",
-        "  All of it: .leaderboard(), .to_frame()",
+        "  All of it: .leaderboard(), .to_frame(); a picture: .plot()",
     ]
     assert str(found) == repr(found)
 

@@ -151,13 +151,16 @@ def test_the_compiled_path_says_what_it_needs(
         scorer.average_precision()
 
 
+@pytest.mark.parametrize("compiled_before", [False, True])
 @pytest.mark.parametrize(("pairs", "installed"), [(1, True), (1 << 40, True), (1 << 40, False)])
 def test_auto_compiles_only_what_is_worth_it(
-    pairs: int, installed: bool, monkeypatch: pytest.MonkeyPatch
+    pairs: int, installed: bool, compiled_before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: "numba" if installed else None)
+    monkeypatch.setattr(compiled, "_is_compiled", lambda: compiled_before)
     chosen = compiled.counter(Kernel.AUTO, pairs)
-    assert (chosen is compiled.count_keys_compiled) == (installed and pairs > 1)
+    wanted = installed and (pairs > 1 or compiled_before)
+    assert (chosen is compiled.count_keys_compiled) == wanted
 
 
 @pytest.mark.parametrize("tile", [1, 7, 64])

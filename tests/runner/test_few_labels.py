@@ -9,7 +9,7 @@ import pytest
 
 import hashbench
 from hashbench import plugins
-from hashbench.results.cell import CLEAN
+from hashbench.results.cell import CLEAN, Status
 from hashbench.results.results import Results
 from hashbench.runner.suite import Suite
 
@@ -86,5 +86,5 @@ def reasons(results: Results) -> list[tuple[str, str, str, str]]:
     return [
         (result.cell.loss, result.cell.defense, result.cell.attack, result.reason)
         for result in results.cells
-        if result.reason
+        if result.status is not Status.DONE
     ]

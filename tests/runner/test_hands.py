@@ -280,6 +280,34 @@ def test_a_step_whose_hand_dies_is_tried_again_by_another(office: Office) -> Non
     assert sorted(office.where("killed")) == [0, 1]
 
 
+def test_what_a_dead_hand_has_written_is_not_made_again_and_its_halves_go(
+    office: Office, make_step: MakeStep
+) -> None:
+    """Killed after its artifact was renamed into its place, or before."""
+    whole, half = make_step("a"), make_step("b")
+    office.store.write(whole.address, {"x": b"x"}, {})
+    place = office.store.folder / half.address.path
+    for name in (f".{place.name}.12ab34cd.tmp", f".{place.name}.12ab34cd.old"):
+        (place.parent / name).mkdir()
+    others = place.parent / ".another-0123456789.12ab34cd.tmp"  # somebody is writing it
+    others.mkdir()
+    office.run("ab", {"a": ["dies"], "b": ["dies"]}, True)
+    assert office.done == set("ab")
+    assert (len(office.where("a")), len(office.where("b"))) == (1, 2)
+    assert [path.name for path in place.parent.glob(".*")] == [others.name]
+
+
+def test_a_hand_goes_on_with_the_model_that_it_worked_on(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two models with three steps each, in the order of a plan by attacks."""
+    steps = [office.make_step(name) for name in ("x1", "y1", "x2", "y2", "x3", "y3")]
+    monkeypatch.setattr(type(steps[0]), "model_key", property(lambda self: self.name[0]))
+    schedule = Schedule(steps, ())
+    run_by_hands(schedule, office.store, office.reporter, [office.seat(0, {})])
+    assert [what for _, what in office.log[:-1]] == ["x1", "x2", "x3", "y1", "y2", "y3"]
+
+
 def test_a_step_that_three_hands_die_of_fails_alone(office: Office) -> None:
     schedule = office.run("abc", {"b": ["dies"] * 9}, True, True)
     assert office.done == set("ac")
@@ -367,9 +395,10 @@ def test_an_engine_is_found_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("lcoal", "there is no engine 'lcoal'; did you mean 'local'? known: local"),
-        ("Local", "there is no engine 'Local'; did you mean 'local'? known: local"),
-        ("ray", "there is no engine 'ray'; known: local"),
+        ("lcoal", "there is no engine 'lcoal'; did you mean 'local'? known: local, ray"),
+        ("Local", "there is no engine 'Local'; did you mean 'local'? known: local, ray"),
+        ("rya", "there is no engine 'rya'; did you mean 'ray'? known: local, ray"),
+        ("slurm", "there is no engine 'slurm'; known: local, ray"),
     ],
 )
 def test_an_unknown_engine_is_refused_before_anything_is_done(

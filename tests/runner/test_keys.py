@@ -14,7 +14,7 @@ from typing_extensions import override
 from hashbench import Eps, plugins
 from hashbench.data import Protocol
 from hashbench.defending import Budget
-from hashbench.hashing import InputSpec, OptimizerName, Recipe
+from hashbench.hashing import InputSpec, OptimizerName, RateShape, Recipe
 from hashbench.hashing.augment import Augment
 from hashbench.plugins import Attack, Backbone, Dataset, Defense, Loss, attack
 from hashbench.plugins.parameters import resolved
@@ -126,6 +126,8 @@ RECIPES = variants(
     gamma=0.2,
     float_milestones=True,
     augment=Augment.FLIP,
+    rate_shape=RateShape.WARM_UP_LINEAR,
+    clip_norm=5.0,
 )
 PROTOCOLS = variants(
     PROTOCOL,
@@ -155,6 +157,7 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"compute": Compute(threads=2)}, FROM_BASE),
     ({"compute": Compute(device="cuda")}, FROM_BASE),
     ({"compute": Compute(precision="mixed")}, FROM_BASE),
+    ({"compute": Compute(processes=2)}, FROM_BASE),
     ({"checkpoint": Path("model"), "weights": "7" * 64}, FROM_BASE),
     *(({"recipe": recipe}, FROM_BASE) for recipe in RECIPES),
     *(({"protocol": protocol}, FROM_BASE) for protocol in PROTOCOLS),
@@ -168,6 +171,11 @@ CHANGES: list[tuple[dict[str, Any], set[str]]] = [
     ({"eps": "16/255"}, FROM_ATTACK),
     ({"eps": "0.031"}, FROM_ATTACK),
     ({"compute": Compute(attack_batch=37)}, FROM_ATTACK),
+    ({"compute": Compute(search="mixed")}, FROM_ATTACK),
+    # The precision of the verdict, said once more, changes nothing.
+    ({"compute": Compute(search="float32")}, set()),
+    # How a database is divided changes nothing.
+    ({"compute": Compute(database_part=7)}, set()),
     ({"protocol": replace(PROTOCOL, pixels="8bit")}, FROM_ATTACK),
 ]
 
@@ -196,6 +204,9 @@ def test_every_field_of_recipe_budget_protocol_and_compute_is_tried() -> None:
         "attack_batch",
         "device",
         "precision",
+        "search",
+        "processes",
+        "database_part",
     }
 
 
@@ -317,7 +328,8 @@ def test_the_source_of_a_shared_base_class_counts(tmp_path: Path) -> None:
 @pytest.fixture
 def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of hashbench's rooms to be edited: one small file each."""
-    for room in ("hashing", "attacking", "defending", "retrieval", "runner", "data", "results"):
+    core = ("hashing", "attacking", "certifying", "defending", "retrieval", "runner")
+    for room in (*core, "data", "results"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "code.py").write_text(f"ROOM = {room!r}\n")
     for name in (
@@ -351,6 +363,7 @@ def forget_hashes() -> None:
     [
         ("hashing/code.py", FROM_BASE),
         ("attacking/code.py", FROM_DEFENSE),  # the inner attacks of defenses are in there
+        ("certifying/code.py", FROM_DEFENSE),  # and the bounds that one is trained on
         ("defending/code.py", FROM_DEFENSE),
         *((f"{room}/contract.py", set()) for room in ("hashing", "attacking", "defending")),
         ("retrieval/code.py", {"probe", "clean", "adversarial", "scores"}),

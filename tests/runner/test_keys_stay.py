@@ -28,24 +28,24 @@ def without_code(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             "quick",
-            21,
-            49,
-            "53ff7992d3598be0140c",
-            "de07c30838c95f6643d5c9206aac59281253f195ec1caff4289e6a4314095db2",
+            32,
+            69,
+            "1968913c10650c73cfda",
+            "b1054c0d53e11e9290e78398a5a68a776d80591d54228aa014725583c009738a",
         ),
         (
             "controls",
             18,
             49,
-            "1a77c8e8e133c72716e9",
-            "1c6385276a2540b3ae0b2a5ff35baafc652c65ec2ce30fb5342768bcad939280",
+            "f7333cdb8a5d7446cd3a",
+            "ed242a7038154cd4e25744c4d167527d37fac2839c24e021980c569c25751db3",
         ),
         (
             "transformations",
             16,
             41,
-            "871b7a48ba70bc8ae5c9",
-            "2114c40b78933b8b1bdc3e36a46ed6c56018e033c3046cccb499d2092b92698e",
+            "981d226f225a1ef8aa00",
+            "e586feea778483dc10e30a804b0812d32f843709332125e6f461e2e2da72c347",
         ),
     ],
 )

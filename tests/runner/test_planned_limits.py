@@ -230,10 +230,10 @@ def test_a_number_out_of_its_range(key: str, value: object, message: str) -> Non
 def test_a_grid_is_counted_before_it_is_built() -> None:
     most = {"defense": "none", "attack": ["noise", "none"], "seed": list(range(MAX_CELLS // 2))}
     assert compose(None, most).size == MAX_CELLS
-    with pytest.raises(UsageError, match=r"it asks for 50,002 cells .*25,001 seed x 1 attack"):
+    with pytest.raises(UsageError, match=r"it asks for 200,002 cells .*100,001 seed x 1 attack"):
         compose(None, {**most, "seed": list(range(MAX_CELLS // 2 + 1))})
     huge = {"seed": list(range(10**5)), "bits": list(range(1, 513)), "eps": ["0", "1", "1/2"]}
-    with pytest.raises(UsageError, match="it asks for 2,918,400,000 cells"):
+    with pytest.raises(UsageError, match="it asks for 3,891,200,000 cells"):
         compose(None, huge)
 
 

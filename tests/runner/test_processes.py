@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typing_extensions import override
 
 from hashbench.errors import NoRoomError
 from hashbench.results.store import Store
+from hashbench.runner.engines import worker
+from hashbench.runner.engines.child import GPU_LOST
 from hashbench.runner.engines.local import run_in_processes
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.plan import Plan
@@ -209,7 +212,7 @@ def test_a_worker_that_is_stopped_for_a_moment_goes_on(
     team: Team, grid: list[Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hashbench.runner.engines.team._SECONDS_BETWEEN_LOOKS", 0.05)
-    monkeypatch.setattr("hashbench.runner.engines.process.STOPPED_LOOKS", 10**6)
+    monkeypatch.setattr("hashbench.runner.engines.child.STOPPED_LOOKS", 10**6)
     (team.folder / "behaviour.json").write_text(json.dumps({grid[0].key: "stop and go"}))
     hand_made = WORKER.replace('do == "stop"', 'do == "never"').replace(
         '    elif do == "kill":',
@@ -258,3 +261,27 @@ def test_an_interrupted_run_takes_its_processes_with_it(team: Team, grid: list[S
     for *_, pid in team.started():
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_worker_whose_gpu_answers_no_more_says_so_by_its_exit_code(
+    team: Team, grid: list[Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error there ends all that a process can do with it: the step is tried by another."""
+    script = Path(team.script)
+    script.write_text(script.read_text().replace("sys.exit(7)", f"sys.exit({GPU_LOST})"))
+    schedule = team.run(grid, 2, model_a="exit", attack_b1="once exit")
+    assert len(schedule.done) == 4
+    reason = "its GPU answered no more, which a new process may mend"
+    assert set(schedule.failed.values()) == {
+        f"its process ended unexpectedly, in each of 3 tries ({reason})"
+    }
+
+    def fails() -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    assert not worker.gpu_is_lost()  # none was used
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    assert not worker.gpu_is_lost()  # out of memory, say: it can go on
+    monkeypatch.setattr(torch.cuda, "synchronize", fails)
+    assert worker.gpu_is_lost()

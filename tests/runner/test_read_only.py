@@ -73,11 +73,11 @@ def test_nothing_to_do_is_done(
     tiny_suite: TinySuite, tmp_path: Path, read_only: Callable[[], None]
 ) -> None:
     plan = make_plan(tiny_suite(attack=["noise", "hag:steps=1"]))
-    first = run_plan(plan, out=tmp_path, workers=1, reporter=Reporter())
+    first = run_plan(plan, out=tmp_path, reporter=Reporter())
     before = content(tmp_path)
     read_only()
     notes = Notes()
-    again = run_plan(plan, out=tmp_path, workers=1, reporter=notes)
+    again = run_plan(plan, out=tmp_path, reporter=notes)
     assert again.to_frame().equals(first.to_frame())
     assert not again.failed
     assert len(notes.notes) == 1
@@ -91,9 +91,9 @@ def test_a_part_that_was_never_asked_for_alone_is_read_too(
 ) -> None:
     whole = make_plan(tiny_suite(attack=["noise", "hag:steps=1"]))
     part = make_plan(tiny_suite(attack="noise", name="part"))
-    run_plan(whole, out=tmp_path, workers=1, reporter=Reporter())
+    run_plan(whole, out=tmp_path, reporter=Reporter())
     read_only()
-    results = run_plan(part, out=tmp_path, workers=1, reporter=Reporter())
+    results = run_plan(part, out=tmp_path, reporter=Reporter())
     assert [one.cell.attack for one in results.cells] == ["noise", "none"]
     assert not results.failed
     assert [one.suite for one in results.asked] == ["part"]
@@ -102,12 +102,12 @@ def test_a_part_that_was_never_asked_for_alone_is_read_too(
 def test_with_something_to_do_it_is_refused_as_before(
     tiny_suite: TinySuite, tmp_path: Path, read_only: Callable[[], None]
 ) -> None:
-    run_plan(make_plan(tiny_suite()), out=tmp_path, workers=1, reporter=Reporter())
+    run_plan(make_plan(tiny_suite()), out=tmp_path, reporter=Reporter())
     before = content(tmp_path)
     read_only()
     for suite, folder in ((tiny_suite(seed=1), tmp_path), (tiny_suite(), tmp_path / "new")):
         with pytest.raises(UsageError, match="cannot be written to"):
-            run_plan(make_plan(suite), out=folder, workers=1, reporter=Reporter())
+            run_plan(make_plan(suite), out=folder, reporter=Reporter())
     assert content(tmp_path) == before
 
 
@@ -117,7 +117,7 @@ def test_a_lock_that_opens_in_a_folder_that_cannot_be_written(
 ) -> None:
     """Without permission nothing is wrong; a full disk is told, since other runs need it."""
     plan = make_plan(tiny_suite())
-    run_plan(plan, out=tmp_path, workers=1, reporter=Reporter())
+    run_plan(plan, out=tmp_path, reporter=Reporter())
 
     def refuse(path: Path, _content: bytes) -> None:
         raise OSError(number, os.strerror(number), str(path))
@@ -126,9 +126,9 @@ def test_a_lock_that_opens_in_a_folder_that_cannot_be_written(
     notes = Notes()
     if number == errno.ENOSPC:
         with pytest.raises(WriteError, match="cannot be written"):
-            run_plan(plan, out=tmp_path, workers=1, reporter=notes)
+            run_plan(plan, out=tmp_path, reporter=notes)
         return
-    assert not run_plan(plan, out=tmp_path, workers=1, reporter=notes).failed
+    assert not run_plan(plan, out=tmp_path, reporter=notes).failed
     assert len(notes.notes) == 1
 
 

@@ -1,4 +1,4 @@
-"""A run as a whole, on images of 8x8: what is stored is not made again; one writer per folder."""
+"""A run as a whole, on images of 8x8: what is stored is not made again, whoever is beside it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from hashbench.results.cell import CLEAN, Status
 from hashbench.results.load import load_results
 from hashbench.results.store import Failure, Store
 from hashbench.runner import run as room
+from hashbench.runner.engines.contract import Resources
 from hashbench.runner.evaluation_steps import AdversarialCodes, Scores
 from hashbench.runner.plan import Plan, ancestors, make_plan
 from hashbench.runner.reporter import Reporter
@@ -38,12 +39,20 @@ class Counter(Reporter):
         self.begun: list[tuple[int, int]] = []
         self.steps: list[Step] = []
         self.ended = 0
+        self.elsewhere_made: list[Step] = []
+        self.notes: list[str] = []
 
     def begin(self, steps: int, stored: int) -> None:
         self.begun.append((steps, stored))
 
     def started(self, step: Step) -> None:
         self.steps.append(step)
+
+    def elsewhere(self, step: Step) -> None:
+        self.elsewhere_made.append(step)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def end(self) -> None:
         self.ended += 1
@@ -60,7 +69,7 @@ def plan(tiny_suite: TinySuite) -> Plan:
 
 def run_it(plan: Plan, out: Path) -> Counter:
     counter = Counter()
-    results = run_plan(plan, out=out, workers=1, reporter=counter)
+    results = run_plan(plan, out=out, reporter=counter)
     assert not results.failed
     assert counter.ended == 1
     return counter
@@ -120,6 +129,7 @@ def test_a_damaged_artifact_is_made_again_and_is_the_same(plan: Plan, tmp_path: 
     run_it(plan, tmp_path)
     frame = load_results(tmp_path).to_frame()
     scores = plan.cells[-1].scores
+    assert isinstance(scores, Scores)
     for step in (scores, scores.adversarial):
         assert step is not None
         for file in (tmp_path / step.address.path).iterdir():
@@ -177,7 +187,7 @@ def test_a_failing_attack_is_shown_and_the_others_go_on(
     # Mended, only its own cell is run, and the failure is gone.
     plugin.write_text(BROKEN.format(action="return images"))
     counter = Counter()
-    mended = run_plan(make_plan(suite), out=tmp_path / "results", workers=1, reporter=counter)
+    mended = run_plan(make_plan(suite), out=tmp_path / "results", reporter=counter)
     assert not mended.failed
     assert [type(step) for step in counter.steps] == [AdversarialCodes, Scores]
 
@@ -200,35 +210,37 @@ def test_an_old_failure_does_not_speak_for_a_run_that_did_not_come_so_far(
     last = plan.cells[-1]
     Store(tmp_path).fail(last.scores.address, Failure("the power went"))
     with pytest.raises(KeyboardInterrupt):
-        run_plan(plan, out=tmp_path, workers=1, reporter=Impatient())
+        run_plan(plan, out=tmp_path, reporter=Impatient())
     status = {result.cell: result.status for result in load_results(tmp_path).cells}
     assert status[last.cell] is Status.MISSING
 
 
-def test_two_runs_on_one_folder_the_second_is_refused(plan: Plan, tmp_path: Path) -> None:
+def test_two_runs_on_one_folder_the_second_joins(plan: Plan, tmp_path: Path) -> None:
     other = Counter()
 
-    class Second(Reporter):
-        refused = ""
-
+    class First(Counter):
         @override
-        def begin(self, steps: int, stored: int) -> None:  # while the first runs
-            with pytest.raises(UsageError) as raised:
-                run_plan(plan, out=tmp_path, workers=1, reporter=other)
-            Second.refused = str(raised.value)
+        def begin(self, steps: int, stored: int) -> None:
+            super().begin(steps, stored)
+            assert not run_plan(plan, out=tmp_path, reporter=other).failed
 
-    assert not run_plan(plan, out=tmp_path, workers=1, reporter=Second()).failed
-    assert Second.refused == (
-        f"folder {tmp_path}: another run is writing there; wait for it, or name another folder "
-        "with --out"
-    )
-    assert other.begun == []
-    assert run_it(plan, tmp_path).begun == [(0, 17)]  # afterwards it is free again
+    first = First()
+    assert not run_plan(plan, out=tmp_path, reporter=first).failed
+    assert first.begun == other.begun == [(17, 0)]
+    assert len(other.steps) == len(first.elsewhere_made) == 17
+    assert first.steps == other.elsewhere_made == []
+    (note,) = other.notes
+    assert note == f"folder {tmp_path}: another run is at work there; the steps are shared"
+    assert first.notes == []
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "artifacts", "plans"}
+    assert run_it(plan, tmp_path).begun == [(0, 17)]
 
 
-def test_another_process_is_noticed_and_its_death_frees_the_folder(
-    plan: Plan, tmp_path: Path
+def test_who_keeps_the_folder_for_itself_is_waited_for_and_its_death_frees_it(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """As versions did that knew no claims."""
+    monkeypatch.setattr("hashbench.runner.alone.PATIENCE", 0.2)
     code = (
         "import fcntl, sys\n"
         f"file = open({str(tmp_path / '.lock')!r}, 'a')\n"
@@ -242,8 +254,8 @@ def test_another_process_is_noticed_and_its_death_frees_the_folder(
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(UsageError, match="another run is writing there"):
-            run_plan(plan, out=tmp_path, workers=1, reporter=Reporter())
+        with pytest.raises(UsageError, match="another run keeps it for itself"):
+            run_plan(plan, out=tmp_path, reporter=Reporter())
         assert list(tmp_path.iterdir()) == [tmp_path / ".lock"]  # it left the folder alone
     finally:
         holder.kill()
@@ -259,7 +271,7 @@ def test_the_lock_is_released_when_a_run_is_interrupted(plan: Plan, tmp_path: Pa
 
     counter = Impatient()
     with pytest.raises(KeyboardInterrupt):
-        run_plan(plan, out=tmp_path, workers=1, reporter=counter)
+        run_plan(plan, out=tmp_path, reporter=counter)
     assert counter.ended == 1
     with (tmp_path / ".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -298,14 +310,14 @@ def test_one_run_mends_whatever_one_artifact_was_damaged(
 @pytest.mark.parametrize("workers", [0, -1])
 def test_less_than_one_worker_is_refused(plan: Plan, tmp_path: Path, workers: int) -> None:
     with pytest.raises(UsageError, match=f"workers is {workers:,}, but must be from 1 to 1,024"):
-        run_plan(plan, out=tmp_path / "new", workers=workers, reporter=Reporter())
+        run_plan(plan, out=tmp_path / "new", resources=Resources(workers), reporter=Reporter())
     assert not (tmp_path / "new").exists()
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "results").write_text("mine")
     with pytest.raises(UsageError, match="cannot be written to"):
-        run_plan(plan, out=tmp_path / "results", workers=1, reporter=Reporter())
+        run_plan(plan, out=tmp_path / "results", reporter=Reporter())
     assert (tmp_path / "results").read_text() == "mine"
 
 
@@ -316,19 +328,15 @@ def test_a_file_system_without_locks_is_told_and_does_without(
     def flock(handle: int, operation: int) -> None:  # noqa: ARG001
         raise OSError(number, os.strerror(number))
 
-    class Notes(Counter):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
-    notes: list[str] = []
+    counter = Counter()
     another_runs = tmp_path / "artifacts" / "model" / ".train-x.0a1b2c3d.tmp"
     another_runs.mkdir(parents=True)
     monkeypatch.setattr("fcntl.flock", flock)
-    results = run_plan(plan, out=tmp_path, workers=1, reporter=Notes())
+    results = run_plan(plan, out=tmp_path, reporter=counter)
     assert all(cell.status is Status.DONE for cell in results.cells)
-    (note,) = notes
+    (note,) = counter.notes
     assert note.startswith(f"folder {tmp_path}: its file system has no locks")
-    assert "another run is writing" not in note
+    assert "another run is" not in note
     assert another_runs.exists()
 
 
@@ -340,14 +348,14 @@ def test_a_lock_that_fails_for_another_reason_claims_no_other_run(
 
     monkeypatch.setattr("fcntl.flock", flock)
     with pytest.raises(UsageError, match=r"cannot be locked \(Input/output error\)"):
-        run_plan(plan, out=tmp_path, workers=1, reporter=Reporter())
+        run_plan(plan, out=tmp_path, reporter=Reporter())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_refused(plan: Plan, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(UsageError, match="cannot be written to"):
-        run_plan(plan, out=tmp_path / "results", workers=1, reporter=Reporter())
+        run_plan(plan, out=tmp_path / "results", reporter=Reporter())
 
 
 @pytest.mark.parametrize(

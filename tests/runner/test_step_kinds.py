@@ -30,6 +30,10 @@ TinySuite = Callable[..., Suite]
 COMPANIONS = Path(__file__).resolve().parents[1] / "plugins" / "companions.py"
 
 
+PARTS = (steps.DatabaseCodes, evaluation_steps.DistanceTallies)
+"""Of large databases alone; see `test_database_parts`."""
+
+
 def test_every_step_that_is_described_stands_in_the_table() -> None:
     described = {
         step
@@ -51,12 +55,13 @@ def test_a_step_that_no_table_knows_is_an_error_of_ours(make_step: Callable[...,
 
 
 def test_all_steps_of_a_cell_have_its_setting(tiny_suite: TinySuite) -> None:
-    plan = make_plan(tiny_suite(defense="cgat", keep_images=1))
+    plan = make_plan(tiny_suite(defense="cgat", keep_images=1, certify=True))
     every = (*plan.steps, *plan.images)
     (model,) = (step for step in plan.steps if isinstance(step, BaseModel))
     assert {type(step) for step in every} == set(KINDS) - {
         steps.GivenModel,
         evaluation_steps.TrainedAttacker,
+        *PARTS,
     }
     assert all(step.setting is model.setting for step in every)
 
@@ -73,6 +78,7 @@ def test_work_is_counted_in_closed_form(tiny_suite: TinySuite) -> None:
         training={"epochs": 5, "batch": 8},
         budget={"epochs": 3, "inner_steps": 2},
         keep_images=2,
+        certify=True,
     )
     seen = set()
     plan = make_plan(suite)
@@ -103,9 +109,12 @@ def test_work_is_counted_in_closed_form(tiny_suite: TinySuite) -> None:
                 # Encoded twice and once moved, a third each; one step each; 60 steps of up to 100.
                 moved = protocol.query + 60 * min(protocol.query, 100)
                 assert work_of(step) == Work(protocol.query + moved, 100)
+            case evaluation_steps.Certificate():
+                # Both ends of the bounds of every query, forward alone.
+                assert work_of(step) == Work(-(-2 * protocol.query // 3), 100)
             case _:
                 assert work_of(step) == NO_WORK
-    assert seen == set(KINDS) - {steps.GivenModel}
+    assert seen == set(KINDS) - {steps.GivenModel, *PARTS}
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ from hashbench.runner.suite import (
 )
 from hashbench.runner.suite_tables import BudgetPlan, Compute, Training
 
+CERTIFIED = "certified:epochs=40,codes=similarity"
+
 
 def names(specs: tuple[Spec, ...]) -> tuple[str, ...]:
     return tuple(str(spec) for spec in specs)
@@ -41,7 +43,7 @@ def test_the_quick_suite_is_what_the_readme_says() -> None:
     assert names(suite.loss) == ("csq",)
     assert names(suite.backbone) == ("small-cnn",)
     assert suite.bits == (32,)
-    assert names(suite.defense) == ("none", "atrdh", "cgat")
+    assert names(suite.defense) == ("none", "atrdh", "cgat", CERTIFIED)
     assert names(suite.attack) == ("noise", "hag", "sdha", "pgd-hamming", "smooth-ap", "auto")
     assert [str(eps) for eps in suite.eps] == ["24/255"]
     assert suite.seed == (0,)

@@ -145,6 +145,16 @@ def test_every_trained_defense(
     check_goes_on(suite, tmp_path, per=1)  # 32 images a batch: one step an epoch
 
 
+def test_a_training_on_bounds_goes_on(tiny_suite: TinySuite, tmp_path: Path) -> None:
+    """Its schedule, its rate and its shifts go on where they were."""
+    suite = tiny_suite(
+        defense=f"certified:epochs={EPOCHS},batch=8,augment=flip-shift",
+        loss="csq:codes=similarity",
+        training={"epochs": 1, "batch": 8},
+    )
+    check_goes_on(suite, tmp_path, per=PER_EPOCH)
+
+
 @pytest.mark.parametrize("defense", ["none", "cgat:augment=crop-flip"])
 @pytest.mark.parametrize("precision", ["float32", "mixed"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -307,7 +317,7 @@ def test_a_training_that_fails_by_itself_starts_again(
 ) -> None:
     step, store, _ = interrupted
     with monkeypatch.context() as patch:
-        patch.setattr("hashbench.hashing.trainer.math.isfinite", lambda _: False)
+        patch.setattr("hashbench.hashing.loss_record.math.isfinite", lambda _: False)
         with pytest.raises(TrainingError):
             execute(step, store, no_progress)
     assert not state_of(step, store).exists()

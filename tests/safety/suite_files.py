@@ -156,7 +156,7 @@ def crafted() -> Iterator[Case]:
         b"seed = [" + b",".join(b"%d" % number for number in range(100_000)) + b"]",
         b"seed = [" + b",".join(b"%d" % number for number in range(10_000)) + b"]\n"
         b"bits = [" + b",".join(b"%d" % number for number in range(1, 513)) + b"]",
-        b"attack = [" + b",".join(b'"hag:steps=%d"' % number for number in range(20_000)) + b"]",
+        b"attack = [" + b",".join(b'"hag:steps=%d"' % number for number in range(70_000)) + b"]",
         b'attack = "' + b"x" * 500_000 + b'"',
         b'attack = "hag:' + b",".join(b"k%d=1" % number for number in range(60_000)) + b'"',
         b'defense = ["none", 5]',

@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashbench.characters import briefly, shortened, shown
+from hashbench.characters import briefly, first_line, shortened, shown
 
 
 def test_what_steers_a_terminal_or_hides_becomes_its_number() -> None:
@@ -35,3 +35,11 @@ def test_a_long_text_is_cut() -> None:
 def test_what_a_message_quotes_is_short_and_steers_nothing() -> None:
     assert briefly("\x1b[2J" + 100 * "x") == "\\x1b[2J" + 56 * "x" + "..."
     assert briefly(7) == "7"
+
+
+def test_an_error_is_told_in_one_line() -> None:
+    assert first_line(ValueError("\n  \n one \r\ntwo")) == "one"
+    assert first_line(ValueError("")) == first_line(ValueError(" \n")) == "ValueError"
+    assert first_line(KeyError()) == "KeyError"
+    assert first_line(ValueError("abcdef\nghi"), 4) == "abcd..."
+    assert len(first_line(OSError("x" * 5_000))) == 303

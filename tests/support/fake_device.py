@@ -7,7 +7,7 @@ tensors are on two devices is an error, but for a single number from the CPU, as
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -16,6 +16,9 @@ import torch.__future__
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
+
+from hashbench.hashing import device_words
+from hashbench.hashing.philox import words_by_numpy, words_in_tensors
 
 CUDA = torch.device("cuda", 0)
 _BELOW = torch.device("meta")
@@ -111,10 +114,17 @@ def _held(value: Any) -> Any:
 
 
 def pretend_cuda(patch: pytest.MonkeyPatch) -> None:
-    """Let torch say that there is a GPU."""
+    """Let torch say that there is a GPU, with 1 GiB free, for which no kernel can be compiled."""
     torch._C._ensureCUDADeviceGuardSet()  # one that asks no driver, where there is none
     patch.setattr(torch.cuda, "is_available", lambda: True)
     patch.setattr(torch.cuda, "_lazy_init", lambda: None)
+    patch.setattr(torch.cuda, "mem_get_info", lambda _: (1 << 30, 1 << 30))
+    patch.setattr(Tensor, "pin_memory", lambda self: self)  # the driver's, where there is one
+
+    def way_of(device: torch.device) -> device_words.Way:
+        return words_by_numpy if device.type == "cpu" else words_in_tensors
+
+    patch.setattr(device_words, "way_of", way_of)
 
 
 @contextmanager
@@ -128,3 +138,13 @@ def fake_cuda() -> Iterator[None]:
             yield
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(before)
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The CPU, and a device that says it is a GPU, to which copies are told from others."""
+    on_card = request.param == "cuda"
+    if on_card:
+        pretend_cuda(monkeypatch)
+    with fake_cuda() if on_card else nullcontext():
+        yield request.param

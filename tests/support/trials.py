@@ -19,8 +19,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-PATIENCE = 20
-"""Wall-clock seconds after which a command counts as hung: a stranger's file may cost one."""
+PATIENCE = 120
+"""Wall-clock seconds after which a command counts as hung: a file may claim gigabytes, and the sum
+of each byte of them takes nine seconds of a processor that does nothing else."""
 
 ROOM = 2 * 2**30
 """Bytes that a command may ask for on top of its imports before the system refuses: a guard for the
