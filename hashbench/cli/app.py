@@ -23,7 +23,7 @@ from hashbench.cli.cite import cite
 from hashbench.cli.data import app as data_app
 from hashbench.cli.debug import OPTION, ask, say_traceback, without_option
 from hashbench.cli.doctor import doctor
-from hashbench.cli.ended import Listener
+from hashbench.cli.ended import Listener, leave
 from hashbench.cli.explain import explain
 from hashbench.cli.export_images import export_images
 from hashbench.cli.helped import HelpedGroup, use_helped_commands
@@ -110,7 +110,7 @@ def main() -> None:
     if (trouble := standard_streams.trouble_of_output()) is not None:
         for_notes().say(f"Error: standard output: {trouble.strerror}", style="red")
         code = code or EXIT_FAILED
-    sys.exit(code)
+    leave(code)
 
 
 @contextmanager

@@ -97,6 +97,31 @@ def test_two_processes_train_what_a_run_then_finds(tmp_path: Path) -> None:
     assert report.stdout.count("cgat") >= 2
 
 
+@pytest.mark.parametrize(("launched", "shut_down"), [("2", False), ("1", True), ("", True)])
+def test_one_of_several_processes_ends_without_python_shutting_down(
+    launched: str, shut_down: bool
+) -> None:
+    # Threads of a group that something still holds abort a process while Python shuts down.
+    script = (
+        "import atexit, torch.distributed\n"
+        "from hashbench.cli.ended import leave\n"
+        "atexit.register(print, 'shut down')\n"
+        "print('said', end=' ')\n"
+        "leave(3)\n"
+    )
+    outer = {key: value for key, value in os.environ.items() if key != "WORLD_SIZE"}
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        env={**outer, "WORLD_SIZE": launched} if launched else outer,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ended.returncode == 3, ended.stderr
+    assert ended.stdout == ("said shut down\n" if shut_down else "said ")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_an_error_in_one_process_is_said_once_and_ends_all(tmp_path: Path, rank: str) -> None:
