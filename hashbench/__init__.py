@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hashbench import retrieval as retrieval
     from hashbench import testing as testing
     from hashbench.eps import Eps as Eps
+    from hashbench.eps import Norm as Norm
     from hashbench.errors import HashbenchError as HashbenchError
     from hashbench.errors import PluginError as PluginError
     from hashbench.errors import ResultsWarning as ResultsWarning
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Eps": ("hashbench.eps", "Eps"),
     "HashbenchError": ("hashbench.errors", "HashbenchError"),
+    "Norm": ("hashbench.eps", "Norm"),
     "PluginError": ("hashbench.errors", "PluginError"),
     "Reporter": ("hashbench.runner.reporter", "Reporter"),
     "Results": ("hashbench.results.results", "Results"),

@@ -1,10 +1,11 @@
-"""The radius of an attack: kept as it was written and as an exact fraction. Needs no torch."""
+"""The radius of an attack and its norm: as it was written and as an exact fraction. No torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from typing_extensions import override
 
@@ -13,13 +14,33 @@ from hashbench.errors import UsageError
 from hashbench.exact import exact
 
 
+class Norm(StrEnum):
+    """How the distance between two images is measured; the values are stored, so they are codes."""
+
+    LINF = "linf"
+    """The largest change of any pixel value."""
+
+    L2 = "l2"
+    """The Euclidean distance over all pixel values of an image."""
+
+
+_MOST: Final = {Norm.LINF: 1, Norm.L2: 1000}
+"""The largest radius of each norm that is no slip: pixels are in `[0, 1]`, and images of a million
+values are 1,000 apart in L2 at most."""
+
+
 @dataclass(frozen=True, order=True)
 class Eps:
-    """An L-infinity radius in `[0, 1]` pixels.
+    """A radius in `[0, 1]` pixels, of L-infinity unless its text says `l2:`.
 
-    Two radii are equal when their fractions are: `8/255` and `16/510` are one threat, `8/255` and
-    `0.031` are two. `float(eps)` is the nearest double, and so is what products are made with:
-    `threat.eps * gradient.sign()` works.
+    Two radii are equal when their norms and fractions are: `8/255`, `16/510` and `linf:8/255` are
+    one threat, `8/255` and `0.031` are two, and so are `0.5` and `l2:0.5`. `float(eps)` is the
+    nearest double, and so is what products are made with: `threat.eps * gradient.sign()` works.
+
+    Attributes:
+        norm: of which the radius is.
+        fraction: the radius, exactly.
+        text: as it was written; of L-infinity without its name.
 
     Examples:
         >>> str(Eps.parse("16/510")), Eps.parse("16/510") == Eps.parse("8/255")
@@ -28,42 +49,59 @@ class Eps:
         False
         >>> Eps.parse(8 / 255).fraction
         Fraction(8, 255)
+        >>> Eps.parse("l2:0.5").canonical, Eps.parse("linf:8/255").canonical
+        ('l2:1/2', '8/255')
     """
 
+    norm: Norm = field(default=Norm.LINF, kw_only=True)
     fraction: Fraction
     text: str = field(compare=False)
 
     @classmethod
     def parse(cls, written: object) -> Eps:
-        """Read `8/255`, `0.031` or a number.
+        """Read `8/255`, `0.031` or a number, for L-infinity; `linf:8/255`; `l2:0.5`.
 
         A float that is the double of a whole number of 255ths, and not a shorter decimal of the
         same value, is that fraction: `8 / 255` in Python is `8/255` here.
 
         Raises:
-            UsageError: it is no number, or lies outside `[0, 1]`.
+            UsageError: it is no number, its norm is none, or it lies outside of `[0, 1]` (of L2,
+                `[0, 1000]`).
         """
         if isinstance(written, Eps):
             return written
         text = _of_255(written) or str(written).replace(" ", "")
+        name, colon, number = text.rpartition(":")
         try:
-            fraction = exact(text)
+            norm = Norm(name.lower()) if colon else Norm.LINF
+        except ValueError:
+            raise UsageError(
+                f"eps is '{shortened(str(written))}', but the norms are {' and '.join(Norm)}, as "
+                "in linf:8/255 (or 8/255) and l2:0.5"
+            ) from None
+        try:
+            fraction = exact(number)
         except (ValueError, ZeroDivisionError):
             raise UsageError(
                 f"eps is '{shortened(str(written))}', but must be a fraction such as 8/255 "
                 "or a number from 0 to 1"
             ) from None
-        if not 0 <= fraction <= 1:
-            raise UsageError(
-                f"eps is {shortened(text)}, but must lie from 0 to 1: pixels are in [0, 1], "
-                "so the literature's 8 is written 8/255"
+        if not 0 <= fraction <= _MOST[norm]:
+            hint = (
+                ": pixels are in [0, 1], so the literature's 8 is written 8/255"
+                if norm is Norm.LINF
+                else ""
             )
-        return cls(fraction=fraction, text=text)
+            raise UsageError(
+                f"eps is {shortened(text)}, but must lie from 0 to {_MOST[norm]}{hint}"
+            )
+        plain = number if norm is Norm.LINF else f"{norm}:{number}"
+        return cls(norm=norm, fraction=fraction, text=plain)
 
     @property
     def canonical(self) -> str:
-        """One spelling per value, for keys: the fraction in lowest terms."""
-        return str(self.fraction)
+        """One spelling per value, for keys: the fraction in lowest terms; of L2 behind its name."""
+        return str(self.fraction) if self.norm is Norm.LINF else f"{self.norm}:{self.fraction}"
 
     def __mul__(self, other: Any) -> Any:
         return float(self) * other

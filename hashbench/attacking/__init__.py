@@ -47,7 +47,7 @@ from hashbench.attacking.step_rules import Momentum, StepRule, StepSchedule
 from hashbench.attacking.threat import Threat
 from hashbench.attacking.worst_case import WorstCase
 from hashbench.deprecated import former_names
-from hashbench.eps import Eps
+from hashbench.eps import Eps, Norm
 
 __all__ = [
     "AdamStep",
@@ -68,6 +68,7 @@ __all__ = [
     "Momentum",
     "MomentumStep",
     "NetworkSizes",
+    "Norm",
     "OutputLoss",
     "OwnModel",
     "PrototypeTargets",

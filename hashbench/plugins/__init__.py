@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hashbench.defending.contract import Defense as Defense
     from hashbench.defending.contract import TrainedDefense as TrainedDefense
     from hashbench.defending.contract import WrappingDefense as WrappingDefense
+    from hashbench.eps import Norm as Norm
     from hashbench.hashing.contract import Backbone as Backbone
     from hashbench.hashing.contract import Loss as Loss
     from hashbench.plugins.base import Plugin as Plugin
@@ -51,6 +52,7 @@ _NAMES = {
     "hashbench.attacking.contract": ("Attack", "Surrogate", "TrainedAttack"),
     "hashbench.data.contract": ("Dataset",),
     "hashbench.defending.contract": ("Defense", "TrainedDefense", "WrappingDefense"),
+    "hashbench.eps": ("Norm",),
     "hashbench.hashing.contract": ("Backbone", "Loss"),
     "hashbench.plugins.base": (
         "Plugin",

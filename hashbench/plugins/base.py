@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
+from hashbench.eps import Norm
 from hashbench.errors import UsageError
 from hashbench.plugins.card import Access, Aim, Card, Draws, Knowledge
 from hashbench.plugins.kinds import Kind
@@ -61,6 +62,7 @@ def attack(
     knowledge: Iterable[Knowledge] = (Knowledge.LABELS, Knowledge.TRAINING),
     aim: Aim = Aim.UNTARGETED,
     draws: Draws | None = None,
+    norms: Iterable[Norm] = (Norm.LINF,),
     api: int = 1,
 ) -> Decorator:
     """Declare a dataclass to be the attack `name`.
@@ -76,16 +78,19 @@ def attack(
         aim: where it leads the query; a targeted attack is told the labels to lead it to.
         draws: what it does at a model that draws at random. By default what `AttackedModel` gives
             by itself: the mean output to an attack by gradients, else a single draw.
+        norms: of which norms a ball may be that it works in; `threat.norm` says which one it is
+            given. A grid leaves it out at radii of other norms.
         api: the version of the plugin interface that it was written for. An older hashbench, which
             does not know it, lists the plugin as broken and says what to do.
 
     Raises:
         UsageError: an argument is not what it should be.
     """
-    told = frozenset(knowledge)
+    told, within = frozenset(knowledge), frozenset(norms)
     draws = _DRAWS_OF.get(access) if draws is None else draws
     members: list[tuple[object, type[StrEnum]]] = [(access, Access), (aim, Aim)]
     members += [(one, Knowledge) for one in told]
+    members += [(one, Norm) for one in within]
     members += [] if draws is None else [(draws, Draws)]
     for value, kind in members:
         if not isinstance(value, kind):
@@ -93,6 +98,8 @@ def attack(
                 f"attack '{name}': expected a member of hashbench.plugins.{kind.__name__}, such as "
                 f"{kind.__name__}.{next(iter(kind)).name}, found {value!r}"
             )
+    if not within:
+        raise UsageError(f"attack '{name}': norms is empty, but it must work in some ball")
     return _carded(
         Kind.ATTACK,
         name,
@@ -104,6 +111,7 @@ def attack(
         knowledge=told,
         aim=aim,
         draws=draws,
+        norms=within,
     )
 
 
@@ -173,6 +181,7 @@ def _carded(
     knowledge: frozenset[Knowledge] = frozenset(),
     aim: Aim | None = None,
     draws: Draws | None = None,
+    norms: frozenset[Norm] = frozenset(),
 ) -> Decorator:
     if not NAME.fullmatch(name):
         raise UsageError(
@@ -196,6 +205,7 @@ def _carded(
             knowledge=knowledge,
             aim=aim,
             draws=draws,
+            norms=norms,
             api=api,
         )
         return cls

@@ -1,4 +1,4 @@
-"""Cards: what a plugin says about itself. Pure data; imports nothing of hashbench but the kinds."""
+"""Cards: what a plugin says about itself. Pure data; imports only kinds and norms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from hashbench.eps import Norm
 from hashbench.plugins.kinds import Kind
 
 API: Final = 1
@@ -64,6 +65,7 @@ class Card:
         aim: for an attack, where it leads unless its parameters say otherwise; `None` for other
             kinds.
         draws: for an attack that asks the attacked model, what it does where that draws.
+        norms: for an attack, of which norms a ball may be that it works in; empty for other kinds.
         api: the version of the plugin interface that it was written for.
     """
 
@@ -77,4 +79,5 @@ class Card:
     knowledge: frozenset[Knowledge] = frozenset()
     aim: Aim | None = None
     draws: Draws | None = None
+    norms: frozenset[Norm] = frozenset()
     api: int = 1
