@@ -46,8 +46,9 @@ class Threat:
     def project(self, perturbed: Tensor, images: Tensor) -> Tensor:
         """A point of the ball and the box near to any point; of radius 0, the images themselves.
 
-        A point that lies in both stays. In L-infinity it is the nearest point of both, elementwise. In L2 it is the nearest point of
-        the ball, cut to the box, which brings no pixel farther from its clean value.
+        A point that lies in both stays. In L-infinity it is the nearest point of both, elementwise.
+        In L2 it is the nearest point of the ball, cut to the box, which brings no pixel farther
+        from its clean value.
 
         Args:
             perturbed: any tensor like `images`, (B, C, H, W).
@@ -68,7 +69,7 @@ class Threat:
         change = (perturbed.double() - images.double()).flatten(1)
         if self.norm is Norm.LINF:
             return change.abs().amax(dim=1) if change.shape[1] else change.sum(dim=1)
-        return change.norm(dim=1)
+        return change.square().sum(dim=1).sqrt()
 
     def settled(self, perturbed: Tensor, images: Tensor) -> Tensor:
         """What counts of an answer: a point of ball and box with such pixels.
