@@ -4,7 +4,7 @@
         [--loss csq:codes=similarity] [--dataset fashion]
         [--eps 24/255] [--seed 0 --seed 1] [--backbone small-cnn] [--bits 32]
         [--attack smooth-ap:steps=500 --attack auto] [--restarts 5] [--base-epochs 24]
-        [--queries 500] [--plugin FILE]
+        [--queries 500] [--root FOLDER] [--plugin FILE]
 
 One line per seed, then the means. Training is timed in CPU-seconds of one thread, with the codes,
 without the base model: the defense starts from scratch, so by default the base model is not trained
@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--base-epochs", type=int, default=0)
     parser.add_argument("--budget-epochs", type=int, default=12)
     parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--root", type=Path, help="folder of the data set's files")
     parser.add_argument("--plugin", action="append", type=Path, default=[])
     options = parser.parse_args()
     for file in options.plugin:
@@ -115,7 +116,7 @@ def main() -> None:
         budget=Budget(options.budget_epochs, 7, options.eps),
         queries=options.queries,
     )
-    data = asked.dataset.load(None)
+    data = asked.dataset.load(options.root)
     print(f"{'':24}" + "".join(f"{name:>11}" for name in COLUMNS), flush=True)
     rows = []
     for seed in options.seed or [0, 1, 2]:
