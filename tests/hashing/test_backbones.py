@@ -30,8 +30,8 @@ from hashbench.hashing import BackboneNet, HashModel, InputSpec
 from hashbench.hashing.backbones import timm
 from hashbench.hashing.backbones import torchvision as nets
 from hashbench.hashing.backbones.lite import EfficientNetLite0
-from hashbench.hashing.backbones.pretrained import IMAGENET_MEAN, IMAGENET_STD, cut, optional
 from hashbench.hashing.backbones.plain_cnn import PlainCNN
+from hashbench.hashing.backbones.pretrained import IMAGENET_MEAN, IMAGENET_STD, cut, optional
 from hashbench.hashing.backbones.small_cnn import SmallCNN
 from hashbench.hashing.backbones.timm import Timm
 from hashbench.hashing.contract import Backbone
@@ -168,7 +168,9 @@ def test_rows_are_told_apart() -> None:
 
 
 def test_every_row_is_found_by_name() -> None:
-    assert {*NAMES, "efficientnet-lite0", "timm", "small-cnn", "plain-cnn"} <= set(plugins.names("backbone"))
+    assert {*NAMES, "efficientnet-lite0", "timm", "small-cnn", "plain-cnn"} <= set(
+        plugins.names("backbone")
+    )
 
 
 # ------------------------------------------------------------------------------------ the cut
