@@ -260,7 +260,7 @@ def test_the_recipe_is_the_measured_one() -> None:
     assert (recipe.rate_shape, recipe.clip_norm) == (RateShape.WARM_UP_LINEAR, 8)
     assert recipe.augment is Augment.NONE
     quick, full = (certified(f"certified@{name}").recipe(budget) for name in ("quick", "full"))
-    assert quick == replace(recipe, epochs=60)
+    assert quick == replace(recipe, epochs=40)
     assert full == replace(recipe, epochs=300, augment=Augment.FLIP_SHIFT)
     for name in ("quick", "full"):
         assert resolved(certified(f"certified@{name}"))["codes"] == "similarity"
