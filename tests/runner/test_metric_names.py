@@ -123,6 +123,8 @@ def test_flags_and_reports_read_the_metrics_that_they_always_did() -> None:
 
 ORDINARY = {
     # Words of tables, legends and arguments that are spelled as a metric is.
+    ("hashbench/eps.py", "linf"),  # a norm
+    ("hashbench/eps.py", "l2"),
     ("hashbench/results/flags.py", "zero-gradients"),  # a flag's code
     ("hashbench/results/wide.py", "chance"),  # a column
     ("reports/plots/certified.py", "chance"),  # a label
