@@ -47,7 +47,8 @@ from hashbench.runner.code_content import module_content
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.loading import load_data
 from hashbench.runner.object_model import ModelObject, answer_of, as_found, refuse_unready
-from hashbench.runner.plan import PlannedModel, asked, laid_out
+from hashbench.runner.plan import asked, laid_out
+from hashbench.runner.planned_models import PlannedModel
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.run import missing_steps, run_plan
