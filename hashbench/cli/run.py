@@ -27,6 +27,7 @@ from hashbench.cli.compute_options import (
 from hashbench.cli.dry_run import (
     download_lines,
     image_lines,
+    left_out_lines,
     model_lines,
     step_lines,
     total,
@@ -126,7 +127,7 @@ def run(
         typer.Option(
             metavar="RADIUS",
             help=defaulting(
-                "Radius in [0, 1] pixels, such as 8/255.",
+                "Radius in [0, 1] pixels: 8/255, of L-infinity; l2:0.5, of L2.",
                 "24/255; with another data set or a model, the data set's own",
             ),
             rich_help_panel=_ASKED,
@@ -295,6 +296,10 @@ def run(
         notes.say(f"{word} before anything was run; images that were being read are not kept.")
         os._exit(code)
     warn_of_broken(notes)
+    without = list(left_out_lines(plan))
+    if not dry_run:
+        for line in without:
+            notes.say(line)
     known: dict[str, Measured] = {}
     missing = missing_steps(plan, Store(out), known)
     with about_suite(named):
@@ -306,7 +311,8 @@ def run(
         lines = [*download_lines(ahead), *image_lines(missing), *wrapped(size)]
         if dry_run:
             keys = {step.key for step in missing}
-            _print_lines([*(step_lines if full else model_lines)(plan, keys), *lines])
+            shown = (step_lines if full else model_lines)(plan, keys)
+            _print_lines([*shown, *without, *lines])
             return
         for line in lines:
             notes.say(line)

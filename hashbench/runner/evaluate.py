@@ -209,6 +209,8 @@ def evaluate(
                 setting = Setting(source, named_loss, backbone, model.bits, seed, suite.compute)
                 planned = _planned(setting, label, wrapper, model)
                 plan = laid_out(suite, [planned], found)
+                for words in plan.left_out:
+                    told.note(words)
                 known: dict[str, Measured] = {}
                 tried(missing_steps(plan, Store(folder), known), told, 1)
             except BaseException:

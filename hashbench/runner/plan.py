@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -35,12 +34,11 @@ from hashbench.runner.fingerprint import described_once, sha256_of
 from hashbench.runner.loading import load_data
 from hashbench.runner.planned_models import (
     PlannedModel,
-    budget_of,
     given_models,
     models_of_grid,
-    radii_of,
     recipe_of_base,
 )
+from hashbench.runner.radii import LeftOut, budget_of, met_by, radii_of, refuse_idle
 from hashbench.runner.reach import reach_of
 from hashbench.runner.resolve import (
     at_working_folder,
@@ -74,6 +72,8 @@ class Plan:
         steps: every step once, each after the steps that it reads from.
         images: one step for each attack whose images were asked for, as it has to be made where the
             attack is finished and has kept fewer; no cell needs it.
+        left_out: sentences that name attacks and the radii that they are not run at, as they do
+            not work in such balls.
         protocols: the protocol cards by hash.
         trainings: by hash, what cells of one training share.
     """
@@ -84,6 +84,7 @@ class Plan:
     protocols: dict[str, Protocol]
     trainings: dict[str, dict[str, Any]]
     images: tuple[MoreImages, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def name(self) -> str:
@@ -131,10 +132,16 @@ def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Att
         suite: what is asked for besides: radii, trainings of attackers' own models, limits.
         models: as they are described.
         attacks: each as `asked` gives it; clean cells come with every model.
+
+    Raises:
+        UsageError: an attack works at none of the radii.
     """
+    if suite.eps and isinstance(suite.models, Grid):
+        refuse_idle(attacks, suite.eps)  # before any data are read
     cells: dict[Cell, CellStep] = {}
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, dict[str, Any]] = {}
+    left_out: dict[str, LeftOut] = {}
     models = list(models)
     certify = suite.certify
     if certify is None:
@@ -143,13 +150,19 @@ def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Att
         source = model.step.setting.source
         protocols[source.protocol.hash] = source.protocol
         trainings[model.clean.training] = model.training
-        for attack, eps, scores in _scores_of(
-            model.step, attacks_on(model.step, attacks, suite), suite
-        ):
+        radii = radii_of(suite, source.dataset)
+        met = attacks_on(model.step, attacks, suite)
+        if met is attacks or not any(met_by(one, radii) for one in met):
+            refuse_idle(met, radii)
+        for one in met:
+            without = tuple(radius for radius in radii if radius not in met_by(one, radii))
+            if without:
+                left_out[canonical(one)] = LeftOut(one, without)
+        for attack, eps, scores in _scores_of(model.step, met, suite):
             cells[replace(model.clean, attack=attack, eps=eps)] = scores
         if certify:
             codes = ModelCodes(model.step)
-            for radius in radii_of(suite, source.dataset):
+            for radius in radii:
                 cells[model.clean.certified(radius)] = Certificate(codes, radius)
     steps: dict[str, Step] = {}
     for of_cell in cells.values():
@@ -165,6 +178,7 @@ def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Att
             for step in steps.values()
             if suite.keep_images and isinstance(step, AdversarialCodes)
         ),
+        left_out=tuple(one.words for one in left_out.values()),
     )
 
 
@@ -212,16 +226,18 @@ def _scores_of(
 ) -> Iterator[tuple[str, str, Scores]]:
     codes = ModelCodes(model)
     yield CLEAN, "0", Scores(codes, None)
-    for attack, eps in itertools.product(attacks, radii_of(suite, model.setting.source.dataset)):
-        adversarial = AdversarialCodes(
-            codes,
-            attack,
-            eps,
-            surrogate=_surrogate(attack, model.setting, suite),
-            limit=suite.limits.passes,
-            keep=_kept(suite, model.setting),
-        )
-        yield canonical(attack), str(eps), Scores(codes, adversarial)
+    radii = radii_of(suite, model.setting.source.dataset)
+    for attack in attacks:
+        for eps in met_by(attack, radii):
+            adversarial = AdversarialCodes(
+                codes,
+                attack,
+                eps,
+                surrogate=_surrogate(attack, model.setting, suite),
+                limit=suite.limits.passes,
+                keep=_kept(suite, model.setting),
+            )
+            yield canonical(attack), str(eps), Scores(codes, adversarial)
 
 
 def _kept(suite: Suite, setting: Setting) -> int:
@@ -252,6 +268,5 @@ def _surrogate(attack: Attack, setting: Setting, suite: Suite) -> ModelCodes | N
         changes["loss"] = resolve(Kind.LOSS, Loss, Spec.parse(wanted.loss))
     undefended = resolve(Kind.DEFENSE, Defense, Spec("none"))
     base = BaseModel(replace(setting, **changes), recipe_of_base(suite))
-    return ModelCodes(
-        DefendedModel(base, undefended, budget_of(suite, (type(setting.source.dataset).eps,)))
-    )
+    own = replace(suite, eps=())  # the data set's radius, whatever the suite's are
+    return ModelCodes(DefendedModel(base, undefended, budget_of(own, setting.source.dataset)))

@@ -14,7 +14,6 @@ from hashbench.data.protocol import PixelValues
 from hashbench.defending.answers import recipe_of
 from hashbench.defending.contract import Defense, TrainedDefense
 from hashbench.defending.setup import Budget
-from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.checkpoint import load_checkpoint, read_card
@@ -28,6 +27,7 @@ from hashbench.results.cell import CLEAN, Cell
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.from_card import given_model, weights_hash
 from hashbench.runner.loading import new_model
+from hashbench.runner.radii import budget_of
 from hashbench.runner.resolve import read_source, resolve
 from hashbench.runner.setting import Setting
 from hashbench.runner.steps import BaseModel, DefendedModel, GivenModel
@@ -64,7 +64,8 @@ def models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[Pla
     """Every defense on every base model of a grid.
 
     Raises:
-        UsageError: an unknown plugin, data that are not there, a checkpoint that does not fit.
+        UsageError: an unknown plugin, data that are not there, a checkpoint that does not fit,
+            a trained defense where nothing says for which radius.
     """
     _check_base(grid)
     losses = [resolve(Kind.LOSS, Loss, spec) for spec in grid.loss]
@@ -72,7 +73,7 @@ def models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[Pla
     defenses = [resolve(Kind.DEFENSE, Defense, spec) for spec in grid.defense]
     for spec in grid.dataset:
         dataset = resolve(Kind.DATASET, Dataset, spec)
-        budget = budget_of(suite, radii_of(suite, dataset))
+        budget = budget_of(suite, dataset, defenses)
         if _crops(suite, defenses, budget):
             dataset = answer_of(dataset, "widened", Dataset)
         source = read_source(dataset, suite.root, progress, PixelValues(suite.pixels))
@@ -107,20 +108,6 @@ def _crops(suite: Suite, defenses: list[Defense], budget: Budget) -> bool:
             if isinstance(defense, TrainedDefense):
                 kinds.append(recipe_of(defense, budget).augment)
     return Augment.CROP_FLIP in kinds
-
-
-def radii_of(suite: Suite, dataset: Dataset) -> tuple[Eps, ...]:
-    """The radii that models of a data set are attacked at."""
-    return suite.eps or (type(dataset).eps,)
-
-
-def budget_of(suite: Suite, radii: tuple[Eps, ...]) -> Budget:
-    """What every trained defense gets alike; its radius is the largest one, unless it is named."""
-    return Budget(
-        epochs=suite.budget.epochs,
-        inner_steps=suite.budget.inner_steps,
-        eps=suite.budget.eps or max(radii),
-    )
 
 
 def _training(suite: Suite, budget: Budget) -> dict[str, Any]:
