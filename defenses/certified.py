@@ -61,7 +61,7 @@ class Codes(StrEnum):
     cite="Gowal et al., IBP, 2018; Shi et al., NeurIPS 2021",
     presets={
         "quick": {"epochs": 40, "codes": "similarity"},
-        "full": {"epochs": 300, "augment": "flip-shift", "codes": "similarity"},
+        "full": {"epochs": 600, "augment": "flip-shift", "codes": "similarity"},
     },
 )
 @dataclass(frozen=True)

@@ -280,6 +280,7 @@ def _proofs(found: Certified | None) -> list[tuple[str, str]]:
     if not found.proven.values:
         return [("certificate", shortened(found.reason or found.words))]
     shares = (
+        ("mAP proven in the mean order of ties", found.mean_order),
         ("bits proven", found.bits),
         ("queries with every bit proven", found.codes),
         ("proven AP reached by some code", found.exact),

@@ -36,6 +36,17 @@ def certified_field(row: Row) -> Field:
     return Field(tuple(parts), Tone.AT_CHANCE if found.worthless else Tone.PLAIN)
 
 
+def mean_order_field(row: Row) -> Field:
+    """What is proven of the mean over the orders of ties; a dash where nothing is."""
+    found = row.certified
+    if found is None or found.mean_order.mean is None:
+        return Field((NOT_KNOWN,))
+    field = entry_field(found.mean_order, percent)
+    mean, *rest = field.parts
+    mark = WORTHLESS if found.worthless else ""
+    return Field((mean + mark, *rest), Tone.AT_CHANCE if found.worthless else field.tone)
+
+
 def proof_rank_field(row: Row) -> Field:
     """The rank by what is proven."""
     rank = None if row.certified is None else row.certified.rank

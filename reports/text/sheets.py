@@ -18,6 +18,7 @@ from hashbench.reports.text.entries import (
     interval_field,
     known_field,
     mean_field,
+    mean_order_field,
     passes,
     percent,
     proof_rank_field,
@@ -34,6 +35,9 @@ INTERVAL = "95 % interval"
 
 CERTIFIED = "certified"
 """Heads the column of what is proven."""
+
+MEAN_ORDER = "mean order"
+"""Heads the column of what is proven of the mean over the orders of ties."""
 
 BY_PROOF = "# proof"
 """Heads the column of ranks by it."""
@@ -60,7 +64,7 @@ def sheets(board: Leaderboard) -> tuple[Sheet, ...]:
 def ranking(board: Leaderboard) -> Sheet:
     """Rank, defense, mAP without and with attacks, worst case and its interval, chance, floor."""
     bounded = any(row.worst_case.interval is not None for row in board.rows)
-    proofs = board.has_certificates
+    proofs, orders = board.has_certificates, _has_mean_order(board)
     rows = []
     for row in board.rows:
         worst = [mean_field(row.worst_case, board, best=row.rank == 1)] if board.attacks else []
@@ -72,7 +76,9 @@ def ranking(board: Leaderboard) -> Sheet:
                 mean_field(row.clean.expected, board),
                 *(mean_field(score.expected, board) for score in row.attacked),
                 *worst,
-                *((certified_field(row), proof_rank_field(row)) if proofs else ()),
+                *((certified_field(row),) if proofs else ()),
+                *((mean_order_field(row),) if orders else ()),
+                *((proof_rank_field(row),) if proofs else ()),
                 chance_field(row, board),
                 bound_field(row.floor),
             )
@@ -84,7 +90,9 @@ def ranking(board: Leaderboard) -> Sheet:
         *(one_line(attack) for attack in board.attacks),
         *(("worst case",) if board.attacks else ()),
         *((INTERVAL,) if bounded else ()),
-        *((CERTIFIED, BY_PROOF) if proofs else ()),
+        *((CERTIFIED,) if proofs else ()),
+        *((MEAN_ORDER,) if orders else ()),
+        *((BY_PROOF,) if proofs else ()),
         "chance",
         "floor",
     )
@@ -94,6 +102,7 @@ def ranking(board: Leaderboard) -> Sheet:
 def certificates(board: Leaderboard) -> Sheet:
     """Between which values each model's true robust mAP lies; no row where nobody asked."""
     proofs = [(row, row.certified) for row in board.rows if row.certified is not None]
+    orders = _has_mean_order(board)
     columns: list[tuple[str, Callable[[Certified], Entry]]] = [
         ("bits", lambda found: found.bits),
         ("queries", lambda found: found.codes),
@@ -105,6 +114,7 @@ def certificates(board: Leaderboard) -> Sheet:
         (
             Field((one_line(row.defense),), Tone.NAME),
             certified_field(row),
+            *((mean_order_field(row),) if orders else ()),
             mean_field(row.worst_case, board) if board.attacks else Field((NOT_KNOWN,)),
             mean_field(row.clean.expected, board),
             *(known_field(read(found), percent) for _, read in columns),
@@ -114,15 +124,21 @@ def certificates(board: Leaderboard) -> Sheet:
     ]
     what = (
         f"Certificates: {metric(board)}, in percent: what is proven <= what is true <= what the "
-        "worst case leaves <= clean. In percent too: bits that are proven; queries all of whose "
-        "bits are; exact: queries whose proven AP some code has. Seconds of the proof, per query"
+        "worst case leaves <= clean. Proven: ties in their worst order; mean order: the mean over "
+        "their orders, as every other mAP is. In percent too: bits that are proven; queries all of "
+        "whose bits are; exact: queries whose proven AP some code has. Seconds of the proof, per "
+        "query"
     )
     header = (
-        *("defense", "proven", "worst case", "clean"),
+        *("defense", "proven", *((MEAN_ORDER,) if orders else ()), "worst case", "clean"),
         *(name for name, _ in columns),
         "seconds",
     )
     return Sheet(what, header, tuple(rows), names=1, name="Certificates", whole_heads=True)
+
+
+def _has_mean_order(board: Leaderboard) -> bool:
+    return any(row.certified is not None and row.certified.mean_order.values for row in board.rows)
 
 
 def intervals(board: Leaderboard) -> Sheet:
