@@ -168,9 +168,7 @@ def _write_screen(
 
 def _write_overview(overview: Overview, paper: _Paper) -> None:
     paper.say(overview.title, style="bold")
-    paper.say(overview.sheet.title)
-    paper.blank()
-    _draw(overview.sheet, paper)
+    _write_sheet(overview.sheet, paper)
     paper.blank()
     for note in overview.notes:
         paper.say(note, style="dim", indent="  ")
@@ -190,10 +188,7 @@ def _write_ranking(board: Leaderboard, paper: _Paper, brief: Sequence[str] = ())
     paper.say(sentences.title(board), style="bold")
     for line in sentences.verdicts(board):
         paper.say(line, style="bold red")
-    ranking = ranking_sheet(board)
-    paper.say(ranking.title)
-    paper.blank()
-    _draw(ranking, paper)
+    _write_sheet(ranking_sheet(board), paper)
     notes = notes_on(board)
     if notes or brief:
         paper.blank()
@@ -207,9 +202,7 @@ def _write_details(board: Leaderboard, caption: Sequence[str], paper: _Paper) ->
     for sheet in sheets(board)[1:]:
         paper.blank()
         fitting = sheet if sheet.narrow is None or fits(sheet, paper.table_width) else sheet.narrow
-        paper.say(fitting.title)
-        paper.blank()
-        _draw(fitting, paper)
+        _write_sheet(fitting, paper)
     paper.blank()
     for line in caption:
         paper.say(line, style="dim", indent="  ")
@@ -220,9 +213,7 @@ def _write_section(beside: Section, paper: _Paper) -> None:
     for part in beside.parts:
         paper.blank()
         paper.say(part.title, style="bold")
-        paper.say(part.sheet.title)
-        paper.blank()
-        _draw(part.sheet, paper)
+        _write_sheet(part.sheet, paper)
         paper.blank()
         for line in part.legend:
             paper.say(line, indent="  ")
@@ -249,14 +240,14 @@ def _write_conflicts(results: Results, paper: _Paper, before: int = 0, behind: i
     if sheet is not None:
         for _ in range(before):
             paper.blank()
-        paper.say(sheet.title)
-        paper.blank()
-        _draw(sheet, paper)
+        _write_sheet(sheet, paper)
         for _ in range(behind):
             paper.blank()
 
 
-def _draw(sheet: Sheet, paper: _Paper) -> None:
+def _write_sheet(sheet: Sheet, paper: _Paper) -> None:
+    paper.say(sheet.title)
+    paper.blank()
     for place, columns in enumerate(tables(sheet, paper.table_width)):
         if place:
             paper.blank()

@@ -24,6 +24,7 @@ from hashbench.reports.page.pictures import Shown
 from hashbench.reports.page.plots import Series, curves, model_anchor
 from hashbench.reports.page.sources import Sources
 from hashbench.reports.text import reproduce
+from hashbench.reports.text.entries import passes
 from hashbench.reports.text.sentences import HASH, one_line, radius, shortened
 from hashbench.results.cell import CERTIFICATE, CLEAN, Cell, CellResult, Status
 from hashbench.results.results import Results
@@ -228,10 +229,7 @@ def _ties(score: Score) -> str:
 
 
 def _count(entry: Entry) -> str:
-    if entry.mean is None:
-        return ""
-    whole = entry.mean == round(entry.mean)
-    return f"{entry.mean:,.0f}" if whole else f"{entry.mean:,.1f}"
+    return "" if entry.mean is None else passes(entry.mean)
 
 
 def _seconds(entry: Entry) -> str:
