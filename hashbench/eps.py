@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
+from functools import total_ordering
 from typing import Any, Final
 
 from typing_extensions import override
@@ -23,19 +24,27 @@ class Norm(StrEnum):
     L2 = "l2"
     """The Euclidean distance over all pixel values of an image."""
 
+    @property
+    def words(self) -> str:
+        """As a sentence names it: `L-infinity`, `L2`."""
+        return "L-infinity" if self is Norm.LINF else "L2"
+
 
 _MOST: Final = {Norm.LINF: 1, Norm.L2: 1000}
 """The largest radius of each norm that is no slip: pixels are in `[0, 1]`, and images of a million
 values are 1,000 apart in L2 at most."""
 
 
-@dataclass(frozen=True, order=True)
+@total_ordering
+@dataclass(frozen=True)
 class Eps:
     """A radius in `[0, 1]` pixels, of L-infinity unless its text says `l2:`.
 
     Two radii are equal when their norms and fractions are: `8/255`, `16/510` and `linf:8/255` are
     one threat, `8/255` and `0.031` are two, and so are `0.5` and `l2:0.5`. `float(eps)` is the
     nearest double, and so is what products are made with: `threat.eps * gradient.sign()` works.
+    Sorted, those of L-infinity stand first, and of one norm the smaller one; whether a ball lies
+    within another one is said by `holds`.
 
     Attributes:
         norm: of which the radius is.
@@ -82,10 +91,12 @@ class Eps:
         try:
             fraction = exact(number)
         except (ValueError, ZeroDivisionError):
-            raise UsageError(
-                f"eps is '{shortened(str(written))}', but must be a fraction such as 8/255 "
-                "or a number from 0 to 1"
-            ) from None
+            wanted = (
+                "a fraction such as 8/255 or a number from 0 to 1"
+                if norm is Norm.LINF
+                else f"a number from 0 to {_MOST[norm]} behind its norm, as in l2:0.5"
+            )
+            raise UsageError(f"eps is '{shortened(str(written))}', but must be {wanted}") from None
         if not 0 <= fraction <= _MOST[norm]:
             hint = (
                 ": pixels are in [0, 1], so the literature's 8 is written 8/255"
@@ -98,10 +109,37 @@ class Eps:
         plain = number if norm is Norm.LINF else f"{norm}:{number}"
         return cls(norm=norm, fraction=fraction, text=plain)
 
+    def holds(self, other: Eps) -> bool:
+        """Whether every point of another ball is one of this ball, whatever the images.
+
+        The Euclidean length of a change is never below its largest value, so an L2 ball lies in the
+        L-infinity ball of the same radius. How large an L2 ball has to be for an L-infinity ball
+        depends on how many pixels there are: that is not asked here, and the answer is no, unless
+        its radius is 0.
+
+        Examples:
+            >>> Eps.parse("8/255").holds(Eps.parse("4/255"))
+            True
+            >>> Eps.parse("0.5").holds(Eps.parse("l2:0.5"))
+            True
+            >>> Eps.parse("l2:0.5").holds(Eps.parse("4/255"))
+            False
+        """
+        if not other.fraction:
+            return True
+        return self.norm in (Norm.LINF, other.norm) and other.fraction <= self.fraction
+
     @property
     def canonical(self) -> str:
         """One spelling per value, for keys: the fraction in lowest terms; of L2 behind its name."""
         return str(self.fraction) if self.norm is Norm.LINF else f"{self.norm}:{self.fraction}"
+
+    def __lt__(self, other: Eps) -> bool:
+        return self._place < other._place
+
+    @property
+    def _place(self) -> tuple[int, Fraction]:
+        return (list(Norm).index(self.norm), self.fraction)
 
     def __mul__(self, other: Any) -> Any:
         return float(self) * other

@@ -106,6 +106,12 @@ def image_lines(missing: Iterable[Step]) -> Iterator[str]:
         )
 
 
+def left_out_lines(plan: Plan) -> Iterator[str]:
+    """Which attacks are not run at some radii, since they do not work in such balls."""
+    for words in plan.left_out:
+        yield from wrapped(words)
+
+
 def download_lines(ahead: Estimate) -> Iterator[str]:
     """Which weights a run would fetch: nothing was fetched for the estimate."""
     for backbone in ahead.downloads:

@@ -104,6 +104,7 @@ def about_suite(named: str | None) -> Iterator[None]:
 
 def _parts(name: str, value: str) -> list[str]:
     if name in NUMBERS:
+        value = re.sub(r"\s*([:/])\s*", r"\1", value)  # 8 / 255 and l2: 0.5 are one radius each
         found = _RANGE.fullmatch(value.strip())
         parts = re.split(r"[\s,;]+", value.strip(" ,;"))
         return _counted_up(int(found[1]), int(found[2])) if found else parts

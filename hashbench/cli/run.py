@@ -11,9 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from hashbench.cli.completion import plugins_of, suites
+from hashbench.cli.compute_options import (
+    AttackBatch,
+    ClusterAddress,
+    DatabasePart,
+    DeviceName,
+    DeviceNumbers,
+    EngineName,
+    PrecisionName,
+    ProcessCount,
+    SearchPrecision,
+    Threads,
+    Workers,
+)
 from hashbench.cli.dry_run import (
     download_lines,
     image_lines,
+    left_out_lines,
     model_lines,
     step_lines,
     total,
@@ -38,7 +52,6 @@ if TYPE_CHECKING:
 
 _ASKED: Final = "What to run"
 _MODELS: Final = "Where models and data come from"
-_COMPUTE: Final = "How it is computed"
 
 
 def run(
@@ -114,7 +127,7 @@ def run(
         typer.Option(
             metavar="RADIUS",
             help=defaulting(
-                "Radius in [0, 1] pixels, such as 8/255.",
+                "Radius in [0, 1] pixels: 8/255, of L-infinity; l2:0.5, of L2.",
                 "24/255; with another data set or a model, the data set's own",
             ),
             rich_help_panel=_ASKED,
@@ -195,102 +208,17 @@ def run(
             rich_help_panel=_MODELS,
         ),
     ] = None,
-    workers: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            help="Cells that run at the same time, each in a process.",
-            rich_help_panel=_COMPUTE,
-        ),
-    ] = 1,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help=defaulting("Torch threads of one cell.", "1"),
-            rich_help_panel=_COMPUTE,
-        ),
-    ] = None,
-    attack_batch: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help=defaulting("Queries that are attacked together.", "500"),
-            rich_help_panel=_COMPUTE,
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help=defaulting("cpu or cuda.", "cpu"), rich_help_panel=_COMPUTE
-        ),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help=defaulting(
-                "float32, tf32 (of a GPU), or mixed: bfloat16 in the backbone.", "float32"
-            ),
-            rich_help_panel=_COMPUTE,
-        ),
-    ] = None,
-    search: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help=defaulting("Precision in which attacks search for their images.", "--precision"),
-            rich_help_panel=_COMPUTE,
-        ),
-    ] = None,
-    processes: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help=defaulting(
-                "Processes that train a model together; with more than 1, 'torchrun ... -m "
-                "hashbench train' trains it.",
-                "1",
-            ),
-            rich_help_panel=_COMPUTE,
-        ),
-    ] = None,
-    database_part: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help=defaulting(
-                "Database images that one step encodes and counts; a larger database is divided "
-                "over the workers.",
-                "1048576",
-            ),
-            rich_help_panel=_COMPUTE,
-        ),
-    ] = None,
-    engine: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Where cells run: local, in processes of this machine; ray, on a Ray cluster.",
-            rich_help_panel=_COMPUTE,
-        ),
-    ] = "local",
-    devices: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N,N,...",
-            help=defaulting("GPUs that workers are spread over.", "torch chooses"),
-            rich_help_panel=_COMPUTE,
-        ),
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help=defaulting("Of the cluster of --engine ray.", "ray starts one on this machine"),
-            rich_help_panel=_COMPUTE,
-        ),
-    ] = None,
+    workers: Workers = 1,
+    threads: Threads = None,
+    attack_batch: AttackBatch = None,
+    device: DeviceName = None,
+    precision: PrecisionName = None,
+    search: SearchPrecision = None,
+    processes: ProcessCount = None,
+    database_part: DatabasePart = None,
+    engine: EngineName = "local",
+    devices: DeviceNumbers = None,
+    address: ClusterAddress = None,
 ) -> None:
     """Run attacks against defenses; what the folder already holds is not run again.
 
@@ -368,6 +296,10 @@ def run(
         notes.say(f"{word} before anything was run; images that were being read are not kept.")
         os._exit(code)
     warn_of_broken(notes)
+    without = list(left_out_lines(plan))
+    if not dry_run:
+        for line in without:
+            notes.say(line)
     known: dict[str, Measured] = {}
     missing = missing_steps(plan, Store(out), known)
     with about_suite(named):
@@ -379,7 +311,8 @@ def run(
         lines = [*download_lines(ahead), *image_lines(missing), *wrapped(size)]
         if dry_run:
             keys = {step.key for step in missing}
-            _print_lines([*(step_lines if full else model_lines)(plan, keys), *lines])
+            shown = (step_lines if full else model_lines)(plan, keys)
+            _print_lines([*shown, *without, *lines])
             return
         for line in lines:
             notes.say(line)

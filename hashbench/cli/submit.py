@@ -270,6 +270,8 @@ def _laid_out(
     with about_suite(named), image_bar(notes) as progress:
         plan = make_plan(compose(named, options), progress)
     warn_of_broken(notes)
+    for words in plan.left_out:
+        say_folded(notes, f"{words}.")
     text = frozen(plan.suite)
     missing = missing_steps(plan, Store(out))
     if not missing:

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from hashbench.attacking.descent import SignStep, descend
+from hashbench.attacking.ball import placed_inside
+from hashbench.attacking.descent import descend, steepest_step
 from hashbench.attacking.threat import Threat
 from hashbench.defending.contract import TrainedDefense
 from hashbench.defending.setup import Budget
-from hashbench.eps import Eps
+from hashbench.eps import Eps, Norm
 from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.counter_random import CounterRandom
@@ -30,8 +31,8 @@ class AdversarialTraining(TrainedDefense):
         epochs: passes over the train set.
         inner_steps: steps of the inner attack.
         eps: radius of the inner attack.
-        inner_step_size: change of a pixel in one inner step, in `[0, 1]`; `none` is a quarter of
-            the radius, the published ratio (2/255 at 8/255).
+        inner_step_size: change of a pixel in one inner step, in `[0, 1]`, or in an L2 ball the
+            length of one; `none` is a quarter of the radius, the published ratio (2/255 at 8/255).
         random_start: the inner attack begins at a uniform point of the ball.
         training_mode: make codes and inner attacks in training mode too (dropout on, statistics of
             the batch), as the released scripts do, which never leave it. By default codes and inner
@@ -88,7 +89,7 @@ class AdversarialTraining(TrainedDefense):
 
 @dataclass
 class InnerAttack:
-    """Projected gradient descent on `mean_k(u_k * c_k)`, alpha 1, with sign steps.
+    """Projected gradient descent on `mean_k(u_k * c_k)`, alpha 1, with the norm's steepest steps.
 
     It also decides in which mode codes are made while the model is trained.
     """
@@ -109,7 +110,7 @@ class InnerAttack:
                 images,
                 self.threat,
                 steps=self.steps,
-                update=SignStep(self.step_size),
+                update=steepest_step(self.threat.norm, self.step_size),
                 start=images + self.noise(images) if self.random_start else images,
             )
 
@@ -135,7 +136,11 @@ class InnerAttack:
         The generator gives a seed, from which the device draws the same numbers as any other.
         """
         random = CounterRandom.drawn_from(self.generator, images.device)
-        return random.uniform(images.shape, -self.threat.radius, self.threat.radius)[0]
+        radius = self.threat.radius
+        if self.threat.norm is Norm.LINF:
+            return random.uniform(images.shape, -radius, radius)[0]
+        normal, uniform = random.normal(images.shape)[0], random.uniform((len(images),))[0]
+        return placed_inside(normal, uniform, radius)
 
     def _mode(self) -> AbstractContextManager[None]:
         return nullcontext() if self.training_mode else evaluating(self.model)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hashbench.data.images import Pixels
-from hashbench.eps import Eps
+from hashbench.eps import Eps, Norm
 from hashbench.errors import UsageError
 from hashbench.hashing.model import HashModel
 from hashbench.hashing.objective import BoundLoss
@@ -21,7 +21,7 @@ class Budget:
     Attributes:
         epochs: passes over the train set.
         inner_steps: steps of the attack inside adversarial training.
-        eps: the radius of that attack.
+        eps: the radius of that attack, of L-infinity.
     """
 
     epochs: int
@@ -31,6 +31,11 @@ class Budget:
     def __post_init__(self) -> None:
         if self.epochs < 0 or self.inner_steps < 0:
             raise UsageError("the budget's epochs and inner_steps must be 0 or more")
+        if self.eps.norm is not Norm.LINF:
+            raise UsageError(
+                f"a defense is trained inside linf balls, and eps is {self.eps}: give a radius "
+                "such as 8/255"
+            )
 
 
 @dataclass(frozen=True)

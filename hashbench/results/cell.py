@@ -118,7 +118,7 @@ class AttackFacts:
         transfers: whether it follows a surrogate instead.
         parameters: every parameter with its value, as plain data.
         reach: how far its steps together can move a pixel at the cell's radius, in `[0, 1]` pixels;
-            `None` where nothing bounds it, and in older plans.
+            `None` where nothing bounds it, in an L2 ball, and in older plans.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""From cells to sanity flags: collects what `results.flags` judges by. Pure; reads no file."""
+"""From cells to sanity flags: collects what `results.judging` judges by. Pure; reads no file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from hashbench.data.protocol import Protocol
 from hashbench.results.cell import WORST_CASE, AttackFacts, Cell, CellResult
 from hashbench.results.certificates import Violation, violations
 from hashbench.results.evidence import AtEps0, Attacked, Evidence, InCompany, Probed, Role
-from hashbench.results.flags import Flag, raised
+from hashbench.results.flags import Flag
+from hashbench.results.judging import raised
 from hashbench.results.metrics import Metric
 
 STEPS = "steps"

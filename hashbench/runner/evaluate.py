@@ -47,7 +47,8 @@ from hashbench.runner.code_content import module_content
 from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.loading import load_data
 from hashbench.runner.object_model import ModelObject, answer_of, as_found, refuse_unready
-from hashbench.runner.plan import PlannedModel, asked, laid_out
+from hashbench.runner.plan import asked, laid_out
+from hashbench.runner.planned_models import PlannedModel
 from hashbench.runner.reporter import Reporter
 from hashbench.runner.resolve import check_device, read_source, resolve
 from hashbench.runner.run import missing_steps, run_plan
@@ -208,6 +209,8 @@ def evaluate(
                 setting = Setting(source, named_loss, backbone, model.bits, seed, suite.compute)
                 planned = _planned(setting, label, wrapper, model)
                 plan = laid_out(suite, [planned], found)
+                for words in plan.left_out:
+                    told.note(words)
                 known: dict[str, Measured] = {}
                 tried(missing_steps(plan, Store(folder), known), told, 1)
             except BaseException:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from hashbench import plugins
 from hashbench.attacking.contract import Attack, Surrogate
-from hashbench.coercion import coerce
-from hashbench.data.contract import Dataset
-from hashbench.data.protocol import PixelValues, Protocol
-from hashbench.defending.answers import recipe_of
-from hashbench.defending.contract import Defense, TrainedDefense
-from hashbench.defending.setup import Budget
-from hashbench.eps import Eps
+from hashbench.data.protocol import Protocol
+from hashbench.defending.contract import Defense
 from hashbench.errors import UsageError
-from hashbench.hashing.augment import Augment
-from hashbench.hashing.checkpoint import load_checkpoint, read_card
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.hashing.named import NamedBackbone, NamedLoss
-from hashbench.hashing.recipe import OptimizerName, Recipe
 from hashbench.plugins.blame import answer_of
 from hashbench.plugins.card import Aim
 from hashbench.plugins.kinds import Kind
@@ -41,13 +31,18 @@ from hashbench.runner.evaluation_steps import (
     Scores,
 )
 from hashbench.runner.fingerprint import described_once, sha256_of
-from hashbench.runner.from_card import given_model, weights_hash
-from hashbench.runner.loading import load_data, new_model
+from hashbench.runner.loading import load_data
+from hashbench.runner.planned_models import (
+    PlannedModel,
+    given_models,
+    models_of_grid,
+    recipe_of_base,
+)
+from hashbench.runner.radii import LeftOut, budget_of, met_by, radii_of, refuse_idle
 from hashbench.runner.reach import reach_of
 from hashbench.runner.resolve import (
     at_working_folder,
     check_device_name,
-    read_source,
     resolve,
 )
 from hashbench.runner.setting import Setting
@@ -77,6 +72,8 @@ class Plan:
         steps: every step once, each after the steps that it reads from.
         images: one step for each attack whose images were asked for, as it has to be made where the
             attack is finished and has kept fewer; no cell needs it.
+        left_out: sentences that name attacks and the radii that they are not run at, as they do
+            not work in such balls.
         protocols: the protocol cards by hash.
         trainings: by hash, what cells of one training share.
     """
@@ -87,6 +84,7 @@ class Plan:
     protocols: dict[str, Protocol]
     trainings: dict[str, dict[str, Any]]
     images: tuple[MoreImages, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def name(self) -> str:
@@ -118,9 +116,9 @@ def make_plan(suite: Suite, progress: Progress = no_progress) -> Plan:
     suite = at_working_folder(suite)
     match suite.models:
         case Grid():
-            models = _models_of_grid(suite, suite.models, progress)
+            models = models_of_grid(suite, suite.models, progress)
         case GivenModels():
-            models = _given_models(suite, suite.models, progress)
+            models = given_models(suite, suite.models, progress)
         case ModelInMemory(name):
             raise UsageError(f"model {name}: it is an object of one process, and no other has it")
     with described_once():
@@ -134,10 +132,16 @@ def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Att
         suite: what is asked for besides: radii, trainings of attackers' own models, limits.
         models: as they are described.
         attacks: each as `asked` gives it; clean cells come with every model.
+
+    Raises:
+        UsageError: an attack works at none of the radii.
     """
+    if suite.eps and isinstance(suite.models, Grid):
+        refuse_idle(attacks, suite.eps)  # before any data are read
     cells: dict[Cell, CellStep] = {}
     protocols: dict[str, Protocol] = {}
     trainings: dict[str, dict[str, Any]] = {}
+    left_out: dict[str, LeftOut] = {}
     models = list(models)
     certify = suite.certify
     if certify is None:
@@ -146,13 +150,19 @@ def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Att
         source = model.step.setting.source
         protocols[source.protocol.hash] = source.protocol
         trainings[model.clean.training] = model.training
-        for attack, eps, scores in _scores_of(
-            model.step, attacks_on(model.step, attacks, suite), suite
-        ):
+        radii = radii_of(suite, source.dataset)
+        met = attacks_on(model.step, attacks, suite)
+        if met is attacks or not any(met_by(one, radii) for one in met):
+            refuse_idle(met, radii)
+        for one in met:
+            without = tuple(radius for radius in radii if radius not in met_by(one, radii))
+            if without:
+                left_out[canonical(one)] = LeftOut(one, without)
+        for attack, eps, scores in _scores_of(model.step, met, suite):
             cells[replace(model.clean, attack=attack, eps=eps)] = scores
         if certify:
             codes = ModelCodes(model.step)
-            for radius in _radii(suite, source.dataset):
+            for radius in radii:
                 cells[model.clean.certified(radius)] = Certificate(codes, radius)
     steps: dict[str, Step] = {}
     for of_cell in cells.values():
@@ -168,61 +178,8 @@ def laid_out(suite: Suite, models: Iterable[PlannedModel], attacks: Sequence[Att
             for step in steps.values()
             if suite.keep_images and isinstance(step, AdversarialCodes)
         ),
+        left_out=tuple(one.words for one in left_out.values()),
     )
-
-
-@dataclass(frozen=True)
-class PlannedModel:
-    """A model that cells are laid out for.
-
-    Attributes:
-        step: makes it, or takes it over.
-        clean: the cell of its clean queries.
-        training: what reports say of how it was trained; the cell holds its hash.
-    """
-
-    step: DefendedModel | GivenModel
-    clean: Cell
-    training: dict[str, Any]
-
-
-def _given_models(suite: Suite, given: GivenModels, progress: Progress) -> Iterator[PlannedModel]:
-    for folder in given.model:
-        found = given_model(folder, suite.root, suite.compute, progress, PixelValues(suite.pixels))
-        yield PlannedModel(found.step, found.cell, found.training)
-
-
-def _models_of_grid(suite: Suite, grid: Grid, progress: Progress) -> Iterator[PlannedModel]:
-    _check_base(grid)
-    losses = [resolve(Kind.LOSS, Loss, spec) for spec in grid.loss]
-    backbones = [resolve(Kind.BACKBONE, Backbone, spec) for spec in grid.backbone]
-    defenses = [resolve(Kind.DEFENSE, Defense, spec) for spec in grid.defense]
-    for spec in grid.dataset:
-        dataset = resolve(Kind.DATASET, Dataset, spec)
-        budget = _budget(suite, _radii(suite, dataset))
-        if _crops(suite, defenses, budget):
-            dataset = answer_of(dataset, "widened", Dataset)
-        source = read_source(dataset, suite.root, progress, PixelValues(suite.pixels))
-        training = _training(suite, budget)
-        for loss, backbone, bits, seed in itertools.product(
-            losses, backbones, grid.bits, grid.seed
-        ):
-            setting = Setting(source, loss, backbone, bits, seed, suite.compute)
-            base = _base(setting, suite)
-            for defense in defenses:
-                cell = Cell(
-                    dataset=source.protocol.dataset,
-                    loss=canonical(loss),
-                    backbone=canonical(backbone),
-                    bits=bits,
-                    defense=canonical(defense),
-                    attack=CLEAN,
-                    eps="0",
-                    seed=seed,
-                    protocol=source.protocol.hash,
-                    training=sha256_of(training),
-                )
-                yield PlannedModel(DefendedModel(base, defense, budget), cell, training)
 
 
 def asked(attack: Attack) -> Attack:
@@ -269,16 +226,18 @@ def _scores_of(
 ) -> Iterator[tuple[str, str, Scores]]:
     codes = ModelCodes(model)
     yield CLEAN, "0", Scores(codes, None)
-    for attack, eps in itertools.product(attacks, _radii(suite, model.setting.source.dataset)):
-        adversarial = AdversarialCodes(
-            codes,
-            attack,
-            eps,
-            surrogate=_surrogate(attack, model.setting, suite),
-            limit=suite.limits.passes,
-            keep=_kept(suite, model.setting),
-        )
-        yield canonical(attack), str(eps), Scores(codes, adversarial)
+    radii = radii_of(suite, model.setting.source.dataset)
+    for attack in attacks:
+        for eps in met_by(attack, radii):
+            adversarial = AdversarialCodes(
+                codes,
+                attack,
+                eps,
+                surrogate=_surrogate(attack, model.setting, suite),
+                limit=suite.limits.passes,
+                keep=_kept(suite, model.setting),
+            )
+            yield canonical(attack), str(eps), Scores(codes, adversarial)
 
 
 def _kept(suite: Suite, setting: Setting) -> int:
@@ -308,95 +267,6 @@ def _surrogate(attack: Attack, setting: Setting, suite: Suite) -> ModelCodes | N
     if wanted.loss is not None:
         changes["loss"] = resolve(Kind.LOSS, Loss, Spec.parse(wanted.loss))
     undefended = resolve(Kind.DEFENSE, Defense, Spec("none"))
-    base = BaseModel(replace(setting, **changes), _recipe(suite))
-    return ModelCodes(
-        DefendedModel(base, undefended, _budget(suite, (type(setting.source.dataset).eps,)))
-    )
-
-
-def _crops(suite: Suite, defenses: list[Defense], budget: Budget) -> bool:
-    """Whether any training crops its images at random."""
-    kinds = [suite.training.augment]
-    for defense in defenses:
-        # A plugin whose recipe raises fails its cells with that reason, not the plan.
-        with suppress(Exception):
-            if isinstance(defense, TrainedDefense):
-                kinds.append(recipe_of(defense, budget).augment)
-    return Augment.CROP_FLIP in kinds
-
-
-def _radii(suite: Suite, dataset: Dataset) -> tuple[Eps, ...]:
-    return suite.eps or (type(dataset).eps,)
-
-
-def _budget(suite: Suite, radii: tuple[Eps, ...]) -> Budget:
-    return Budget(
-        epochs=suite.budget.epochs,
-        inner_steps=suite.budget.inner_steps,
-        eps=suite.budget.eps or max(radii),
-    )
-
-
-def _training(suite: Suite, budget: Budget) -> dict[str, Any]:
-    """What all cells of a run share besides the grid: shown with every table."""
-    base: dict[str, Any] = asdict(suite.training)
-    if suite.checkpoint is not None:
-        base = {"checkpoint": weights_hash(suite.checkpoint, "checkpoint")}
-    return {
-        "base": base,
-        "budget": {
-            "epochs": budget.epochs,
-            "inner_steps": budget.inner_steps,
-            "eps": budget.eps.canonical,
-        },
-        "compute": suite.compute.recorded(),
-    }
-
-
-def _recipe(suite: Suite) -> Recipe:
-    fields = asdict(suite.training)
-    fields["optimizer"] = coerce(fields["optimizer"], OptimizerName, "training.optimizer")
-    fields["augment"] = coerce(fields["augment"], Augment, "training.augment")
-    return Recipe(**fields)
-
-
-def _base(setting: Setting, suite: Suite) -> BaseModel:
-    recipe = _recipe(suite)
-    if suite.checkpoint is None:
-        return BaseModel(setting, recipe)
-    card = read_card(suite.checkpoint)
-    wanted = {
-        "backbone": canonical(setting.backbone),
-        "bits": setting.bits,
-        "dataset": setting.source.protocol.dataset,
-        "loss": canonical(setting.loss),
-    }
-    for name, value in wanted.items():
-        if getattr(card, name) != value:
-            raise UsageError(
-                f"checkpoint {suite.checkpoint} is of {name} {getattr(card, name)}, "
-                f"but the run asks for {value}: add --{name} {getattr(card, name)}"
-            )
-    # Where it will be computed there may be no device here: whether weights fit, any tells.
-    here = replace(setting, compute=replace(setting.compute, device="cpu"))
-    load_checkpoint(suite.checkpoint, new_model(here, bare=True))
-    return BaseModel(
-        setting, recipe, suite.checkpoint, weights_hash(suite.checkpoint, "checkpoint")
-    )
-
-
-def _check_base(grid: Grid) -> None:
-    """Refuse a checkpoint that cannot stand for the base models of a grid."""
-    if grid.checkpoint is None:
-        return
-    card = read_card(grid.checkpoint)
-    if card.defense != "none":
-        raise UsageError(
-            f"checkpoint {grid.checkpoint} is a model defended by {card.defense}, but a base "
-            "model is needed: what stands in a table as undefended has to be"
-        )
-    if len(grid.seed) > 1:
-        raise UsageError(
-            f"checkpoint {grid.checkpoint} is one model, but the run asks for {len(grid.seed)} "
-            "seeds of it: name one --seed"
-        )
+    base = BaseModel(replace(setting, **changes), recipe_of_base(suite))
+    own = replace(suite, eps=())  # the data set's radius, whatever the suite's are
+    return ModelCodes(DefendedModel(base, undefended, budget_of(own, setting.source.dataset)))

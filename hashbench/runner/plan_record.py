@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hashbench.attacking.contract import Attack
+from hashbench.eps import Eps, Norm
 from hashbench.plugins.card import Access
 from hashbench.plugins.parameters import resolved
 from hashbench.results.cell import AttackFacts
@@ -73,7 +74,7 @@ class _Writer:
         self.addresses: list[dict[str, Any]] = []
         self.facts: list[dict[str, Any]] = []
         self._places: dict[str, int] = {}
-        self._attacks: dict[tuple[Attack, bool, float, int], tuple[str, int]] = {}
+        self._attacks: dict[tuple[Attack, bool, Eps, int], tuple[str, int]] = {}
         self._made: dict[str, str] = {}
 
     def cell(self, planned: PlannedCell) -> dict[str, Any]:
@@ -117,8 +118,8 @@ class _Writer:
         """A hash of parameters, version and sources of an attack; the place of its facts."""
         # With gradients of the attacked model as well it is a white-box attack.
         transfers = step.surrogate is not None and step.attack.card.access is not Access.GRADIENT
-        radius, images = float(step.eps), step.setting.source.protocol.train
-        known = (step.attack, transfers, radius, images)
+        images = step.setting.source.protocol.train
+        known = (step.attack, transfers, step.eps, images)
         if known not in self._attacks:
             facts = AttackFacts(
                 name=step.attack.card.name,
@@ -126,7 +127,9 @@ class _Writer:
                 access=step.attack.card.access or Access.GRADIENT,
                 transfers=transfers,
                 parameters=resolved(step.attack),
-                reach=reach_of(step.attack, radius, images),
+                reach=reach_of(step.attack, float(step.eps), images)
+                if step.eps.norm is Norm.LINF
+                else None,
             )
             check_facts(facts)
             version = sha256_of([describe(step.attack), step.described()["code"]])

@@ -102,6 +102,8 @@ def run(
     known: dict[str, Measured] = {}
     try:
         plan = make_plan(chosen, told.reading)
+        for words in plan.left_out:
+            told.note(words)
         tried(missing_steps(plan, Store(folder), known), told, workers)
     except BaseException:
         told.end()

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from hashbench.characters import shortened
 from hashbench.coercion import quoted
-from hashbench.eps import Eps
+from hashbench.eps import Eps, Norm
 from hashbench.errors import UsageError
 
 MIXED: Final = "mixed"
@@ -93,8 +93,8 @@ class BudgetPlan:
 
     Attributes:
         epochs, inner_steps: as in `hashbench.defending.Budget`.
-        eps: radius of the inner attack; `None` takes the largest radius of the run, so that a
-            defense is trained for the strongest threat that it will meet.
+        eps: radius of the inner attack, of L-infinity; `None` takes the largest one of the run, so
+            that a defense is trained for the strongest threat that it will meet.
     """
 
     epochs: int
@@ -104,6 +104,11 @@ class BudgetPlan:
     def __post_init__(self) -> None:
         _whole("budget.epochs", self.epochs, 0, MAX_EPOCHS)
         _whole("budget.inner_steps", self.inner_steps, 0, MAX_EPOCHS)
+        if self.eps is not None and self.eps.norm is not Norm.LINF:
+            raise UsageError(
+                f"budget.eps is {shortened(str(self.eps))}, but defenses are trained inside linf "
+                "balls: give a radius such as 8/255"
+            )
 
 
 @dataclass(frozen=True)

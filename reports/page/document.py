@@ -13,14 +13,8 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
-from hashbench.reports.page.models import (
-    DENSE,
-    MOST_SECTIONS,
-    Model,
-    Reader,
-    by_model,
-    threat,
-)
+from hashbench.reports.page.model import Model
+from hashbench.reports.page.models import DENSE, MOST_SECTIONS, Reader, by_model, threat
 from hashbench.reports.page.numbers import NOTHING, anchor, percent
 from hashbench.reports.page.pictures import Galleries, galleries
 from hashbench.reports.page.plots import (

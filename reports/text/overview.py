@@ -10,16 +10,10 @@ from typing import TypeAlias
 from hashbench.reports.board.leaderboard import Leaderboard
 from hashbench.reports.board.row import Row
 from hashbench.reports.text import sentences
+from hashbench.reports.text.entries import NOT_KNOWN
 from hashbench.reports.text.sentences import FLAGGED, HASH, one_line
-from hashbench.reports.text.sheets import (
-    BY_PROOF,
-    CERTIFIED,
-    NOT_KNOWN,
-    Field,
-    Sheet,
-    Tone,
-    ranking,
-)
+from hashbench.reports.text.sheet import Field, Sheet, Tone
+from hashbench.reports.text.sheets import BY_PROOF, CERTIFIED, ranking
 
 CLEAN = "clean"
 WORST = "worst case"

@@ -25,7 +25,8 @@ from hashbench.results.evidence import (
     Role,
     beside_more_steps,
 )
-from hashbench.results.flags import Code, raised
+from hashbench.results.flags import Code
+from hashbench.results.judging import raised
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/flags.md"
 TRIFLE = 1e-6
