@@ -114,7 +114,7 @@ def run_seconds(suite: str, device: str, workers: int) -> float:
 
 def main() -> None:
     """Print the table; exit 1 where a step waits."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--net", action="append")
     parser.add_argument("--precision", choices=("float32", "tf32"), default="float32")

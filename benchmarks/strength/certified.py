@@ -85,7 +85,7 @@ class Asked:
 
 def main() -> None:
     """Print a line per seed, then the means."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--dataset", default="fashion")
     parser.add_argument("--backbone", default="small-cnn")
     parser.add_argument("--loss", default="csq:codes=similarity")

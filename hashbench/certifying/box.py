@@ -11,13 +11,12 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hashbench.attacking.answer import ROUNDING
+from hashbench.attacking.answer import outermost
 from hashbench.attacking.threat import Threat
 from hashbench.eps import Eps, Norm
 
 _STEP: Final = 2.0**-24
-"""How much a pixel's change may be off by rounding: that of the answer to float32 and, where both
-are whole 255ths, that of the clean image, 2^-25 each."""
+"""More than rounding to float32 takes from the ends of a box in `[0, 1]`."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +119,8 @@ class Box:
 def image_box(images: Tensor, eps: Eps) -> Box:
     """The ball around each image, cut with `[0, 1]`; of L2, the box around it and the ball.
 
-    A ball of L2 is taken larger by `1e-6 + 2^-24 sqrt(d)`, d the pixel values of an image: an
-    attack's answer may leave it by its rounding to float32.
+    A ball of L2 is taken as large as answers of attacks may be far from their images, which is the
+    radius and some rounding (`hashbench.attacking.answer.outermost`).
 
     Args:
         images: (B, C, H, W) in `[0, 1]`.
@@ -129,8 +128,8 @@ def image_box(images: Tensor, eps: Eps) -> Box:
     """
     if eps.norm is Norm.LINF:
         return Box(*Threat(eps).bounds(images))
-    radius = float(eps) + ROUNDING + _STEP * math.sqrt(math.prod(images.shape[1:]))
-    box = pixel_box(images, radius)
+    radius = outermost(Threat(eps), images)
+    box = pixel_box(images, radius + _STEP)
     # In float64: a radius that is rounded to float32 may be smaller.
     share = torch.full_like(images, radius, dtype=torch.float64)
     return Box(box.lower, box.upper, Ball(images, share, torch.zeros_like(images)))

@@ -50,8 +50,8 @@ def ball_of(image: Tensor, radius: float = RADIUS) -> Box:
 
 
 def room_of(values: int) -> float:
-    """What a ball is taken larger by."""
-    return 1e-6 + 2.0**-24 * math.sqrt(values)
+    """What a ball is taken larger by: no more than what answers of attacks are allowed."""
+    return 1e-6 * RADIUS + 2.0**-24 * math.sqrt(values)
 
 
 def linear_hash(values: int = 12, bits: int = 7) -> HashModel:
