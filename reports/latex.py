@@ -36,7 +36,7 @@ MOST_LINES: Final = 44
 MOST_FLOATS: Final = 12
 """Tables before LaTeX is told to set those that wait: it keeps 52 of them at most."""
 
-_OF_L2: Final = re.compile(r"(?<![\w.:/=-])l2[: ](?=[\d.])")
+_OF_L2: Final = re.compile(r"(?:^|\s)l2[: ](?=[\d.])")
 """What stands before a radius of L2, in a title and above a column."""
 
 _GAP: Final = 2
@@ -224,7 +224,7 @@ def _stacked(lines: Iterable[str], right: bool, place: str) -> str:
 
 def _typeset(text: str) -> str:
     """Text of any origin; the norm of a radius of L2 as mathematics has it."""
-    return "$\\ell_2$ ".join(map(escape, _OF_L2.split(text)))
+    return " $\\ell_2$ ".join(map(escape, _OF_L2.split(text))).lstrip()
 
 
 def _number(field: Field) -> str:

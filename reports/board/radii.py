@@ -13,6 +13,9 @@ from hashbench.reports.board.leaderboard import NO_RADIUS, Group, Leaderboard
 MOST_TICKS: Final = 5
 """Besides 0."""
 
+_NEAR: Final = 1e-9
+"""A quotient so near to a whole number is that number: 0.3 / 0.05 is 5.999..."""
+
 
 def families(
     boards: Iterable[Leaderboard],
@@ -39,6 +42,6 @@ def decimal_ticks(largest: float) -> tuple[float, ...]:
         return (0.0,)
     least = math.floor(math.log10(largest)) - 1
     steps = (times * 10.0**power for power in range(least, least + 3) for times in (1, 2, 5))
-    step = next(step for step in steps if largest / step < MOST_TICKS + 1)
-    count = math.floor(largest / step * (1 + 1e-9))
+    step = next(step for step in steps if largest / step <= MOST_TICKS + _NEAR)
+    count = math.floor(largest / step + _NEAR)
     return tuple(float(f"{step * place:.6g}") for place in range(count + 1))
