@@ -37,6 +37,9 @@ MOST_LINES: Final = 44
 MOST_FLOATS: Final = 12
 """Tables before LaTeX is told to set those that wait: it keeps 52 of them at most."""
 
+_OF_L2: Final = re.compile(r"(?:^|\s)l2[: ](?=[\d.])")
+"""What stands before a radius of L2, in a title and above a column."""
+
 _GAP: Final = 2
 """What the space between two columns takes, in characters."""
 
@@ -113,7 +116,7 @@ def _short_lines(command: str) -> Iterator[str]:
 
 def _paragraphs(lines: Iterable[str]) -> str:
     """Small text that pages may be broken in."""
-    text = "\\par\n".join(escape(line) for line in lines)
+    text = "\\par\n".join(map(_typeset, lines))
     return f"{{\\footnotesize\\raggedright\\sloppy\n{text}\\par}}\n\\medskip\n"
 
 
@@ -172,7 +175,7 @@ class _Writer:
                 (
                     "\\begin{table}[!htbp]",
                     "\\centering\\footnotesize\\setlength{\\tabcolsep}{4pt}",
-                    f"\\caption{{{escape(caption + more)}}}",
+                    f"\\caption{{{_typeset(caption + more)}}}",
                     f"\\label{{{self._label(title)}}}",
                     _tabular(part),
                     "\\end{table}",
@@ -212,12 +215,17 @@ def _row(cells: Iterable[str]) -> str:
 
 def _stacked(lines: Iterable[str], right: bool, place: str) -> str:
     """Lines under each other in one cell."""
-    first, *others = map(escape, lines)
+    first, *others = map(_typeset, lines)
     if not others:
         return first
     side = "r" if right else "l"
     inner = " \\\\ ".join((first, *others))
     return f"\\begin{{tabular}}[{place}]{{@{{}}{side}@{{}}}}{inner}\\end{{tabular}}"
+
+
+def _typeset(text: str) -> str:
+    """Text of any origin; the norm of a radius of L2 as mathematics has it."""
+    return " $\\ell_2$ ".join(map(escape, _OF_L2.split(text))).lstrip()
 
 
 def _number(field: Field) -> str:

@@ -154,8 +154,10 @@ def _those_there(
 def said_of(images: AttackedImages) -> Iterator[str]:
     """What the rounding does to the images of a cell: one line, and what is odd in further ones."""
     from hashbench.attacking.threat import LEVELS
+    from hashbench.eps import Norm
 
     count, changed = len(images), images.changed
+    flat = images.cell.radius.norm is Norm.LINF
     measured = [("mAP", images.precisions)]
     if images.toward_targets:
         measured.append(("t-mAP", images.toward_targets))
@@ -168,12 +170,14 @@ def said_of(images: AttackedImages) -> Iterator[str]:
         f"{named}: {counted(count, 'image')}, rounding changes {changed.sum():,} of "
         f"{count * images.bits:,} bits, {(changed > 0).sum():,} of {counted(count, 'code')}; "
         f"{scores}; linf {LEVELS * images.linf.max():.2f}/255, rounded {images.steps.max()}/255"
+        + ("" if flat else f"; l2 {images.l2.max():.4g}, rounded {images.rounded_l2.max():.4g}")
     )
     outside = int(images.outside.sum())
     if outside:
+        why = ": it is no whole number of them" if flat else " in each pixel"
         yield (
             f"  {outside:,} of the rounded images lie outside of the ball of eps "
-            f"{images.cell.eps}, by half a 255th at most: it is no whole number of them"
+            f"{images.cell.eps}, by half a 255th at most{why}"
         )
     if images.elsewhere:
         yield (

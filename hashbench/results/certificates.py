@@ -89,7 +89,8 @@ def _of_attack(
     radius = attack.cell.radius
     for certificate in sorted(certificates, key=lambda one: one.cell):
         promised = certificate.per_query
-        if certificate.cell.radius.fraction < radius.fraction or promised.size != left.size:
+        # An L2 ball lies in the L-infinity ball of its radius.
+        if not certificate.cell.radius.holds(radius) or promised.size != left.size:
             continue
         short = promised - left
         below = int((short > room).sum())

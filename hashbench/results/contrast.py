@@ -170,7 +170,7 @@ def _setting(cell: Cell) -> Cell:
 
 
 def _order(cell: Cell) -> tuple[object, ...]:
-    return (cell.dataset, cell.loss, cell.backbone, cell.bits, cell.radius.fraction, cell)
+    return (cell.dataset, cell.loss, cell.backbone, cell.bits, cell.radius, cell)
 
 
 def _comparison(

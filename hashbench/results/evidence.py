@@ -89,7 +89,7 @@ class Beaten:
     Attributes:
         attack: its canonical text.
         eps: its radius.
-        proven_at: the certificate's radius, the attack's or a larger one.
+        proven_at: the certificate's radius, whose ball holds the attack's.
         query: the place of the query that is farthest below.
         proven: the average precision that is proven of it, in `[0, 1]`.
         left: what the attack left, ties in their worst order.
@@ -132,9 +132,9 @@ class Evidence:
         codes_alone: whether the model gives no gradient at all, so that its codes are all there is.
         in_company: the same of every attack's answers, at this radius.
         probed: the attack without a bound.
-        at_eps_0: every cell of radius 0.
+        at_eps_0: every cell of radius 0, of any norm.
         attacks: the untargeted ones at this radius that are done.
-        smaller: the same at smaller radii.
+        smaller: the same at smaller radii of the same norm.
         whole: whether no white-box attack of this radius failed or is missing: compared with a
             part of them, anything looks strong.
         worst_case: mean over the queries of the lowest AP over all untargeted attacks.

@@ -61,7 +61,7 @@ LEAST_AT_STAKE = 0.02
 """Where clean mAP and floor are nearer than this there is no way to go."""
 
 UNBOUNDED = 1.0
-"""The radius, in `[0, 1]` pixels, from which on an attack may make any image."""
+"""The L-infinity radius, in `[0, 1]` pixels, from which on an attack may make any image."""
 
 FALLEN_SHARE = 0.5
 """Share of the way from clean mAP to floor: a worst case that went further only passes chance."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hashbench.eps import Norm
 from hashbench.results.evidence import Evidence, Role, beside_more_steps, of_role
 from hashbench.results.flags import (
     BEATEN_POINTS,
@@ -245,7 +246,8 @@ def _unbounded_eps_stops_short(evidence: Evidence) -> Iterator[Flag]:
         probed = evidence.probed
         tried.append(("center PGD", probed.clean, probed.unbounded, probed.floor))
     best = evidence.strongest
-    if best is not None and float(best.eps) >= UNBOUNDED:
+    # How large an L2 ball is that holds every image depends on the number of pixels.
+    if best is not None and best.eps.norm is Norm.LINF and float(best.eps) >= UNBOUNDED:
         tried.append((f"{best.name} at eps {best.eps}", evidence.clean, best.value, evidence.floor))
     for name, clean, value, floor in tried:
         if clean is None or floor is None or clean - floor < LEAST_AT_STAKE:

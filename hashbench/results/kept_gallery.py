@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hashbench.characters import shown
-from hashbench.eps import Eps
+from hashbench.eps import Eps, Norm
 from hashbench.errors import FileError, UsageError
 from hashbench.files import parsed_json
 from hashbench.records import plain, read
 from hashbench.results.address import SHA256, Address
 from hashbench.results.artifacts import CODES, GALLERY, IMAGES, PICTURES, ArtifactKind
 from hashbench.results.gallery import Exhibit, Gallery, Hit
-from hashbench.results.pictures import Size, change, size_of
+from hashbench.results.pictures import Size, change, largest_change, size_of
 from hashbench.results.store import Artifact, Store
 
 MOST_SHOWN: Final = 100
@@ -276,6 +276,19 @@ class Bounds:
         levels = 255 * float(self.eps)
         return 127 / levels if levels else 1.0
 
+    def factor_of(self, clean: bytes, attacked: bytes) -> float:
+        """The same for two pictures.
+
+        One pixel may be changed by the whole radius of an L2 ball, and hardly ever is: there the
+        largest change that was made fills the range.
+
+        Raises:
+            FileError: they are damaged inside.
+        """
+        if self.eps.norm is Norm.LINF:
+            return self.factor
+        return 127 / (largest_change(clean, attacked) or 127)
+
 
 def gallery_of(artifact: Artifact, bounds: Bounds) -> Gallery:
     """What an artifact shows, every value checked.
@@ -351,14 +364,15 @@ def _unpacked(stored: StoredGallery, pictures: list[bytes], bounds: Bounds) -> G
             raise FileError(f"the two pictures of query {query} do not fit together")
         clean, attacked = pictures[one.clean], pictures[one.attacked]
         before, after = one.precision
+        factor = bounds.factor_of(clean, attacked)
         exhibits.append(
             Exhibit(
                 query=query,
                 labels=names(one.labels),
                 clean=clean,
                 attacked=attacked,
-                change=change(clean, attacked, bounds.factor),
-                factor=bounds.factor,
+                change=change(clean, attacked, factor),
+                factor=factor,
                 before=ranked(one, one.before),
                 after=ranked(one, one.after),
                 precision=(before, after),

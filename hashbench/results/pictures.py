@@ -112,9 +112,18 @@ def change(clean: bytes, attacked: bytes, factor: float) -> bytes:
     Raises:
         FileError: they are damaged inside.
     """
-    one, other = (_pixels(_decoded(content)).astype(np.int64) for content in (clean, attacked))
-    moved = np.rint(GREY + factor * (other - one))
+    moved = np.rint(GREY + factor * _difference(clean, attacked))
     return png(np.clip(moved, 0, 255).astype(np.uint8))
+
+
+def largest_change(clean: bytes, attacked: bytes) -> int:
+    """By how much two pictures differ where they do most, from 0 to 255; as for `change`."""
+    return int(np.abs(_difference(clean, attacked)).max(initial=0))
+
+
+def _difference(clean: bytes, attacked: bytes) -> NDArray[np.int64]:
+    one, other = (_pixels(_decoded(content)).astype(np.int64) for content in (clean, attacked))
+    return other - one
 
 
 def size_of(content: bytes, longest: int) -> Size:

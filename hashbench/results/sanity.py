@@ -48,7 +48,7 @@ class Column:
         attacked = [(r, _metrics(r)) for r in self.cells if r.cell.is_attacked]
         here = [(r, found) for r, found in attacked if r.cell.eps == self.key.eps]
         without_gradient = [m[Metric.ZERO_GRADIENTS] for _, m in here if Metric.ZERO_GRADIENTS in m]
-        radius = self.key.radius.fraction
+        radius = self.key.radius
         return Evidence(
             classes=self.classes,
             bits=self.key.bits,
@@ -75,7 +75,13 @@ class Column:
                 if r.cell.radius.fraction == 0 and self.metric in found
             ),
             attacks=self._untargeted([r for r, _ in here]),
-            smaller=self._untargeted([r for r, _ in attacked if r.cell.radius.fraction < radius]),
+            smaller=self._untargeted(
+                [
+                    r
+                    for r, _ in attacked
+                    if r.cell.radius.norm is radius.norm and r.cell.radius < radius
+                ]
+            ),
             whole=all(
                 self.metric in found
                 for r, found in here
@@ -85,7 +91,7 @@ class Column:
             beaten=tuple(
                 one.beaten
                 for one in self.violations
-                if radius in (one.beaten.eps.fraction, one.beaten.proven_at.fraction)
+                if radius in (one.beaten.eps, one.beaten.proven_at)
             ),
         )
 

@@ -156,7 +156,7 @@ def _place(attack: str) -> tuple[bool, str]:
 
 def _order(row: WideRow) -> tuple[Any, ...]:
     cell = row.cell
-    table = (cell.dataset, cell.loss, cell.backbone, cell.bits, cell.radius.fraction)
+    table = (cell.dataset, cell.loss, cell.backbone, cell.bits, cell.radius)
     worst = math.inf if math.isnan(row.worst_case) else -row.worst_case
     return (*table, cell.eps, cell.protocol, cell.training, bool(row.flags), worst, cell.defense)
 

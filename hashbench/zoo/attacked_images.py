@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hashbench.attacking.threat import LEVELS
 from hashbench.data.protocol import Protocol
+from hashbench.eps import Norm
 from hashbench.results.cell import Cell
 
 Floats = NDArray[np.float64]
@@ -110,11 +111,18 @@ class AttackedImages:
 
     @cached_property
     def outside(self) -> NDArray[np.bool_]:
-        """Which rounded images lie outside of the cell's ball, (n,): by up to half a level.
+        """Which rounded images lie outside of the cell's ball, (n,).
 
-        None does where the radius is a whole number of 255ths.
+        In L-infinity by up to half a level, and none does where the radius is a whole number of
+        255ths. In L2 by up to half a level in every pixel.
         """
-        found: NDArray[np.bool_] = self.steps > int(self.cell.radius.fraction * LEVELS)
+        most = self.cell.radius.fraction * LEVELS
+        if self.cell.radius.norm is Norm.L2:
+            # Both sides are whole numbers, so nothing is rounded.
+            lengths = np.square(self.rounded.astype(np.int64) - self.clean)
+            inside = int(most**2)
+            return np.asarray(lengths.reshape(len(self), -1).sum(axis=1) > inside)
+        found: NDArray[np.bool_] = self.steps > int(most)
         return found
 
 

@@ -189,8 +189,8 @@ def _at_radii(
     """Certificates by the radius of their table; a radius that has none gets an empty one."""
     found: dict[str, list[CellResult]] = {}
     for proof in proofs:
-        radius = proof.cell.radius.fraction
-        there = [eps for eps in at if Eps.parse(eps).fraction == radius]
+        radius = proof.cell.radius
+        there = [eps for eps in at if Eps.parse(eps) == radius]
         # One radius in two spellings is two tables, and what is proven holds in both.
         for eps in there or [proof.cell.eps]:
             at.setdefault(eps, [])
@@ -254,7 +254,7 @@ def _group(cell: Cell) -> Group:
 
 def _order(group: Group) -> tuple[Any, ...]:
     names = (group.dataset, group.loss, group.backbone, group.bits)
-    return (*names, group.radius.fraction, group.eps, group.protocol, group.training)
+    return (*names, group.radius, group.eps, group.protocol, group.training)
 
 
 def _leaderboard(

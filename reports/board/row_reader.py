@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.eps import Norm
 from hashbench.reports.board.findings import flagged, incomplete
 from hashbench.reports.board.over_seeds import Entry, Gap, collect
 from hashbench.reports.board.row import (
@@ -255,6 +256,9 @@ def _falls_short(result: CellResult) -> FallsShort | None:
     """Whether a cell that has a number is of an attack that stops before it has used its ball."""
     facts = result.attack
     if facts is None or facts.reach is None or result.status is not Status.DONE:
+        return None
+    # In an L2 ball a pixel need not go far.
+    if result.cell.radius.norm is not Norm.LINF:
         return None
     # Steps are sums of floats: 24 times 1/255 may fall short of 24/255 by the last bit.
     if facts.reach >= float(result.cell.radius) * (1 - ROUNDING):

@@ -12,6 +12,7 @@ from typing import Final
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from hashbench.eps import Norm
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.page.model import Model
 from hashbench.reports.page.models import DENSE, MOST_SECTIONS, Reader, by_model, threat
@@ -98,6 +99,7 @@ class Page:
         flags: the codes that are up anywhere.
         robust, training, radii, proofs: the plots.
         certified: whether anybody asked what is proven, which takes a column.
+        flat: whether every radius is of L-infinity.
         published: numbers of papers beside these; `None` where there are none.
         galleries: what of the pictures is shown.
         commands: ask for all of the cells.
@@ -133,6 +135,7 @@ class Page:
     size: int = SHOWN_AT_ONCE
     proofs: Plots = NO_PLOTS
     certified: bool = False
+    flat: bool = True
 
 
 def document(results: Results, published: Iterable[str], heading: str) -> str:
@@ -195,6 +198,7 @@ def page(results: Results, published: Iterable[str], heading: str) -> Page:
         lazy=len(rows) > LAZY,
         proofs=between(boards, defenses),
         certified=any(board.has_certificates for board in boards),
+        flat=all(board.group.radius.norm is Norm.LINF for board in boards),
     )
 
 
@@ -213,7 +217,8 @@ def _part(board: Leaderboard, reader: Reader, sections: int) -> Part:
             "threat": threat(board),
         },
         bits=group.bits,
-        radius=f"{float(group.radius):.8f}",
+        # The page sorts by this number; a radius of L-infinity is 1 at most.
+        radius=f"{float(group.radius) + (group.radius.norm is not Norm.LINF):.8f}",
         verdicts=verdicts(board),
         notes=notes_on(board),
         caption=caption(board),

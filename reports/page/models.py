@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hashbench.characters import counted
+from hashbench.eps import Norm
 from hashbench.reports.board.certified import Certified
 from hashbench.reports.board.leaderboard import NO_RADIUS, Leaderboard
 from hashbench.reports.board.over_seeds import Entry
@@ -291,10 +292,12 @@ def _proofs(found: Certified | None) -> list[tuple[str, str]]:
 
 
 def threat(board: Leaderboard) -> str:
-    """What an attack may do, in a few words: `L∞ 24/255`."""
+    """What an attack may do, in a few words: `L∞ 24/255`, `L2 0.5`."""
     if not board.attacked:
         return "none"
     written = one_line(board.group.eps)
+    if board.group.radius.norm is Norm.L2:
+        return f"L2 {written.rpartition(':')[2]}"
     steps = one_line(radius(board.group.eps))
     return f"L∞ {written}" if written == steps else f"L∞ {written} ({steps})"
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hashbench.reports.board.leaderboard import NO_RADIUS, Group, Leaderboard
+from hashbench.eps import Norm
+from hashbench.reports.board.leaderboard import Group, Leaderboard
 from hashbench.reports.board.over_seeds import Entry
 from hashbench.reports.board.passes import training_passes
+from hashbench.reports.board.radii import families
 from hashbench.reports.board.row import Row
 from hashbench.reports.page.figures import Axis, Figure, percents, swatch, thinned
 from hashbench.reports.page.numbers import NOTHING, anchor, number
+from hashbench.reports.text.sentences import heading as heading_of
 from hashbench.reports.text.sentences import metric, one_line, title
 from hashbench.results.cell import CLEAN
 
@@ -201,22 +203,20 @@ def _against_training(
 
 
 def over_eps(boards: Sequence[Leaderboard], defenses: Series) -> Plots:
-    """A figure per group with more than one radius: worst cases over eps, clean numbers at 0."""
-
-    def family(board: Leaderboard) -> Group:
-        return replace(board.group, eps=NO_RADIUS)
-
+    """A figure per group and norm with more than one radius: worst cases over eps, clean at 0."""
     found = []
-    for _, together in itertools.groupby(boards, family):
+    for together in families(boards).values():
         radii = [board for board in together if board.attacked]
-        if len({board.group.radius.fraction for board in radii}) > 1:
+        if len({board.group.radius for board in radii}) > 1:
             found.append(_over_eps(radii, defenses))
     return _bounded(found)
 
 
 def _over_eps(boards: Sequence[Leaderboard], defenses: Series) -> Plot:
-    measure = metric(boards[0])
+    measure, norm = metric(boards[0]), boards[0].group.radius.norm
     heading = title(boards[0]).rpartition(", eps ")[0] or title(boards[0])
+    if norm is not Norm.LINF:
+        heading += f", {norm.words}"
     values: dict[str, list[tuple[Leaderboard, Entry]]] = {}
     for board in boards:
         for row in board.rows:
@@ -226,35 +226,37 @@ def _over_eps(boards: Sequence[Leaderboard], defenses: Series) -> Plot:
             if row.worst_case.mean is not None:
                 at.append((board, row.worst_case))
     names = [name for name in sorted(values) if values[name]]
-    most = max(float(board.group.radius) for board in boards)
-    ticks = _apart([(255 * float(b.group.radius), _eps(b.group.eps)) for b in boards], 255 * most)
+    scale = 255 if norm is Norm.LINF else 1
+    most = scale * max(float(board.group.radius) for board in boards)
+    ticks = _apart([(scale * float(b.group.radius), _tick(b.group.eps)) for b in boards], most)
     said = "; ".join(
         f"{one_line(name)}: "
         + ", ".join(f"{_eps(b.group.eps)}: {number(e).text}" for b, e in values[name])
         for name in names[:MOST_ROWS]
     )
     figure = Figure(
-        anchor("f", "eps", *vars(replace(boards[0].group, eps="")).values()),
+        anchor("f", "eps", *vars(replace(boards[0].group, eps=_family(norm))).values()),
         f"mAP over eps: {heading}",
         f"Across: the radius eps; up: {measure} in the worst case, in percent. {said}.",
-        Axis("eps (L-infinity)", 0.0, 255 * most * 1.02, ticks),
+        Axis(f"eps ({norm.words})", 0.0, most * 1.02, ticks),
         percents("worst case (%)"),
     )
     if boards[0].chance is not None:
         chance = 100 * boards[0].chance
-        figure.guide((0, chance), (255 * most * 1.02, chance), "chance")
+        figure.guide((0, chance), (most * 1.02, chance), "chance")
     for name in names:
         place = defenses[name]
-        points = [(255 * float(b.group.radius), 100 * (e.mean or 0.0)) for b, e in values[name]]
+        points = [(scale * float(b.group.radius), 100 * (e.mean or 0.0)) for b, e in values[name]]
         figure.line(place, points)
         for (x, y), (board, entry) in zip(points, values[name], strict=True):
             _whisker(figure, place, x, entry)
             words = f"{one_line(name)}, eps {_eps(board.group.eps)}: {number(entry).spoken}"
             figure.point(place, x, y, words)
-    header = ("defense", *dict.fromkeys(_eps(b.group.eps) for n in names for b, _ in values[n]))
+    heads = dict.fromkeys(heading_of(b.group.eps) for n in names for b, _ in values[n])
+    header = ("defense", *heads)
     rows = []
     for name in names[:MOST_ROWS]:
-        said_at = {_eps(b.group.eps): number(e).spoken for b, e in values[name]}
+        said_at = {heading_of(b.group.eps): number(e).spoken for b, e in values[name]}
         rows.append((one_line(name), *(said_at.get(eps, NOTHING) for eps in header[1:])))
     legend = tuple(Sign(swatch(defenses[n], line=True), one_line(n)) for n in names)
     return Plot(heading, figure.svg(), legend, header, tuple(rows))
@@ -355,6 +357,16 @@ def _named(board: Leaderboard, row: Row) -> str:
 
 def _eps(written: str) -> str:
     return one_line(written)
+
+
+def _tick(written: str) -> str:
+    """A radius on an axis that says its norm."""
+    return _eps(written).rpartition(":")[2]
+
+
+def _family(norm: Norm) -> str:
+    """What stands for the radius in the name of a figure of several: nothing for L-infinity."""
+    return "" if norm is Norm.LINF else norm.value
 
 
 def _bounded(found: Sequence[Plot]) -> Plots:

@@ -8,10 +8,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 from hashbench.data.protocol import PixelValues, Protocol
+from hashbench.eps import Eps
 from hashbench.reports.board.leaderboard import NO_RADIUS, Group, Leaderboard
 from hashbench.reports.board.row import NOT_ASKED, Row, Score
-from hashbench.reports.papers.published import PublishedRow, Stated, name_of
-from hashbench.reports.text.sentences import radius
+from hashbench.reports.papers.published import ZERO, PublishedRow, Stated, name_of
+from hashbench.reports.text import sentences
 from hashbench.results.cell import CLEAN
 from hashbench.results.metrics import toward_targets
 from hashbench.results.results import Results
@@ -87,7 +88,7 @@ def comparisons(
     """Every table in which a measured number stands beside a published one, in a stable order.
 
     They belong together where these are equal: data set, defense and attack by the plugins' names,
-    code length, metric, and radius as a fraction. Clean numbers stand in the table of each radius.
+    code length, metric, and radius, by its value. Clean numbers stand in the table of each radius.
     Cells that failed are shown where they belong; published numbers that nobody asked these results
     for are not.
 
@@ -124,27 +125,25 @@ def in_percent(value: float, decimals: int) -> Decimal:
     return Decimal(100 * value).quantize(Decimal(1).scaleb(-decimals))
 
 
-def _order(table: Comparison) -> tuple[str | int | Fraction, ...]:
+def _order(table: Comparison) -> tuple[str | int | Eps, ...]:
     group = table.group
     names = (group.dataset, group.loss, group.backbone, group.protocol, group.training)
-    return (*names, min(pair.place for pair in table.pairs), group.radius.fraction)
+    return (*names, min(pair.place for pair in table.pairs), group.radius)
 
 
 def _by_radius(members: Sequence[tuple[Group, Pair]]) -> Iterator[tuple[str, tuple[Pair, ...]]]:
     """Cut the pairs of one table by the radius of the attack."""
-
-    def at(group: Group, fraction: Fraction) -> bool:
-        return group.radius.fraction == fraction
-
-    radii: dict[Fraction, str] = {}
+    radii: dict[Eps, str] = {}
     for group, pair in members:
         if pair.attack != CLEAN:
-            radii.setdefault(group.radius.fraction, group.eps)
-    for fraction, written in sorted(radii.items()) or [(Fraction(0), NO_RADIUS)]:
-        chosen = [pair for group, pair in members if pair.attack != CLEAN and at(group, fraction)]
+            radii.setdefault(group.radius, group.eps)
+    for radius, written in sorted(radii.items()) or [(ZERO, NO_RADIUS)]:
+        chosen = [
+            pair for group, pair in members if pair.attack != CLEAN and group.radius == radius
+        ]
         # A clean cell serves every radius: that of this one's leaderboard speaks first.
         clean: dict[tuple[int, str], Pair] = {}
-        for _, pair in sorted(members, key=lambda member: not at(member[0], fraction)):
+        for _, pair in sorted(members, key=lambda member: member[0].radius != radius):
             if pair.attack == CLEAN:
                 clean.setdefault((pair.place, pair.defense), pair)
         chosen += clean.values()
@@ -161,7 +160,7 @@ def _pairs(board: Leaderboard, published: Sequence[PublishedRow]) -> Iterator[Pa
     ]
     for row in board.rows if wanted else ():
         for attack in (CLEAN, *board.attacks, *board.targeted):
-            distance = Fraction(0) if attack == CLEAN else group.radius.fraction
+            distance = ZERO if attack == CLEAN else group.radius
             for place, paper in wanted:
                 names = (name_of(paper.defense.text), name_of(paper.attack.text))
                 if names != (name_of(row.defense), name_of(attack)) or paper.radius != distance:
@@ -240,7 +239,7 @@ def _defense(board: Leaderboard, measured: str, stated: Stated) -> Iterator[str]
     if wrong:
         name = name_of(measured)
         found = {key: ours.get(key, "default") for key in wrong}
-        here = ",".join(f"{k}={radius(v) if k == 'eps' else v}" for k, v in found.items())
+        here = ",".join(f"{k}={sentences.radius(v) if k == 'eps' else v}" for k, v in found.items())
         there = ",".join(f"{key}={value}" for key, value in wrong.items())
         yield f"defense {name}:{here}, paper {replace(stated, text=f'{name}:{there}')}"
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -83,6 +82,10 @@ class Stated:
         return f"{self.text}{PRESUMED * self.presumed}" if self.known else UNKNOWN
 
 
+ZERO: Final = Eps.parse("0")
+"""The radius of clean queries."""
+
+
 @dataclass(frozen=True)
 class PublishedRow:
     """One published number and its conditions.
@@ -94,7 +97,7 @@ class PublishedRow:
         loss, backbone, defense, attack: plugins by their canonical text; `none` for no defense and
             for clean queries.
         bits: code length.
-        eps: L-infinity radius in `[0, 1]` pixels; `0` for clean queries.
+        eps: radius in `[0, 1]` pixels, as for a run; `0` for clean queries.
         metric: canonical name: `map`, `map@5000`, `t-map@5000`.
         percent: the number with the digits that the source prints, from 0 to 100.
         where: file and line, for messages.
@@ -117,9 +120,9 @@ class PublishedRow:
     where: str = field(default="", compare=False)
 
     @property
-    def radius(self) -> Fraction | None:
-        """The radius as an exact fraction; `None` where it is unknown."""
-        return Eps.parse(self.eps.text).fraction if self.eps.known else None
+    def radius(self) -> Eps | None:
+        """The radius with its norm; `None` where it is unknown."""
+        return Eps.parse(self.eps.text) if self.eps.known else None
 
     @property
     def conditions(self) -> tuple[Stated, ...]:
@@ -263,7 +266,7 @@ def _row(fields: Sequence[str], where: str) -> PublishedRow:
         radius = row.radius
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
-    if row.attack.text == CLEAN and radius != 0:
+    if row.attack.text == CLEAN and radius != ZERO:
         raise UsageError(f"{where}: eps is '{row.eps}', but clean queries (attack none) have eps 0")
     return row
 

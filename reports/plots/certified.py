@@ -17,7 +17,7 @@ from hashbench.reports.board.row import Row
 from hashbench.reports.plots.bounds import MOST_MODELS, first_models, sentence
 from hashbench.reports.plots.legend import Legend
 from hashbench.reports.plots.looks import Look, defense_looks
-from hashbench.reports.plots.panels import draw_grid, grid_for, radius_ticks
+from hashbench.reports.plots.panels import draw_grid, grid_for, radius_label, radius_ticks
 from hashbench.reports.plots.style import LIGHT, Theme, folded, halo, named, new_figure
 from hashbench.reports.text.sentences import metric, seeds_in_brackets, title
 
@@ -123,7 +123,7 @@ def certified_eps_figure(boards: Sequence[Leaderboard], theme: Theme = LIGHT) ->
     """A panel per model with a certificate: clean, worst case and proven mAP against the radius.
 
     Args:
-        boards: they differ in eps alone, sorted by it.
+        boards: they differ in eps alone, sorted by it; all of one norm.
         theme: of the page.
     """
     asked = list(
@@ -134,7 +134,7 @@ def certified_eps_figure(boards: Sequence[Leaderboard], theme: Theme = LIGHT) ->
             if row.certified is not None and row.certified.proven.values
         )
     )
-    if len({board.group.radius.fraction for board in boards}) < 2 or not asked:
+    if len({board.group.radius for board in boards}) < 2 or not asked:
         return None
     defenses = asked[:MOST_PANELS]
     style = defense_looks(defenses, theme)
@@ -149,7 +149,7 @@ def certified_eps_figure(boards: Sequence[Leaderboard], theme: Theme = LIGHT) ->
         heading += f"\n{folded(cut, round(width * 13))}"
     height = _PANEL[1] * len(grid.rows) + 0.15 * heading.count("\n") + 0.75
     figure = new_figure(width, height + (0 if grid.legend_inside else legend.height))
-    panels = draw_grid(figure, grid, legend, "eps (L-infinity)")
+    panels = draw_grid(figure, grid, legend, radius_label(boards[0].group.radius.norm))
     for axes, defense in zip(panels, defenses, strict=True):
         _panel(axes, boards, defense, style[defense], theme)
     figure.supylabel(f"{metric(boards[0])}, %")
@@ -179,7 +179,7 @@ def _panel(
     chance = next((board.chance for board in boards if board.chance is not None), None)
     if chance is not None:
         axes.axhline(100 * chance, **_chance(theme))
-    largest = max(board.group.radius.fraction for board in boards)
+    largest = max(board.group.radius for board in boards)
     axes.set_xticks(*radius_ticks(largest))
     axes.set_xlim(-0.03 * float(largest), 1.05 * float(largest))
     axes.set_ylim(0, 100)

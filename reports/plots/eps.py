@@ -26,7 +26,7 @@ from hashbench.reports.plots.bounds import (
 )
 from hashbench.reports.plots.legend import Legend
 from hashbench.reports.plots.looks import Look, defense_looks
-from hashbench.reports.plots.panels import draw_grid, grid_for, radius_ticks
+from hashbench.reports.plots.panels import draw_grid, grid_for, radius_label, radius_ticks
 from hashbench.reports.plots.style import LIGHT, Theme, folded, named, new_figure
 from hashbench.reports.text.sentences import metric, title
 
@@ -59,7 +59,7 @@ def eps_figure(boards: Sequence[Leaderboard], theme: Theme = LIGHT) -> Figure | 
     seeds have whiskers, their deviation; the interval of one seed is a band.
 
     Args:
-        boards: they differ in eps alone, sorted by it.
+        boards: they differ in eps alone, sorted by it; all of one norm.
         theme: of the page.
     """
     if len(boards) < 2:
@@ -91,9 +91,8 @@ def eps_figure(boards: Sequence[Leaderboard], theme: Theme = LIGHT) -> Figure | 
     deep = max(folded(named(name), 28).count("\n") for name, _ in panels)
     height = (_PANEL[1] + 0.15 * deep) * len(grid.rows) + 0.15 * heading.count("\n") + 0.75
     figure = new_figure(width, height + (0 if grid.legend_inside else legend.height))
-    for axes, (name, _) in zip(
-        draw_grid(figure, grid, legend, "eps (L-infinity)"), panels, strict=True
-    ):
+    drawn = draw_grid(figure, grid, legend, radius_label(boards[0].group.radius.norm))
+    for axes, (name, _) in zip(drawn, panels, strict=True):
         for defense in defenses:
             _line(axes, lines[name, defense], style[defense], theme)
         _frame(axes, boards, name, theme)
@@ -204,7 +203,7 @@ def _frame(axes: Axes, boards: Sequence[Leaderboard], name: str, theme: Theme) -
     chance = next((board.chance for board in boards if board.chance is not None), None)
     if chance is not None:
         axes.axhline(100 * chance, color=theme.muted, linestyle="--", linewidth=1)
-    largest = max(board.group.radius.fraction for board in boards)
+    largest = max(board.group.radius for board in boards)
     axes.set_xticks(*radius_ticks(largest))
     axes.set_xlim(-0.03 * float(largest), 1.05 * float(largest))
     axes.set_ylim(0, 100)

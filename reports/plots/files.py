@@ -13,7 +13,9 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
+from hashbench.eps import Norm
 from hashbench.reports.board.leaderboard import NO_RADIUS, Group, Leaderboard, leaderboards
+from hashbench.reports.board.radii import families
 from hashbench.reports.plots.certified import certified_eps_figure, certified_figure
 from hashbench.reports.plots.curves import curves_figure
 from hashbench.reports.plots.eps import eps_figure
@@ -42,7 +44,7 @@ OVER_RADII: Final[Mapping[str, Callable[[Sequence[Leaderboard], Theme], Figure |
     "eps": eps_figure,
     "certified-eps": certified_eps_figure,
 }
-"""The same of those of tables that differ in the radius alone."""
+"""The same of those of tables that differ in the radius alone, of one norm."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ def draw(kind: str, boards: Sequence[Leaderboard], theme: str = "light") -> Figu
 
     Args:
         kind: the end of the file's name.
-        boards: the table; for a kind of `OVER_RADII` those that differ in the radius alone, sorted
-            by it.
+        boards: the table; for a kind of `OVER_RADII` those that differ in the radius alone, of one
+            norm, sorted by it.
         theme: `light` or `dark`.
     """
     with paper_style(THEMES[theme]):
@@ -126,20 +128,14 @@ def _pictures(results: Results) -> list[_Picture]:
     return [*_over_eps(boards), *_of_tables(boards)]
 
 
-def families(boards: Sequence[Leaderboard]) -> dict[Group, tuple[Leaderboard, ...]]:
-    """Tables that differ in the radius alone, by what they share."""
-    found: dict[Group, list[Leaderboard]] = {}
-    for board in boards:
-        found.setdefault(replace(board.group, eps=NO_RADIUS), []).append(board)
-    return {group: tuple(members) for group, members in found.items()}
-
-
 def _over_eps(boards: Sequence[Leaderboard]) -> Iterator[_Picture]:
-    for group, members in families(boards).items():
+    for (group, norm), members in families(boards).items():
+        # Of L-infinity the name has no radius; of L2 it names the norm in its place.
+        named = group if norm is Norm.LINF else replace(group, eps=norm)
         if len(members) > 1:
             for kind, how in OVER_RADII.items():
                 if kind == "eps" or any(board.has_certificates for board in members):
-                    yield _Picture(kind, group, members, partial(how, members))
+                    yield _Picture(kind, named, members, partial(how, members))
 
 
 def _of_tables(boards: Sequence[Leaderboard]) -> Iterator[_Picture]:
@@ -174,10 +170,14 @@ def _names(pictures: Sequence[_Picture]) -> list[str]:
 
 
 def _slug(group: Group) -> str:
-    """A readable start of a file name: lower-case letters, digits and single dashes."""
+    """A readable start of a file name: lower-case letters, digits and single dashes.
+
+    So is a radius in it, `eps-8-255` and `eps-l2-0-5`, since no file system takes `/` in a name and
+    some take no `:`.
+    """
     parts = [group.dataset, group.loss, group.backbone, f"{group.bits}bits"]
     if group.eps != NO_RADIUS:
-        parts.append(f"eps-{group.eps}")
+        parts.append(group.eps if group.eps in set(Norm) else f"eps-{group.eps}")
     return re.sub("[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
 
 

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from hashbench.characters import shortened
 from hashbench.errors import UsageError
 from hashbench.reports.board.leaderboard import Group, Leaderboard, leaderboards
-from hashbench.reports.plots.files import OVER_RADII, draw, families
+from hashbench.reports.board.radii import families
+from hashbench.reports.plots.files import OVER_RADII, draw
 from hashbench.results.results import Results
 from hashbench.suggestions import did_you_mean
 
@@ -43,7 +44,7 @@ def one_figure(results: Results, kind: str, theme: str = "light") -> Figure:
 
     Args:
         results: they hold one table, or for `eps` and `certified-eps` tables that differ in the
-            radius alone.
+            radius alone, of one norm.
         kind: one of `KINDS`.
         theme: `light` or `dark`.
 
@@ -58,7 +59,12 @@ def one_figure(results: Results, kind: str, theme: str = "light") -> Figure:
     members: Sequence[Leaderboard]
     if kind in OVER_RADII:
         found = families(boards)
-        _refuse_several(kind, list(found), len(boards))
+        _refuse_several(kind, list(dict.fromkeys(group for group, _ in found)), len(boards))
+        if len(found) > 1:
+            raise UsageError(
+                "these results hold radii of two norms, and an axis has one: choose by "
+                + " or ".join(f"eps={[b.group.eps for b in several]}" for several in found.values())
+            )
         members = next(iter(found.values()))
     else:
         _refuse_several(kind, [board.group for board in boards], len(boards))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hashbench.eps import Eps, Norm
+from hashbench.reports.board.radii import decimal_ticks
 from hashbench.reports.plots.legend import Legend
 
 MOST_COLUMNS: Final = 3
@@ -91,18 +92,26 @@ def draw_grid(figure: Figure, grid: Grid, legend: Legend, label: str) -> list[Ax
     return panels
 
 
-def radius_ticks(largest: Fraction) -> tuple[list[float], list[str]]:
-    """Few ticks from 0 to a radius, as people say them: `8/255`.
+def radius_label(norm: Norm) -> str:
+    """What stands under an axis of radii."""
+    return f"eps ({norm.words})"
+
+
+def radius_ticks(largest: Eps) -> tuple[list[float], list[str]]:
+    """Few ticks from 0 to a radius, as people say them: `8/255`, in L2 `0.5`.
 
     Args:
         largest: radius that is drawn.
 
     Returns:
-        Places and labels. A radius below 1/255 has decimals.
+        Places and labels. An L-infinity radius below 1/255 has decimals.
     """
-    steps = largest * 255
+    if largest.norm is Norm.L2:
+        found = decimal_ticks(float(largest))
+        return list(found), [f"{place:g}" for place in found]
+    steps = largest.fraction * 255
     if steps < 1:
-        if not largest:
+        if not largest.fraction:
             return [0.0], ["0"]
         return [0.0, float(largest)], ["0", f"{float(largest):.2g}"]
     step = next((n for n in _STEPS if steps / n <= MOST_STEPS), _STEPS[-1])

@@ -118,7 +118,7 @@ def _length_heads(family: Sequence[Leaderboard]) -> list[str]:
 
 
 def _radius_heads(family: Sequence[Leaderboard]) -> list[str]:
-    return [one_line(board.group.eps) for board in family]
+    return [sentences.heading(board.group.eps) for board in family]
 
 
 def _overview(family: Sequence[Leaderboard], title: str, heads: Sequence[str]) -> Overview:

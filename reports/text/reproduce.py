@@ -9,7 +9,7 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
@@ -17,7 +17,7 @@ from math import prod
 from typing import Any, Final, TypeAlias
 
 from hashbench.data.protocol import PixelValues
-from hashbench.eps import Eps
+from hashbench.eps import Eps, Norm
 from hashbench.reports.text.sentences import HASH, one_line
 from hashbench.results.cell import Cell
 from hashbench.results.results import Results
@@ -265,7 +265,7 @@ def _order(name: str, value: str) -> tuple[Any, ...]:
     if name in ("bits", "seed") and value:
         return (int(value), value)
     if name == "eps" and value:
-        return (Eps.parse(value).fraction, value)
+        return (Eps.parse(value), value)
     return (0, value)
 
 
@@ -299,8 +299,8 @@ def _suite_file(
 ) -> tuple[str, ...]:
     """The lines of a suite file that says how it was trained; none where that are the defaults."""
     found: list[str] = []
-    # Defenses are trained at the largest radius of a run where nobody says another one.
-    largest = {str(Eps.parse(grid[_EPS][-1])) for grid in grids if grid[_EPS]}
+    # Defenses are trained at the largest L-infinity radius of a run where nobody says another one.
+    largest = {_largest(grid[_EPS]) for grid in grids if grid[_EPS]}
     for name, table in _TABLES.items():
         values = training.get(name)
         if not isinstance(values, Mapping):
@@ -317,8 +317,14 @@ def _suite_file(
     return tuple(found)
 
 
-def _same_radius(value: object, largest: set[str]) -> bool:
-    return len(largest) < 2 and all(Eps.parse(str(value)) == Eps.parse(one) for one in largest)
+def _largest(radii: Iterable[str]) -> Eps | None:
+    """The largest radius of L-infinity; `None` where there is none."""
+    read = map(Eps.parse, radii)
+    return max((radius for radius in read if radius.norm is Norm.LINF), default=None)
+
+
+def _same_radius(value: object, largest: Set[Eps | None]) -> bool:
+    return len(largest) < 2 and all(Eps.parse(str(value)) == one for one in largest)
 
 
 def _plain(value: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from hashbench.characters import shown
 from hashbench.data.protocol import PixelValues
+from hashbench.eps import Norm
 from hashbench.reports.board.findings import at_or_below, printed
 from hashbench.reports.board.leaderboard import NO_RADIUS, Leaderboard
 from hashbench.reports.board.over_seeds import Entry
@@ -70,11 +71,19 @@ def title(board: Leaderboard) -> str:
     if group.eps != NO_RADIUS or board.attacked:
         parts.append(f"eps {group.eps}")
     trained = str(_table(board.training, "budget").get("eps", ""))
-    if board.attacked and trained and radius(trained) != radius(group.eps):
+    if board.attacked and trained and radius(trained) != radius(group.eps) and _trains(board):
         parts.append(f"trained at {radius(trained)}")
     if board.attacked and board.protocol.pixels != PixelValues.FLOAT:
         parts.append(f"pixels {board.protocol.pixels}")
     return ", ".join(one_line(part) for part in parts)
+
+
+def _trains(board: Leaderboard) -> bool:
+    """Whether the radius that defenses are trained for says anything of the table.
+
+    It is of L-infinity, so it differs from every L2 radius; of undefended models it says nothing.
+    """
+    return board.group.radius.norm is Norm.LINF or any(row.defense != "none" for row in board.rows)
 
 
 def metric(board: Leaderboard) -> str:
@@ -158,6 +167,11 @@ def radius(written: str) -> str:
     return f"{steps.numerator}/255" if steps.denominator == 1 and steps else written
 
 
+def heading(written: str) -> str:
+    """A radius above a column: `24/255`, and with its norm where that is L2, `l2 0.5`."""
+    return one_line(written).replace(":", " ")
+
+
 def _data(board: Leaderboard) -> str:
     card = board.protocol
     return (
@@ -186,8 +200,12 @@ def _score(board: Leaderboard) -> str:
 
 def _seeds(board: Leaderboard) -> str:
     group = board.group
+    norm = group.radius.norm
+    over = " over all pixel values" if norm is Norm.L2 else ""
     threat = (
-        f", eps {one_line(group.eps)} (L-infinity, pixels from 0 to 1)" if board.attacked else ""
+        f", eps {one_line(group.eps)} ({norm.words}{over}, pixels from 0 to 1)"
+        if board.attacked
+        else ""
     )
     count = len(board.seeds)
     spread = f": mean ± sample standard deviation over {count} seeds" if count > 1 else ""

@@ -152,3 +152,43 @@ def test_parameters_and_negative_seeds_are_no_lists(trials: Trials, tmp_path: Pa
     assert entries(dry(trials, tmp_path, *SMALL, *options))[0].endswith(
         "1 attack, 0 of 2 cells stored"
     )
+
+
+NORMS = ("--plugin", str(PLUGINS.parent / "support" / "norms.py"))
+
+
+def test_what_a_grid_leaves_out_is_said_before_the_total(trials: Trials, tmp_path: Path) -> None:
+    options = ("--attack", "flat", "--attack", "both", "--eps", "L2: 0.5", "--defense", "none")
+    trial = dry(trials, tmp_path, *SMALL, *NORMS, *options)
+    assert entries(trial)[0].endswith("2 attacks at 2 eps, 0 of 4 cells stored")
+    left = "attack 'flat' works in linf balls alone: left out at l2:0.5"
+    assert left in trial.out.splitlines()[-2]
+    done = trials.run("run", *SMALL, *NORMS, *options, "--out", "out", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert left in done.err
+    again = trials.run("report", "out", "--eps", "l2:1/2", "--format", "csv", cwd=tmp_path)
+    assert again.code == 0, again.err
+    assert ",l2:0.5," in again.out
+    assert ",24/255," not in again.out
+
+
+@pytest.mark.parametrize(
+    ("eps", "sentence"),
+    [
+        ("l3:0.5", "eps is 'l3:0.5', but the norms are linf and l2, as in linf:8/255"),
+        ("l2:", "eps is 'l2:', but must be a number from 0 to 1000 behind its norm, as in l2:0.5"),
+        ("l2:-1", "eps is l2:-1, but must lie from 0 to 1000"),
+        ("l2:2000", "eps is l2:2000, but must lie from 0 to 1000"),
+        ("l2:0.5,l2:1", "--eps takes one value, found 'l2:0.5,l2:1': repeat the option"),
+        ("l2:1", "attack 'flat' works in linf balls alone, but the run's radii are l2:1: add"),
+    ],
+)
+def test_a_wrong_radius_is_one_sentence(
+    trials: Trials, tmp_path: Path, eps: str, sentence: str
+) -> None:
+    data = (*TINY[:4], "--backbone", "small-cnn:width=4,hidden=16", "--bits", "8")
+    options = ("--attack", "flat", "--defense", "none", "--eps", eps)
+    trial = dry(trials, tmp_path, *data, *NORMS, *options)
+    assert trial.code == 2
+    assert sentence in " ".join(trial.err.split())
+    assert "Traceback" not in trial.err

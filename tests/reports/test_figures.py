@@ -21,6 +21,7 @@ from matplotlib.text import Text
 
 import hashbench
 from hashbench import plugins
+from hashbench.eps import Eps
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.board.over_seeds import Entry
 from hashbench.reports.board.passes import BOXED, TRAINED, UNTRAINED, training_passes
@@ -68,7 +69,7 @@ def there(figure: Figure | None) -> Figure:
     ],
 )
 def test_few_ticks_of_a_radius(largest: str, labels: list[str]) -> None:
-    places, said = radius_ticks(Fraction(largest))
+    places, said = radius_ticks(Eps.parse(largest))
     assert said == labels
     assert len(set(places)) == len(places)
     if "/" in "".join(said):

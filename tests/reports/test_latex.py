@@ -116,7 +116,7 @@ def test_no_text_is_a_command_of_its_own(text: str) -> None:
     """What is left of an escaped text without the commands that escaping writes is plain."""
     known = (
         r"\\(textbackslash|textasciicircum|textasciitilde|textless|textgreater|textbar|allowbreak"
-        r"|ss|ae|AE|oe|OE|o|O|l|L|i)\{\}|\\symbol\{\d+\}|\\[{}$%&#_]|\$\\(pm|times|dagger)\$"
+        r"|ss|ae|AE|oe|OE|o|O|l|L|i)\{\}|\\symbol\{\d+\}|\\[{}$%&#_]|\$\\(pm|times|d?dagger)\$"
         r"|\\[`'^~=u.\"rHvc]\{(\\?[A-Za-z])\}|\{[]!?[*,-]\}|-{2,3}"
     )
     found = escape(text)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from hashbench import plugins
+from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.plugins.parameters import canonical
 from hashbench.reports.papers.published import (
@@ -118,7 +118,7 @@ def test_a_file_is_read_to_the_digit(tmp_path: Path) -> None:
     assert str(row.database) == "unknown"
     assert row.attack == Stated("hag:steps=2000", presumed=True)
     assert str(row.percent) == "22.50"
-    assert row.radius == Fraction(8, 255)
+    assert row.radius == Eps.parse("8/255")
 
 
 def test_files_of_spreadsheets_are_read(tmp_path: Path) -> None:

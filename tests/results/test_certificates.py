@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashbench.data.protocol import Protocol
-from hashbench.eps import Eps
+from hashbench.eps import Eps, Norm
 from hashbench.plugins import Access, Aim
 from hashbench.results.cell import CLEAN, AttackFacts, Cell, CellResult, Status, in_words
 from hashbench.results.certificates import Violation, room, violations
@@ -77,6 +78,19 @@ def test_the_worst_order_of_ties_is_compared_and_not_the_expected_one() -> None:
         ("0", "0/255", True),
         ("8/255", "4/255", False),
         ("8/255", "0.0313", False),
+        # An L2 ball lies in the L-infinity ball of its radius, and in no smaller one.
+        ("l2:8/255", "8/255", True),
+        ("l2:0.01", "8/255", True),
+        ("l2:0.0314", "8/255", False),
+        ("l2:0.5", "8/255", False),
+        ("l2:0.5", "l2:1/2", True),
+        ("l2:0.4", "l2:0.5", True),
+        ("l2:0.6", "l2:0.5", False),
+        # An L-infinity ball lies in no L2 ball of its radius.
+        ("8/255", "l2:8/255", False),
+        ("1/255", "l2:0.5", False),
+        ("0", "l2:0.5", True),
+        ("l2:0", "0/255", True),
     ],
 )
 def test_a_proof_bounds_the_attacks_that_its_radius_covers(
@@ -147,6 +161,45 @@ def test_the_flag_stands_at_the_radius_of_the_attack_and_of_the_proof() -> None:
     results = Results(cells, PROTOCOLS, {"7" * 64: {}})
     up = {key.eps for key, flags in results.flags.items() if "certificate" in flags[0].code}
     assert up == {"4/255", "8/255"}
+
+
+def test_the_flag_is_no_other_norms() -> None:
+    clean = CellResult(MODEL, Status.DONE, metrics={"map": 0.9}, per_query=np.array((0.9,) * 3))
+    good = (1.0, 1.0, 1.0)
+    cells = (
+        *(clean, proof("0.5"), attacked("l2:1/4", (0.0, 0.5, 1.0)), attacked("0.25", good)),
+        *(attacked("0.5", good), attacked("l2:0.5", good), attacked("l2:1", (0.0, 0.0, 0.0))),
+    )
+    results = Results(cells, PROTOCOLS, {"7" * 64: {}})
+    (one,) = results.violations
+    assert "hag at eps l2:1/4 leaves query 0" in one.words
+    assert "50 % are proven at eps 0.5" in one.words
+    up = {key.eps for key, flags in results.flags.items() if "certificate" in flags[0].code}
+    assert up == {"l2:1/4", "0.5"}
+
+
+@given(
+    st.lists(st.fractions(-1, 1, max_denominator=50), min_size=1, max_size=9),
+    st.fractions(0, 1, max_denominator=50),
+    st.sampled_from(("", "l2:")),
+    st.fractions(0, 1, max_denominator=50),
+    st.sampled_from(("", "l2:")),
+)
+def test_a_ball_holds_what_lies_in_the_smaller_one(
+    change: list[Fraction], inner: Fraction, inner_norm: str, outer: Fraction, outer_norm: str
+) -> None:
+    """By exact arithmetic: whatever change is in the one is in the other, where that is said."""
+
+    def within(eps: Eps) -> bool:
+        if eps.norm is Norm.L2:
+            return sum(one**2 for one in change) <= eps.fraction**2
+        return max(map(abs, change)) <= eps.fraction
+
+    one, other = Eps.parse(f"{inner_norm}{inner}"), Eps.parse(f"{outer_norm}{outer}")
+    if other.holds(one) and within(one):
+        assert within(other)
+    if one.norm is other.norm:
+        assert other.holds(one) is (one.fraction <= other.fraction)
 
 
 # Cells and names.

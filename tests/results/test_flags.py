@@ -74,6 +74,12 @@ def codes(evidence: Evidence = HONEST, **changes: Any) -> list[Code]:
     return [flag.code for flag in raised(replace(evidence, **changes))]
 
 
+def test_an_l2_ball_of_radius_1_is_not_without_a_bound() -> None:
+    weak = CLEAN - 0.1
+    for eps, up in (("1", [Code.UNBOUNDED_EPS_STOPS_SHORT]), ("l2:1", []), ("l2:9", [])):
+        assert codes(attacks=(attack("pgd", weak, eps=eps),), smaller=()) == up
+
+
 def test_honest_evidence_raises_nothing() -> None:
     assert raised(HONEST) == ()
 

@@ -103,6 +103,19 @@ def test_the_factor_lets_the_largest_change_fill_the_range() -> None:
     assert Bounds(1, 1, 1, Eps.parse("0")).factor == 1
 
 
+def test_in_an_l2_ball_the_largest_change_of_the_picture_fills_it() -> None:
+    clean = np.full((1, 2, 2), 100, dtype=np.uint8)
+    bounds = Bounds(1, 1, 1, Eps.parse("l2:0.5"))
+    for change in (1, 2, 100, -100):
+        attacked = clean.copy()
+        attacked[0, 0, 1] += np.int64(change).astype(np.uint8)
+        attacked[0, 1, 1] += 1
+        factor = bounds.factor_of(png(clean), png(attacked))
+        assert factor == 127 / abs(change)
+        assert Bounds(1, 1, 1, Eps.parse("4/255")).factor_of(png(clean), png(attacked)) == 127 / 4
+    assert bounds.factor_of(png(clean), png(clean)) == 1
+
+
 def changed(*path: str | int, to: Any) -> Callable[[], dict[str, Any]]:
     def build() -> dict[str, Any]:
         whole = copy.deepcopy(WHOLE)
