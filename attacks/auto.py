@@ -94,7 +94,8 @@ class Auto(Attack):
     is returned; the search by squares judges by the mean average precision over the draws.
 
     In an L2 ball the runs are those of smooth-ap in it, and no query is searched by squares, which
-    are patches of corners of an L-infinity ball: one that no gradient moves stays as it is.
+    are patches of corners of an L-infinity ball: one that no gradient moves keeps the better of its
+    image and the point where the first run began.
     """
 
     @override

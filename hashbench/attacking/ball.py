@@ -65,14 +65,15 @@ def unit_length(gradient: Tensor) -> Tensor:
 
     Divided by the largest value first, so that no square is too small or too large for a float;
     then summed in float64, so that the order of the sum, which depends on the batch, leaves no
-    trace. One value that is infinite or not a number makes all of its image NaN.
+    trace. An image of which a value is infinite or not a number gets 0, as one without a gradient.
     """
     flat = gradient.flatten(1)
     largest = torch.linalg.vector_norm(flat, ord=torch.inf, dim=1)
     found = gradient / per_image(torch.where(largest > 0, largest, 1.0), gradient)
     lengths = torch.linalg.vector_norm(found.flatten(1), dim=1, dtype=torch.float64)
     # 1 or more, unless everything is 0.
-    return found.div_(per_image(lengths.clamp(min=1.0), gradient).to(gradient.dtype))
+    divisor = per_image(lengths.clamp(min=1.0), gradient).to(gradient.dtype)
+    return found.div_(divisor).nan_to_num_(0.0)
 
 
 def per_image(values: Tensor, images: Tensor) -> Tensor:

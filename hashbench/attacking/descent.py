@@ -63,7 +63,7 @@ class SignStep:
 class L2Step:
     """`x - length * g / ||g||_2`: every image moves as far, straight down its own gradient.
 
-    An image whose gradient is 0 stays.
+    An image whose gradient is 0, or of which a value is no finite number, stays.
     """
 
     def __init__(self, length: float | Sequence[float]) -> None:

@@ -121,6 +121,12 @@ def ordinary(shape: Shape = SMALL) -> Case:
     )
 
 
+def grey() -> Case:
+    """The ordinary queries, so far from 0 and 1 that the box cuts no ball of the usual radius."""
+    usual = ordinary()
+    return replace(usual, images=usual.images.clamp(0.4, 0.6))
+
+
 def of_model(model: HashModel) -> Case:
     """The ordinary queries before another model."""
     usual = ordinary()

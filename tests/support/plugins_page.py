@@ -32,8 +32,8 @@ What to read next: [attacks.md](attacks.md) for what the attacks do and how stro
 ABOUT: Final = {
     Kind.ATTACK: "How strong each was measured to be is in [attacks.md](attacks.md). What an "
     "attack sees is how it looks at the attacked model; what it is told comes on top of the "
-    "query's image. Targeted ones lead a query to another label, and are scored by t-mAP. An attack "
-    "works in balls of the norms beside it: a radius is written `8/255`, or `l2:0.5`.",
+    "query's image. Targeted ones lead a query to another label, and are scored by t-mAP. An "
+    "attack works in balls of the norms beside it: a radius is written `8/255`, or `l2:0.5`.",
     Kind.DEFENSE: "Formulas, defaults, costs and traps are in [defenses.md](defenses.md). Those "
     "that begin with `control-` are wrong on purpose: they show what the "
     "[flags](flags.md) catch.",
