@@ -51,7 +51,7 @@ class Codes(StrEnum):
     "certified",
     cite="Gowal et al., IBP, 2018; Shi et al., NeurIPS 2021",
     presets={
-        "quick": {"epochs": 60, "codes": "similarity"},
+        "quick": {"epochs": 40, "codes": "similarity"},
         "full": {"epochs": 300, "augment": "flip-shift", "codes": "similarity"},
     },
 )

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from hashbench.certifying import Box, logit_bounds
+from hashbench.certifying import Box, logit_bounds, pixel_box
 from hashbench.defending.setup import DefenseSetup
 from hashbench.hashing.divided import over_rows
 from hashbench.hashing.encode import device_of, evaluating
@@ -134,10 +134,9 @@ class BoxTraining(Objective):
                 logits = self._model.logits(batch.images)
                 total = total + weight * self._loss(Box(logits, logits), batch.labels)
             if weight < 1:
-                lower = (batch.images - radius).clamp(min=0.0)
-                upper = (batch.images + radius).clamp(max=1.0)
-                bounds = over_rows(self._model, self._bounds, lower, upper)
-                total = total + (1 - weight) * self._loss(Box(*bounds), batch.labels)
+                box = pixel_box(batch.images, radius)
+                lower, upper = over_rows(self._model, self._bounds, box.lower, box.upper)
+                total = total + (1 - weight) * self._loss(Box(lower, upper), batch.labels)
         assert isinstance(total, Tensor)
         return total
 
