@@ -16,6 +16,7 @@ from hashbench.defending import (
     BoxTraining,
     Budget,
     DefenseSetup,
+    Start,
     mean_codes,
     refuse_unbounded,
     start_afresh,
@@ -31,16 +32,6 @@ from hashbench.hashing import (
     similarity_codes,
 )
 from hashbench.plugins import TrainedDefense, defense
-
-
-class Start(StrEnum):
-    """Which weights the training begins with."""
-
-    SCRATCH = "scratch"
-    """Those that torch starts each layer with; of the base model only the network is left."""
-
-    BASE = "base"
-    """The base model's."""
 
 
 class Codes(StrEnum):

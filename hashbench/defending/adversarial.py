@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -13,13 +14,16 @@ from hashbench.attacking.ball import placed_inside
 from hashbench.attacking.descent import descend, steepest_step
 from hashbench.attacking.threat import Threat
 from hashbench.defending.contract import TrainedDefense
-from hashbench.defending.setup import Budget
+from hashbench.defending.setup import Budget, DefenseSetup
+from hashbench.defending.starts import Start, start_afresh
 from hashbench.eps import Eps, Norm
 from hashbench.errors import UsageError
 from hashbench.hashing.augment import Augment
 from hashbench.hashing.counter_random import CounterRandom
 from hashbench.hashing.encode import evaluating, frozen
 from hashbench.hashing.model import HashModel, codes_of
+from hashbench.hashing.recipe import OptimizerName, RateShape, Recipe
+from hashbench.plugins.parameters import later
 from hashbench.plugins.units import PixelSize
 
 
@@ -39,6 +43,12 @@ class AdversarialTraining(TrainedDefense):
             attacks are made in eval mode, the mode that is attacked, and only the losses are
             computed in training mode. The memories' first filling is in eval mode either way.
         augment: what is done at random to each image before it is attacked.
+        batch: images per step.
+        rate_shape: how the learning rate changes.
+        clip_norm: the gradient's greatest length; `none` cuts none.
+        start: which weights it begins with; the memories are filled by the base model either way.
+        ramp: share of the steps in which the inner attack's radius grows from 0, in a line; at 0 it
+            is whole from the start.
     """
 
     epochs: int | None = None
@@ -48,6 +58,11 @@ class AdversarialTraining(TrainedDefense):
     random_start: bool = True
     training_mode: bool = False
     augment: Augment = Augment.NONE
+    batch: int = later(32)
+    rate_shape: RateShape = later(RateShape.MILESTONES)
+    clip_norm: float | None = later(None)
+    start: Start = later(Start.BASE)
+    ramp: float = later(0.0)
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 0:
@@ -56,6 +71,12 @@ class AdversarialTraining(TrainedDefense):
             raise UsageError(f"inner_steps must be 0 or more, found {self.inner_steps}")
         if self.inner_step_size is not None and not self.inner_step_size > 0:
             raise UsageError(f"inner_step_size must be above 0, found {self.inner_step_size}")
+        if self.batch < 1:
+            raise UsageError(f"batch must be 1 or more, found {self.batch}")
+        if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):
+            raise UsageError(f"clip_norm must be above 0, found {self.clip_norm}")
+        if not 0 <= self.ramp <= 1:
+            raise UsageError(f"ramp is a share of the steps, from 0 to 1, found {self.ramp}")
 
     def granted(self, budget: Budget) -> Budget:
         """The suite's budget, with what this defense was told to do otherwise."""
@@ -64,6 +85,35 @@ class AdversarialTraining(TrainedDefense):
             inner_steps=budget.inner_steps if self.inner_steps is None else self.inner_steps,
             eps=budget.eps if self.eps is None else self.eps,
         )
+
+    def stepping(
+        self,
+        budget: Budget,
+        optimizer: OptimizerName,
+        *,
+        learning_rate: float,
+        momentum: float,
+        weight_decay: float,
+        float_milestones: bool = False,
+    ) -> Recipe:
+        """A recipe of this training, with an optimiser of the defense's choice."""
+        return Recipe(
+            epochs=self.granted(budget).epochs,
+            batch=self.batch,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            float_milestones=float_milestones,
+            augment=self.augment,
+            rate_shape=self.rate_shape,
+            clip_norm=self.clip_norm,
+        )
+
+    def begin(self, setup: DefenseSetup) -> None:
+        """Give the model the weights that the training begins with."""
+        if self.start is Start.SCRATCH:
+            start_afresh(setup.model, setup.generator)
 
     def inner_attack(
         self, model: HashModel, budget: Budget, generator: torch.Generator
@@ -79,6 +129,7 @@ class AdversarialTraining(TrainedDefense):
             random_start=self.random_start,
             training_mode=self.training_mode,
             generator=generator,
+            ramp=self.ramp,
         )
 
     @override
@@ -101,6 +152,16 @@ class InnerAttack:
     random_start: bool
     training_mode: bool
     generator: torch.Generator
+    ramp: float = 0.0
+
+    def at(self, progress: float) -> InnerAttack:
+        """The attack when this share of the steps is done: radius and step grow over the ramp."""
+        if progress >= self.ramp:
+            return self
+        eps, share = self.threat.eps, progress / self.ramp
+        grown = replace(eps, fraction=eps.fraction * Fraction(share), text=f"{share} * {eps.text}")
+        threat = replace(self.threat, eps=grown)
+        return replace(self, threat=threat, step_size=self.step_size * share)
 
     def away_from(self, images: Tensor, codes: Tensor) -> Tensor:
         """Images whose outputs are pushed away from `codes` (B, K)."""

@@ -149,28 +149,6 @@ class BoxTraining(Objective):
         return {}
 
 
-def start_afresh(model: HashModel, generator: torch.Generator) -> None:
-    """Give every layer of a model the weights that torch starts it with, drawn from a generator.
-
-    Layers that do not say how (`reset_parameters`) keep theirs. Batch norms forget what they saw:
-    in eval mode they change nothing then.
-
-    Args:
-        model: changed in place.
-        generator: of the CPU; weights are drawn there, so they are the same for every device.
-    """
-    device = device_of(model)
-    with torch.random.fork_rng(devices=[]):
-        seed = torch.randint(torch.iinfo(torch.int64).max, (), generator=generator)
-        torch.default_generator.manual_seed(int(seed))
-        model.cpu()
-        for module in model.modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
-        model.to(device)
-
-
 def refuse_unbounded(model: HashModel, setup: DefenseSetup) -> None:
     """Refuse a model with a layer that has no bounds before it is trained.
 
