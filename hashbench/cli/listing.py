@@ -15,6 +15,7 @@ from hashbench.cli.helped import reflowed
 from hashbench.cli.plugin_list import NO_WORDS
 from hashbench.cli.screen import print_trimmed, say_folded
 from hashbench.console import TextConsole
+from hashbench.eps import Norm
 from hashbench.errors import UsageError
 from hashbench.plugins.bibliography import Reference, references
 from hashbench.plugins.card import Access, Aim, Card, Draws, Knowledge
@@ -63,6 +64,7 @@ def print_plugin(console: TextConsole, name: str) -> None:
         "looks at": "" if card.access is None else _ACCESS[card.access],
         "is told": ", ".join(_told(card)) or ("nothing" if card.access else ""),
         "if drawn": "" if card.draws is None else _DRAWS[card.draws],
+        "balls": ", ".join(norm for norm in Norm if norm in card.norms),
         "leads": "to targets" if card.aim is Aim.TARGETED else "",
         "learns": "a network beforehand" if _learns(card, plugin) else "",
         "version": card.version,
