@@ -77,7 +77,8 @@ class Certified(TrainedDefense):
 
     It trains for the epochs of the budget, as every defense. Preset `quick` has 40 epochs, `full`
     600 with flips and shifts by a pixel: below a hundred epochs augmentation costs more than it
-    brings. The backbone `plain-cnn` is made for it. The suite's `inner_steps` mean nothing here: no attack is made.
+    brings. The backbone `plain-cnn` is made for it. The suite's `inner_steps` mean nothing here: no
+    attack is made.
 
     Attributes:
         epochs: passes over the train set; `none` takes the suite's budget.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
+from hashbench import plugins
 from hashbench.cli.listing import _ACCESS, _DRAWS, _KNOWLEDGE, print_plugin
 from hashbench.console import TextConsole
 from hashbench.plugins.card import Access, Draws, Knowledge
+from hashbench.plugins.registered import Registry
 
 
 def shown(name: str) -> str:
@@ -61,3 +64,16 @@ def test_show_says_what_an_attack_does_at_a_model_that_draws(attack: str, if_dra
 @pytest.mark.parametrize("attack", ["noise", "transfer", "nag"])
 def test_an_attack_that_never_asks_the_model_says_nothing_of_draws(attack: str) -> None:
     assert "if drawn" not in shown(attack)
+
+
+@pytest.mark.parametrize(
+    ("attack", "balls"), [("flat", "linf"), ("ball", "l2"), ("both", "linf, l2")]
+)
+def test_an_attack_says_in_which_balls_it_works(
+    fresh_registry: Registry,  # noqa: ARG001
+    attack: str,
+    balls: str,
+) -> None:
+    plugins.use_file(Path(__file__).resolve().parents[1] / "support" / "norms.py")
+    assert f"{'balls:':10}{balls}" in shown(attack).splitlines()
+    assert "balls:" not in shown("csq")
