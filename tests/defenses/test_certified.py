@@ -261,7 +261,7 @@ def test_the_recipe_is_the_measured_one() -> None:
     assert recipe.augment is Augment.NONE
     quick, full = (certified(f"certified@{name}").recipe(budget) for name in ("quick", "full"))
     assert quick == replace(recipe, epochs=40)
-    assert full == replace(recipe, epochs=300, augment=Augment.FLIP_SHIFT)
+    assert full == replace(recipe, epochs=600, augment=Augment.FLIP_SHIFT)
     for name in ("quick", "full"):
         assert resolved(certified(f"certified@{name}"))["codes"] == "similarity"
 
