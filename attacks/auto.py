@@ -18,11 +18,12 @@ from hashbench.attacking import (
     SmoothPrecision,
     Threat,
     WorstCase,
+    drawn_inside,
     logit_scale,
     square_search,
 )
 from hashbench.hashing import relevant
-from hashbench.plugins import Attack, Draws, attack
+from hashbench.plugins import Attack, Draws, Norm, attack
 from hashbench.retrieval import center_codes
 
 
@@ -75,7 +76,7 @@ SEARCH_ALPHA: Final = 2.0
 """Of its score, which is smoother than the average precision itself, and so ties less."""
 
 
-@attack("auto", draws=Draws.EXPECTED_LOSS)
+@attack("auto", draws=Draws.EXPECTED_LOSS, norms=(Norm.LINF, Norm.L2))
 @dataclass(frozen=True)
 class Auto(Attack):
     """Ensemble without parameters; each query's worst case, by what the attacker knows.
@@ -91,6 +92,10 @@ class Auto(Attack):
 
     At a model that draws at random one long descent with more momentum takes their place, whose end
     is returned; the search by squares judges by the mean average precision over the draws.
+
+    In an L2 ball the runs are those of smooth-ap in it, and no query is searched by squares, which
+    are patches of corners of an L-infinity ball: one that no gradient moves keeps the better of its
+    image and the point where the first run began.
     """
 
     @override
@@ -105,7 +110,7 @@ class Auto(Attack):
         search = _Search(model, images, goal, threat)
         for run in search.runs:
             # Drawn for all queries, whoever is finished: a draw must not depend on the others.
-            noise = rng.uniform(images.shape[1:], -threat.radius, threat.radius)
+            noise = drawn_inside(threat.norm, threat.radius, images.shape[1:], rng)
             search.descend(run, threat.project(images + noise, images))
         search.by_squares(rng)
         return search.worst.images
@@ -161,10 +166,12 @@ class _Search:
             rows, point = rows[going_on], found[going_on]
 
     def by_squares(self, rng: QueryRandom) -> None:
-        """Search at random for the queries that no gradient moved.
+        """Search at random for the queries that no gradient moved; nothing in L2.
 
         Candidates are looked at once each, as many as the other runs would have cost.
         """
+        if self._threat.norm is Norm.L2:
+            return
         rows = self.worst.unfinished()
         rows = rows[self._stuck[rows]]
         if len(rows) == 0 or self._threat.radius == 0:

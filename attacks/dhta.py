@@ -15,7 +15,7 @@ from hashbench.attacking import (
     anchor_codes,
 )
 from hashbench.errors import UsageError
-from hashbench.plugins import Aim, Draws, Knowledge, attack
+from hashbench.plugins import Aim, Draws, Knowledge, Norm, attack
 
 _CITE = "Bai et al., Targeted Attack for Deep Hashing based Retrieval, ECCV 2020"
 _PRESETS: dict[str, dict[str, object]] = {
@@ -31,6 +31,7 @@ _PRESETS: dict[str, dict[str, object]] = {
     knowledge=(Knowledge.TRAINING,),
     aim=Aim.TARGETED,
     draws=Draws.EXPECTED_LOSS,
+    norms=(Norm.LINF, Norm.L2),
 )
 @dataclass(frozen=True)
 class P2P(SignDescent):
@@ -60,6 +61,7 @@ class P2P(SignDescent):
     knowledge=(Knowledge.TRAINING,),
     aim=Aim.TARGETED,
     draws=Draws.EXPECTED_LOSS,
+    norms=(Norm.LINF, Norm.L2),
 )
 @dataclass(frozen=True)
 class DHTA(P2P):

@@ -19,7 +19,7 @@ from hashbench.attacking import (
     check_descent,
     descend,
 )
-from hashbench.plugins import Attack, Draws, attack
+from hashbench.plugins import Attack, Draws, Norm, attack
 
 
 @attack(
@@ -39,6 +39,7 @@ from hashbench.plugins import Attack, Draws, attack
     },
     knowledge=(),
     draws=Draws.EXPECTED_LOSS,
+    norms=(Norm.LINF, Norm.L2),
 )
 @dataclass(frozen=True)
 class HAG(Attack):

@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from hashbench.attacking import AlphaSchedule, Goal, OutputLoss, QueryRandom, SignDescent
-from hashbench.plugins import Aim, Draws, attack
+from hashbench.plugins import Aim, Draws, Norm, attack
 from hashbench.retrieval import Weighting, center_codes
 
 
@@ -18,6 +18,7 @@ from hashbench.retrieval import Weighting, center_codes
     cite="Yuan et al., SAAT, IEEE TIFS 2023",
     presets={"bim": {"random_start": False}, "targeted": {"targeted": True}},
     draws=Draws.EXPECTED_LOSS,
+    norms=(Norm.LINF, Norm.L2),
 )
 @dataclass(frozen=True)
 class Mainstay(SignDescent):

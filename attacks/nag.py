@@ -16,13 +16,13 @@ from hashbench.attacking import (
     OutputLoss,
     QueryRandom,
     SignDescent,
-    SignStep,
     Threat,
     anchor_codes,
     descend,
+    steepest_step,
 )
 from hashbench.errors import UsageError
-from hashbench.plugins import Access, Aim, Knowledge, PixelSize, Surrogate, attack
+from hashbench.plugins import Access, Aim, Knowledge, Norm, PixelSize, Surrogate, attack
 
 
 class NoiseShape(StrEnum):
@@ -48,6 +48,7 @@ class NoiseShape(StrEnum):
     presets={"early-stop": {"stop_distance": 2}},
     knowledge=(Knowledge.TRAINING,),
     aim=Aim.TARGETED,
+    norms=(Norm.LINF, Norm.L2),
 )
 @dataclass(frozen=True)
 class NAG(SignDescent):
@@ -116,17 +117,15 @@ class NAG(SignDescent):
             noisy = own.model.expected_loss(distance, point + noise, alpha)
             return clean + self.weight * noisy
 
-        start = images
-        if self.random_start:
-            start = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)
-        sizes = self.step_schedule.sizes(self.step_size, self.steps)
+        start = self._start(images, threat, rng)
+        sizes = self._sizes(threat)
         direction = self._direction(threat, rng, sizes)
         return descend(
             objective,
             images,
             threat,
             steps=self.steps,
-            update=SignStep(sizes),
+            update=steepest_step(threat.norm, sizes),
             direction=UntilNear(direction, own.model, codes, self.stop_distance),
             start=start,
         )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
-from hashbench.attacking import AttackedModel, Goal, QueryRandom, Threat
-from hashbench.plugins import Access, Attack, attack
+from hashbench.attacking import AttackedModel, Goal, QueryRandom, Threat, drawn_at_edge
+from hashbench.plugins import Access, Attack, Norm, attack
 
 
-@attack("noise", access=Access.NONE, knowledge=())
+@attack("noise", access=Access.NONE, knowledge=(), norms=(Norm.LINF, Norm.L2))
 @dataclass(frozen=True)
 class Noise(Attack):
-    """Control: every pixel at a random end of the ball; an attack must do better than this."""
+    """Control: every pixel at a random end of the ball; an attack must do better than this.
+
+    In an L2 ball: a change as long as the radius, in a random direction.
+    """
 
     @override
     def perturb(
@@ -27,8 +29,7 @@ class Noise(Attack):
         rng: QueryRandom,
     ) -> Tensor:
         """Return `images` plus or minus the radius, each sign with probability one half."""
-        coin = rng.uniform(images.shape[1:])
-        ends = images + threat.radius * torch.where(coin < 0.5, -1.0, 1.0)
+        ends = images + drawn_at_edge(threat.norm, threat.radius, images.shape[1:], rng)
         return threat.project(ends, images)
 
     @override

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from hashbench.attacking import Goal, OutputLoss, QueryRandom, SignDescent
-from hashbench.plugins import Draws, attack
+from hashbench.plugins import Draws, Norm, attack
 
 
 @attack(
@@ -15,6 +15,7 @@ from hashbench.plugins import Draws, attack
     cite="Wang et al., CgAT, WWW 2023",
     presets={"inner": {"steps": 7, "step_size": 2 / 255}},
     draws=Draws.EXPECTED_LOSS,
+    norms=(Norm.LINF, Norm.L2),
 )
 @dataclass(frozen=True)
 class PGDHamming(SignDescent):

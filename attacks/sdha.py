@@ -44,7 +44,9 @@ class SDHA(Attack):
     items weigh most. Adam, from the image itself. The only code is SAAT's (1,500 steps: preset
     `published`); the loss of one query here is what SAAT computes at batch size 1. At its batch of
     128 a gradient is 128 times smaller, which Adam does not see but for its constant of 1e-8. A
-    query without a relevant training image runs from its own clean code.
+    query without a relevant training image runs from its own clean code. L-infinity alone: Adam
+    moves all pixels alike, however unlike their gradients are, and no such step leads to the end of
+    an L2 ball.
 
     Targeted (preset `targeted`, with SAAT's slope 10 and nearness -0.3), the relevant codes are
     those of the target, and `S = mean_r(w_r d_r)`, `d_r = sum_k |u_k - r_k| / 2 *

@@ -16,17 +16,19 @@ from hashbench.attacking import (
     QueryRandom,
     SmoothPrecision,
     Threat,
+    drawn_inside,
     logit_scale,
     smoothing_kernel,
 )
 from hashbench.errors import UsageError
-from hashbench.plugins import Attack, Draws, attack
+from hashbench.plugins import Attack, Draws, Norm, attack
 
 
 @attack(
     "smooth-ap",
     cite="ours, after Zhao et al., PTA, ACM MM 2023, and Cakir et al., FastAP, CVPR 2019",
     draws=Draws.EXPECTED_LOSS,
+    norms=(Norm.LINF, Norm.L2),
 )
 @dataclass(frozen=True)
 class SmoothAP(Attack):
@@ -43,6 +45,9 @@ class SmoothAP(Attack):
     other labels. This attack is untargeted, ranks all training codes, counts them in bins, whose
     gradient has a closed form, so that no pairs are compared, and sharpens the outputs and shortens
     the steps as it goes on.
+
+    In an L2 ball the steps go straight down the gradient, and their lengths are the same shares of
+    its radius.
 
     Attributes:
         steps: number of updates.
@@ -91,7 +96,7 @@ class SmoothAP(Attack):
                 scale = logit_scale(model.logits(images))
         start = images
         if self.random_start:
-            start = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)
+            start = images + drawn_inside(threat.norm, threat.radius, images.shape[1:], rng)
         precision = SmoothPrecision(ranking, self.width)
         descent = self._descent(self.momentum if model.draws == 1 else self.drawn_momentum)
         return descent.run(precision, model, images, threat, scale=scale, start=start)

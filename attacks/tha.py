@@ -21,7 +21,7 @@ from hashbench.attacking import (
     target_rows,
 )
 from hashbench.errors import UsageError
-from hashbench.plugins import Aim, Draws, Knowledge, TrainedAttack, attack
+from hashbench.plugins import Aim, Draws, Knowledge, Norm, TrainedAttack, attack
 
 
 @attack(
@@ -34,6 +34,7 @@ from hashbench.plugins import Aim, Draws, Knowledge, TrainedAttack, attack
     knowledge=(Knowledge.TRAINING,),
     aim=Aim.TARGETED,
     draws=Draws.EXPECTED_LOSS,
+    norms=(Norm.LINF, Norm.L2),
 )
 @dataclass(frozen=True)
 class THA(SignDescent, TrainedAttack):

@@ -16,10 +16,15 @@ from hashbench.attacking import (
     StepRule,
     Threat,
 )
-from hashbench.plugins import Access, Surrogate, attack
+from hashbench.plugins import Access, Norm, Surrogate, attack
 
 
-@attack("transfer", cite="Xie et al., DI-FGSM, CVPR 2019", access=Access.NONE)
+@attack(
+    "transfer",
+    cite="Xie et al., DI-FGSM, CVPR 2019",
+    access=Access.NONE,
+    norms=(Norm.LINF, Norm.L2),
+)
 @dataclass(frozen=True)
 class Transfer(SignDescent):
     """Push a surrogate's code away from the surrogate's center code, and hand the image over.

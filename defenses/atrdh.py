@@ -87,17 +87,17 @@ class ATRDH(AdversarialTraining):
     def recipe(self, budget: Budget) -> Recipe:
         """The chosen optimiser, its rate decayed at half and three quarters of the steps."""
         adam = self.optimizer is OptimizerName.ADAM
-        return Recipe(
-            epochs=self.granted(budget).epochs,
-            optimizer=self.optimizer,
+        return self.stepping(
+            budget,
+            self.optimizer,
             learning_rate=self.learning_rate,
             momentum=0.5 if adam else 0.9,
             weight_decay=0.0 if adam else 5e-4,
-            augment=self.augment,
         )
 
     @override
     def objective(self, setup: DefenseSetup) -> Objective:
+        self.begin(setup)
         inner = self.inner_attack(setup.model, setup.budget, setup.generator)
         prototypes = PrototypeTraining(self, setup)
         return PrototypeGuided(self, setup, inner, prototypes.step, prototypes.keeps())
@@ -146,7 +146,8 @@ class PrototypeGuided(Objective):
         outputs = self._model.outputs(batch.images)
         self._codes[batch.index] = self._inner.codes(batch.images, outputs)
         self._outputs[batch.index] = outputs.detach()
-        adversarial = self._inner.towards(batch.images, self._targets(self._codes, batch.index))
+        targets = self._targets(self._codes, batch.index)
+        adversarial = self._inner.at(batch.progress).towards(batch.images, targets)
         similarity = self._model.outputs(adversarial) @ self._outputs.T / self._model.bits
         wanted = 2 * relevant(batch.labels, self._labels) - 1
         clean: Tensor = self._hashing_loss(outputs, batch.labels, batch.index)

@@ -167,6 +167,7 @@ def _certified(row: Row) -> dict[str, Any] | None:
         return None
     return {
         "proven": _entry(found.proven) | ({} if found.proven.values else {"status": found.words}),
+        "mean_order": _entry(found.mean_order) if found.mean_order.values else None,
         "bits": found.bits.mean,
         "codes": found.codes.mean,
         "exact": found.exact.mean,

@@ -20,7 +20,8 @@ from hashbench.reports.text.lines import broken
 from hashbench.reports.text.merging import NOT_READ, conflicts_sheet, not_read
 from hashbench.reports.text.notes import notes_on
 from hashbench.reports.text.overview import Overview, overviews
-from hashbench.reports.text.sheets import Field, Sheet, Tone, sheets
+from hashbench.reports.text.sheet import Field, Sheet, Tone
+from hashbench.reports.text.sheets import sheets
 from hashbench.reports.text.tex import escape, in_comment
 from hashbench.results.results import Results
 

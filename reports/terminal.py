@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from rich import box
-from rich.cells import cell_len
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -20,12 +19,13 @@ from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.papers.section import TITLE, Section, section
 from hashbench.reports.text import reproduce, sentences
 from hashbench.reports.text.captions import captions
-from hashbench.reports.text.lines import broken, pieces
+from hashbench.reports.text.columns import GAP, Column, fits, is_stacked, tables
 from hashbench.reports.text.merging import NOT_READ, conflicts_sheet, not_read
 from hashbench.reports.text.notes import notes_on
 from hashbench.reports.text.overview import Overview, overviews
-from hashbench.reports.text.sheets import Field, Sheet, Tone, sheets
+from hashbench.reports.text.sheet import Sheet, Tone
 from hashbench.reports.text.sheets import ranking as ranking_sheet
+from hashbench.reports.text.sheets import sheets
 from hashbench.results.results import Results
 
 FILE_WIDTH = 100
@@ -34,23 +34,6 @@ FILE_WIDTH = 100
 LEAST_WIDTH = 40
 """Narrower than this no table is readable: it is drawn for this width."""
 
-WHOLE = (1_000, 14)
-"""Columns that the name of a row, and the head of a column, may take before they are broken: on a
-terminal that is wide enough ..."""
-
-ROOMY = (24, 14)
-"""... in a file, and where a table would not fit otherwise ..."""
-
-SCARCE = (15, 9)
-"""... and where it would still not fit."""
-
-CUT = (24, 20)
-"""... and where it is cut into several tables, so that there is room again."""
-
-WIDEST_NAME = 16
-"""The widest part of a column's head, such as a plugin's name, that is kept whole in any layout."""
-
-_GAP = 2
 _STYLES = {
     Tone.PLAIN: "",
     Tone.NAME: "bold",
@@ -185,9 +168,7 @@ def _write_screen(
 
 def _write_overview(overview: Overview, paper: _Paper) -> None:
     paper.say(overview.title, style="bold")
-    paper.say(overview.sheet.title)
-    paper.blank()
-    _draw(overview.sheet, paper)
+    _write_sheet(overview.sheet, paper)
     paper.blank()
     for note in overview.notes:
         paper.say(note, style="dim", indent="  ")
@@ -207,10 +188,7 @@ def _write_ranking(board: Leaderboard, paper: _Paper, brief: Sequence[str] = ())
     paper.say(sentences.title(board), style="bold")
     for line in sentences.verdicts(board):
         paper.say(line, style="bold red")
-    ranking = ranking_sheet(board)
-    paper.say(ranking.title)
-    paper.blank()
-    _draw(ranking, paper)
+    _write_sheet(ranking_sheet(board), paper)
     notes = notes_on(board)
     if notes or brief:
         paper.blank()
@@ -223,10 +201,8 @@ def _write_ranking(board: Leaderboard, paper: _Paper, brief: Sequence[str] = ())
 def _write_details(board: Leaderboard, caption: Sequence[str], paper: _Paper) -> None:
     for sheet in sheets(board)[1:]:
         paper.blank()
-        fitting = sheet if sheet.narrow is None or _fits(sheet, paper) else sheet.narrow
-        paper.say(fitting.title)
-        paper.blank()
-        _draw(fitting, paper)
+        fitting = sheet if sheet.narrow is None or fits(sheet, paper.table_width) else sheet.narrow
+        _write_sheet(fitting, paper)
     paper.blank()
     for line in caption:
         paper.say(line, style="dim", indent="  ")
@@ -237,9 +213,7 @@ def _write_section(beside: Section, paper: _Paper) -> None:
     for part in beside.parts:
         paper.blank()
         paper.say(part.title, style="bold")
-        paper.say(part.sheet.title)
-        paper.blank()
-        _draw(part.sheet, paper)
+        _write_sheet(part.sheet, paper)
         paper.blank()
         for line in part.legend:
             paper.say(line, indent="  ")
@@ -266,122 +240,27 @@ def _write_conflicts(results: Results, paper: _Paper, before: int = 0, behind: i
     if sheet is not None:
         for _ in range(before):
             paper.blank()
-        paper.say(sheet.title)
-        paper.blank()
-        _draw(sheet, paper)
+        _write_sheet(sheet, paper)
         for _ in range(behind):
             paper.blank()
 
 
-def _layouts(sheet: Sheet, *, stacked: bool) -> list[list[_Column]]:
-    return [
-        _columns(sheet, stacked=stacked, name_width=name_width, head_width=head_width)
-        for name_width, head_width in (WHOLE, ROOMY, SCARCE)
-    ]
-
-
-def _fits(sheet: Sheet, paper: _Paper) -> bool:
-    """Whether a sheet can be drawn in one table, with every row of it on one line."""
-    layouts = _layouts(sheet, stacked=False)
-    return paper.table_width is None or any(
-        _width(columns) <= paper.table_width and not _is_tall(columns) for columns in layouts
-    )
-
-
-def _draw(sheet: Sheet, paper: _Paper) -> None:
-    """Draw a sheet in the first layout that fits; what none holds goes into several tables."""
-    if paper.table_width is None:
-        names, heads = ROOMY
-        whole = _columns(sheet, stacked=False, name_width=names, head_width=heads)
-        return paper.draw(_table(whole))
-    for columns in (*_layouts(sheet, stacked=False), *_layouts(sheet, stacked=True)):
-        if _width(columns) <= paper.table_width:
-            return paper.draw(_table(columns))
-    # Half of the width for the names at most: the other half holds a column whatever comes. The
-    # first name is a rank or a code length where there are several.
-    names, heads = (min(most, paper.table_width // 2 - 4) for most in CUT)
-    names //= max(1, sheet.names - 1)
-    columns = _columns(sheet, stacked=True, name_width=names, head_width=heads)
-    for place, chunk in enumerate(_chunks(columns, sheet.names, paper.table_width)):
+def _write_sheet(sheet: Sheet, paper: _Paper) -> None:
+    paper.say(sheet.title)
+    paper.blank()
+    for place, columns in enumerate(tables(sheet, paper.table_width)):
         if place:
             paper.blank()
-        paper.draw(_table(chunk))
-    return None
+        paper.draw(_table(columns))
 
 
-@dataclass(frozen=True)
-class _Column:
-    """A column that is laid out: lines of the head, and of each field."""
-
-    head: tuple[str, ...]
-    fields: tuple[tuple[tuple[str, ...], Tone], ...]
-    right: bool
-
-    @property
-    def width(self) -> int:
-        lines = [*self.head, *(line for lines, _ in self.fields for line in lines)]
-        return max(cell_len(line) for line in lines)
-
-
-def _columns(sheet: Sheet, *, stacked: bool, name_width: int, head_width: int) -> list[_Column]:
-    def lines(field: Field, is_name: bool) -> tuple[str, ...]:
-        if is_name:
-            return tuple(broken(field.parts[0], name_width))
-        return field.parts if stacked else (" ".join(field.parts),)
-
-    columns = []
-    for place, title in enumerate(sheet.header):
-        is_name = place < sheet.names
-        fields = [row[place] for row in sheet.rows]
-        columns.append(
-            _Column(
-                head=(title,) if sheet.whole_heads else _head(title, head_width),
-                fields=tuple((lines(field, is_name), field.tone) for field in fields),
-                right=not is_name,
-            )
-        )
-    return columns
-
-
-def _head(title: str, width: int) -> tuple[str, ...]:
-    """A title in lines of a width; somewhat wider, rather than broken within a plugin's name."""
-    longest = max(map(cell_len, pieces(title)))
-    return tuple(broken(title, max(width, min(longest, WIDEST_NAME))))
-
-
-def _width(columns: Sequence[_Column]) -> int:
-    return sum(column.width for column in columns) + _GAP * (len(columns) - 1)
-
-
-def _chunks(columns: list[_Column], names: int, width: int) -> Iterator[list[_Column]]:
-    """Cut a table that is too wide; the names of the rows are repeated in every part."""
-    head = columns[:names]
-    chunk: list[_Column] = []
-    for column in columns[names:]:
-        if chunk and _width([*head, *chunk, column]) > width:
-            yield [*head, *chunk]
-            chunk = []
-        chunk.append(column)
-    yield [*head, *chunk]
-
-
-def _is_tall(columns: Sequence[_Column]) -> bool:
-    """Whether a row takes several lines."""
-    return any(len(lines) > 1 for column in columns for lines, _ in column.fields)
-
-
-def _is_stacked(columns: Sequence[_Column]) -> bool:
-    """Whether numbers stand under each other in a row, so that a blank line has to part rows."""
-    return _is_tall([column for column in columns if column.right])
-
-
-def _table(columns: Sequence[_Column]) -> Table:
+def _table(columns: Sequence[Column]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        padding=(0, _GAP - 1, 0, 0),  # the box puts one blank between columns
-        leading=1 if _is_stacked(columns) else 0,
+        padding=(0, GAP - 1, 0, 0),  # the box puts one blank between columns
+        leading=1 if is_stacked(columns) else 0,
         header_style="bold",
     )
     for column in columns:

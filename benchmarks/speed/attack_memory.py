@@ -59,7 +59,7 @@ class LinearHash(HashModel):
 
 def main() -> None:
     """Print one line per run."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--queries", type=int, default=5000)
     parser.add_argument("--batch", type=int, default=5, help="queries that are attacked together")
     parser.add_argument("--only", choices=RUNS, help="measure this one in this process, as JSON")

@@ -32,7 +32,7 @@ RADIUS = Eps.parse("24/255")
 
 def main() -> None:
     """Print one line per rival."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9)
     rounds: int = parser.parse_args().rounds
     torch.set_num_threads(1)

@@ -33,7 +33,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 def main() -> None:
     """Print seconds and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("photos", type=Path, nargs="?", metavar="FOLDER_OF_PHOTOS")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)

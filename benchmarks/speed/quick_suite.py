@@ -45,7 +45,7 @@ CPU_SECONDS = 320
 
 def main() -> None:
     """Print costs, then figures beside their bars; exit 1 when one is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", action="append", type=int)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()

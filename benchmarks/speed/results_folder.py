@@ -62,7 +62,7 @@ def commands() -> list[tuple[str, ...]]:
 
 def main() -> None:
     """Print one line per command."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--plans", type=int, default=1)
     parser.add_argument("--keep", type=Path)

@@ -3,13 +3,17 @@
     python benchmarks/strength/certified.py [--defense certified@quick]
         [--loss csq:codes=similarity] [--dataset fashion]
         [--eps 24/255] [--seed 0 --seed 1] [--backbone small-cnn] [--bits 32]
-        [--attack smooth-ap] [--base-epochs 24] [--queries 500]
+        [--attack smooth-ap:steps=500 --attack auto] [--restarts 5] [--base-epochs 24]
+        [--queries 500] [--root FOLDER] [--plugin FILE]
 
 One line per seed, then the means. Training is timed in CPU-seconds of one thread, with the codes,
 without the base model: the defense starts from scratch, so by default the base model is not trained
 at all (`--base-epochs` trains it, for what begins with it). `clean` is the mAP that a suite shows,
 the mean over the orders of ties; `worst`, attacked and certified mAP have them in the worst order.
-The last columns say how many bits are proven, and of how many queries the certified AP is exact.
+Attacked is the per-query worst over all attacks and their restarts. The last columns say how many
+bits are proven, of how many queries the certified AP is exact, and how many queries an attack
+brought below their proof: each would be an error in the attack or in the proof, and the script then
+exits with 1.
 """
 
 from __future__ import annotations
@@ -17,7 +21,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -26,7 +33,12 @@ from numpy.typing import NDArray
 
 from hashbench import Eps, plugins
 from hashbench.attacking import Attacker, Known, Threat, run_attack
-from hashbench.certifying import UNCERTAIN, certified_bits, certified_precision
+from hashbench.certifying import (
+    UNCERTAIN,
+    certified_bits,
+    certified_precision,
+    violations,
+)
 from hashbench.data.images import RetrievalData
 from hashbench.defending import Budget, DefenseSetup
 from hashbench.hashing import (
@@ -49,7 +61,7 @@ from hashbench.seeds import seed_of
 
 PluginT = TypeVar("PluginT", Dataset, Backbone, Loss, TrainedDefense, Attack)
 
-COLUMNS = ("CPU-s", "clean", "worst", "attacked", "certified", "bits", "exact")
+COLUMNS = ("CPU-s", "clean", "worst", "attacked", "certified", "bits", "exact", "below")
 BLOCK = 100
 """Queries that are bounded together."""
 
@@ -62,7 +74,8 @@ class Asked:
     backbone: Backbone
     loss: Loss
     defense: TrainedDefense
-    attack: Attack | None
+    attacks: tuple[Attack, ...]
+    restarts: int
     bits: int
     eps: Eps
     base_epochs: int
@@ -72,32 +85,38 @@ class Asked:
 
 def main() -> None:
     """Print a line per seed, then the means."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--dataset", default="fashion")
     parser.add_argument("--backbone", default="small-cnn")
     parser.add_argument("--loss", default="csq:codes=similarity")
     parser.add_argument("--defense", default="certified@quick")
-    parser.add_argument("--attack", default=None)
+    parser.add_argument("--attack", action="append", default=[])
+    parser.add_argument("--restarts", type=int, default=1, help="of every attack")
     parser.add_argument("--bits", type=int, default=32)
     parser.add_argument("--eps", type=Eps.parse, default=Eps.parse("24/255"))
     parser.add_argument("--seed", action="append", type=int)
     parser.add_argument("--base-epochs", type=int, default=0)
     parser.add_argument("--budget-epochs", type=int, default=12)
     parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--root", type=Path, help="folder of the data set's files")
+    parser.add_argument("--plugin", action="append", type=Path, default=[])
     options = parser.parse_args()
+    for file in options.plugin:
+        plugins.use_file(file)
     asked = Asked(
         dataset=_plugin(Dataset, "dataset", options.dataset),
         backbone=_plugin(Backbone, "backbone", options.backbone),
         loss=_plugin(Loss, "loss", options.loss),
         defense=_plugin(TrainedDefense, "defense", options.defense),
-        attack=_plugin(Attack, "attack", options.attack) if options.attack else None,
+        attacks=tuple(_plugin(Attack, "attack", name) for name in options.attack),
+        restarts=options.restarts,
         bits=options.bits,
         eps=options.eps,
         base_epochs=options.base_epochs,
         budget=Budget(options.budget_epochs, 7, options.eps),
         queries=options.queries,
     )
-    data = asked.dataset.load(None)
+    data = asked.dataset.load(options.root)
     print(f"{'':24}" + "".join(f"{name:>11}" for name in COLUMNS), flush=True)
     rows = []
     for seed in options.seed or [0, 1, 2]:
@@ -105,6 +124,8 @@ def main() -> None:
             rows.append(measured(asked, data, seed))
         _print(f"{options.defense} seed {seed}", rows[-1])
     _print("mean", [statistics.fmean(values) for values in zip(*rows, strict=True)])
+    if any(row[-1] > 0 for row in rows):
+        raise SystemExit("an attack went below what is proven")
 
 
 def measured(asked: Asked, data: RetrievalData, seed: int) -> list[float]:
@@ -147,43 +168,46 @@ def measured(asked: Asked, data: RetrievalData, seed: int) -> list[float]:
 
 
 def scored(asked: Asked, model: HashModel, data: RetrievalData, seed: int) -> list[float]:
-    """Clean, attacked and certified mAP, proven bits and exact queries, all in %."""
+    """Clean, attacked and certified mAP, proven bits, exact queries, in %; queries below proof."""
     database = encode(model, data.database.images).codes
     labels, images = data.query.labels[: asked.queries], data.query.images[: asked.queries]
     known = data.database.labels
 
-    def mean_precision(codes: NDArray[np.int8], ties: str = "worst") -> float:
-        found = average_precision(codes, database, labels, known, ties=ties, normalize="relevant")
-        return 100 * float(found.mean())
+    def precision(codes: NDArray[np.int8], ties: str = "worst") -> NDArray[np.float64]:
+        return average_precision(codes, database, labels, known, ties=ties, normalize="relevant")
 
     blocks = [as_images(images[at : at + BLOCK], torch.device("cpu")) for at in _starts(images)]
     bits = np.concatenate([certified_bits(model, block, asked.eps) for block in blocks])
     proven = certified_precision(bits, labels, database, known)
-    attacked = float("nan")
-    if asked.attack is not None:
-        attacked = mean_precision(_attacked(asked, model, data, seed))
+    left = np.full(len(images), np.nan)
+    for codes in _attacked(asked, model, data, seed):
+        left = np.fmin(left, precision(codes))
     clean = encode(model, images).codes
     return [
-        mean_precision(clean, "expected"),
-        mean_precision(clean),
-        attacked,
+        100 * float(precision(clean, "expected").mean()),
+        100 * float(precision(clean).mean()),
+        100 * float(left.mean()),
         100 * float(proven.average_precision.mean()),
         100 * float((bits != UNCERTAIN).mean()),
         100 * float(proven.exact.mean()),
+        float(len(violations(proven, left))) if asked.attacks else 0.0,
     ]
 
 
-def _attacked(asked: Asked, model: HashModel, data: RetrievalData, seed: int) -> NDArray[np.int8]:
-    assert asked.attack is not None
+def _attacked(
+    asked: Asked, model: HashModel, data: RetrievalData, seed: int
+) -> Iterator[NDArray[np.int8]]:
+    """The codes that each attack leaves, one restart after the other."""
     labels, images = data.query.labels[: asked.queries], data.query.images[: asked.queries]
     codes = encode(model, data.train.images).codes
     centers = center_codes(labels, codes, data.train.labels)
     attacker = Attacker(Known.of(labels, centers, codes, data.train.labels))
-    seeds = [seed_of(seed, "attack", query) for query in range(len(images))]
-    outcome = run_attack(
-        asked.attack, model, images, attacker, Threat(asked.eps), seeds, batch=len(images)
-    )
-    return outcome.codes
+    for attack, restart in product(asked.attacks, range(asked.restarts)):
+        seeds = [seed_of(seed, "attack", restart, query) for query in range(len(images))]
+        outcome = run_attack(
+            attack, model, images, attacker, Threat(asked.eps), seeds, batch=len(images)
+        )
+        yield outcome.codes
 
 
 def _trained(

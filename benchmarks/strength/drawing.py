@@ -142,7 +142,7 @@ class Kept(Attack):
 
 def main() -> None:
     """Train what is missing, attack, print the tables and the verdicts."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])

@@ -43,7 +43,7 @@ SINGLE = ("auto", "smooth-ap", "smooth-ap:steps=20", "pgd-hamming", "mainstay", 
 
 def main() -> None:
     """Print one line per model, then the means."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--dataset", action="append")
     parser.add_argument("--defense", action="append")
     parser.add_argument("--seed", action="append", type=int)

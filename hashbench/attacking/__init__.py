@@ -9,18 +9,21 @@ from hashbench.attacking.anchors import anchor_codes
 from hashbench.attacking.annealed_descent import AnnealedDescent, logit_scale
 from hashbench.attacking.attacked_model import AttackedModel
 from hashbench.attacking.attacker import Attacker, SurrogateModel
+from hashbench.attacking.ball import drawn_at_edge, drawn_inside
 from hashbench.attacking.class_attack import ClassAttack
 from hashbench.attacking.classifier import Classifier, as_classifier
 from hashbench.attacking.descent import (
     AdamStep,
     BatchLoss,
     Direction,
+    L2Step,
     MomentumStep,
     SignStep,
     adam_reach,
     check_descent,
     descend,
     gradient_of,
+    steepest_step,
 )
 from hashbench.attacking.foreign import Seeding, call_seeded
 from hashbench.attacking.generators import seeded
@@ -65,6 +68,7 @@ __all__ = [
     "Goal",
     "Known",
     "KnownRanking",
+    "L2Step",
     "Momentum",
     "MomentumStep",
     "NetworkSizes",
@@ -91,6 +95,8 @@ __all__ = [
     "check_search",
     "circle_loss",
     "descend",
+    "drawn_at_edge",
+    "drawn_inside",
     "gradient_of",
     "logit_scale",
     "prototype_loss",
@@ -99,6 +105,7 @@ __all__ = [
     "seeded",
     "smoothing_kernel",
     "square_search",
+    "steepest_step",
     "target_rows",
 ]
 

@@ -1,4 +1,4 @@
-"""Sign descent on a loss of scaled outputs that sharpen while the steps shrink."""
+"""Descent on a loss of scaled outputs that sharpen while the steps shrink."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from hashbench.attacking.attacked_model import AttackedModel
-from hashbench.attacking.descent import BatchLoss, SignStep, check_descent, descend, gradient_of
+from hashbench.attacking.descent import (
+    BatchLoss,
+    check_descent,
+    descend,
+    gradient_of,
+    steepest_step,
+)
 from hashbench.attacking.step_rules import Momentum, StepSchedule
 from hashbench.attacking.threat import Threat
 from hashbench.errors import UsageError
@@ -17,7 +23,9 @@ from hashbench.errors import UsageError
 
 @dataclass(frozen=True)
 class AnnealedDescent:
-    """Sign steps with momentum and a cosine decay on a loss of `tanh(a z / s)`, a rising.
+    """Steps with momentum and a cosine decay on a loss of `tanh(a z / s)`, a rising.
+
+    Sign steps in L-infinity, steps down the gradient in L2: a share of the ball's radius long.
 
     s is each query's own (`logit_scale`), so no batch enters, and the scale of a model's logits
     plays no part. A small a makes the outputs smooth at first, a large one brings them near the
@@ -54,7 +62,7 @@ class AnnealedDescent:
         return float(self.alpha_start ** (1 - done) * self.alpha_end**done)
 
     def reach(self, radius: float) -> float:
-        """How far its steps together can move a pixel: the sum of their sizes.
+        """How far its steps together can move a pixel, or in L2 an image: the sum of their sizes.
 
         Args:
             radius: of the ball, in `[0, 1]` pixels.
@@ -97,8 +105,8 @@ class AnnealedDescent:
             images,
             threat,
             steps=self.steps,
-            update=SignStep(StepSchedule.COSINE.sizes(first, self.steps)),
-            direction=Momentum(_finite_gradient, self.momentum),
+            update=steepest_step(threat.norm, StepSchedule.COSINE.sizes(first, self.steps)),
+            direction=Momentum(_finite_gradient, self.momentum, norm=threat.norm),
             start=start,
         )
 

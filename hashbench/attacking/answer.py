@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,10 +11,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench.attacking.threat import Threat
+from hashbench.eps import Norm
 from hashbench.errors import PluginError
 
 ROUNDING = 1e-6
-"""How far an answer may leave the ball: float32 rounding of a pixel, no more."""
+"""How far an answer may leave an L-infinity ball: float32 rounding of a pixel, no more."""
+
+
+def outermost(threat: Threat, images: Tensor) -> float:
+    """How far from its clean one an answer may lie: the radius, and what float32 rounds.
+
+    In L-infinity that is `ROUNDING`. In L2 the share `ROUNDING` of the radius, for a length that
+    was summed in float32, and for each pixel 2^-24, twice what its last sum rounds: sqrt(d) times
+    that for d values.
+
+    Args:
+        threat: the ball.
+        images: any that are of the size, (B, C, H, W).
+    """
+    if threat.norm is Norm.LINF:
+        return threat.radius + ROUNDING
+    return threat.radius * (1 + ROUNDING) + 2.0**-24 * math.sqrt(math.prod(images.shape[1:]))
 
 
 class Answer:
@@ -21,8 +39,8 @@ class Answer:
 
     Attributes:
         images: the answer, like the clean images.
-        flags: on the device: whether its input was changed, whether a value is not finite, and by
-            how much a pixel was changed at most.
+        flags: on the device: whether its input was changed, whether a value is not finite, and how
+            far an image is from its clean one at most.
     """
 
     def __init__(
@@ -38,15 +56,16 @@ class Answer:
             given: the copy of the images that it was handed.
         """
         self._name, self._threat = name, threat
+        self._outermost = outermost(threat, images)
         self.images = found
         # An answer beyond the box costs its author strength and is clipped; one beyond the ball
         # would be another threat, and what is left of it after clipping another attack than the
         # author's.
-        change = (found.clamp(0, 1) - images).abs()
+        distance = threat.distance(found.clamp(0, 1), images)
         self.flags = [
             (given != images).any().double(),
             (~torch.isfinite(found)).any().double(),
-            change.max().double() if len(images) else change.sum().double(),
+            distance.max() if len(images) else distance.sum(),
         ]
 
     def check(self, flags: Sequence[NDArray[np.float64]]) -> None:
@@ -58,7 +77,7 @@ class Answer:
         Raises:
             PluginError: it does.
         """
-        changed, wild, change = (float(flag) for flag in flags)
+        changed, wild, distance = (float(flag) for flag in flags)
         name, threat = self._name, self._threat
         if changed:
             raise PluginError(f"attack '{name}' must not change its input images in place, but did")
@@ -66,11 +85,18 @@ class Answer:
             raise PluginError(
                 f"attack '{name}' must return finite images, but returned NaN or infinity"
             )
-        if change > threat.radius + ROUNDING:
+        if distance > self._outermost:
             raise PluginError(
                 f"attack '{name}' must stay in the ball of radius {threat.eps} "
-                f"({threat.radius:.6f}), but changed a pixel by {change:.6f}"
+                f"({threat.radius:.6f}), but {beyond(threat, distance)}"
             )
+
+
+def beyond(threat: Threat, distance: float) -> str:
+    """What an answer did that lies so far from its image: `changed a pixel by 0.040000`."""
+    if threat.norm is Norm.LINF:
+        return f"changed a pixel by {distance:.6f}"
+    return f"changed an image by {distance:.6f} in {threat.norm}"
 
 
 def read_at_once(values: Sequence[Tensor]) -> list[NDArray[np.float64]]:

@@ -48,8 +48,8 @@ class Attack(Plugin):
 
         The caller sees to eval mode, frozen parameters, device, seeds, clipping to `[0, 1]`, and
         counts passes. It fails the cell when the answer has another shape or type, is not finite,
-        leaves the ball by more than 1e-6, when `images` or what `goal` tells was changed in place,
-        or when the run's limit of passes is used up.
+        leaves the ball by more than float32 rounds (1e-6 in L-infinity), when `images` or what
+        `goal` tells was changed in place, or when the run's limit of passes is used up.
 
         At a model that draws at random (`model.draws` above 1) what counts is the mean over its
         draws: `model.expected_loss(loss, x)` calls a loss of the outputs once per draw and averages
@@ -62,7 +62,8 @@ class Attack(Plugin):
                 x)`, `codes(x)`, `bits`, `draws`; see `AttackedModel`.
             images: (B, C, H, W) float32 in `[0, 1]`.
             goal: what the attacker knows of these queries; only what the card asks for.
-            threat: the ball: `threat.radius` in `[0, 1]` pixels.
+            threat: the ball: `threat.radius` in `[0, 1]` pixels, of `threat.norm`, which is one of
+                those that the card names.
             rng: one stream per query, so that batches draw the same numbers however cut.
 
         Returns:
@@ -79,10 +80,11 @@ class Attack(Plugin):
     def reach_of_steps(self, radius: float, images: int) -> float | None:  # noqa: ARG002
         """How far all its steps together can move a pixel from where it starts, in `[0, 1]` pixels.
 
-        A report says so where that is less than the radius: such an attack stops before it has used
-        what it is allowed. By default `steps` times `step_size`, where it has parameters of these
-        names that are numbers. An attack whose steps shrink, or are a share of the radius, or have
-        other names, overrides it. Restarts do not add up: one of them alone counts.
+        For balls of L-infinity alone. A report says so where that is less than the radius: such an
+        attack stops before it has used what it is allowed. By default `steps` times `step_size`,
+        where it has parameters of these names that are numbers. An attack whose steps shrink, or
+        are a share of the radius, or have other names, overrides it. Restarts do not add up: one of
+        them alone counts.
 
         Args:
             radius: of the ball, in `[0, 1]` pixels.

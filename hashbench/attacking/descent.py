@@ -10,7 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from hashbench.attacking.ball import unit_length
 from hashbench.attacking.threat import Threat
+from hashbench.eps import Norm
 from hashbench.errors import UsageError
 
 BatchLoss = Callable[[Tensor, int], Tensor]
@@ -56,6 +58,31 @@ class SignStep:
         """Return the moved point."""
         # In place for the sake of memory; to the bit what `point - size * gradient.sign()` gives.
         return gradient.sign().mul_(-next(self._sizes)).add_(point)
+
+
+class L2Step:
+    """`x - length * g / ||g||_2`: every image moves as far, straight down its own gradient.
+
+    An image whose gradient is 0, or of which a value is no finite number, stays.
+    """
+
+    def __init__(self, length: float | Sequence[float]) -> None:
+        """Take steps of a `length`, in `[0, 1]` pixels, or of one length after the other."""
+        self._lengths = repeat(length) if isinstance(length, int | float) else iter(length)
+
+    def __call__(self, point: Tensor, gradient: Tensor) -> Tensor:
+        """Return the moved point."""
+        return unit_length(gradient).mul_(-next(self._lengths)).add_(point)
+
+
+def steepest_step(norm: Norm, size: float | Sequence[float]) -> Update:
+    """The step that lowers a linear loss most among all of its size in a norm.
+
+    Args:
+        norm: of the ball: `SignStep` for L-infinity, `L2Step` for L2.
+        size: of the steps in that norm, in `[0, 1]` pixels, or one after the other.
+    """
+    return SignStep(size) if norm is Norm.LINF else L2Step(size)
 
 
 class MomentumStep:
@@ -148,16 +175,15 @@ def descend(
 
     Returns:
         The point after the last update: like `images`, in the ball and the box, detached. A pixel
-        that an update makes NaN, at a model that gives NaN, stays where it was.
+        that an update makes NaN, at a model that gives NaN, stays where it was; in L2, where each
+        pixel counts for all others, its whole image does.
     """
-    low, high = threat.bounds(images)
-    point = torch.clamp(images if start is None else start, low, high).detach()
+    inside = threat.projection(images)
+    point = inside(images if start is None else start).detach()
     del images, start  # large, and from here on only their owner's
     for step in range(steps):
         # Few tensors at a time: no name of this step's is left for the next, and none is copied.
-        point = _unless_nan(
-            torch.clamp(update(point, direction(loss, point, step)), low, high), point
-        )
+        point = _unless_nan(inside(update(point, direction(loss, point, step))), point)
     return point
 
 

@@ -26,6 +26,7 @@ from hashbench.attacking.halving import part_by_part
 from hashbench.attacking.randomness import QueryRandom
 from hashbench.attacking.threat import Threat
 from hashbench.data.images import Pixels
+from hashbench.eps import Norm
 from hashbench.errors import PluginError, UsageError
 from hashbench.hashing.encode import BlockEncoder, as_images, device_of, evaluating, frozen
 from hashbench.hashing.model import HashModel
@@ -95,9 +96,11 @@ def run_attack(
             not change them.
 
     Raises:
-        UsageError: a batch below 1, or not one seed per query.
+        UsageError: a batch below 1, not one seed per query, or a ball of a norm that the attack's
+            card does not name; nothing was computed.
         PluginError: the attack broke its contract; the message names it and the rule.
     """
+    refuse_norm(attack, threat)
     if batch < 1 or len(seeds) != len(pixels):
         raise UsageError(
             "batch must be 1 or more and seeds one per query, "
@@ -170,12 +173,28 @@ def attacked_together(
         The images, float32 (Q, C, H, W) in `[0, 1]`, in the ball.
 
     Raises:
+        UsageError: a ball of a norm that the attack's card does not name.
         PluginError: the attack broke its contract.
         MemoryError, RuntimeError: memory ran out.
     """
+    refuse_norm(attack, threat)
     run = _Run(attack, model, pixels, attacker.to(device_of(model)), threat, seeds, limit, search)
     with _at_rest(model, attacker):
         return run.attacked(slice(len(pixels))).images
+
+
+def refuse_norm(attack: Attack, threat: Threat) -> None:
+    """Go on where the attack works in balls of this norm, as its card says.
+
+    Raises:
+        UsageError: it does not.
+    """
+    works_in = attack.card.norms or {Norm.LINF}
+    if threat.norm not in works_in:
+        raise UsageError(
+            f"attack '{attack.card.name}' works in balls of {' and '.join(sorted(works_in))}, but "
+            f"the radius {threat.eps} is of {threat.norm}"
+        )
 
 
 @contextmanager

@@ -1,18 +1,26 @@
-"""What attacks share that descend on a loss of the outputs by sign steps: all but the loss."""
+"""What attacks share that descend on a loss of the outputs by equal steps: all but the loss."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from torch import Tensor
 from typing_extensions import override
 
 from hashbench.attacking.alpha_schedule import AlphaSchedule
 from hashbench.attacking.attacked_model import AttackedModel
+from hashbench.attacking.ball import drawn_inside
 from hashbench.attacking.contract import Attack
-from hashbench.attacking.descent import Direction, SignStep, check_descent, descend, gradient_of
+from hashbench.attacking.descent import (
+    Direction,
+    check_descent,
+    descend,
+    gradient_of,
+    steepest_step,
+)
 from hashbench.attacking.goal import Goal
 from hashbench.attacking.input_diversity import InputDiversity
 from hashbench.attacking.randomness import QueryRandom
@@ -24,11 +32,15 @@ from hashbench.attacking.step_rules import (
     VarianceTuning,
 )
 from hashbench.attacking.threat import Threat
+from hashbench.eps import Norm
 from hashbench.errors import UsageError
 from hashbench.plugins.units import PixelSize
 
 OutputLoss = Callable[[Tensor], Tensor]
 """Outputs u (B, K) -> one loss per query (B,), to be minimised."""
+
+USUAL: Final = 8 / 255
+"""The radius in L-infinity for which the papers chose their steps."""
 
 _RULES_OF = {
     "momentum": tuple(rule for rule in StepRule if rule.has_momentum),
@@ -45,6 +57,12 @@ _RULES_OF = {
 class SignDescent(Attack):
     """Projected descent with sign steps (Madry et al., ICLR 2018) on a loss of the outputs.
 
+    In an L2 ball a step goes straight down the gradient instead of its sign, and is as large a
+    share of the radius as `step_size` is of 8/255, for which the papers chose theirs: an eighth of
+    it for 1/255. (A size in pixels says nothing of a length, which grows with the image. Madry et
+    al.'s robustness library takes 2.5 radii over the number of steps, which from a random start
+    does not quite turn round.)
+
     The defaults of a rule are those of its paper, and `resize_ratio` SAAT's. The papers start at
     the image (`random_start=false`) and take 10 steps; SAAT takes 100, starts at random for PGD
     and DI alone, and samples 5 neighbours for VMI.
@@ -52,9 +70,10 @@ class SignDescent(Attack):
     Attributes:
         steps: number of updates.
         step_size: change of every pixel in one update, in `[0, 1]`; in the first one if it decays.
+            In L2 its share of 8/255 is that of the radius.
         random_start: begin at a uniform point of the ball instead of at the image.
         alpha: scale of the tanh over the steps.
-        rule: what a step takes the sign of.
+        rule: what a step takes the sign of, or goes down in L2.
         step_schedule: how the step size changes over the steps.
         momentum: share of the accumulated gradient that is kept (mi, ni, si-ni, vmi).
         copies: images `x / 2^i` per step (si-ni).
@@ -121,16 +140,14 @@ class SignDescent(Attack):
         rng: QueryRandom,
     ) -> Tensor:
         loss = self.loss(goal, rng)
-        start = images
-        if self.random_start:
-            start = images + rng.uniform(images.shape[1:], -threat.radius, threat.radius)
-        sizes = self.step_schedule.sizes(self.step_size, self.steps)
+        start = self._start(images, threat, rng)
+        sizes = self._sizes(threat)
         return descend(
             lambda point, step: model.expected_loss(loss, point, self.alpha.at(step, self.steps)),
             images,
             threat,
             steps=self.steps,
-            update=SignStep(sizes),
+            update=steepest_step(threat.norm, sizes),
             direction=self._direction(threat, rng, sizes),
             start=start,
         )
@@ -150,22 +167,36 @@ class SignDescent(Attack):
         """The sum of its steps' sizes."""
         return self.step_schedule.total(self.step_size, self.steps)
 
+    def _start(self, images: Tensor, threat: Threat, rng: QueryRandom) -> Tensor:
+        if not self.random_start:
+            return images
+        return images + drawn_inside(threat.norm, threat.radius, images.shape[1:], rng)
+
+    def _sizes(self, threat: Threat) -> tuple[float, ...]:
+        """Of every step, in the ball's norm."""
+        first = self.step_size
+        if threat.norm is Norm.L2:
+            first = self.step_size / USUAL * threat.radius
+        return self.step_schedule.sizes(first, self.steps)
+
     def _samples_around(self) -> bool:
         return self.samples > 0 and self.neighbourhood > 0
 
     def _direction(self, threat: Threat, rng: QueryRandom, sizes: tuple[float, ...]) -> Direction:
+        norm = threat.norm
         match self.rule:
             case StepRule.MI:
-                return Momentum(gradient_of, self.momentum)
+                return Momentum(gradient_of, self.momentum, norm=norm)
             case StepRule.NI:
-                return Momentum(gradient_of, self.momentum, sizes)
+                return Momentum(gradient_of, self.momentum, sizes, norm=norm)
             case StepRule.SI_NI:
-                return Momentum(ScaledCopies(self.copies), self.momentum, sizes)
+                return Momentum(ScaledCopies(self.copies), self.momentum, sizes, norm=norm)
             case StepRule.VMI if self._samples_around():
                 reach = self.neighbourhood * threat.radius
-                return Momentum(VarianceTuning(self.samples, reach, rng), self.momentum)
+                tuned = VarianceTuning(self.samples, reach, rng, norm=norm)
+                return Momentum(tuned, self.momentum, norm=norm)
             case StepRule.VMI:
-                return Momentum(gradient_of, self.momentum)
+                return Momentum(gradient_of, self.momentum, norm=norm)
             case StepRule.DI if self.resize_probability > 0:
                 return InputDiversity(self.resize_probability, self.resize_ratio, rng)
             case _:

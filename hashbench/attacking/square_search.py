@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hashbench.attacking.randomness import QueryRandom
 from hashbench.attacking.threat import Threat
+from hashbench.eps import Norm
 from hashbench.errors import UsageError
 
 Score = Callable[[Tensor], Tensor]
@@ -55,7 +56,7 @@ def square_search(
     Args:
         score: what is to become small; called `candidates` times with a whole batch.
         images: the clean images (B, C, H, W) in `[0, 1]`.
-        threat: the ball.
+        threat: the ball, of L-infinity.
         rng: one stream per query.
         clean_score: (B,), the score of `images`: no answer is worse.
         candidates: how many points are tried; 0 returns the images.
@@ -63,7 +64,12 @@ def square_search(
 
     Returns:
         The last best point of each image, in the ball and the box.
+
+    Raises:
+        UsageError: the ball is not one of L-infinity.
     """
+    if threat.norm is not Norm.LINF:
+        raise UsageError(f"square_search tries corners of {Norm.LINF} balls, found {threat.eps}")
     channels, height, width = images.shape[1:]
     low, high = threat.bounds(images)
     best, best_score = images, clean_score

@@ -1,4 +1,4 @@
-"""The rules by which iterative sign attacks find their direction, and how their steps shrink."""
+"""The rules by which iterative attacks find their direction, and how their steps shrink."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
+from hashbench.attacking.ball import drawn_inside, unit_length
 from hashbench.attacking.descent import BatchLoss, Direction, gradient_of
 from hashbench.attacking.randomness import QueryRandom
+from hashbench.eps import Norm
 
 
 class StepRule(StrEnum):
-    """What a step takes the sign of. `x` is the point, `J` the loss, which is minimised."""
+    """What a step goes against. `x` is the point, `J` the loss, which is minimised.
+
+    L-infinity takes its sign, as the papers do; L2 goes straight down it.
+    """
 
     BIM = "bim"
     """The gradient at `x` (Kurakin et al., ICLR workshop 2017; from a random start it is PGD)."""
@@ -82,10 +87,17 @@ class Momentum:
     With look-ahead sizes a, the gradient is that at `x - a * decay * g`, where the next step would
     lead (Nesterov; a minus, since the loss is minimised). As published it is not projected, and
     with decay 1 it grows with the steps: 10, as published, keep it near the ball, 100 do not.
+
+    In L2, gradients are divided by their Euclidean lengths, and a is the length of a step.
     """
 
     def __init__(
-        self, inner: Direction, decay: float, look_ahead: Sequence[float] | None = None
+        self,
+        inner: Direction,
+        decay: float,
+        look_ahead: Sequence[float] | None = None,
+        *,
+        norm: Norm = Norm.LINF,
     ) -> None:
         """Start with nothing accumulated.
 
@@ -93,8 +105,10 @@ class Momentum:
             inner: gives the gradients.
             decay: mu; 0 forgets, 1 keeps all.
             look_ahead: the size of every step, for Nesterov's gradient; `None` for the point's own.
+            norm: of the ball.
         """
         self._inner = inner
+        self._unit = unit_mean if norm is Norm.LINF else unit_length
         self._decay = decay
         self._look_ahead = look_ahead
         self._sum: Tensor | None = None
@@ -105,7 +119,7 @@ class Momentum:
             self._sum = torch.zeros_like(point)
         kept = self._decay * self._sum
         where = point if self._look_ahead is None else point - self._look_ahead[step] * kept
-        self._sum = kept + unit_mean(self._inner(loss, where, step))
+        self._sum = kept + self._unit(self._inner(loss, where, step))
         return self._sum
 
 
@@ -134,14 +148,18 @@ class VarianceTuning:
     `r_i` is uniform in a ball around x, not projected; v is 0 in the first step.
     """
 
-    def __init__(self, samples: int, reach: float, rng: QueryRandom) -> None:
+    def __init__(
+        self, samples: int, reach: float, rng: QueryRandom, *, norm: Norm = Norm.LINF
+    ) -> None:
         """Start with no variance.
 
         Args:
             samples: N, 1 or more; a pass each, besides the gradient's own.
             reach: radius of the ball that is sampled, in `[0, 1]` pixels.
             rng: one stream per query.
+            norm: of that ball.
         """
+        self._norm = norm
         self._samples = samples
         self._reach = reach
         self._rng = rng
@@ -153,7 +171,7 @@ class VarianceTuning:
         tuned = gradient if self._variance is None else gradient + self._variance
         total = torch.zeros_like(point)
         for _ in range(self._samples):
-            offset = self._rng.uniform(point.shape[1:], -self._reach, self._reach)
+            offset = drawn_inside(self._norm, self._reach, point.shape[1:], self._rng)
             total += gradient_of(loss, point + offset, step)
         self._variance = total / self._samples - gradient
         return tuned

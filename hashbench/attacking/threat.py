@@ -1,14 +1,16 @@
-"""The threat: how far an attacker may move a pixel, and what becomes of his answer."""
+"""The threat: how far an attacker may move an image, and what becomes of his answer."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import torch
 from torch import Tensor
 
+from hashbench.attacking.ball import per_image
 from hashbench.data.protocol import PixelValues
 from hashbench.eps import Eps, Norm
 
@@ -16,8 +18,14 @@ LEVELS: Final = 255
 """The largest value of a pixel of 8 bits."""
 
 _MARGIN: Final = 2.0**-20
-"""By which share a projection stays below the radius of an L2 ball: more than the products round.
-What the sums round, 2^-25 for each pixel, `ROUNDING` in `answer.py` allows."""
+"""By which share a projection into an L2 ball stays below its radius. A point farther out than half
+of it is projected: between the two there is room for what the products round, 2^-22 together."""
+
+_ROUNDED: Final = 2.0**-25
+"""What the sum of a pixel and its change rounds at most: half the distance of floats below 1."""
+
+_FAR: Final = 1e30
+"""A change of a pixel beyond it counts as this: its float32 shares and products are finite."""
 
 
 @dataclass(frozen=True)
@@ -54,22 +62,41 @@ class Threat:
             perturbed: any tensor like `images`, (B, C, H, W).
             images: the clean images in `[0, 1]`, the balls' centers.
         """
+        return self.projection(images)(perturbed)
+
+    def projection(self, images: Tensor) -> Callable[[Tensor], Tensor]:
+        """`project` for many points around the same images: any tensor like them -> one like them.
+
+        What can be known before is computed once. In L-infinity the images are not kept.
+
+        Args:
+            images: the clean images in `[0, 1]`, the balls' centers.
+        """
+        if self.norm is Norm.L2:
+            return lambda perturbed: self._nearest_l2(perturbed, images)
         lowest, highest = self.bounds(images)
-        if self.norm is Norm.LINF:
-            return torch.clamp(perturbed, lowest, highest)
-        change = perturbed - images
-        longest = self.radius * (1 - _MARGIN)
-        share = longest / self.distance(perturbed, images).clamp(min=1e-300)
-        shrunk = images + change * _per_image(share.clamp(max=1.0), images).to(images.dtype)
-        inside = _per_image(share >= 1, images)
-        return torch.clamp(torch.where(inside, perturbed, shrunk), lowest, highest)
+        return lambda perturbed: torch.clamp(perturbed, lowest, highest)
+
+    def _nearest_l2(self, perturbed: Tensor, images: Tensor) -> Tensor:
+        """The point of each L2 ball that is nearest to a point, cut to the box."""
+        if self.radius == 0:
+            return images.clone()
+        change = (perturbed - images).clamp_(-_FAR, _FAR)
+        distance = _length(change)
+        # Room for what a projected point was rounded by, so that it is not moved a second time.
+        rounded = _ROUNDED * math.sqrt(images[:1].numel())
+        inside = distance <= self.radius * (1 - _MARGIN / 2) + rounded
+        share = self.radius * (1 - _MARGIN) / distance.clamp(min=self.radius / 2)
+        shrunk = torch.addcmul(images, change, per_image(share, images).to(change.dtype))
+        return torch.where(per_image(inside, images), perturbed, shrunk).clamp(0.0, 1.0)
 
     def distance(self, perturbed: Tensor, images: Tensor) -> Tensor:
         """How far each image is from its clean one in the ball's norm: float64 (B,)."""
-        change = (perturbed.double() - images.double()).flatten(1)
-        if self.norm is Norm.LINF:
-            return change.abs().amax(dim=1) if change.shape[1] else change.sum(dim=1)
-        return change.square().sum(dim=1).sqrt()
+        change = perturbed - images
+        if self.norm is Norm.L2:
+            return _length(change)
+        change = change.flatten(1).abs()
+        return (change.amax(dim=1) if change.shape[1] else change.sum(dim=1)).double()
 
     def settled(self, perturbed: Tensor, images: Tensor) -> Tensor:
         """What counts of an answer: a point of ball and box with such pixels.
@@ -79,7 +106,8 @@ class Threat:
         one. Clean images are whole 255ths, so the grid's ball has the radius `floor(255 eps) /
         255`: of an eps below 1/255 nothing is left. In L2 the point is projected first; where the
         nearest whole 255ths lie outside of the ball, every pixel of the image is rounded towards
-        its clean value instead. The values are those of a uint8 image divided by 255, to the bit.
+        its clean value instead. Levels are counted exactly, and the values are those of a uint8
+        image divided by 255, to the bit.
 
         Args:
             perturbed: any tensor like `images`.
@@ -90,23 +118,38 @@ class Threat:
         # Counted in whole levels, in double: no rounding of float32 decides between two of them.
         clean = (images.double() * LEVELS).round()
         if self.norm is Norm.L2:
-            inside = self.project(perturbed, images).double() * LEVELS
-            nearest = inside.round().clamp(0, LEVELS)
-            outside = (nearest - clean).flatten(1).norm(dim=1) > self.radius * LEVELS
-            levels = torch.where(
-                _per_image(outside, images), clean + (inside - clean).trunc(), nearest
-            )
-            return levels.to(images.dtype).div_(LEVELS)
+            return self._levels_l2(perturbed, clean).to(images.dtype).div_(LEVELS)
         steps = math.floor(self.eps.fraction * LEVELS)
         nearest = (perturbed.double() * LEVELS).round()
         levels = torch.clamp(nearest, clean - steps, clean + steps).clamp(0, LEVELS)
         return levels.to(images.dtype).div_(LEVELS)
+
+    def _levels_l2(self, perturbed: Tensor, clean: Tensor) -> Tensor:
+        """Whole levels near to a point, in ball and box.
+
+        Args:
+            perturbed: any tensor like `clean`, in `[0, 1]` pixels.
+            clean: levels of the clean images, float64 (B, C, H, W).
+        """
+        change = perturbed.double() * LEVELS - clean
+        # Below the radius by more than doubles round, so that rounding towards the clean value
+        # ends in the ball.
+        longest = self.radius * LEVELS * (1 - 2.0**-40)
+        share = (longest / _length(change).clamp(min=1e-300)).clamp(max=1.0)
+        change *= per_image(share, clean)
+        inside = (clean + change).clamp(0, LEVELS)
+        nearest = inside.round()
+        # The squares are whole numbers, and so is the largest sum of them that the ball holds.
+        most = math.floor((self.eps.fraction * LEVELS) ** 2)
+        outside = (nearest - clean).square().flatten(1).sum(dim=1) > most
+        return torch.where(per_image(outside, clean), clean + (inside - clean).trunc(), nearest)
 
     def bounds(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The least and the largest value of every pixel in ball and box, like `images`."""
         return (images - self.radius).clamp(min=0.0), (images + self.radius).clamp(max=1.0)
 
 
-def _per_image(values: Tensor, images: Tensor) -> Tensor:
-    """Values of (B,) that meet images of (B, C, H, W)."""
-    return values.view(-1, *[1] * (images.dim() - 1))
+def _length(change: Tensor) -> Tensor:
+    """The Euclidean length of each image's change, float64 (B,): no order of the sum is seen."""
+    length: Tensor = torch.linalg.vector_norm(change.flatten(1), dim=1, dtype=torch.float64)
+    return length

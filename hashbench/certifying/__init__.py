@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashbench.certifying.bits import UNCERTAIN, certified_bits
 from hashbench.certifying.bounds import logit_bounds
-from hashbench.certifying.box import Box, image_box
+from hashbench.certifying.box import Ball, Box, image_box, pixel_box
 from hashbench.certifying.nearest import CertifiedNearest, certified_nearest
 from hashbench.certifying.precision import (
     BUDGET,
@@ -29,6 +29,7 @@ from hashbench.certifying.violations import violations
 __all__ = [
     "BUDGET",
     "UNCERTAIN",
+    "Ball",
     "Box",
     "CertifiedNearest",
     "CertifiedPrecision",
@@ -43,6 +44,7 @@ __all__ = [
     "linf_radius",
     "logit_bounds",
     "majority_codes",
+    "pixel_box",
     "smoothed_bits",
     "violations",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hashbench.certifying.arithmetic import Arithmetic
-from hashbench.certifying.box import Box
+from hashbench.certifying.box import Ball, Box
 
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """What an input, a weight and a bias give: `F.linear`, say."""
@@ -20,6 +20,10 @@ def product(
 ) -> Box:
     """Bounds of `W x + b`, exact for each entry: `W c + b` and `|W| r` of center and radius.
 
+    Where x comes from an L2 ball, a row w moves by `|w| r` at most, its length times the radius
+    (Cauchy and Schwarz), with each of its weights times the share of its entry. What comes out
+    depends on many pixel values, and is a box alone.
+
     Source: Gowal et al., On the Effectiveness of Interval Bound Propagation, 2018,
     https://arxiv.org/abs/1810.12715, equation 6.
     """
@@ -28,20 +32,31 @@ def product(
     absolute = weight.abs()
     center = apply(box.center, weight, bias)
     radius = apply(box.radius, absolute, None)
-    if arithmetic.unit:
-        size = apply(box.magnitude, absolute, None if bias is None else bias.abs())
-        radius = radius + arithmetic.room(size, weight[0].numel() + 2)
-    return Box.around(center, radius)
+    found = Box.around(center, radius)
+    if box.ball is not None:
+        found = found.within(_from_ball(apply, box.ball, weight, bias))
+    if not arithmetic.unit:
+        return found
+    size = apply(box.magnitude, absolute, None if bias is None else bias.abs())
+    return arithmetic.rounded(found, weight[0].numel() + 2, size)
+
+
+def _from_ball(apply: Product, ball: Ball, weight: Tensor, bias: Tensor | None) -> Box:
+    """Bounds of `W x + b`: a row's entries are distinct, so that its squares add up."""
+    squares = apply(ball.share.square(), weight.square(), None)
+    # Not 0: a root has no slope there.
+    length = squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt()
+    radius = length + apply(ball.room, weight.abs(), None)
+    return Box.around(apply(ball.center, weight, bias), radius)
 
 
 def scaled(arithmetic: Arithmetic, box: Box, scale: Tensor, shift: Tensor, operations: int) -> Box:
     """Bounds of `scale * x + shift`, entry by entry; all in the floats of the bounds."""
     center = box.center * scale + shift
-    radius = box.radius * scale.abs()
-    if arithmetic.unit:
-        size = box.magnitude * scale.abs() + shift.abs()
-        radius = radius + arithmetic.room(size, operations)
-    return Box.around(center, radius)
+    found = Box.around(center, box.radius * scale.abs())
+    ball = box.ball and box.ball.scaled(scale).plus(shift, torch.zeros_like(shift))
+    found = Box(found.lower, found.upper, ball)
+    return arithmetic.rounded(found, operations, box.magnitude * scale.abs() + shift.abs())
 
 
 def normalized(

@@ -56,7 +56,8 @@ class Arithmetic:
         if not self.unit:
             return box
         room = self.room(box.magnitude if size is None else size, operations)
-        return Box(torch.sub(box.lower, room), torch.add(box.upper, room))
+        ball = box.ball and box.ball.wider(room)
+        return Box(torch.sub(box.lower, room), torch.add(box.upper, room), ball)
 
     def cast(self, box: Box, dtype: torch.dtype) -> Box:
         """A box that the model casts to float32 or float64; the bounds keep their own floats."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hashbench.certifying.bounds import logit_bounds
-from hashbench.certifying.box import Box, image_box
+from hashbench.certifying.box import image_box
 from hashbench.certifying.refusals import refuse_broken_weights, refuse_rounded_products
 from hashbench.eps import Eps
 from hashbench.errors import TrainingError, UncertifiableError
@@ -38,7 +38,7 @@ def certified_bits(model: HashModel, images: Tensor, eps: Eps) -> NDArray[np.int
         model: in eval mode.
         images: (B, C, H, W) in `[0, 1]`, on the model's device; any number of them, they are taken
             in parts.
-        eps: the radius of the L-infinity ball.
+        eps: the radius of the ball, of L-infinity or L2 (a little more in L2, see `image_box`).
 
     Raises:
         UncertifiableError: a layer is not known, the model draws or transforms its images, or its
@@ -67,7 +67,7 @@ def _all_proven(model: HashModel, images: Tensor, eps: Eps, size: int) -> NDArra
 
 
 def _proven(model: HashModel, images: Tensor, eps: Eps) -> NDArray[np.int8]:
-    # The box is that of the threat: its ends are rounded to float32 as the attacker's are.
+    # In L-infinity the threat's box: its ends are rounded to float32 as the attacker's are.
     box = image_box(images, eps)
     # A first look in float32 is many times faster. Deep networks that were not trained for it have
     # bounds that say nothing, and so it stays the only one for their images.
@@ -75,7 +75,7 @@ def _proven(model: HashModel, images: Tensor, eps: Eps) -> NDArray[np.int8]:
     hopeful = ((quick.lower >= 0) | (quick.upper < 0)).any(dim=1)
     bits = np.zeros((len(images), model.bits), np.int8)
     if bool(hopeful.any()):
-        part = Box(box.lower[hopeful], box.upper[hopeful])
+        part = box.moved(lambda entries: entries[hopeful])
         bounds = logit_bounds(model, part, rounding=True)
         # A logit of 0 counts as +1.
         proven = (bounds.lower >= 0).to(torch.int8) - (bounds.upper < 0).to(torch.int8)

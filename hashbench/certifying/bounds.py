@@ -43,7 +43,7 @@ def logit_bounds(
     """
     program = _program(model, images)
     arithmetic = _arithmetic(model, images, rounding)
-    box = Box(images.lower.to(arithmetic.dtype), images.upper.to(arithmetic.dtype))
+    box = images.moved(lambda entries: entries.to(arithmetic.dtype))
     found = program.over(model, box, arithmetic)
     if finite and bool((found.lower.isnan() | found.upper.isnan()).any()):
         refuse_broken_weights(model)

@@ -67,26 +67,34 @@ def softplus(arithmetic: Arithmetic, box: Box, beta: float, threshold: float) ->
 
 def sum_of(arithmetic: Arithmetic, first: Box, second: Box) -> Box:
     """Of two boxes, or of one and a constant as a box without width."""
-    found = Box(torch.add(first.lower, second.lower), torch.add(first.upper, second.upper))
+    one, other = (first, second) if first.ball is not None else (second, first)
+    ball = one.ball and one.ball.plus(other.center, other.radius)
+    found = Box(torch.add(first.lower, second.lower), torch.add(first.upper, second.upper), ball)
     return arithmetic.rounded(found)
 
 
 def difference_of(arithmetic: Arithmetic, first: Box, second: Box) -> Box:
     """`first - second`."""
-    found = Box(torch.sub(first.lower, second.upper), torch.sub(first.upper, second.lower))
-    return arithmetic.rounded(found)
+    return sum_of(arithmetic, first, negative(second))
+
+
+def negative(box: Box) -> Box:
+    """`-box`."""
+    return Box(-box.upper, -box.lower, box.ball and box.ball.scaled(-1.0))
 
 
 def times(arithmetic: Arithmetic, box: Box, factor: Tensor | float) -> Box:
     """A box times a constant of any sign."""
     ends = box.lower * factor, box.upper * factor
-    return arithmetic.rounded(Box(torch.minimum(*ends), torch.maximum(*ends)), 3)
+    ball = box.ball and box.ball.scaled(factor)
+    return arithmetic.rounded(Box(torch.minimum(*ends), torch.maximum(*ends), ball), 3)
 
 
 def over(arithmetic: Arithmetic, box: Box, divisor: Tensor | float) -> Box:
     """A box over a constant of any sign; by 0 it is NaN or infinite, which no proof survives."""
     ends = box.lower / divisor, box.upper / divisor
-    return arithmetic.rounded(Box(torch.minimum(*ends), torch.maximum(*ends)), 3)
+    ball = box.ball and box.ball.scaled(1 / divisor)
+    return arithmetic.rounded(Box(torch.minimum(*ends), torch.maximum(*ends), ball), 3)
 
 
 def product_of(arithmetic: Arithmetic, first: Box, second: Box) -> Box:

@@ -29,6 +29,11 @@ def _rising(_: Arithmetic, layer: nn.Module, box: Box) -> Box:
     return box.each(plainly(layer))
 
 
+def _moving(_: Arithmetic, layer: nn.Module, box: Box) -> Box:
+    """An order of entries, each of them once, or with zeros around them: exact."""
+    return box.moved(layer)
+
+
 def _cut(arithmetic: Arithmetic, layer: nn.Module, box: Box) -> Box:
     """The same with numbers of its own, which the model rounds to its floats."""
     return arithmetic.rounded(box.each(plainly(layer)))
@@ -169,15 +174,20 @@ RULES: Final[Mapping[type[nn.Module], LayerRule]] = {
     ),
     **dict.fromkeys(
         (
-            *(nn.Identity, nn.Flatten, nn.Unflatten),
             *(nn.ReLU, nn.ReLU6),
-            *(nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d),
             *(nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d),
             *(nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d),
             *(nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d),
-            *(nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle),
         ),
         _rising,
+    ),
+    **dict.fromkeys(
+        (
+            *(nn.Identity, nn.Flatten, nn.Unflatten),
+            *(nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d),
+            *(nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle),
+        ),
+        _moving,
     ),
     **dict.fromkeys(
         (

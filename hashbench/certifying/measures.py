@@ -1,11 +1,14 @@
 """The measures of a ranking of which a least value is sought, over whole and half known codes.
 
 All work on counts `[d, c]`: the items within distance d of completion c. Ties are in their worst
-order everywhere: relevant items come last among those at one distance.
+order, relevant items last among those at one distance, unless the measure is a mean over orders.
 
 Where some bits are still free, the counts are those of a ranking that no completion of them can
 undercut: it has at least as many irrelevant items before its k-th relevant one, for every k. Call
-that number b_k; the true ranking has x_k <= b_k.
+that number b_k; the true ranking has x_k <= b_k. It is so for the worst order of ties, and for each
+order that one shuffled deck of all items decides, in both rankings: an irrelevant item that is
+before a relevant one in the true ranking is no further and that one no nearer in the counts. So the
+mean over the decks bounds the mean.
 """
 
 from __future__ import annotations
@@ -35,9 +38,14 @@ class Measure(ABC):
     def rounding(self) -> float:
         """By how much a value may differ from the true one for rounding in float64."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether `values` are the measure itself, and not just a lower bound of it."""
+        return True
+
     @abstractmethod
     def values(self, relevant: Array, irrelevant: Array) -> Floats:
-        """The measure of whole rankings, float64 `(columns,)`.
+        """The measure of whole rankings, float64 `(columns,)`, or less where it is not `exact`.
 
         Args:
             relevant: int32 or int64 `(places, columns)`, relevant items within each distance.
@@ -90,12 +98,17 @@ class AveragePrecision(Measure):
     list that ends inside a tie of all further relevant items and the irrelevant ones between, which
     has one valley in h (`hashbench.retrieval.ties.worst_cut`).
 
+    The mean over the orders of ties (`Ties.EXPECTED`) is that of McSherry and Najork 2008, with
+    those divisors that no ranking changes; of hits inside a list that ends before the database the
+    worst order's value stands for it, which is not above it.
+
     Attributes:
         length: items in the list, at most `items`.
         items: of the database.
         relevant: of them, at least 1.
         normalize: what the sum of precisions is divided by.
         harmonic: see `harmonic_numbers`.
+        ties: `WORST` or `EXPECTED`.
     """
 
     length: int
@@ -103,6 +116,7 @@ class AveragePrecision(Measure):
     relevant: int
     normalize: Normalize
     harmonic: Floats | None
+    ties: Ties = Ties.WORST
 
     @property
     @override
@@ -110,8 +124,15 @@ class AveragePrecision(Measure):
         # Each of at most `relevant` sums (one a distance) is a count minus a count times the
         # difference of two harmonic numbers, each of which is right to some 4 units of its last
         # place: at most `items * 8 * unit * H`. The divisor is at least the number of those sums.
+        # In a mean the second count has been rounded 4 times before, and no term is larger.
         largest = float(np.log(self.items) + 1)
-        return 8 * _UNIT * self.items * largest + (2 * self.relevant.bit_length() + 8) * _UNIT
+        units = 8 if self.ties is Ties.WORST else 12
+        return units * _UNIT * self.items * largest + (2 * self.relevant.bit_length() + 8) * _UNIT
+
+    @property
+    @override
+    def exact(self) -> bool:
+        return self.ties is Ties.WORST or not self._divided_by_hits
 
     @property
     def _divided_by_hits(self) -> bool:
@@ -120,7 +141,8 @@ class AveragePrecision(Measure):
     @override
     def values(self, relevant: Array, irrelevant: Array) -> Floats:
         if not self._divided_by_hits:
-            total: Floats = self._sums(relevant, irrelevant).sum(axis=0) / self._divisor
+            sums = self._sums if self.ties is Ties.WORST else self._mean_sums
+            total: Floats = sums(relevant, irrelevant).sum(axis=0) / self._divisor
             return total
         # The list ends inside the first tie whose last item lies outside.
         last = (relevant + irrelevant > self.length).argmax(axis=0)[None]
@@ -151,7 +173,7 @@ class AveragePrecision(Measure):
     @override
     def of(self, tally: Tally) -> Floats:
         return average_precision_of(
-            tally, top_k=self.length, ties=Ties.WORST, normalize=self.normalize
+            tally, top_k=self.length, ties=self.ties, normalize=self.normalize
         )
 
     @property
@@ -164,6 +186,19 @@ class AveragePrecision(Measure):
         """The sum of precisions at the hits of each distance."""
         inside, start, end = _hits(relevant, irrelevant, self.length)
         sums: Floats = inside - irrelevant * self._span(start, end)
+        return sums
+
+    def _mean_sums(self, relevant: Array, irrelevant: Array) -> Floats:
+        """Its mean over all orders; `hashbench.retrieval.ties` has the same form."""
+        total = relevant + irrelevant
+        hits, start = _before(relevant), _before(total)
+        tied, wanted = total - start, relevant - hits
+        inside = np.clip(self.length - start, 0, tied)
+        # Given a hit at one place of a tie, another place has one with this chance.
+        other = np.where(tied > 1, (wanted - 1) / np.maximum(1, tied - 1), 1.0)
+        ahead = hits + 1 - other - other * start
+        share = wanted / np.maximum(1, tied)
+        sums: Floats = share * (other * inside + ahead * self._span(start, start + inside))
         return sums
 
     def _span(self, start: Array, end: Array) -> Floats:
@@ -221,8 +256,14 @@ def _hits(relevant: Array, irrelevant: Array, length: int) -> tuple[Array, Array
 
     They stand behind all irrelevant items of their distance.
     """
-    before = np.zeros_like(relevant)
-    before[1:] = relevant[:-1]
+    before = _before(relevant)
     start = before + irrelevant
     inside = np.clip(length - start, 0, relevant - before)
     return inside, start, start + inside
+
+
+def _before(within: Array) -> Array:
+    """Counts nearer than each distance, of those within it."""
+    before = np.zeros_like(within)
+    before[1:] = within[:-1]
+    return before

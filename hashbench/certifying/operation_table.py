@@ -20,11 +20,13 @@ def _keyed(rule: Operation, *keys: Any) -> dict[Any, Operation]:
     return dict.fromkeys(keys, rule)
 
 
-_MOVES: Final = (
+_ORDERS: Final = (
     *("flatten", "unflatten", "view", "reshape", "permute", "transpose", "movedim", "squeeze"),
-    *("unsqueeze", "expand", "repeat", "contiguous", "clone", "chunk", "split", "unbind", "flip"),
-    *("roll", "narrow", "select", "tile", "swapaxes"),
+    *("unsqueeze", "contiguous", "clone", "flip", "roll", "narrow", "select", "swapaxes"),
 )
+"""Methods, and mostly functions of the same name, that give each entry of a tensor once at most."""
+
+_MOVES: Final = (*_ORDERS, "expand", "repeat", "chunk", "split", "unbind", "tile")
 """Methods, and mostly functions of the same name, that give entries of a tensor in another order.
 
 Some give the same memory under another shape, which counts where it is changed in place."""
@@ -53,7 +55,7 @@ OPERATIONS: Final[Mapping[Any, Operation]] = {
     **_keyed(rules.mean("mean"), torch.mean, "mean"),
     **_keyed(rules.mean("sum"), torch.sum, "sum"),
     **{
-        key: rules.method(name)
+        key: rules.ordered(name) if name in _ORDERS else rules.method(name)
         for name in _MOVES
         for key in (name, *filter(None, [getattr(torch, name, None)]))
     },
@@ -108,7 +110,7 @@ OPERATIONS: Final[Mapping[Any, Operation]] = {
     **_keyed(rules.largest(F.max_pool2d), F.max_pool2d, torch.max_pool2d),
     **_keyed(rules.largest(F.adaptive_max_pool1d), F.adaptive_max_pool1d),
     **_keyed(rules.largest(F.adaptive_max_pool2d), F.adaptive_max_pool2d),
-    **_keyed(rules.alone(F.pad, cut=True), F.pad),
+    **_keyed(rules.padded, F.pad),
     **_keyed(rules.dropout, F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, torch.dropout),
     **_keyed(rules.dropout, F.alpha_dropout, F.feature_alpha_dropout),
     **_keyed(rules.alone(before_tanh, smooth=True), before_tanh),

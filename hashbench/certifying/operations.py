@@ -73,6 +73,31 @@ def method(name: str) -> Operation:
     return alone(moved)
 
 
+def ordered(name: str) -> Operation:
+    """The rule of a method that gives entries in another order, none of them twice."""
+    rule = method(name)
+
+    def kept(arithmetic: Arithmetic, box: Box, *args: Any, **kwargs: Any) -> Box:
+        found: Box = rule(arithmetic, box, *args, **kwargs)
+        ball = box.ball and box.ball.each(lambda entries: getattr(entries, name)(*args, **kwargs))
+        return Box(found.lower, found.upper, ball)
+
+    return kept
+
+
+def padded(
+    arithmetic: Arithmetic, box: Box, pad: Any, mode: str = "constant", value: float | None = None
+) -> Box:
+    """The rule of `F.pad`."""
+
+    def function(entries: Tensor) -> Tensor:
+        return F.pad(entries, pad, mode, value)
+
+    if mode == "constant" and not value:
+        return box.moved(function)
+    return arithmetic.rounded(box.each(function))
+
+
 def shaped_as(name: str) -> Operation:
     """The rule of a method that takes the shape of another tensor, of which it reads no value."""
 
@@ -141,7 +166,7 @@ def divided(arithmetic: Arithmetic, first: Any, second: Any) -> Box:
 
 def negated(_: Arithmetic, box: Box) -> Box:
     """`-box`."""
-    return Box(-box.upper, -box.lower)
+    return elementwise.negative(box)
 
 
 def raised(arithmetic: Arithmetic, box: Box, exponent: Any) -> Box:

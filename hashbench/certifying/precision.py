@@ -13,6 +13,7 @@ from hashbench.certifying.branching import least_value
 from hashbench.certifying.items import CodeCounts, Row
 from hashbench.certifying.measures import AveragePrecision, Measure, Precision, harmonic_numbers
 from hashbench.certifying.question import Question
+from hashbench.errors import UsageError
 from hashbench.retrieval import Normalize, Tally, Ties
 from hashbench.retrieval.checks import as_count, as_top_k
 from hashbench.retrieval.harmonic import Floats, Ints
@@ -28,7 +29,7 @@ class CertifiedPrecision:
     """What is proven of each query's ranking.
 
     Attributes:
-        average_precision: float64 `(Q,)`, a lower bound of AP with ties in their worst order.
+        average_precision: float64 `(Q,)`, a lower bound of AP under the rule of ties asked for.
         exact: bool `(Q,)`, whether some completion of the uncertain bits has just that AP.
         uncertain: int64 `(Q,)`, bits that are not proven.
         codes: int8 `(Q, K)`, the worst completion that was seen; where `exact`, the one whose AP
@@ -73,6 +74,7 @@ def certified_precision(
     *,
     top_k: int | None = None,
     normalize: Normalize | str = Normalize.RETRIEVED,
+    ties: Ties | str = Ties.WORST,
     budget: int = BUDGET,
     threads: int = 1,
 ) -> CertifiedPrecision:
@@ -97,6 +99,9 @@ def certified_precision(
         database_labels: 0/1 `(N, C)`.
         top_k: length of the list; all items by default.
         normalize: what AP is divided by, as for `hashbench.retrieval.average_precision`.
+        ties: `worst`, or `expected` for the mean over all orders inside each tie, as other tables
+            have it. Of a list that ends before the database, divided by the hits inside it, the
+            mean has no such search: the worst order's bound stands for it, and is not exact.
         budget: completions that may be looked at for one query; 0 gives the bound of the code as a
             whole.
         threads: how many work, each on some of the queries.
@@ -113,6 +118,11 @@ def certified_precision(
         ([0.5], [[1, -1]])
     """
     limit, divisor = as_top_k(top_k), choice(Normalize, normalize, "normalize")
+    order = choice(Ties, ties, "ties")
+    if order not in (Ties.WORST, Ties.EXPECTED):
+        raise UsageError(
+            f"ties: expected worst or expected, of which there are proofs, found {order}"
+        )
     question = Question.read(bits, query_labels, database_codes, database_labels)
 
     items = question.items.items
@@ -120,10 +130,10 @@ def certified_precision(
     table = harmonic_numbers(items)
 
     def measured(relevant: int) -> Measure:
-        return AveragePrecision(length, items, relevant, divisor, table)
+        return AveragePrecision(length, items, relevant, divisor, table, order)
 
     def scored(tally: Tally) -> Floats:
-        return average_precision_of(tally, top_k=limit, ties=Ties.WORST, normalize=divisor)
+        return average_precision_of(tally, top_k=limit, ties=order, normalize=divisor)
 
     return _certified(question, measured, scored, as_count(budget, "budget", least=0), threads)
 
@@ -183,7 +193,8 @@ def _certified(
             if (row == 0).any():
                 least = least_value(relevant, irrelevant, row, measure, budget)
                 bounds[query] = max(0.0, least.value - rounding[query])
-                exact[query], examined[query] = least.exact, least.examined
+                exact[query] = least.exact and measure.exact
+                examined[query] = least.examined
                 codes[query] = row if least.code is None else least.code
             else:
                 examined[query] = 1

@@ -19,6 +19,8 @@ def violations(certified: CertifiedPrecision, attacked: Any) -> Ints:
 
     The room for rounding is that of the certificate (`CertifiedPrecision.rounding`) and that of an
     AP itself, `8 (K + 1)` units of the last place of 1; together about 3e-10 for 10,000 items.
+    Results in a folder tell neither of the two, only how many items there are, so
+    `hashbench.results.certificates` leaves more room.
     Both APs must be of the same queries, database, `top_k` and `normalize`, ties in their worst
     order, and the attack inside the ball that was certified.
 

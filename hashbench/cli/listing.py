@@ -64,7 +64,7 @@ def print_plugin(console: TextConsole, name: str) -> None:
         "looks at": "" if card.access is None else _ACCESS[card.access],
         "is told": ", ".join(_told(card)) or ("nothing" if card.access else ""),
         "if drawn": "" if card.draws is None else _DRAWS[card.draws],
-        "balls": ", ".join(norm for norm in Norm if norm in card.norms),
+        "works in": " and ".join(norm for norm in Norm if norm in card.norms),
         "leads": "to targets" if card.aim is Aim.TARGETED else "",
         "learns": "a network beforehand" if _learns(card, plugin) else "",
         "version": card.version,

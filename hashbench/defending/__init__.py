@@ -9,7 +9,6 @@ from hashbench.defending.box_training import (
     BoxTraining,
     mean_codes,
     refuse_unbounded,
-    start_afresh,
 )
 from hashbench.defending.center_guided import (
     CenterGuidedTraining,
@@ -19,6 +18,7 @@ from hashbench.defending.center_guided import (
     mainstay_centers,
 )
 from hashbench.defending.setup import Budget, DefenseSetup
+from hashbench.defending.starts import Start, start_afresh
 from hashbench.defending.transformed import (
     InputTransformation,
     TransformedModel,
@@ -39,6 +39,7 @@ __all__ = [
     "InputTransformation",
     "MainstayRule",
     "SharedMemory",
+    "Start",
     "TransformedModel",
     "WrappedModel",
     "mainstay_centers",

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from hashbench.certifying import Box, logit_bounds
+from hashbench.certifying import Box, logit_bounds, pixel_box
 from hashbench.defending.setup import DefenseSetup
 from hashbench.hashing.divided import over_rows
 from hashbench.hashing.encode import device_of, evaluating
@@ -134,10 +134,9 @@ class BoxTraining(Objective):
                 logits = self._model.logits(batch.images)
                 total = total + weight * self._loss(Box(logits, logits), batch.labels)
             if weight < 1:
-                lower = (batch.images - radius).clamp(min=0.0)
-                upper = (batch.images + radius).clamp(max=1.0)
-                bounds = over_rows(self._model, self._bounds, lower, upper)
-                total = total + (1 - weight) * self._loss(Box(*bounds), batch.labels)
+                box = pixel_box(batch.images, radius)
+                lower, upper = over_rows(self._model, self._bounds, box.lower, box.upper)
+                total = total + (1 - weight) * self._loss(Box(lower, upper), batch.labels)
         assert isinstance(total, Tensor)
         return total
 
@@ -148,28 +147,6 @@ class BoxTraining(Objective):
     @override
     def keeps(self) -> Mapping[str, Kept]:
         return {}
-
-
-def start_afresh(model: HashModel, generator: torch.Generator) -> None:
-    """Give every layer of a model the weights that torch starts it with, drawn from a generator.
-
-    Layers that do not say how (`reset_parameters`) keep theirs. Batch norms forget what they saw:
-    in eval mode they change nothing then.
-
-    Args:
-        model: changed in place.
-        generator: of the CPU; weights are drawn there, so they are the same for every device.
-    """
-    device = device_of(model)
-    with torch.random.fork_rng(devices=[]):
-        seed = torch.randint(torch.iinfo(torch.int64).max, (), generator=generator)
-        torch.default_generator.manual_seed(int(seed))
-        model.cpu()
-        for module in model.modules():
-            reset = getattr(module, "reset_parameters", None)
-            if callable(reset):
-                reset()
-        model.to(device)
 
 
 def refuse_unbounded(model: HashModel, setup: DefenseSetup) -> None:

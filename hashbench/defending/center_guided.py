@@ -23,6 +23,7 @@ from hashbench.hashing.kept import Kept
 from hashbench.hashing.model import codes_of
 from hashbench.hashing.objective import Batch, BoundLoss, Objective
 from hashbench.hashing.recipe import OptimizerName, Recipe
+from hashbench.plugins.parameters import later
 
 CenterRule = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(labels (B, classes), codes (N, K), their labels (N, classes)) -> center codes (B, K)."""
@@ -74,13 +75,14 @@ class CenterGuidedTraining(AdversarialTraining):
 
     Attributes:
         weight: factor of the adversarial term.
-        learning_rate, momentum, weight_decay: of SGD.
+        learning_rate, momentum, weight_decay: of the optimiser; the momentum is Adam's first beta.
         soft_memory: in the released scripts the memory of codes and that of outputs are one
             storage, so once a batch has passed, its images count with their outputs, not their
             codes, in the centers; with CgAT whatever the hashing loss, with SAAT where the loss
             keeps outputs. True repeats that.
         float_milestones: the released scripts compute the steps at which the rate falls as
             fractions, and one that is no whole number never comes. True repeats that.
+        optimizer: `sgd` or `adam`.
     """
 
     weight: float = 1.0
@@ -89,18 +91,18 @@ class CenterGuidedTraining(AdversarialTraining):
     weight_decay: float = 5e-4
     soft_memory: bool = False
     float_milestones: bool = False
+    optimizer: OptimizerName = later(OptimizerName.SGD)
 
     @override
     def recipe(self, budget: Budget) -> Recipe:
-        """SGD with the rate decayed at half and three quarters of the steps."""
-        return Recipe(
-            epochs=self.granted(budget).epochs,
-            optimizer=OptimizerName.SGD,
+        """By default SGD with the rate decayed at half and three quarters of the steps."""
+        return self.stepping(
+            budget,
+            self.optimizer,
             learning_rate=self.learning_rate,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             float_milestones=self.float_milestones,
-            augment=self.augment,
         )
 
     @abstractmethod
@@ -110,6 +112,7 @@ class CenterGuidedTraining(AdversarialTraining):
     @override
     def objective(self, setup: DefenseSetup) -> Objective:
         """Fill both memories with the base model's codes."""
+        self.begin(setup)
         inner = self.inner_attack(setup.model, setup.budget, setup.generator)
         return CenterGuided(self.terms(), setup, inner)
 
@@ -134,7 +137,7 @@ class CenterGuided(Objective):
     def loss(self, batch: Batch) -> Tensor:
         """The clean hashing loss, the adversarial term, and the quantisation term if any."""
         centers = self._centers(batch)
-        adversarial = self._inner.away_from(batch.images, centers)
+        adversarial = self._inner.at(batch.progress).away_from(batch.images, centers)
         outputs_adversarial = self._model.outputs(adversarial)
         outputs = self._model.outputs(batch.images)
         clean: Tensor = self._hashing_loss(outputs, batch.labels, batch.index)

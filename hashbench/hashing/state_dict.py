@@ -18,7 +18,8 @@ from hashbench.errors import FileError, PickledObjectError, UntrustedPickleError
 from hashbench.hashing.weights.archive import SIGNATURE
 from hashbench.hashing.weights.arrays import PickledArray
 from hashbench.hashing.weights.mapped import WeightFile
-from hashbench.hashing.weights.pickled import PickledTensor, more_than_tensors
+from hashbench.hashing.weights.pickled import more_than_tensors
+from hashbench.hashing.weights.pickled_values import PickledTensor
 from hashbench.hashing.weights.safetensors_file import read_table
 from hashbench.hashing.weights.sorts import is_pickled, is_safetensors, sort_of
 from hashbench.hashing.weights.stored import (

@@ -35,6 +35,9 @@ PluginT = TypeVar("PluginT", bound=Plugin)
 _PRESET = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 """What may be a preset's name."""
 
+_LATER = "later"
+"""In a field's metadata: see `later`."""
+
 _NO_COMMA = "; a comma begins the next parameter, so no value and no path may hold one"
 
 
@@ -259,8 +262,38 @@ def _hints(plugin: type[Plugin], *, units: bool) -> dict[str, Any]:
 
 
 def resolved(plugin: Plugin) -> dict[str, Any]:
-    """Every parameter with its value as plain JSON data: what a key is made of."""
+    """Every parameter with its value as plain JSON data."""
     return {name: plain(getattr(plugin, name)) for name in field_types(type(plugin))}
+
+
+def later(default: Any) -> Any:
+    """The default of a parameter that a plugin got after its first results were stored.
+
+    A key says such a parameter only where it is not the default: what was stored before it could be
+    said is still found.
+
+    Args:
+        default: the plugin's behaviour from before.
+
+    Examples:
+        >>> @dataclass(frozen=True)
+        ... class Example:
+        ...     steps: int = 20
+        ...     restarts: int = later(1)
+        >>> Example()
+        Example(steps=20, restarts=1)
+    """
+    return field(default=default, metadata={_LATER: True})
+
+
+def keyed(plugin: Plugin) -> dict[str, Any]:
+    """`resolved`, without what came `later` and is the default: what a key is made of."""
+    unsaid = {
+        one.name
+        for one in _fields(type(plugin))
+        if one.metadata.get(_LATER) and getattr(plugin, one.name) == one.default
+    }
+    return {name: value for name, value in resolved(plugin).items() if name not in unsaid}
 
 
 def canonical(plugin: Plugin) -> str:

@@ -34,7 +34,7 @@ def differ(one: Measured, other: Measured, protocol: Protocol) -> bool:
     proven = certified(protocol.metric)
     if (proven in one.scores.metrics) != (proven in other.scores.metrics):
         return True  # one of them proves nothing
-    names.append(proven)
+    names += [proven, under(proven, Ties.EXPECTED)]
     first, second = one.scores.metrics, other.scores.metrics
     values = [(first[name], second[name]) for name in names if name in first and name in second]
     if not all(math.isclose(a, b, rel_tol=0, abs_tol=NOISE) for a, b in values):

@@ -34,7 +34,10 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_@()=. -]{0,99}")
 _MAX_REASON: Final = 10_000
 """Characters of why nothing is proven."""
 
-PER_QUERY_OF_PROOF: Final = ("worst", "uncertain", "exact")
+ORDERS_OF_PROOF: Final = (Ties.WORST, Ties.EXPECTED)
+"""The orders of ties under which average precision is proven; the first has the plain name."""
+
+PER_QUERY_OF_PROOF: Final = (*map(str, ORDERS_OF_PROOF), "uncertain", "exact")
 """The arrays of a certificate, float64 (Q,) each: the proven average precision of each query, how
 many of its bits are uncertain, and 1 where some bits do have that precision."""
 
@@ -172,7 +175,7 @@ def _check_certificate(scores: StoredScores, protocol: Protocol) -> None:
         reason = "its metrics have names that no metric of a certificate has"
     elif wrong is not None:
         reason = f"{wrong} is {metrics[wrong]:g}, out of its range"
-    elif (certified(protocol.metric) in metrics) == bool(scores.reason):
+    elif any((name in metrics) == bool(scores.reason) for name in _names_of_proof(protocol)):
         reason = f"it holds neither {certified(protocol.metric)} nor why there is none, or both"
     elif curve.recall or curve.precision:
         reason = "it holds a curve, which nothing proves"
@@ -192,11 +195,18 @@ def _proven(artifact: Artifact, scores: StoredScores, protocol: Protocol) -> NDA
     content = artifact.read(PER_QUERY, largest_file(wanted))
     try:
         arrays = read_arrays(content, wanted)
-        _check_mean(metric, arrays[Ties.WORST], scores)
+        for name, ties in zip(_names_of_proof(protocol), ORDERS_OF_PROOF, strict=True):
+            _check_mean(name, arrays[ties], scores)
     except FileError as error:
         raise FileError(f"{PER_QUERY}: {error}") from None
     proven: NDArray[np.float64] = arrays[Ties.WORST]
     return proven
+
+
+def _names_of_proof(protocol: Protocol) -> tuple[str, str]:
+    """The metrics of what is proven, by order of ties."""
+    metric = certified(protocol.metric)
+    return metric, under(metric, Ties.EXPECTED)
 
 
 def _check_mean(metric: str, values: NDArray[np.float64], scores: StoredScores) -> None:

@@ -26,9 +26,10 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec
 from hashbench.progress import Progress
 from hashbench.results.artifacts import CODES, PER_QUERY, SCORES
-from hashbench.results.metrics import Metric, certified
-from hashbench.results.scored import PER_QUERY_OF_PROOF
+from hashbench.results.metrics import Metric, certified, under
+from hashbench.results.scored import ORDERS_OF_PROOF, PER_QUERY_OF_PROOF
 from hashbench.results.store import Store
+from hashbench.retrieval import Ties
 from hashbench.runner.evaluation_steps import CERTIFIED_TOGETHER, Certificate
 from hashbench.runner.loading import data_of, load_model, npz, read_npz
 from hashbench.runner.steps import DefendedModel, GivenModel
@@ -53,19 +54,28 @@ def certificate(step: Certificate, store: Store, progress: Progress) -> Mapping[
     data, protocol, threads = data_of(setting), setting.source.protocol, setting.compute.threads
     database = read_npz(store, step.codes, CODES)["database"]
     asked = (bits, data.query.labels, database, data.database.labels)
-    found = certified_precision(
-        *asked, top_k=protocol.top_k, normalize=protocol.normalize, threads=threads
+    worst, mean = (
+        certified_precision(
+            *asked,
+            top_k=protocol.top_k,
+            normalize=protocol.normalize,
+            ties=ties,
+            threads=threads,
+        )
+        for ties in ORDERS_OF_PROOF
     )
     nearest = certified_nearest(*asked, threads=threads)
-    arrays = (found.average_precision, found.uncertain, found.exact)
+    arrays = (worst.average_precision, mean.average_precision, worst.uncertain, worst.exact)
     per_query = {
         name: np.asarray(values, dtype=np.float64)
         for name, values in zip(PER_QUERY_OF_PROOF, arrays, strict=True)
     }
-    return {
-        SCORES: _summary(_metrics(found, nearest, protocol.metric, share), ""),
-        PER_QUERY: npz(per_query),
+    metrics = {
+        certified(protocol.metric): float(worst.average_precision.mean()),
+        under(certified(protocol.metric), Ties.EXPECTED): float(mean.average_precision.mean()),
+        **_shares(worst, nearest, share),
     }
+    return {SCORES: _summary(metrics, ""), PER_QUERY: npz(per_query)}
 
 
 def is_certified(model: DefendedModel | GivenModel) -> bool:
@@ -84,11 +94,8 @@ def _certifies(defense: type[Defense]) -> bool:
     return issubclass(defense, TrainedDefense) and defense.certifies
 
 
-def _metrics(
-    found: CertifiedPrecision, nearest: CertifiedNearest, metric: str, share: float
-) -> dict[str, float]:
+def _shares(found: CertifiedPrecision, nearest: CertifiedNearest, share: float) -> dict[str, float]:
     return {
-        certified(metric): float(found.average_precision.mean()),
         Metric.CERTIFIED_BITS: share,
         Metric.CERTIFIED_CODES: float((found.uncertain == 0).mean()),
         Metric.CERTIFIED_EXACT: float(found.exact.mean()),

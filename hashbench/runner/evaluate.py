@@ -37,14 +37,13 @@ from hashbench.plugins.base import Plugin
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.plugins.paths import at_home
-from hashbench.results.cell import CLEAN, Cell
+from hashbench.results.cell import CLEAN
 from hashbench.results.gallery import no_gallery
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured
 from hashbench.results.store import Store
 from hashbench.runner.black_box import refuse_followers
 from hashbench.runner.code_content import module_content
-from hashbench.runner.fingerprint import sha256_of
 from hashbench.runner.loading import load_data
 from hashbench.runner.object_model import ModelObject, answer_of, as_found, refuse_unready
 from hashbench.runner.plan import asked, laid_out
@@ -374,19 +373,6 @@ def _planned(
     setting: Setting, defense: str, wrapper: WrappingDefense | None, model: ModelObject
 ) -> PlannedModel:
     training = {"base": {"handed_over": "object"}, "compute": setting.compute.recorded()}
-    protocol = setting.source.protocol
-    clean = Cell(
-        dataset=protocol.dataset,
-        loss=canonical(setting.loss),
-        backbone=canonical(setting.backbone),
-        bits=setting.bits,
-        defense=defense,
-        attack=CLEAN,
-        eps="0",
-        seed=setting.seed,
-        protocol=protocol.hash,
-        training=sha256_of(training),
-    )
     step = GivenModel(
         setting=setting,
         defense=defense,
@@ -396,4 +382,4 @@ def _planned(
         clean=(),
         program=model,
     )
-    return PlannedModel(step, clean, training)
+    return PlannedModel(step, setting.clean_cell(defense, training), training)

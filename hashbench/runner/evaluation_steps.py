@@ -18,11 +18,11 @@ from hashbench.data.protocol import PixelValues
 from hashbench.eps import Eps
 from hashbench.plugins.card import Aim
 from hashbench.plugins.parameters import canonical
-from hashbench.results.artifacts import PART_OF, ArtifactKind
+from hashbench.results.artifacts import ArtifactKind
 from hashbench.results.kept_images import address_of_images
 from hashbench.runner.fingerprint import describe, file_hash
 from hashbench.runner.setting import Setting
-from hashbench.runner.steps import ModelCodes, Step, StepOnModel, code_of, rows_said
+from hashbench.runner.steps import ModelCodes, Step, StepOnModel, StepOnRows, code_of
 
 _ATTACK_ROOMS = ("hashing", "attacking", "retrieval")
 _PROOF_ROOMS = ("hashing", "attacking", "certifying", "retrieval")
@@ -236,7 +236,7 @@ class Scores(StepOnModel):
     @override
     def parts(self) -> tuple[DistanceTallies, ...]:
         """Of the counts, where the database is divided."""
-        return tuple(DistanceTallies(self.codes, self, rows) for rows in self.setting.parts)
+        return tuple(DistanceTallies(self.codes, rows, self) for rows in self.setting.parts)
 
     @property
     @override
@@ -258,17 +258,16 @@ class Scores(StepOnModel):
 
 
 @dataclass(frozen=True)
-class DistanceTallies(StepOnModel):
+class DistanceTallies(StepOnRows):
     """How many of some rows of a database are at each distance of each query of a cell.
 
     Attributes:
         codes: of the model.
-        scores: what is made of the counts of all rows.
         rows: of the database.
+        scores: what is made of the counts of all rows.
     """
 
     scores: Scores
-    rows: range
     kind = ArtifactKind.TALLY
 
     @property
@@ -282,22 +281,6 @@ class DistanceTallies(StepOnModel):
     @override
     def whole(self) -> Scores:
         return self.scores
-
-    @property
-    @override
-    def label(self) -> str:
-        return f"{self.scores.label}, {rows_said(self.rows)}"
-
-    @property
-    @override
-    def hint(self) -> str:
-        """Begins with the rows: a folder's name is cut off at the end."""
-        return f"{self.rows.start} {self.scores.hint}"
-
-    @override
-    def described(self) -> dict[str, Any]:
-        """The whole, whose key holds all else, and the rows."""
-        return {PART_OF: self.scores.key, "rows": [self.rows.start, self.rows.stop]}
 
 
 @dataclass(frozen=True)

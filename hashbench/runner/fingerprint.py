@@ -18,7 +18,7 @@ from hashbench.errors import FileError, UsageError
 from hashbench.files import sha256_of_file
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.blame import answer_of, named
-from hashbench.plugins.parameters import resolved
+from hashbench.plugins.parameters import keyed
 from hashbench.runner.code_content import class_content
 
 _PATHS: Any = tuple | list
@@ -51,7 +51,7 @@ def described_once() -> Iterator[None]:
 
 
 def describe(plugin: Plugin) -> dict[str, Any]:
-    """A plugin as part of a key: name, version, every parameter resolved, hash of its source."""
+    """A plugin as part of a key: name, version, parameters, hash of its source."""
     known = _KNOWN.get()
     if known is None:
         return _described(plugin)
@@ -64,7 +64,7 @@ def _described(plugin: Plugin) -> dict[str, Any]:
     described = {
         "name": plugin.card.name,
         "version": plugin.card.version,
-        "parameters": resolved(plugin),
+        "parameters": keyed(plugin),
         "source": source_hash(type(plugin)),
     }
     try:

@@ -36,10 +36,10 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
 from hashbench.records import read
-from hashbench.results.cell import CLEAN, Cell
+from hashbench.results.cell import Cell
 from hashbench.results.metrics import under
 from hashbench.retrieval import Ties
-from hashbench.runner.fingerprint import content_hash, sha256_of
+from hashbench.runner.fingerprint import content_hash
 from hashbench.runner.loading import load_data, new_model, outline
 from hashbench.runner.resolve import check_device_name, read_source, resolve
 from hashbench.runner.setting import Setting, Source
@@ -122,21 +122,9 @@ def given_model(
         weights = program.content
     training = {**card.training, "compute": compute.recorded()}
     defense = card.defense if wrapper is None else canonical(wrapper)
-    cell = Cell(
-        dataset=source.protocol.dataset,
-        loss=canonical(setting.loss),
-        backbone=canonical(setting.backbone),
-        bits=card.bits,
-        defense=defense,
-        attack=CLEAN,
-        eps="0",
-        seed=card.seed,
-        protocol=source.protocol.hash,
-        training=sha256_of(training),
-    )
     clean = tuple(sorted(card.clean.items()))
     step = GivenModel(setting, defense, wrapper, folder, weights, clean, program)
-    return Given(step, cell, training)
+    return Given(step, setting.clean_cell(defense, training), training)
 
 
 def _refuse_misfit(folder: Path, setting: Setting) -> None:

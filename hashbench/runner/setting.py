@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,8 @@ from hashbench.hashing.backbone import InputSpec
 from hashbench.hashing.contract import Backbone, Loss
 from hashbench.hashing.encode import ENCODE_BATCH
 from hashbench.plugins.parameters import canonical
-from hashbench.runner.fingerprint import describe
+from hashbench.results.cell import CLEAN, Cell
+from hashbench.runner.fingerprint import describe, sha256_of
 from hashbench.runner.suite_tables import Compute
 
 
@@ -47,6 +49,26 @@ class Setting:
     bits: int
     seed: int
     compute: Compute
+
+    def clean_cell(self, defense: str, training: Mapping[str, Any]) -> Cell:
+        """The cell of a model's clean queries.
+
+        Args:
+            defense: its canonical name.
+            training: what reports say of how the model was trained.
+        """
+        return Cell(
+            dataset=self.source.protocol.dataset,
+            loss=canonical(self.loss),
+            backbone=canonical(self.backbone),
+            bits=self.bits,
+            defense=defense,
+            attack=CLEAN,
+            eps="0",
+            seed=self.seed,
+            protocol=self.source.protocol.hash,
+            training=sha256_of(training),
+        )
 
     def described(self, *, bare: bool = False) -> dict[str, Any]:
         """Plain data for keys: everything but what concerns attacks alone.

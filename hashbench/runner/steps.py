@@ -306,13 +306,40 @@ class StepOnModel(Step):
         return self.codes.model.key
 
 
-def rows_said(rows: range) -> str:
-    """Some rows of a database as a label has them: `database images 500 to 999`."""
-    return f"database images {rows.start} to {rows.stop - 1}"
+@dataclass(frozen=True)
+class StepOnRows(StepOnModel):
+    """A share of the work of another step: what it makes of some rows of a divided database.
+
+    Attributes:
+        rows: of the database.
+    """
+
+    rows: range
+
+    @property
+    @abstractmethod
+    @override
+    def whole(self) -> Step: ...
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"{self.whole.label}, database images {self.rows.start} to {self.rows.stop - 1}"
+
+    @property
+    @override
+    def hint(self) -> str:
+        """Begins with the rows: a folder's name is cut off at the end."""
+        return f"{self.rows.start} {self.whole.hint}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        """The whole, whose key holds all else, and the rows."""
+        return {PART_OF: self.whole.key, "rows": [self.rows.start, self.rows.stop]}
 
 
 @dataclass(frozen=True)
-class DatabaseCodes(StepOnModel):
+class DatabaseCodes(StepOnRows):
     """Codes of some rows of a database that is divided.
 
     Attributes:
@@ -320,7 +347,6 @@ class DatabaseCodes(StepOnModel):
         rows: of the database.
     """
 
-    rows: range
     kind = ArtifactKind.CODES_PART
 
     @property
@@ -332,19 +358,3 @@ class DatabaseCodes(StepOnModel):
     @override
     def whole(self) -> ModelCodes:
         return self.codes
-
-    @property
-    @override
-    def label(self) -> str:
-        return f"{self.codes.label}, {rows_said(self.rows)}"
-
-    @property
-    @override
-    def hint(self) -> str:
-        """Begins with the rows: a folder's name is cut off at the end."""
-        return f"{self.rows.start} {self.codes.hint}"
-
-    @override
-    def described(self) -> dict[str, Any]:
-        """The whole, whose key holds all else, and the rows."""
-        return {PART_OF: self.codes.key, "rows": [self.rows.start, self.rows.stop]}

@@ -14,16 +14,12 @@ from hashbench.testing.case import linear, ordinary
 from hashbench.testing.checking import Check, check, require, skip_unless
 from hashbench.testing.stage import AttackStage, Trial
 
-STRONG = Eps.parse("16/255")
-STRONGER = Eps.parse("32/255")
-
 LEAST = 0.05
-"""An attack has to move the mAP by so much, as a share of 1, at `STRONG`."""
+"""An attack has to move the mAP by so much, as a share of 1, at the strong radius."""
 
 SLACK = 0.05
 """So much may the mAP rise with the radius: 7 queries are few."""
 
-THRESHOLD = 2 / 255
 SHORT, BEYOND = 0.99, 1.01
 BLIND = 2.5
 """Beyond so many thresholds a search without gradients has to flip a bit of four equal pixels."""
@@ -33,24 +29,24 @@ BLIND = 2.5
 def leads_away(stage: AttackStage) -> None:
     skip_unless(stage.attack.aim() is Aim.UNTARGETED, "targeted")
     skip_unless(_knows_a_model(stage), "a control: knows no model")
-    trial = stage.call(ordinary(), eps=STRONG)
+    trial = stage.call(ordinary(), eps=stage.radii.strong)
     clean, found = _map(trial, _clean_codes()), _map(trial, trial.codes)
     require(
         found <= clean - LEAST,
-        f"at radius 16/255 it moves the mAP of a small model from {100 * clean:.1f} to "
-        f"{100 * found:.1f} %: is a sign wrong?",
+        f"at radius {stage.radii.strong} it moves the mAP of a small model from "
+        f"{100 * clean:.1f} to {100 * found:.1f} %: is a sign wrong?",
     )
 
 
 @check("leads-to-target", "a targeted attack raises the mAP by the target's labels", needs=USABLE)
 def leads_to_target(stage: AttackStage) -> None:
     skip_unless(stage.attack.aim() is Aim.TARGETED, "untargeted")
-    trial = stage.call(ordinary(), eps=STRONG)
+    trial = stage.call(ordinary(), eps=stage.radii.strong)
     clean, found = _map(trial, _clean_codes()), _map(trial, trial.codes)
     require(
         found >= clean + LEAST,
-        f"at radius 16/255 it moves the mAP by the target's labels from {100 * clean:.1f} to "
-        f"{100 * found:.1f} %: is a sign wrong?",
+        f"at radius {stage.radii.strong} it moves the mAP by the target's labels from "
+        f"{100 * clean:.1f} to {100 * found:.1f} %: is a sign wrong?",
     )
 
 
@@ -64,13 +60,15 @@ def larger_eps(stage: AttackStage) -> None:
     skip_unless(_knows_a_model(stage), "a control: knows no model")
     near, far = (
         _map(trial, trial.codes)
-        for trial in (stage.call(ordinary(), eps=eps) for eps in (STRONG, STRONGER))
+        for trial in (
+            stage.call(ordinary(), eps=eps) for eps in (stage.radii.strong, stage.radii.stronger)
+        )
     )
     worse = near - far if stage.attack.aim() is Aim.TARGETED else far - near
     require(
         worse <= SLACK,
-        f"it is weaker in a larger ball: the mAP goes from {100 * near:.1f} at 16/255 to "
-        f"{100 * far:.1f} % at 32/255",
+        f"it is weaker in a larger ball: the mAP goes from {100 * near:.1f} at "
+        f"{stage.radii.strong} to {100 * far:.1f} % at {stage.radii.stronger}",
     )
 
 
@@ -112,8 +110,9 @@ def _knows_a_model(stage: AttackStage) -> bool:
 
 
 def _flipped(stage: AttackStage, factor: float, *, corner: bool) -> Tensor:
-    case = linear(THRESHOLD, corner=corner)
-    trial = stage.call(case, eps=Eps.parse(factor * THRESHOLD))
+    threshold = stage.radii.threshold
+    case = linear(threshold, corner=corner, norm=stage.norm)
+    trial = stage.call(case, eps=Eps.parse(f"{stage.norm}:{factor * threshold}"))
     # Not clipped to the ball: that an answer stays in it is what is asked.
     with torch.no_grad():
         logits = case.model.logits(trial.answer.detach().clamp(0, 1))

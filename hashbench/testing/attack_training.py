@@ -7,7 +7,7 @@ import torch
 
 from hashbench.testing.case import ordinary
 from hashbench.testing.checking import Check, check, require, skip_unless
-from hashbench.testing.stage import USUAL, AttackStage, Training
+from hashbench.testing.stage import AttackStage, Training
 
 
 @check("training", "training changes its network, to finite weights", needs=["answers"])
@@ -25,7 +25,7 @@ def training(stage: AttackStage) -> None:
 
 @check("training-repeats", "the same generator gives the same network", needs=["training"])
 def training_repeats(stage: AttackStage) -> None:
-    one, two = _done(stage), stage.train(ordinary(), USUAL)
+    one, two = _done(stage), stage.train(ordinary(), stage.radii.usual)
     again = two.network.state_dict()
     for name, value in one.network.state_dict().items():
         require(
@@ -51,7 +51,7 @@ def training_leaves_model_alone(stage: AttackStage) -> None:
 
 def _done(stage: AttackStage) -> Training:
     skip_unless(stage.is_trained, "learns nothing beforehand")
-    return stage.training(ordinary(), USUAL)
+    return stage.training(ordinary(), stage.radii.usual)
 
 
 TRAINING: tuple[Check[AttackStage], ...] = (

@@ -13,6 +13,7 @@ from hashbench.attacking.attacker import Attacker, SurrogateModel
 from hashbench.attacking.goal import Known
 from hashbench.data.images import ImageSet
 from hashbench.data.targets import draw_targets
+from hashbench.eps import Norm
 from hashbench.hashing.encode import as_images, encode
 from hashbench.hashing.model import HashModel
 from hashbench.retrieval import center_codes
@@ -120,6 +121,12 @@ def ordinary(shape: Shape = SMALL) -> Case:
     )
 
 
+def grey() -> Case:
+    """The ordinary queries, so far from 0 and 1 that the box cuts no ball of the usual radius."""
+    usual = ordinary()
+    return replace(usual, images=usual.images.clamp(0.4, 0.6))
+
+
 def of_model(model: HashModel) -> Case:
     """The ordinary queries before another model."""
     usual = ordinary()
@@ -127,15 +134,16 @@ def of_model(model: HashModel) -> Case:
 
 
 @cache
-def linear(threshold: float, *, corner: bool = False) -> Case:
+def linear(threshold: float, *, corner: bool = False, norm: Norm = Norm.LINF) -> Case:
     """One bit, `sign(w.x + b)`, that flips in the ball of radius `threshold` and not in a smaller.
 
-    `|w.x + b| / ||w||_1` is the threshold for every query (closed form, L-infinity), and the box
-    is far. What is relevant to a query has its own bit, all else the other.
+    `|w.x + b| / ||w||_1` is the threshold for every query (closed form, L-infinity; in L2 over
+    `||w||_2`), and the box is far. What is relevant to a query has its own bit, all else the other.
 
     Args:
         threshold: in `[0, 1]` pixels.
         corner: only 2 x 2 pixels count, all alike, so that a search without gradients finds them.
+        norm: of the ball.
     """
     generator = torch.Generator().manual_seed(3)
     weight = torch.rand(SMALL, generator=generator) + 0.5
@@ -148,7 +156,9 @@ def linear(threshold: float, *, corner: bool = False) -> Case:
     side = torch.tensor([1.0, -1.0] * 3).double()
     # Moved along w until each has its logit to float32 rounding; b is that of mid-grey.
     bias = -0.5 * weight.sum()
-    wanted = 12 * threshold * side
+    # By which a logit moves at most in a ball of radius 1.
+    steepest = 12 if norm is Norm.LINF else float(weight.norm())
+    wanted = steepest * threshold * side
     for _ in range(3):
         missing = wanted - ((images.double() * weight).sum(dim=(1, 2, 3)) + bias)
         direction = weight / weight.square().sum()

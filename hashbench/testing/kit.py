@@ -19,13 +19,7 @@ from hashbench.plugins.kinds import Kind
 from hashbench.plugins.misspelt import missing_methods, nearly_named
 from hashbench.plugins.parameters import build, canonical
 from hashbench.results.contract import Format
-from hashbench.testing.attack_answers import ANSWERS
-from hashbench.testing.attack_declared import DECLARED
-from hashbench.testing.attack_draws import DRAWS
-from hashbench.testing.attack_models import MODELS
-from hashbench.testing.attack_repeats import REPEATS
-from hashbench.testing.attack_strength import STRENGTH
-from hashbench.testing.attack_training import TRAINING
+from hashbench.testing.attack_norms import IN_A_BALL, in_further_norms
 from hashbench.testing.backbone_stage import BackboneStage
 from hashbench.testing.backbones import BACKBONES
 from hashbench.testing.checking import Check, run_checks
@@ -41,17 +35,9 @@ from hashbench.testing.wrapped import WRAPPINGS, WrappedStage
 
 PluginT = TypeVar("PluginT", bound=Plugin)
 
-ATTACK_CHECKS: tuple[Check[Any], ...] = (
-    *IDENTITY,
-    *ANSWERS,
-    *REPEATS,
-    *MODELS,
-    *DECLARED,
-    *DRAWS,
-    *TRAINING,
-    *STRENGTH,
-)
-"""The rules of attacks, in the order in which they are tried."""
+ATTACK_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *IN_A_BALL)
+"""The rules of attacks, in the order in which they are tried. One whose card names both norms is
+held to those of a ball (`IN_A_BALL`) in L2 too, as `l2-inside-ball`."""
 
 DEFENSE_CHECKS: Mapping[type[Defense], tuple[Check[Any], ...]] = MappingProxyType(
     {WrappingDefense: (*IDENTITY, *WRAPPINGS), TrainedDefense: (*IDENTITY, *TRAININGS)}
@@ -86,7 +72,9 @@ NONE: Mapping[str, str] = MappingProxyType({})
 def check_attack(
     attack: Attack | type[Attack] | str, *, expected_failures: Mapping[str, str] = NONE
 ) -> CheckReport:
-    """Try every rule of an attack; takes a second or so, more for one of many steps.
+    """Try every rule of an attack, in every norm that its card names.
+
+    Takes a second or so for each norm, more for an attack of many steps.
 
     Args:
         attack: an instance, a class whose parameters have defaults, or a name with parameters. Its
@@ -98,7 +86,8 @@ def check_attack(
         UsageError: there is no such attack or check, or a parameter has no default.
     """
     found = _built(Kind.ATTACK, Attack, attack)
-    return _report(Kind.ATTACK, found, AttackStage(found), ATTACK_CHECKS, expected_failures)
+    checks = (*ATTACK_CHECKS, *in_further_norms(found))
+    return _report(Kind.ATTACK, found, AttackStage(found), checks, expected_failures)
 
 
 def check_defense(
@@ -215,7 +204,8 @@ def check_plugin(
 def rules_of(plugin: Plugin) -> tuple[str, ...]:
     """The names of the rules that a plugin would be held to; none for what has no contract."""
     found = (checks for contract, checks in _CHECKS if isinstance(plugin, contract))
-    return tuple(one.name for one in next(found, ()))
+    further = in_further_norms(plugin) if isinstance(plugin, Attack) else ()
+    return tuple(one.name for one in (*next(found, ()), *further))
 
 
 def _built(kind: Kind, base: type[PluginT], given: PluginT | type[PluginT] | str) -> PluginT:

@@ -13,22 +13,23 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from hashbench.attacking.answer import outermost
 from hashbench.attacking.attacked_model import AttackedModel
 from hashbench.attacking.attacker import SurrogateModel
 from hashbench.attacking.contract import Attack, TrainedAttack
 from hashbench.attacking.randomness import QueryRandom
 from hashbench.attacking.setup import AttackerSetup, sizes_of
 from hashbench.attacking.threat import Threat
-from hashbench.eps import Eps
+from hashbench.eps import Eps, Norm
 from hashbench.hashing.encode import device_of, evaluating, frozen
 from hashbench.hashing.model import HashModel, codes_of
 from hashbench.plugins.card import Access, Aim, Draws, Knowledge
 from hashbench.testing.case import Case, ordinary
+from hashbench.testing.radii import RADII, norms_of
 from hashbench.testing.surroundings import Switches, own_random_state
 from hashbench.testing.watched_model import WatchedModel
 from hashbench.testing.world import Variant
 
-USUAL = Eps.parse("8/255")
 LIMIT = 20_000
 """Forward passes per query after which an attack is stopped: a suite's default."""
 
@@ -99,6 +100,20 @@ class Trial:
         return self.threat.project(self.answer.detach(), self.case.images)
 
     @property
+    def distance(self) -> float:
+        """How far an image is from its clean one at most, in the ball's norm.
+
+        As in the harness, what lies beyond the box is another rule's.
+        """
+        clipped = self.answer.detach().clamp(0, 1)
+        return float(self.threat.distance(clipped, self.case.images).max())
+
+    @property
+    def stays(self) -> bool:
+        """Whether that is in the ball, to float32's rounding."""
+        return self.distance <= outermost(self.threat, self.case.images)
+
+    @property
     def codes(self) -> Tensor:
         """The codes of `images`, int8 (Q, K), as if the weights had been left alone."""
         with torch.no_grad(), evaluating(self.case.model):
@@ -129,12 +144,22 @@ class AttackStage:
 
     Attributes:
         attack: never changed.
+        norm: of the balls.
+        radii: of the balls.
         left_changed: switches and modes that the last call left changed, also one that raised.
     """
 
-    def __init__(self, attack: Attack) -> None:
-        """Take an attack, which is never changed."""
+    def __init__(self, attack: Attack, norm: Norm | None = None) -> None:
+        """Take an attack, which is never changed.
+
+        Args:
+            attack: the plugin.
+            norm: of the balls; by default the first that it works in.
+        """
         self.attack = attack
+        self.norm = norms_of(attack)[0] if norm is None else norm
+        self.radii = RADII[self.norm]
+        self._inside = {self.norm: self}
         self.left_changed: tuple[str, ...] = ()
         self._trainings: dict[tuple[int, int, str, str], Training] = {}
 
@@ -168,9 +193,15 @@ class AttackStage:
         """Whether its card asks for the queries' labels."""
         return Knowledge.LABELS in self.attack.card.knowledge
 
+    def inside(self, norm: Norm) -> AttackStage:
+        """The same attack in balls of another norm; always the same stage."""
+        if norm not in self._inside:
+            self._inside[norm] = AttackStage(self.attack, norm)
+        return self._inside[norm]
+
     @cached_property
     def usual(self) -> Trial:
-        """The ordinary batch of 7 at 8/255, everything granted: called once, looked at often."""
+        """The ordinary batch of 7 at the usual radius, everything granted: called once."""
         return self.call(ordinary())
 
     def call(
@@ -178,7 +209,7 @@ class AttackStage:
         case: Case,
         *,
         attack: Attack | None = None,
-        eps: Eps = USUAL,
+        eps: Eps | None = None,
         seeds: Sequence[int] | None = None,
         as_declared: tuple[str, ...] = (),
     ) -> Trial:
@@ -187,11 +218,11 @@ class AttackStage:
         Args:
             case: model and queries.
             attack: another one than the stage's, such as the same with 0 steps.
-            eps: the radius.
+            eps: the radius; by default the usual one.
             seeds: one per query; by default their positions.
             as_declared: `access` and `knowledge` grant what the card asks for; else everything.
         """
-        attack = attack or self.attack
+        attack, eps = attack or self.attack, eps or self.radii.usual
         before = Switches.now()
         asked: list[float] = []
 

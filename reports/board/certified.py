@@ -13,7 +13,8 @@ from hashbench.reports.board.findings import printed
 from hashbench.reports.board.over_seeds import Entry, Gap, collect
 from hashbench.results.cell import CellResult, Status
 from hashbench.results.flags import least_useful
-from hashbench.results.metrics import Metric, certified
+from hashbench.results.metrics import Metric, certified, under
+from hashbench.retrieval import Ties
 
 NOTHING_PROVEN: Final = "no certificate"
 """Stands where bounds were asked for, and prove nothing."""
@@ -25,6 +26,8 @@ class Certified:
 
     Attributes:
         proven: mAP that no attack inside the radius can undo, ties in their worst order.
+        mean_order: the same for the mean over the orders of ties, which attacked and clean mAP are;
+            without values where it was not kept.
         bits, codes: shares of the queries' bits that are proven, and of the queries all of whose
             bits are.
         exact: share of the queries for which some completion of their bits has just the proven AP.
@@ -36,6 +39,7 @@ class Certified:
     """
 
     proven: Entry
+    mean_order: Entry
     bits: Entry
     codes: Entry
     exact: Entry
@@ -44,6 +48,11 @@ class Certified:
     reason: str = ""
     worthless: bool = False
     rank: int | None = None
+
+    @property
+    def least(self) -> Entry:
+        """The lower end of what is true, beside mAP that are means over the orders of ties."""
+        return self.mean_order if self.mean_order.values else self.proven
 
     @property
     def words(self) -> str:
@@ -82,6 +91,7 @@ def certified_of(
     mean = proven.mean
     return Certified(
         proven=proven,
+        mean_order=share(under(certified(metric), Ties.EXPECTED)),
         bits=share(Metric.CERTIFIED_BITS),
         codes=share(Metric.CERTIFIED_CODES),
         exact=share(Metric.CERTIFIED_EXACT),

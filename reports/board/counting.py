@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hashbench.reports.board.row import RowReader
+from hashbench.reports.board.row_reader import RowReader
 from hashbench.results.cell import CLEAN
 
 CONTROL = "noise"

@@ -11,7 +11,8 @@ from hashbench.eps import Eps
 from hashbench.reports.board.certified import Certified, certified_of, ranks_by_proof
 from hashbench.reports.board.counting import Counts, is_control, what_counts
 from hashbench.reports.board.findings import Finding, at_or_below, printed
-from hashbench.reports.board.row import Row, RowReader
+from hashbench.reports.board.row import Row
+from hashbench.reports.board.row_reader import RowReader
 from hashbench.reports.board.uncertainty import Samples, samples_of, with_intervals
 from hashbench.results.cell import CLEAN, Cell, CellResult
 from hashbench.results.flags import Code, least_useful

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashbench.reports.board.over_seeds import Entry
-from hashbench.reports.board.row import Row, RowReader, Score, Targeted
+from hashbench.reports.board.row import Row, Score, Targeted
+from hashbench.reports.board.row_reader import RowReader
 from hashbench.results.cell import CLEAN
 from hashbench.results.intervals import Interval, intervals, unseparated
 

@@ -14,14 +14,9 @@ from markupsafe import Markup
 
 from hashbench.eps import Norm
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
-from hashbench.reports.page.models import (
-    DENSE,
-    MOST_SECTIONS,
-    Model,
-    Reader,
-    by_model,
-    threat,
-)
+from hashbench.reports.page.model import Model
+from hashbench.reports.page.models import DENSE, MOST_SECTIONS, Reader, by_model, threat
+from hashbench.reports.page.names import breakable
 from hashbench.reports.page.numbers import NOTHING, anchor, percent
 from hashbench.reports.page.pictures import Galleries, galleries
 from hashbench.reports.page.plots import (
@@ -320,6 +315,7 @@ def _rendered(content: Page) -> str:
         undefined=StrictUndefined,
     )
     environment.filters["drawn"] = Markup
+    environment.filters["breakable"] = breakable
     return environment.get_template("page.html").render(
         page=content,
         script=Markup(script),  # noqa: S704 - a file of this package

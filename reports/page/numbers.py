@@ -81,13 +81,18 @@ def number(entry: Entry, board: Leaderboard | None = None) -> Number:
     )
 
 
-def proven(found: Certified | None) -> Number:
-    """What is proven of a model, or in words that nothing is."""
+def proven(found: Certified | None, *, mean_order: bool = False) -> Number:
+    """What is proven of a model, or in words that nothing is.
+
+    Args:
+        found: its certificates.
+        mean_order: of the mean over the orders of ties, where that is known; else of the worst one.
+    """
     if found is None:
         return Number(NOTHING)
     if found.proven.mean is None:
         return Number(found.words)
-    plain = number(found.proven)
+    plain = number(found.least if mean_order else found.proven)
     missing = f"{len(found.proven.gaps)} of {found.proven.seeds} {found.words}"
     return replace(plain, worthless=found.worthless, gap="" if found.proven.complete else missing)
 

@@ -36,7 +36,8 @@ def _between(board: Leaderboard, defenses: Series) -> Plot:
         anchor("f", "proven", *vars(board.group).values()),
         f"Proven and attacked mAP: {one_line(title(board))}",
         f"Up: {measure} in percent. A bar goes from what is proven to what the worst case leaves, "
-        f"and the true robust mAP lies inside; the mark is clean. {said}.",
+        "and the true robust mAP lies inside, all as means over the orders of ties; the mark is "
+        f"clean. {said}.",
         Axis("models, in the order of the table", 0.4, len(rows) + 0.6, ticks),
         percents("mAP (%)"),
     )
@@ -54,7 +55,7 @@ def _between(board: Leaderboard, defenses: Series) -> Plot:
 
 
 def _bar(figure: Figure, board: Leaderboard, row: Row, place: int, series: int) -> None:
-    low = None if row.certified is None else row.certified.proven.mean
+    low = None if row.certified is None else row.certified.least.mean
     worst, clean = row.worst_case.mean, row.clean.expected.mean
     high = worst if worst is not None else clean
     if low is not None and high is not None:
@@ -67,5 +68,5 @@ def _bar(figure: Figure, board: Leaderboard, row: Row, place: int, series: int) 
 
 def _told(board: Leaderboard, row: Row) -> tuple[str, str, str, str]:
     worst: Number = number(row.worst_case) if board.attacks else Number("not attacked")
-    low = proven(row.certified).spoken
+    low = proven(row.certified, mean_order=True).spoken
     return (one_line(row.defense), low, worst.spoken, number(row.clean.expected).spoken)

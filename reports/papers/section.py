@@ -17,7 +17,7 @@ from hashbench.reports.papers.comparison import (
 )
 from hashbench.reports.papers.published import PRESUMED, PublishedRow, known_numbers, name_of
 from hashbench.reports.text.sentences import HASH, one_line
-from hashbench.reports.text.sheets import Field, Sheet, Tone
+from hashbench.reports.text.sheet import Field, Sheet, Tone
 from hashbench.results.metrics import is_toward_targets
 from hashbench.results.results import Results
 

@@ -71,7 +71,7 @@ def certified_figure(board: Leaderboard, theme: Theme = LIGHT) -> Figure | None:
 
 def _bar(axes: Axes, place: int, row: Row, look: Look, theme: Theme) -> None:
     found, clean = row.certified, row.clean.expected.mean
-    proven = None if found is None else found.proven.mean
+    proven = None if found is None else found.least.mean
     worst = row.worst_case.mean
     if proven is not None:
         # Where nobody attacked, all that is known is that the truth is at most clean.
@@ -169,7 +169,7 @@ def _panel(
         if row is None:
             continue
         radii.append(float(board.group.radius))
-        proven.append(_percent(None if row.certified is None else row.certified.proven.mean))
+        proven.append(_percent(None if row.certified is None else row.certified.least.mean))
         worst.append(_percent(row.worst_case.mean))
         clean = _percent(row.clean.expected.mean)
     axes.fill_between(radii, proven, worst, color=look.color, alpha=0.22, linewidth=0)

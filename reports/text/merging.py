@@ -9,7 +9,7 @@ from typing import Final
 from hashbench.data.protocol import Protocol
 from hashbench.reports.board.leaderboard import Leaderboard, Namesake
 from hashbench.reports.text.sentences import HASH, one_line
-from hashbench.reports.text.sheets import Field, Sheet, Tone
+from hashbench.reports.text.sheet import Field, Sheet, Tone
 from hashbench.results.cell import CERTIFICATE, Cell
 from hashbench.results.provenance import Conflict, Measurement
 from hashbench.results.results import Results

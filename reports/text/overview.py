@@ -10,16 +10,10 @@ from typing import TypeAlias
 from hashbench.reports.board.leaderboard import Leaderboard
 from hashbench.reports.board.row import Row
 from hashbench.reports.text import sentences
+from hashbench.reports.text.entries import NOT_KNOWN
 from hashbench.reports.text.sentences import FLAGGED, HASH, one_line
-from hashbench.reports.text.sheets import (
-    BY_PROOF,
-    CERTIFIED,
-    NOT_KNOWN,
-    Field,
-    Sheet,
-    Tone,
-    ranking,
-)
+from hashbench.reports.text.sheet import Field, Sheet, Tone
+from hashbench.reports.text.sheets import CERTIFIED, ranking
 
 CLEAN = "clean"
 WORST = "worst case"
@@ -174,7 +168,7 @@ class _Column:
             # An attack may be called anything: the worst case stands behind all of them.
             places.append((WORST, len(sheet.header) - 1 - sheet.header[::-1].index(WORST)))
         if board.has_certificates:
-            places.append((PROVEN, len(sheet.header) - 1 - sheet.header[::-1].index(BY_PROOF) - 1))
+            places.append((PROVEN, len(sheet.header) - 1 - sheet.header[::-1].index(CERTIFIED)))
         fields = {
             (row.defense, line): _flagged(line_of[place]) if row.codes else line_of[place]
             for row, line_of in zip(board.rows, sheet.rows, strict=True)

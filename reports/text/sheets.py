@@ -1,90 +1,46 @@
-"""A leaderboard as sheets of text fields, which every text format lays out in its own way. Pure."""
+"""A leaderboard as sheets: which tables it is told in, and what their columns hold. Pure."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
-from hashbench.reports.board.certified import NOTHING_PROVEN, Certified
-from hashbench.reports.board.findings import printed
+from hashbench.reports.board.certified import Certified
 from hashbench.reports.board.leaderboard import Leaderboard
 from hashbench.reports.board.over_seeds import Entry
-from hashbench.reports.board.row import Row, Score, not_asked
-from hashbench.reports.text.sentences import (
-    BELOW_CHANCE,
-    FLAGGED,
-    WORTHLESS,
-    marked,
-    metric,
-    one_line,
+from hashbench.reports.board.row import Row, not_asked
+from hashbench.reports.text.entries import (
+    NOT_KNOWN,
+    bound_field,
+    certified_field,
+    chance_field,
+    entry_field,
+    interval,
+    interval_field,
+    known_field,
+    mean_field,
+    mean_order_field,
+    passes,
+    percent,
+    proof_rank_field,
+    rank_field,
+    seconds,
+    tie_range,
+    tie_range_field,
 )
-
-NOT_RANKED = "-"
-"""Stands in the place of a rank."""
-
+from hashbench.reports.text.sentences import metric, one_line
+from hashbench.reports.text.sheet import Field, Sheet, Tone
 
 INTERVAL = "95 % interval"
 """Heads a column of intervals."""
 
-
 CERTIFIED = "certified"
 """Heads the column of what is proven."""
 
+MEAN_ORDER = "mean order"
+"""Heads the column of what is proven of the mean over the orders of ties."""
+
 BY_PROOF = "# proof"
 """Heads the column of ranks by it."""
-
-NOT_KNOWN = "-"
-"""Stands where nobody measured, or asked for it."""
-
-
-class Tone(StrEnum):
-    """What a format may show by colour; the text alone says it too."""
-
-    PLAIN = "plain"
-    NAME = "name"
-    BEST = "best"
-    AT_CHANCE = "at chance"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True)
-class Field:
-    """One field of a sheet.
-
-    Attributes:
-        parts: pieces of text that may stand side by side or under each other; no markup.
-        tone: for colour.
-    """
-
-    parts: tuple[str, ...]
-    tone: Tone = Tone.PLAIN
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table of text.
-
-    Attributes:
-        title: what it shows; no text of foreign origin.
-        header: one text per column.
-        rows: as many fields as the header has.
-        names: how many columns, from the left, name the row; the others hold numbers and words of
-            this project's own.
-        whole_heads: whether the header holds this project's own words alone, none of them long, so
-            that none has to be broken.
-        narrow: the same told in fewer columns, for where a row of this one does not fit.
-        name: what a heading above it says; no text of foreign origin.
-    """
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[Field, ...], ...]
-    names: int
-    name: str
-    whole_heads: bool = False
-    narrow: Sheet | None = None
 
 
 def sheets(board: Leaderboard) -> tuple[Sheet, ...]:
@@ -108,21 +64,23 @@ def sheets(board: Leaderboard) -> tuple[Sheet, ...]:
 def ranking(board: Leaderboard) -> Sheet:
     """Rank, defense, mAP without and with attacks, worst case and its interval, chance, floor."""
     bounded = any(row.worst_case.interval is not None for row in board.rows)
-    proofs = board.has_certificates
+    proofs, orders = board.has_certificates, _has_mean_order(board)
     rows = []
     for row in board.rows:
-        worst = [_mean(row.worst_case, board, best=row.rank == 1)] if board.attacks else []
-        worst += [Field((_interval(row.worst_case) or NOT_KNOWN,))] if bounded else []
+        worst = [mean_field(row.worst_case, board, best=row.rank == 1)] if board.attacks else []
+        worst += [Field((interval(row.worst_case) or NOT_KNOWN,))] if bounded else []
         rows.append(
             (
-                _rank(row),
+                rank_field(row),
                 Field((one_line(row.defense),), Tone.NAME),
-                _mean(row.clean.expected, board),
-                *(_mean(score.expected, board) for score in row.attacked),
+                mean_field(row.clean.expected, board),
+                *(mean_field(score.expected, board) for score in row.attacked),
                 *worst,
-                *((_certified(row), _proof_rank(row)) if proofs else ()),
-                _chance(row, board),
-                _bound(row.floor),
+                *((certified_field(row),) if proofs else ()),
+                *((mean_order_field(row),) if orders else ()),
+                *((proof_rank_field(row),) if proofs else ()),
+                chance_field(row, board),
+                bound_field(row.floor),
             )
         )
     header = (
@@ -132,7 +90,9 @@ def ranking(board: Leaderboard) -> Sheet:
         *(one_line(attack) for attack in board.attacks),
         *(("worst case",) if board.attacks else ()),
         *((INTERVAL,) if bounded else ()),
-        *((CERTIFIED, BY_PROOF) if proofs else ()),
+        *((CERTIFIED,) if proofs else ()),
+        *((MEAN_ORDER,) if orders else ()),
+        *((BY_PROOF,) if proofs else ()),
         "chance",
         "floor",
     )
@@ -142,6 +102,7 @@ def ranking(board: Leaderboard) -> Sheet:
 def certificates(board: Leaderboard) -> Sheet:
     """Between which values each model's true robust mAP lies; no row where nobody asked."""
     proofs = [(row, row.certified) for row in board.rows if row.certified is not None]
+    orders = _has_mean_order(board)
     columns: list[tuple[str, Callable[[Certified], Entry]]] = [
         ("bits", lambda found: found.bits),
         ("queries", lambda found: found.codes),
@@ -152,25 +113,32 @@ def certificates(board: Leaderboard) -> Sheet:
     rows = [
         (
             Field((one_line(row.defense),), Tone.NAME),
-            _certified(row),
-            _mean(row.worst_case, board) if board.attacks else Field((NOT_KNOWN,)),
-            _mean(row.clean.expected, board),
-            *(_taken(read(found), _percent) for _, read in columns),
-            _taken(found.seconds, _seconds),
+            certified_field(row),
+            *((mean_order_field(row),) if orders else ()),
+            mean_field(row.worst_case, board) if board.attacks else Field((NOT_KNOWN,)),
+            mean_field(row.clean.expected, board),
+            *(known_field(read(found), percent) for _, read in columns),
+            known_field(found.seconds, seconds),
         )
         for row, found in proofs
     ]
     what = (
         f"Certificates: {metric(board)}, in percent: what is proven <= what is true <= what the "
-        "worst case leaves <= clean. In percent too: bits that are proven; queries all of whose "
-        "bits are; exact: queries whose proven AP some code has. Seconds of the proof, per query"
+        "worst case leaves <= clean. Proven: ties in their worst order; mean order: the mean over "
+        "their orders, as every other mAP is. In percent too: bits that are proven; queries all of "
+        "whose bits are; exact: queries whose proven AP some code has. Seconds of the proof, per "
+        "query"
     )
     header = (
-        *("defense", "proven", "worst case", "clean"),
+        *("defense", "proven", *((MEAN_ORDER,) if orders else ()), "worst case", "clean"),
         *(name for name, _ in columns),
         "seconds",
     )
     return Sheet(what, header, tuple(rows), names=1, name="Certificates", whole_heads=True)
+
+
+def _has_mean_order(board: Leaderboard) -> bool:
+    return any(row.certified is not None and row.certified.mean_order.values for row in board.rows)
 
 
 def intervals(board: Leaderboard) -> Sheet:
@@ -183,7 +151,7 @@ def intervals(board: Leaderboard) -> Sheet:
     rows = [
         (
             Field((one_line(row.defense),), Tone.NAME),
-            *(_bounded(entry) for _, entry in zip(columns, entries, strict=False)),
+            *(interval_field(entry) for _, entry in zip(columns, entries, strict=False)),
         )
         for row, entries in lines
     ]
@@ -191,8 +159,8 @@ def intervals(board: Leaderboard) -> Sheet:
         (
             Field((one_line(row.defense),), Tone.NAME),
             Field((one_line(name),)),
-            _field(entry, _percent, spread=False),
-            Field((_interval(entry) or NOT_KNOWN,)),
+            entry_field(entry, percent, spread=False),
+            Field((interval(entry) or NOT_KNOWN,)),
         )
         for row, entries in lines
         for name, entry in zip(columns, entries, strict=False)
@@ -217,11 +185,11 @@ def targeted(board: Leaderboard) -> Sheet:
         (
             Field((one_line(row.defense),), Tone.NAME),
             Field((one_line(attack),)),
-            _taken(found.before, _percent),
-            _field(found.reached.expected, _percent),
-            Field(_orders(found.reached) or (NOT_KNOWN,)),
-            _field(found.own, _percent),
-            _field(found.without_target, "{:,.0f}".format, spread=False),
+            known_field(found.before, percent),
+            entry_field(found.reached.expected, percent),
+            Field(tie_range(found.reached) or (NOT_KNOWN,)),
+            entry_field(found.own, percent),
+            entry_field(found.without_target, "{:,.0f}".format, spread=False),
         )
         for row in board.rows
         for attack, found in zip(board.targeted, row.targeted, strict=True)
@@ -249,10 +217,10 @@ def cost(board: Leaderboard) -> Sheet:
                 (
                     Field((one_line(row.defense),), Tone.NAME),
                     Field((one_line(attack),)),
-                    _field(value, _percent, spread=False),
-                    _taken(found.forwards, _passes),
-                    _taken(found.backwards, _passes),
-                    _taken(found.seconds, _seconds),
+                    entry_field(value, percent, spread=False),
+                    known_field(found.forwards, passes),
+                    known_field(found.backwards, passes),
+                    known_field(found.seconds, seconds),
                 )
             )
     header = ("defense", "attack", "mAP", "forward", "backward", "seconds")
@@ -268,7 +236,7 @@ def ties(board: Leaderboard) -> Sheet:
     rows = [
         (
             Field((one_line(row.defense),), Tone.NAME),
-            *(_range(score) for score in (row.clean, *row.attacked)),
+            *(tie_range_field(score) for score in (row.clean, *row.attacked)),
         )
         for row in board.rows
     ]
@@ -287,8 +255,8 @@ def _ties_by_line(board: Leaderboard) -> Sheet:
                     (
                         Field((one_line(row.defense),), Tone.NAME),
                         Field((one_line(name),)),
-                        _field(score.expected, _percent, spread=False),
-                        Field(_orders(score) or (NOT_KNOWN,)),
+                        entry_field(score.expected, percent, spread=False),
+                        Field(tie_range(score) or (NOT_KNOWN,)),
                     )
                 )
     what = f"Ties: {metric(board)}, expected [worst, best order of ties], in percent"
@@ -301,14 +269,14 @@ def codes(board: Leaderboard) -> Sheet:
         ("distinct codes", lambda row: row.quality.distinct_codes, "{:,.0f}".format),
         ("bit balance", lambda row: row.quality.bit_balance, "{:.2f}".format),
         ("bit entropy", lambda row: row.quality.bit_entropy, "{:.2f}".format),
-        ("saturated", lambda row: row.quality.saturated, _percent),
-        ("zero gradient", lambda row: row.quality.zero_gradients, _percent),
-        ("tied", lambda row: row.quality.tied, _percent),
+        ("saturated", lambda row: row.quality.saturated, percent),
+        ("zero gradient", lambda row: row.quality.zero_gradients, percent),
+        ("tied", lambda row: row.quality.tied, percent),
     )
     rows = [
         (
             Field((one_line(row.defense),), Tone.NAME),
-            *(_field(read(row), write, spread=False) for _, read, write in columns),
+            *(entry_field(read(row), write, spread=False) for _, read, write in columns),
         )
         for row in board.rows
     ]
@@ -319,118 +287,3 @@ def codes(board: Leaderboard) -> Sheet:
         "gradient: queries without any; tied: items of a list with another at the same distance"
     )
     return Sheet(what, header, tuple(rows), names=1, name="Codes")
-
-
-def _certified(row: Row) -> Field:
-    """What is proven, or why nothing is, in a word or two."""
-    found = row.certified
-    if found is None:
-        return Field((NOT_KNOWN,))
-    if found.proven.mean is None:
-        words = found.words
-        return Field((words,), Tone.PLAIN if words == NOTHING_PROVEN else Tone.PROBLEM)
-    parts = [_percent(found.proven.mean) + (WORTHLESS if found.worthless else "")]
-    if found.proven.std is not None:
-        parts.append(f"±{_percent(found.proven.std)}")
-    if not found.proven.complete:
-        parts += [f"{len(found.proven.gaps)} of {found.proven.seeds}", found.words]
-    return Field(tuple(parts), Tone.AT_CHANCE if found.worthless else Tone.PLAIN)
-
-
-def _proof_rank(row: Row) -> Field:
-    rank = None if row.certified is None else row.certified.rank
-    return Field((NOT_RANKED if rank is None else str(rank),))
-
-
-def _rank(row: Row) -> Field:
-    if row.codes:
-        return Field((FLAGGED,), Tone.PROBLEM)
-    return Field((row.ranks or NOT_RANKED,))
-
-
-def _mean(entry: Entry, board: Leaderboard, *, best: bool = False) -> Field:
-    below = marked(entry, board)
-    field = _field(entry, _percent, mark=BELOW_CHANCE if below else "")
-    if field.tone is not Tone.PLAIN:
-        return field
-    if below:
-        return Field(field.parts, Tone.AT_CHANCE)
-    return Field(field.parts, Tone.BEST if best else Tone.PLAIN)
-
-
-def _bound(entry: Entry) -> Field:
-    """Chance or floor: what is the same for all seeds needs no spread."""
-    return _field(entry, _percent, spread=entry.std is not None and printed(entry.std) > 0)
-
-
-def _chance(row: Row, board: Leaderboard) -> Field:
-    """Chance is the protocol's: a model that failed has it as well."""
-    if row.chance.mean is None and board.chance is not None:
-        return Field((_percent(board.chance),))
-    return _bound(row.chance)
-
-
-def _range(score: Score) -> Field:
-    field = _field(score.expected, _percent, spread=False)
-    mean, *rest = field.parts
-    return Field((mean, *_orders(score), *rest), field.tone)
-
-
-def _bounded(entry: Entry) -> Field:
-    field = _field(entry, _percent, spread=False)
-    mean, *rest = field.parts
-    interval = _interval(entry)
-    return Field((mean, *((interval,) if interval else ()), *rest), field.tone)
-
-
-def _interval(entry: Entry) -> str:
-    """`[47.9, 51.6]`; empty where none is known."""
-    found = entry.interval
-    return "" if found is None else f"[{_percent(found.low)}, {_percent(found.high)}]"
-
-
-def _orders(score: Score) -> tuple[str, ...]:
-    """The value in the worst and in the best order of ties; nothing where there is none."""
-    worst, best = score.worst.mean, score.best.mean
-    if score.expected.mean is None or worst is None or best is None:
-        return ()
-    return (f"[{_percent(worst)}, {_percent(best)}]",)
-
-
-def _field(
-    entry: Entry, write: Callable[[float], str], *, mark: str = "", spread: bool = True
-) -> Field:
-    """A mean with its spread, and how many seeds it lacks; or why there is none at all."""
-    mean, std = entry.mean, entry.std
-    if not_asked(entry):
-        return Field((NOT_KNOWN,))
-    if mean is None:
-        return Field((entry.status.words,), Tone.PROBLEM)
-    parts = [write(mean) + mark]
-    if std is not None and spread:
-        parts.append(f"±{write(std)}")
-    if not entry.complete:
-        parts += [f"{len(entry.gaps)} of {entry.seeds}", entry.status.words]
-    return Field(tuple(parts), Tone.PLAIN if entry.complete else Tone.PROBLEM)
-
-
-def _percent(value: float) -> str:
-    return f"{printed(value):.1f}"
-
-
-def _taken(entry: Entry, write: Callable[[float], str]) -> Field:
-    """Over the seeds that are known: why another has none stands beside its mAP."""
-    return Field((NOT_KNOWN if entry.mean is None else write(entry.mean),))
-
-
-def _passes(count: float) -> str:
-    """Whole where it is; a mean over queries that were left early is not."""
-    return f"{count:,.0f}" if count == round(count) else f"{count:,.1f}"
-
-
-def _seconds(value: float) -> str:
-    """Two significant digits, and never an exponent."""
-    if value == 0:
-        return "0"
-    digits = max(0, 1 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{digits}f}"

@@ -46,12 +46,14 @@ DESCENTS = (
 def counted(
     model: HashModel, pixels: NDArray[np.uint8], known: Known, place: str
 ) -> Callable[..., tuple[Counter[str], AttackOutcome]]:
-    """(attack, batch=4) -> what was waited for in a run, and what came out."""
+    """(attack, batch=4, eps="8/255") -> what was waited for in a run, and what came out."""
     targeted = replace(known, target_labels=known.labels.roll(1, 0))
     model = model.to(place)
 
-    def run(attack: Attack, batch: int = 4) -> tuple[Counter[str], AttackOutcome]:
-        threat, seeds = Threat(Eps.parse("8/255")), range(len(pixels))
+    def run(
+        attack: Attack, batch: int = 4, eps: str = "8/255"
+    ) -> tuple[Counter[str], AttackOutcome]:
+        threat, seeds = Threat(Eps.parse(eps)), range(len(pixels))
         with waits() as found:
             outcome = run_attack(
                 attack, model, pixels, Attacker(targeted), threat, seeds, batch=batch
@@ -76,6 +78,14 @@ def test_a_step_more_waits_for_nothing_more(
     assert few == many
 
 
+@pytest.mark.parametrize("text", [text for text in DESCENTS if not text.startswith("sdha")])
+def test_nor_does_one_in_l2(
+    text: str, counted: Callable[..., tuple[Counter[str], AttackOutcome]]
+) -> None:
+    _, few, many = (counted(attack_of(text, steps=steps), eps="l2:0.5")[0] for steps in (1, 2, 9))
+    assert few == many
+
+
 @pytest.mark.parametrize("run", range(len(auto.RUNS)))
 def test_no_step_of_autos_stages_waits(
     run: int,
@@ -97,11 +107,12 @@ def test_no_step_of_autos_stages_waits(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("eps", ["8/255", "l2:0.5"])
 def test_a_part_of_the_queries_is_read_once(
-    counted: Callable[..., tuple[Counter[str], AttackOutcome]], place: str
+    eps: str, counted: Callable[..., tuple[Counter[str], AttackOutcome]], place: str
 ) -> None:
     """One reading of all flags and changes a part; the codes' come together."""
-    parts = {batch: counted(attack_of("hag", steps=2), batch)[0] for batch in (11, 6, 4)}
+    parts = {batch: counted(attack_of("hag", steps=2), batch, eps)[0] for batch in (11, 6, 4)}
     name = "aten::_to_copy between devices" if place == "cuda" else "cpu"
     assert parts[6][name] - parts[11][name] == 1
     assert parts[4][name] - parts[11][name] == 2

@@ -1,8 +1,9 @@
 """Attacks on a linear hash, whose smallest flipping perturbation is known in closed form.
 
 Bit k of `sign(Wx + b)` flips inside the L-infinity ball of radius r exactly when
-`|w_k . x + b_k| < r * ||w_k||_1`, as long as the box `[0, 1]` does not bind. So an attack that
-reaches the ball's corner flips it a hair above that threshold, and no attack does below.
+`|w_k . x + b_k| < r * ||w_k||_1`, as long as the box `[0, 1]` does not bind; inside that of L2 when
+it is less than `r * ||w_k||_2`. So an attack that reaches the ball's corner, or the end of its
+radius along w_k, flips it a hair above that threshold, and no attack does below.
 
 Bits whose inputs do not overlap are attacked apart, so the same holds for each bit of a long code.
 """
@@ -46,6 +47,14 @@ ONE_BIT: dict[str, dict[str, object]] = {
     "sdha": {"steps": 50},
 }
 
+# In L2 a step is this share of the radius over 8/255: 0.64 of it. From a random start the way round
+# to w takes some ten of them.
+ONE_BIT_L2: dict[str, dict[str, object]] = {
+    **{name: settings for name, settings in ONE_BIT.items() if name != "sdha"},
+    "smooth-ap": {"steps": 30},
+    "auto": {},
+}
+
 # The closed form supposes that every bit is pushed, whatever the others do. SDHA's weight is 1e4
 # at distance 0 and about 1 after the first flip; Adam, which remembers the large gradients, all but
 # stands still from then on. So here all distances weigh the same. SIGIR's HAG is not among them: it
@@ -73,7 +82,11 @@ class LinearCase:
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
-        lengths = self.weight.double().flatten(1).abs().sum(dim=1).numpy()
+        return self.thresholds_in(1)
+
+    def thresholds_in(self, dual: int) -> NDArray[np.float64]:
+        """The radii at which bits flip; `dual` is 1 for L-infinity, 2 for L2."""
+        lengths = self.weight.double().flatten(1).norm(p=dual, dim=1).numpy()
         thresholds: NDArray[np.float64] = np.abs(self.logits) / lengths
         return thresholds
 
@@ -127,6 +140,17 @@ def attacked(
     return run_attack(attack, model, case.pixels, case.attacker(), threat, seeds, batch=batch)
 
 
+def attacked_in_l2(
+    attack: Attack, model: HashModel, case: LinearCase, radius: float, *, batch: int
+) -> AttackOutcome:
+    weight = case.weight.flatten(1)
+    farthest = weight.abs().amax(dim=1) / weight.norm(dim=1)
+    assert 0 < radius * float(farthest.max()) < ROOM, "the box would bind"
+    threat = Threat(Eps.parse(f"l2:{radius}"))
+    seeds = range(len(case.pixels))
+    return run_attack(attack, model, case.pixels, case.attacker(), threat, seeds, batch=batch)
+
+
 def flips(outcome: AttackOutcome, case: LinearCase) -> NDArray[np.bool_]:
     flipped: NDArray[np.bool_] = outcome.codes != case.clean_codes
     return flipped
@@ -158,6 +182,22 @@ def test_one_bit_flips_just_above_its_threshold_and_never_below(
     for radius in tried:
         outcome = attacked(attack, model, case, radius, batch=batch)
         assert np.array_equal(flips(outcome, case), case.thresholds < radius), radius
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+@pytest.mark.parametrize("name", list(ONE_BIT_L2))
+def test_in_l2_one_bit_flips_just_above_its_threshold_and_never_below(
+    name: str, batch: int, attack_named: Build, linear_hash: Linear
+) -> None:
+    case = linear_case((3, 5, 2), queries=batch, bits=1, seed=batch)
+    model = linear_hash(case.weight, case.bias)
+    attack = attack_named(name, **ONE_BIT_L2[name])
+    thresholds = case.thresholds_in(2)
+    for threshold in thresholds.ravel():
+        for radius in (float(threshold * (1 + MARGIN)), float(threshold * (1 - MARGIN))):
+            outcome = attacked_in_l2(attack, model, case, radius, batch=batch)
+            assert np.array_equal(flips(outcome, case), thresholds < radius), radius
+            assert (outcome.l2 <= radius + 1e-6).all()
 
 
 @pytest.mark.parametrize("name", list(ONE_BIT))

@@ -11,9 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from hashbench import plugins
-from hashbench.results.results import Results
-from support.board_pages import full_board, many_cells
+from support.board_pages import full_board, many_cells, written
 
 AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
 FLAGS = (
@@ -106,15 +104,6 @@ def axe() -> str:
     if not AXE.is_file():
         lacking("axe-core is not installed: run 'npm ci' in tests/browser")
     return AXE.read_text(encoding="utf-8")
-
-
-def written(results: Results, folder: Path) -> Path:
-    """The page of results, as a file."""
-    form = plugins.get("format", "html")
-    assert isinstance(form, plugins.Format)
-    path = folder / "board.html"
-    path.write_bytes(form.render(results).encode())
-    return path
 
 
 @pytest.fixture(scope="session")

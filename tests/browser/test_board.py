@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from hashbench.results.cell import CLEAN
+from support.board_pages import cell_of, done, gathered, written
+
 SETTINGS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 
 ROWS = """
@@ -80,6 +83,39 @@ def test_axe_finds_nothing_serious(
     browser.run("document.querySelector('.gallery .open').click()")
     found = browser.driver.execute_async_script(AXE)
     assert [one for one in found if one[0] in ("serious", "critical")] == []
+
+
+LINES = """
+const name = document.querySelector('#table .d bdi');
+const selection = getSelection();
+selection.selectAllChildren(name);
+const copied = selection.toString();
+const lines = new Map();
+for (const piece of name.childNodes) {
+  for (let at = 0; at < (piece.data || '').length; at += 1) {
+    const one = document.createRange();
+    one.setStart(piece, at);
+    one.setEnd(piece, at + 1);
+    const top = Math.round(one.getBoundingClientRect().top);
+    lines.set(top, (lines.get(top) || '') + piece.data[at]);
+  }
+}
+return [copied, ...lines.values()];
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_long_name_is_broken_behind_a_sign_and_copied_as_it_is(
+    browser: Any, tmp_path: Path, width: int
+) -> None:
+    name = "certified:epochs=40,codes=similarity"
+    cells = [done(cell_of(name, attack)[0], 0.5) for attack in (CLEAN, "hag")]
+    browser.load(written(gathered(cells), tmp_path), width)
+    copied, *lines = browser.run(LINES)
+    assert copied == name
+    assert "".join(lines) == name
+    assert width > 390 or len(lines) > 1
+    assert all(line.endswith((":", ",", "=")) for line in lines[:-1])
 
 
 def test_a_click_on_a_head_sorts_and_says_so(loaded: Any) -> None:

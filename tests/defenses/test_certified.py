@@ -1,8 +1,7 @@
-"""Certified training: its loss restated by loops, its schedule, its limits, what it refuses."""
+"""Certified training: what a batch costs, its codes and start, its recipe, what it refuses."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -12,8 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -45,6 +42,7 @@ from hashbench.hashing.trainer import random_orders
 from hashbench.plugins import TrainedDefense
 from hashbench.plugins.parameters import resolved
 from support.batches import batch_of
+from support.box_loss import restated
 from support.exact import ExactModel
 
 SetupOf = Callable[..., DefenseSetup]
@@ -74,117 +72,6 @@ def data(pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Data:
 def setup(data: Data, setup_of: SetupOf) -> DefenseSetup:
     found = setup_of(plain_model(kind=ExactModel), *data, eps="24/255")
     return replace(found, images=data[0])
-
-
-def restated(
-    lower: NDArray[Any],
-    upper: NDArray[Any],
-    labels: NDArray[Any],
-    codes: NDArray[Any],
-    mix: float,
-    scale: float,
-) -> float:
-    """The loss of certified training, image by image, class by class, bit by bit."""
-    total = 0.0
-    classes, bits = codes.shape
-    for lo, hi, row in zip(lower, upper, labels, strict=True):
-        own = [c for c in range(classes) if row[c]]
-        if not own:
-            continue
-        target = [sum(codes[c][k] for c in own) / len(own) for k in range(bits)]
-        term = 0.0
-        for k in range(bits):
-            end = lo[k] if target[k] > 0 else hi[k]
-            term += math.log1p(math.exp(-target[k] * end)) / bits
-        scores = []
-        for c in range(classes):
-            score = 0.0
-            for k in range(bits):
-                lead = codes[c][k] - target[k]
-                ends = (math.tanh(lo[k]) * lead, math.tanh(hi[k]) * lead)
-                score += scale / 2 * (min(ends) if c in own else max(ends))
-            scores.append(score)
-        partition = math.log(sum(math.exp(score) for score in scores))
-        entropy = sum(partition - scores[c] for c in own) / len(own)
-        total += (1 - mix) * term + mix * entropy
-    return total / len(lower)
-
-
-@st.composite
-def boxes(draw: st.DrawFn) -> tuple[NDArray[Any], ...]:
-    """(lower, upper, labels, codes): some images of none or several labels."""
-    rng = np.random.default_rng(draw(st.integers(0, 100_000)))
-    count, classes, bits = draw(st.integers(1, 4)), draw(st.integers(1, 5)), draw(st.integers(1, 7))
-    ends = np.sort(rng.normal(0, 2, (2, count, bits)), axis=0)
-    labels = (rng.random((count, classes)) < draw(st.sampled_from([0.2, 0.6]))).astype(float)
-    return ends[0], ends[1], labels, rng.choice([-1.0, 1.0], (classes, bits))
-
-
-def loss_of(box: tuple[Any, Any], labels: Any, codes: Any, mix: float, scale: float) -> float:
-    ends = Box(torch.as_tensor(box[0]), torch.as_tensor(box[1]))
-    terms = BoxLoss(torch.as_tensor(codes), mix, scale)
-    return float(terms(ends, torch.as_tensor(labels)))
-
-
-MIXES = st.sampled_from([0.0, 0.3, 0.85, 1.0])
-
-
-@settings(deadline=None, max_examples=200)
-@given(case=boxes(), mix=MIXES, scale=st.sampled_from([0.3, 2.0]))
-def test_the_loss_is_the_one_that_is_written_down(
-    case: tuple[NDArray[Any], ...], mix: float, scale: float
-) -> None:
-    lower, upper, labels, codes = case
-    found = loss_of((lower, upper), labels, codes, mix, scale)
-    # float64 on both sides
-    assert found == pytest.approx(restated(lower, upper, labels, codes, mix, scale), rel=1e-12)
-
-
-@settings(deadline=None, max_examples=100)
-@given(case=boxes(), mix=MIXES, seed=st.integers(0, 1000))
-def test_no_point_of_a_box_has_a_larger_loss(
-    case: tuple[NDArray[Any], ...], mix: float, seed: int
-) -> None:
-    lower, upper, labels, codes = case
-    labels = labels * (labels.cumsum(axis=1) == 1)  # one label at most
-    most = loss_of((lower, upper), labels, codes, mix, 0.5)
-    rng = np.random.default_rng(seed)
-    bits = lower.shape[1]
-    corners = [np.array(c) for c in itertools.product([0.0, 1.0], repeat=bits)][:64]
-    inside = [rng.random(lower.shape) for _ in range(5)]
-    for share in (*corners, *inside):
-        point = lower + share * (upper - lower)
-        assert loss_of((point, point), labels, codes, mix, 0.5) <= most + 1e-12
-
-
-@settings(deadline=None, max_examples=50)
-@given(case=boxes(), mix=MIXES, seed=st.integers(0, 1000))
-def test_other_numbers_of_the_classes_change_nothing(
-    case: tuple[NDArray[Any], ...], mix: float, seed: int
-) -> None:
-    lower, upper, labels, codes = case
-    order = np.random.default_rng(seed).permutation(len(codes))
-    found = loss_of((lower, upper), labels[:, order], codes[order], mix, 0.3)
-    assert found == pytest.approx(loss_of((lower, upper), labels, codes, mix, 0.3), rel=1e-12)
-
-
-def test_a_single_label_and_point_give_the_scaled_gap_of_inner_products() -> None:
-    rng = np.random.default_rng(0)
-    logits, codes = rng.normal(size=(1, 5)), rng.choice([-1.0, 1.0], (3, 5))
-    outputs = np.tanh(logits[0])
-    scores = 0.3 / 2 * (codes @ outputs - codes[1] @ outputs)
-    wanted = np.log(np.exp(scores).sum())
-    found = loss_of((logits, logits), np.array([[0.0, 1.0, 0.0]]), codes, 1.0, 0.3)
-    assert found == pytest.approx(wanted, rel=1e-12)
-
-
-def test_the_schedule_grows_between_its_ends() -> None:
-    schedule = BoxSchedule(0.05, 0.5, 0.0)
-    assert [schedule.growth(p) for p in (0.0, 0.05, 0.5, 0.9)] == [0, 0, 1, 1]
-    assert schedule.growth(0.275) == pytest.approx(0.5)
-    assert [schedule.weight(p) for p in (0.0, 0.05, 0.5, 0.99)] == [1, 1, 0, 0]
-    half = BoxSchedule(0.0, 1.0, 0.5)
-    assert [half.weight(p) for p in (0.0, 0.5, 1.0)] == [1, 0.75, 0.5]
 
 
 def objective_of(setup: DefenseSetup, **parameters: Any) -> Objective:
@@ -373,7 +260,7 @@ def test_the_recipe_is_the_measured_one() -> None:
     assert (recipe.rate_shape, recipe.clip_norm) == (RateShape.WARM_UP_LINEAR, 8)
     assert recipe.augment is Augment.NONE
     quick, full = (certified(f"certified@{name}").recipe(budget) for name in ("quick", "full"))
-    assert quick == replace(recipe, epochs=60)
+    assert quick == replace(recipe, epochs=40)
     assert full == replace(recipe, epochs=300, augment=Augment.FLIP_SHIFT)
     for name in ("quick", "full"):
         assert resolved(certified(f"certified@{name}"))["codes"] == "similarity"

@@ -267,3 +267,49 @@ def test_the_defenses_are_found_by_name() -> None:
     assert {"none", "atrdh", "cgat", "saat"} <= set(plugins.names("defense"))
     with pytest.raises(UsageError, match="cgat"):
         plugins.get("defense", "cgta")
+
+
+def linear_model(weight: Tensor) -> HashModel:
+    """Logits `W x` of images of (1, 3, 3), which are near enough to 0 for tanh to be a line."""
+    model = HashModel(BackboneNet(nn.Flatten(), weight.shape[1], (0.0,), (1.0,)), len(weight))
+    with torch.no_grad():
+        model.hash_layer.weight.copy_(weight)
+        model.hash_layer.bias.zero_()
+    return model.eval()
+
+
+def test_in_an_l2_ball_it_ends_a_radius_away_straight_down_the_gradient() -> None:
+    weight = torch.randn(1, 9, generator=torch.Generator().manual_seed(3)) / 100
+    images = torch.full((5, 1, 3, 3), 0.5)
+    codes = torch.tensor([1.0, -1.0, 1.0, 1.0, -1.0])[:, None]
+    for random_start in (False, True):
+        inner = inner_attack(linear_model(weight), "l2:0.3", 60, random_start)
+        change = (inner.away_from(images, codes) - images).flatten(1)
+        wanted = -0.3 * codes * weight / weight.norm()
+        # A step of a quarter of the radius leaves four fifths of a small angle: 0.8^60 is 2e-6.
+        torch.testing.assert_close(change, wanted, rtol=0, atol=1e-3 * 0.3)
+    towards = (inner.towards(images, codes) - images).flatten(1)
+    torch.testing.assert_close(towards, -wanted, rtol=0, atol=1e-3 * 0.3)
+
+
+def test_its_random_starts_are_uniform_in_an_l2_ball_and_each_image_has_its_own() -> None:
+    inner = inner_attack(linear_model(torch.zeros(1, 9)), "l2:0.3", 0, True)
+    noise = inner.noise(torch.full((3000, 1, 3, 3), 0.5)).flatten(1).double()
+    away = noise.norm(dim=1) / 0.3
+    assert float(away.max()) <= 1 + 1e-6
+    # (r / R)^9 is uniform on [0, 1]: mean 1/2, variance 1/12; five standard errors.
+    shares = away**9
+    assert abs(float(shares.mean()) - 0.5) < 5 * (1 / 12 / 3000) ** 0.5
+    assert float(noise.mean(dim=0).abs().max()) < 5 * 0.3 / (9 * 3000) ** 0.5
+    assert len(noise.unique(dim=0)) == 3000
+    again = inner_attack(linear_model(torch.zeros(1, 9)), "l2:0.3", 0, True)
+    assert torch.equal(again.noise(torch.full((3000, 1, 3, 3), 0.5)).flatten(1).double(), noise)
+
+
+def test_a_step_of_its_own_in_an_l2_ball_is_a_length() -> None:
+    weight = torch.ones(1, 9) / 100
+    inner = inner_attack(linear_model(weight), "l2:0.3", 1, False)
+    inner.step_size = 0.05
+    images = torch.full((2, 1, 3, 3), 0.5)
+    change = (inner.away_from(images, torch.ones(2, 1)) - images).flatten(1).norm(dim=1)
+    assert change.tolist() == pytest.approx([0.05, 0.05], abs=1e-6)

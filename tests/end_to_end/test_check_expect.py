@@ -20,6 +20,7 @@ from hashbench.testing import (
     FORMAT_CHECKS,
     LOSS_CHECKS,
 )
+from hashbench.testing.attack_norms import IN_A_BALL
 from hashbench.testing.kit import rules_of
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -127,7 +128,15 @@ def test_every_plugin_of_a_kind_is_held_to_the_rules_of_its_kind(kind: Kind) -> 
         Kind.DATASET: DATASET_CHECKS,
         Kind.FORMAT: FORMAT_CHECKS,
     }[kind]
-    assert rules_of(get(kind, names(kind)[0])) == tuple(one.name for one in rules)
+    name = "random-search" if kind is Kind.ATTACK else names(kind)[0]
+    assert rules_of(get(kind, name)) == tuple(one.name for one in rules)
+
+
+def test_an_attack_is_held_to_the_rules_of_every_norm_of_its_card() -> None:
+    plain = tuple(one.name for one in ATTACK_CHECKS)
+    rules = rules_of(get(Kind.ATTACK, "auto"))
+    assert rules[: len(plain)] == plain
+    assert rules[len(plain) :] == tuple(f"l2-{one.name}" for one in IN_A_BALL)
 
 
 @pytest.mark.parametrize(

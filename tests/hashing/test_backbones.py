@@ -30,6 +30,7 @@ from hashbench.hashing import BackboneNet, HashModel, InputSpec
 from hashbench.hashing.backbones import timm
 from hashbench.hashing.backbones import torchvision as nets
 from hashbench.hashing.backbones.lite import EfficientNetLite0
+from hashbench.hashing.backbones.plain_cnn import PlainCNN
 from hashbench.hashing.backbones.pretrained import IMAGENET_MEAN, IMAGENET_STD, cut, optional
 from hashbench.hashing.backbones.small_cnn import SmallCNN
 from hashbench.hashing.backbones.timm import Timm
@@ -143,13 +144,33 @@ def test_a_row_is_a_plugin_of_its_own(name: str) -> None:
     assert inspect.getfile(cls) == nets.__file__
 
 
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 9), (28, 28), (31, 6)])
+def test_plain_cnn_halves_each_side_twice_whatever_it_is(height: int, width: int) -> None:
+    net = PlainCNN(width=2, hidden=3).build(images(height, width))
+    assert net.module(torch.rand(2, 3, height, width)).shape == (2, net.features) == (2, 3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 28), (28, 3), (1, 1)])
+def test_plain_cnn_refuses_images_that_it_would_halve_to_nothing(height: int, width: int) -> None:
+    with pytest.raises(UsageError, match=f"at least 4 pixels a side, found {height} x {width}"):
+        PlainCNN().build(images(height, width))
+
+
+@pytest.mark.parametrize("sizes", [{"width": 0}, {"hidden": 0}])
+def test_plain_cnn_refuses_no_units(sizes: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="must be 1 or more"):
+        PlainCNN(**sizes)
+
+
 def test_rows_are_told_apart() -> None:
     assert len({plugin_class(name) for name in NAMES}) == len(NAMES)
     assert plugin_class("vgg11")() != plugin_class("vgg13")()
 
 
 def test_every_row_is_found_by_name() -> None:
-    assert {*NAMES, "efficientnet-lite0", "timm", "small-cnn"} <= set(plugins.names("backbone"))
+    assert {*NAMES, "efficientnet-lite0", "timm", "small-cnn", "plain-cnn"} <= set(
+        plugins.names("backbone")
+    )
 
 
 # ------------------------------------------------------------------------------------ the cut

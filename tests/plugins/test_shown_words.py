@@ -43,6 +43,13 @@ def test_show_says_what_an_attack_sees(attack: str, looks_at: str, is_told: str)
 
 
 @pytest.mark.parametrize(
+    ("attack", "norms"), [("random-search", "linf"), ("smooth-ap", "linf and l2")]
+)
+def test_show_says_in_which_balls_an_attack_works(attack: str, norms: str) -> None:
+    assert f"works in: {norms}" in shown(attack).splitlines()
+
+
+@pytest.mark.parametrize(
     ("attack", "if_drawn"),
     [
         ("auto", "lowers the mean of its loss over the draws"),

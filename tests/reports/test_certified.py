@@ -22,6 +22,7 @@ from hashbench import plugins
 from hashbench.eps import Eps
 from hashbench.plugins import Format
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
+from hashbench.reports.board.over_seeds import collect
 from hashbench.reports.board.row import Row
 from hashbench.reports.page.document import page
 from hashbench.reports.plots.files import draw, plot_files
@@ -188,7 +189,19 @@ def test_without_an_attack_the_radius_has_a_table_of_its_own(book: Any) -> None:
     assert [row.defense for row in board.rows] == ["a", "b"]
     assert not board.can_rank
     sheet = next(sheet for sheet in sheets(board) if sheet.name == "Certificates")
-    assert [part for one in sheet.rows[0][:4] for part in one.parts] == ["a", "40.0", "-", "70.0"]
+    assert [part for one in sheet.rows[0][:5] for part in one.parts] == [
+        *("a", "40.0", "41.0", "-", "70.0")
+    ]
+
+
+def test_without_a_mean_order_the_worst_one_is_the_lower_end(book: Any) -> None:
+    """Certificates of an artifact that does not tell it, as a file of somebody's own."""
+    results = book.clean("a", 0.7).attacked("a", "hag", 0.6).proven("a", 0.4).results()
+    found = leaderboards(results)[0].rows[0].certified
+    assert found is not None
+    assert found.least is found.mean_order
+    plain = replace(found, mean_order=collect({}))
+    assert plain.least is plain.proven
 
 
 def test_radius_0_is_one_table_in_both_spellings(book: Any) -> None:
@@ -301,11 +314,11 @@ def test_a_bar_goes_from_what_is_proven_to_the_worst_case(results: Results) -> N
     bars = {round(bar.get_y() + bar.get_height() / 2): bar for bar in drawn}
     places = [row.defense for row in board.rows]
     bar = bars[places.index("certified")]
-    assert bar.get_x() == pytest.approx(53.5)
+    assert bar.get_x() == pytest.approx(54.5)  # the mean order, as of the worst case
     assert bar.get_x() + bar.get_width() == pytest.approx(55.5)
     assert set(bars) == {places.index("certified"), places.index("cgat")}
     words = [text.get_text() for text in figure.axes[0].texts]
-    assert {"53.5", "12.0", "no certificate", "failed"} <= set(words)
+    assert {"54.5", "13.0", "no certificate", "failed"} <= set(words)
 
 
 def test_over_the_radii_stand_clean_worst_case_and_proof(results: Results) -> None:
@@ -315,7 +328,7 @@ def test_over_the_radii_stand_clean_worst_case_and_proof(results: Results) -> No
     panels = {title: axes for title, axes in titled if title}
     assert set(panels) == {"certified", "cgat"}
     worst, proven, *_ = panels["certified"].lines
-    assert np.asarray(proven.get_ydata()) == pytest.approx([61.5, 53.5])
+    assert np.asarray(proven.get_ydata()) == pytest.approx([62.5, 54.5])
     assert np.asarray(worst.get_ydata()) == pytest.approx([63.5, 55.5])
     names = plot_files(results)
     assert sum(name.endswith("-certified.png") for name in names) == 2

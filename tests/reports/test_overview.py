@@ -11,7 +11,7 @@ from hashbench.reports.board.leaderboard import leaderboards
 from hashbench.reports.text import sentences
 from hashbench.reports.text.captions import captions
 from hashbench.reports.text.overview import overviews
-from hashbench.reports.text.sheets import Tone
+from hashbench.reports.text.sheet import Tone
 
 
 def filled(book: Any, height: float = 0.0) -> Any:

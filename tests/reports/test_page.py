@@ -10,11 +10,14 @@ import shlex
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hashbench import plugins
 from hashbench.reports.board.leaderboard import leaderboards
 from hashbench.reports.board.over_seeds import Entry
 from hashbench.reports.page import figures, models, pictures, plots
+from hashbench.reports.page.names import breakable
 from hashbench.reports.page.numbers import number
 from hashbench.reports.text.sentences import one_line
 from hashbench.results.cell import CLEAN
@@ -107,9 +110,31 @@ def test_names_of_strangers_are_text(text: str, read: Reader) -> None:
     assert "\u202e" not in text
     # Every piece that may hold a stranger's letters turns the direction of its own text alone.
     hebrew = "\u05e9\u05dc\u05d5\u05dd"
-    shown = re.findall(rf"(<[^<>]*>)[^<>]*{hebrew}", text)
+    shown = re.findall(rf"(<[^<>]*>)[^<>]*{hebrew}", text.replace("<wbr>", ""))
     inside = [tag for tag in shown if not tag.startswith(("<option", "<title", "<desc", "<span>"))]
     assert {tag.split()[0].rstrip(">") for tag in inside} == {"<bdi"}
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("certified:epochs=40,codes=similarity", "certified: epochs=40, codes= similarity"),
+        ("cgat:inner_steps=14", "cgat: inner_steps= 14"),
+        ("csq:weight=1", "csq:weight=1"),  # short
+        ("a sentence: of parts, a=b", "a sentence: of parts, a=b"),  # its blanks break
+        ("https://example.org/a,b", "https://example.org/a, b"),
+        ("lists:root=<b>&", "lists: root=&lt;b&gt;&amp;"),
+        ("ends with a sign:", "ends with a sign:"),
+    ],
+)
+def test_a_long_name_may_break_behind_its_signs(name: str, lines: str) -> None:
+    shown = str(breakable(name))
+    assert shown.replace("<wbr>", " ") == lines
+
+
+@given(st.text(alphabet="ab:,=/ <&\N{HEBREW LETTER SHIN}"))
+def test_what_is_copied_of_a_name_is_the_name(name: str) -> None:
+    assert html.unescape(str(breakable(name)).replace("<wbr>", "")) == name
 
 
 def test_the_same_results_give_the_same_bytes(text: str) -> None:

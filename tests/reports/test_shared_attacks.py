@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
-from hashbench.reports.board.row import RowReader
+from hashbench.reports.board.row_reader import RowReader
+from hashbench.reports.text.entries import NOT_KNOWN
 from hashbench.reports.text.notes import notes_on
-from hashbench.reports.text.sheets import NOT_KNOWN, ranking
+from hashbench.reports.text.sheets import ranking
 from hashbench.results.cell import Status
 
 ATTACKS = ("auto", "hag", "noise", "sdha")

@@ -12,7 +12,8 @@ from hashbench.plugins import Aim
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.text import sentences
 from hashbench.reports.text.notes import notes_on
-from hashbench.reports.text.sheets import Sheet, cost, ranking, sheets, targeted
+from hashbench.reports.text.sheet import Sheet
+from hashbench.reports.text.sheets import cost, ranking, sheets, targeted
 from hashbench.results.results import Results
 
 

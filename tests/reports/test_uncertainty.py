@@ -15,7 +15,8 @@ from hashbench.reports.board.row import Row
 from hashbench.reports.board.uncertainty import NEIGHBOURS
 from hashbench.reports.text.notes import notes_on
 from hashbench.reports.text.sentences import caption, in_brief
-from hashbench.reports.text.sheets import Sheet, ranking, sheets
+from hashbench.reports.text.sheet import Sheet
+from hashbench.reports.text.sheets import ranking, sheets
 from hashbench.results import COLUMNS, WORST_CASE, Results
 from hashbench.results.intervals import Interval, intervals
 from hashbench.results.results import part

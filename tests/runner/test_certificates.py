@@ -369,6 +369,24 @@ def test_bounds_that_prove_no_bit_are_no_certificate(tiny_suite: TinySuite, tmp_
     assert result.per_query.size == 0
 
 
+def test_a_radius_of_l2_is_proven_as_one_of_the_ball(tiny_suite: TinySuite, tmp_path: Path) -> None:
+    """No attack of the ball goes below it, and more is proven than of the enclosing box."""
+    suite = tiny_suite(
+        dataset="tiny:contrast=30",
+        attack="pgd-hamming:steps=4",
+        eps=["l2:0.004", "0.004"],
+        certify=True,
+        training={"epochs": 30, "batch": 8, "learning_rate": 0.02},
+    )
+    results = hashbench.run(suite, out=tmp_path)
+    assert not results.failed
+    assert not results.violations
+    proven = certificates(results)
+    ball, box = (proven["none", eps].metrics for eps in ("l2:0.004", "0.004"))
+    assert ball[Metric.CERTIFIED_BITS] > box[Metric.CERTIFIED_BITS]
+    assert proven["none", "l2:0.004"].per_query.mean() > proven["none", "0.004"].per_query.mean()
+
+
 UNKNOWN = """
 from dataclasses import dataclass
 

@@ -98,7 +98,7 @@ def test_scoring_writes_every_metric_and_what_it_reads_is_there(results: Results
     assert written == {*Metric, *precisions} - WITHOUT_GRADIENTS - OF_FILES - proofs
     assert list(gaps(results)) == []
     read = (
-        read_by("hashbench/results/sanity.py", "reports/board/row.py")
+        read_by("hashbench/results/sanity.py", "reports/board/row_reader.py")
         - WITHOUT_GRADIENTS
         - OF_FILES
     )
@@ -118,7 +118,7 @@ def read_by(*files: str) -> set[str]:
 
 def test_flags_and_reports_read_the_metrics_that_they_always_did() -> None:
     assert len(read_by("hashbench/results/sanity.py")) == 15
-    assert len(read_by("reports/board/row.py")) == 12
+    assert len(read_by("reports/board/row_reader.py")) == 12
 
 
 ORDINARY = {

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 from typing_extensions import override
 
+from hashbench import plugins
 from hashbench.data.protocol import Protocol
-from hashbench.plugins import Access, Aim
+from hashbench.plugins import Access, Aim, Format
 from hashbench.results.asked import Asked
 from hashbench.results.cell import CLEAN, AttackFacts, Cell, CellResult, Status
 from hashbench.results.gallery import Exhibit, Gallery, GalleryReader, Hit, no_gallery
@@ -227,7 +229,16 @@ def exhibit(query: int) -> Exhibit:
     )
 
 
-VOID: Final = frozenset(("area", "br", "col", "hr", "img", "input", "link", "meta"))
+def written(results: Results, folder: Path) -> Path:
+    """The page of results, as a file."""
+    form = plugins.get("format", "html")
+    assert isinstance(form, Format)
+    path = folder / "board.html"
+    path.write_bytes(form.render(results).encode())
+    return path
+
+
+VOID: Final = frozenset(("area", "br", "col", "hr", "img", "input", "link", "meta", "wbr"))
 
 
 class Reader(HTMLParser):

@@ -8,7 +8,7 @@ from textwrap import fill
 from typing import Final
 
 from hashbench import plugins
-from hashbench.plugins import Access, Aim, Card, Kind, Knowledge
+from hashbench.plugins import Access, Aim, Card, Kind, Knowledge, Norm
 from hashbench.plugins.bibliography import Reference, references
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -32,7 +32,8 @@ What to read next: [attacks.md](attacks.md) for what the attacks do and how stro
 ABOUT: Final = {
     Kind.ATTACK: "How strong each was measured to be is in [attacks.md](attacks.md). What an "
     "attack sees is how it looks at the attacked model; what it is told comes on top of the "
-    "query's image. Targeted ones lead a query to another label, and are scored by t-mAP.",
+    "query's image. Targeted ones lead a query to another label, and are scored by t-mAP. An "
+    "attack works in balls of the norms beside it: a radius is written `8/255`, or `l2:0.5`.",
     Kind.DEFENSE: "Formulas, defaults, costs and traps are in [defenses.md](defenses.md). Those "
     "that begin with `control-` are wrong on purpose: they show what the "
     "[flags](flags.md) catch.",
@@ -104,6 +105,7 @@ def row(card: Card) -> dict[str, str]:
         "sees": SEES[card.access] if card.access else "",
         "is told": (", ".join(told) or "nothing") if attack else "",
         "leads a query": LEADS[card.aim] if card.aim else "",
+        "works in": ", ".join(norm for norm in Norm if norm in card.norms),
         "presets": ", ".join(f"`{name}`" for name in card.presets),
         "source": ", ".join(map(cited, references(card.kind, card.name))),
     }

@@ -274,3 +274,39 @@ def excess_of(model: HashModel, box: Box, images: Tensor) -> float:
     bounds = logit_bounds(model, box, rounding=True)
     logits = model.logits(images)
     return float(torch.maximum(bounds.lower - logits, logits - bounds.upper).max())
+
+
+def tried_in_ball(
+    model: HashModel, image: Tensor, radius: float, number: int, sampled: int, attacked: int
+) -> Tensor:
+    """Images of the L2 ball of one image and of `[0, 1]`: sampled ones, and ones that were moved.
+
+    Of the sampled ones a third lie on the sphere, a third inside, and a third moved few pixels far.
+    The attack is normalised ascent on one logit, up or down: `attacked` images share all logits.
+    """
+    generator = torch.Generator().manual_seed(number)
+    shape = (sampled, *image.shape[1:])
+    change = torch.randn(shape, generator=generator, dtype=torch.float64)
+    third = sampled // 3
+    few = torch.rand((third, *image.shape[1:]), generator=generator, dtype=torch.float64) < 0.03
+    change[:third] *= few
+    change *= radius / _length(change)
+    share = torch.rand((third, 1, 1, 1), generator=generator, dtype=torch.float64)
+    change[-third:] *= share
+    logit = torch.arange(attacked) % model.bits
+    direction = 1 - 2 * (torch.arange(attacked) // model.bits % 2).double()
+    moved = change[:attacked].clone()
+    for step in range(20):
+        moved.requires_grad_(True)
+        logits = model.logits((image + moved).clamp(0, 1))
+        value = (logits[torch.arange(attacked), logit] * direction).sum()
+        (gradient,) = torch.autograd.grad(value, moved)
+        size = radius * (2 if step < 5 else 0.3)
+        moved = moved.detach() + size * gradient / _length(gradient)
+        moved *= (radius / _length(moved)).clamp(max=1)
+    return (image + torch.cat([change, moved])).clamp(0, 1)
+
+
+def _length(change: Tensor) -> Tensor:
+    squares = change.flatten(1).square().sum(dim=1)
+    return squares.sqrt().clamp(min=1e-300).view(-1, 1, 1, 1)

@@ -1,10 +1,12 @@
-"""The least AP word for word: every completion, every item sorted, every order of the last tie."""
+"""The least AP word for word: every completion, every item sorted, every order of the ties."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -56,9 +58,37 @@ def worst_precision(ranked: list[tuple[int, bool]], top_k: int | None, normalize
     return min(found)
 
 
-def least_precision(case: Case, top_k: int | None = None, normalize: str = "relevant") -> float:
+def mean_precision(ranked: list[tuple[int, bool]], top_k: int | None, normalize: str) -> float:
+    """AP of a ranking, the mean over all orders inside its ties."""
+    ties = itertools.groupby(ranked, key=lambda item: item[0])
+    shape = tuple(tuple(relevant for _, relevant in tie) for _, tie in ties)
+    return _mean(shape, len(ranked) if top_k is None else min(top_k, len(ranked)), normalize)
+
+
+@cache
+def _mean(ties: tuple[tuple[bool, ...], ...], length: int, normalize: str) -> float:
+    """The mean over every way to place the hits inside each tie; all are as likely."""
+    ways = [
+        [[place in hits for place in range(len(tie))] for hits in _places(len(tie), sum(tie))]
+        for tie in ties
+    ]
+    found = []
+    for parts in itertools.product(*ways):
+        hits = list(itertools.chain(*parts))
+        found.append(_precision(hits[:length], sum(hits), length, normalize))
+    return math.fsum(found) / len(found)
+
+
+def _places(count: int, hits: int) -> Iterator[tuple[int, ...]]:
+    return itertools.combinations(range(count), hits)
+
+
+def least_precision(
+    case: Case, top_k: int | None = None, normalize: str = "relevant", ties: str = "worst"
+) -> float:
     """The least AP over all completions."""
-    return min(worst_precision(case.ranked(code), top_k, normalize) for code in case.completions())
+    precision = {"worst": worst_precision, "expected": mean_precision}[ties]
+    return min(precision(case.ranked(code), top_k, normalize) for code in case.completions())
 
 
 def random_case(rng: np.random.Generator, *, items: int = 12, bits: int = 9, free: int = 7) -> Case:

@@ -17,25 +17,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
-import torch
-
 from hashbench.characters import briefly
 from hashbench.errors import FileError, PickledObjectError
 from hashbench.hashing.weights.arrays import PickledArray, PickledDtype
+from hashbench.hashing.weights.pickled_values import (
+    Name,
+    Opaque,
+    Storage,
+    pairs,
+    plain_key,
+    stored_values,
+    tensor_of,
+)
 from hashbench.hashing.weights.stored import (
-    COMPUTED,
     HOW_TO_SAVE,
     OddTensor,
     checked_sides,
-    uncomputed,
 )
 from hashbench.hashing.weights.torch_names import (
-    DTYPES,
     NESTED,
     REBUILT,
     UNINITIALIZED,
     is_known,
-    storage_type,
 )
 
 MAX_BYTES: Final = 2**28
@@ -48,62 +51,6 @@ _MAX_WORK: Final = 2_000_000
 
 _MAX_NAME: Final = 10_000
 """Characters of a name: each time one is put together, its text is written anew."""
-
-_MAX_KEY_LENGTH: Final = 2**20
-_MAX_KEY: Final = 2**63
-
-_LONGEST_IDENTITY: Final = 6
-"""Parts of what torch says of a storage, at most."""
-
-
-@dataclass(frozen=True)
-class Name:
-    """Something that a pickle refers to by module and name."""
-
-    full: str
-
-
-@dataclass(frozen=True)
-class Storage:
-    """The values of tensors, kept apart from the pickle.
-
-    Attributes:
-        key: by which the file finds them.
-        dtype: what they are; `None` where bytes are all that is known.
-        kind: what a person calls the type.
-        count: how many values, or bytes where the type is not known.
-        base: the first of them in what the key stands for.
-        whole: how many the key stands for.
-    """
-
-    key: str
-    dtype: torch.dtype | None
-    kind: str
-    count: int
-    base: int
-    whole: int
-
-
-@dataclass(frozen=True, eq=False)
-class PickledTensor:
-    """A tensor as a pickle describes it: its storage is still to be found in the file."""
-
-    storage: Storage
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    offset: int
-
-
-@dataclass(frozen=True)
-class Opaque:
-    """Data beside the tensors that nothing here needs, such as a number of numpy's.
-
-    Attributes:
-        name: of its class.
-    """
-
-    name: str
 
 
 @dataclass(frozen=True)
@@ -209,7 +156,7 @@ class _Machine:
     def _set(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if isinstance(target, dict):
-            target.update(_pairs(items))
+            target.update(pairs(items))
 
     def _one(self) -> list[Any]:
         return [self._stack.pop()]
@@ -296,9 +243,9 @@ class _Machine:
         if name.startswith("torch._utils._rebuild_parameter"):
             return arguments[0]
         if name in ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"):
-            return _tensor(*arguments[:4], dtype=None)
+            return tensor_of(*arguments[:4], dtype=None)
         if name == "torch._utils._rebuild_tensor_v3":
-            return _tensor(*arguments[:4], dtype=arguments[6])
+            return tensor_of(*arguments[:4], dtype=arguments[6])
         if name.startswith(NESTED):
             return OddTensor("no plain tensor (nested)")
         if name.startswith(REBUILT):
@@ -323,66 +270,14 @@ class _Machine:
             if self._work > _MAX_WORK:
                 raise FileError(f"its pickle copies more than {_MAX_WORK:,} items")
             key, value = pair
-            made[_key(key)] = value
+            made[plain_key(key)] = value
         return made
 
     def _storage(self, identity: object) -> None:
-        if not isinstance(identity, tuple) or len(identity) > _LONGEST_IDENTITY:
-            raise ValueError
-        match identity:
-            case ("storage", Name(full), str(key), _, int(whole), *rest):
-                dtype, kind = storage_type(full)
-                base, count = 0, whole
-                if rest and rest[0] is not None:  # a part of another storage
-                    _, base, count = _triple(rest[0])
-                if not all(type(one) is int and one >= 0 for one in (whole, base, count)):
-                    raise ValueError
-                if base + count > whole:
-                    raise ValueError
-                storage = Storage(key, dtype, kind, count, base, whole)
-                self.storages[key] = storage
-                self._stack.append(storage)
-            case ("module", Name() as name, *_):  # with its source, before torch 1.6
-                self._stack.append(name)
-            case _:
-                raise ValueError
-
-
-def _triple(value: object) -> tuple[Any, ...]:
-    if not isinstance(value, tuple) or len(value) != 3:
-        raise ValueError
-    return value
-
-
-def _tensor(
-    storage: object, offset: object, shape: object, strides: object, *, dtype: object
-) -> PickledTensor | OddTensor:
-    if not isinstance(storage, Storage) or type(offset) is not int or offset < 0:
-        raise ValueError
-    sides, steps = checked_sides(shape, "shape"), checked_sides(strides, "strides")
-    if len(sides) != len(steps):
-        raise ValueError
-    kind, found = storage.kind, storage.dtype
-    if isinstance(dtype, Name):
-        kind, found = dtype.full.removeprefix("torch."), DTYPES.get(dtype.full)
-    if found not in COMPUTED:
-        return OddTensor(uncomputed(kind))
-    return PickledTensor(storage, found, sides, steps, offset)
-
-
-def _key(key: object) -> Any:
-    """A key that costs nothing to look up: the hash of a nested or huge one is not asked for."""
-    if isinstance(key, str | bytes) and len(key) > _MAX_KEY_LENGTH:
-        return OddTensor("no key")  # two equal ones are compared letter by letter
-    if isinstance(key, str | bytes | float | Name) or key is None:
-        return key
-    if isinstance(key, int) and abs(key) < _MAX_KEY:
-        return key
-    return OddTensor("no key")  # equal to nothing but itself
-
-
-def _pairs(items: list[Any]) -> list[tuple[Any, Any]]:
-    return [(_key(key), value) for key, value in zip(items[::2], items[1::2], strict=True)]
+        storage = stored_values(identity)
+        if isinstance(storage, Storage):
+            self.storages[storage.key] = storage
+        self._stack.append(storage)
 
 
 _RECONSTRUCTS: Final = frozenset(
@@ -420,7 +315,7 @@ _STEPS: Final[Mapping[str, Callable[[_Machine, Any], None]]] = {
     "TUPLE1": lambda m, _: m._tuple(1),
     "TUPLE2": lambda m, _: m._tuple(2),
     "TUPLE3": lambda m, _: m._tuple(3),
-    "DICT": lambda m, _: m._stack.append(dict(_pairs(m._marked()))),
+    "DICT": lambda m, _: m._stack.append(dict(pairs(m._marked()))),
     "APPEND": lambda m, _: m._append(m._one()),
     "APPENDS": lambda m, _: m._append(m._marked()),
     "ADDITEMS": lambda m, _: m._append(m._marked()),

@@ -14,7 +14,8 @@ from typing import IO, Any, Final
 from hashbench.characters import briefly
 from hashbench.errors import FileError
 from hashbench.hashing.weights import archive
-from hashbench.hashing.weights.pickled import MAX_BYTES, PickledTensor, Storage, described
+from hashbench.hashing.weights.pickled import MAX_BYTES, described
+from hashbench.hashing.weights.pickled_values import PickledTensor, Storage
 from hashbench.hashing.weights.stored import HOW_TO_SAVE, StoredTensor
 
 LEGACY_MAGIC: Final = 0x1950A86A20F9469CFC6C

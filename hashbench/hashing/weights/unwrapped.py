@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from hashbench.characters import briefly, counted
 from hashbench.errors import FileError
 from hashbench.hashing.weights.arrays import PickledArray
-from hashbench.hashing.weights.pickled import PickledTensor
+from hashbench.hashing.weights.pickled_values import PickledTensor
 from hashbench.hashing.weights.stored import HOW_TO_SAVE, OddTensor
 from hashbench.hashing.weights.torch_file import named
 
