@@ -39,8 +39,8 @@ def train(**given: Any) -> None:
     """Train the models of a suite, base and defended; 'hashbench run' then finds them.
 
     The options are those of 'hashbench run': the same suite and options make the same models.
-    Attacks and radii matter too: a defense is trained for the largest radius, and some attacks need
-    a model of their own.
+    Attacks and radii matter too: a defense is trained for the largest radius of L-infinity, and
+    some attacks need a model of their own.
 
     With torchrun several processes, or GPUs, train each model together: the network's passes are
     divided, losses and memories see whole batches, and the weights are those of one process up to

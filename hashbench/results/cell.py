@@ -38,8 +38,8 @@ class Cell:
     Attributes:
         dataset, loss, backbone, bits, defense, attack, eps, seed: as asked for, plugins by their
             canonical text. `attack` is `none` and `eps` is `0` where queries are left alone; with
-            another `eps` it is what is proven at that radius. `eps` is text: a radius in two
-            spellings is two cells, and cells are sorted by it as text.
+            another `eps` it is what is proven at that radius. `eps` is text, `8/255` or `l2:0.5`: a
+            radius in two spellings is two cells, and cells are sorted by it as text.
         protocol: hash of the protocol.
         training: hash of how models were trained and of what they were computed with: cells of two
             trainings do not belong in one table.

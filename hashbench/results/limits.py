@@ -31,7 +31,7 @@ def check_cell(cell: Cell) -> None:
 
     Raises:
         UsageError: a name that is empty or too long, a number out of its range, a hash that is
-            none, a radius outside `[0, 1]`, the name of a row that is computed of others.
+            none, a radius that is none, the name of a row that is computed of others.
     """
     for name in ("dataset", "loss", "backbone", "defense", "attack", "eps"):
         _check_name(name, getattr(cell, name))

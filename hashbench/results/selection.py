@@ -29,7 +29,7 @@ class Selection:
     Attributes:
         dataset, loss, backbone, defense, attack: a plugin's name, whatever its parameters, or its
             canonical text, for these parameters alone. The attack `none` is the clean queries.
-        eps: radii, equal as numbers.
+        eps: radii, equal by norm and value.
         bits, seed: whole numbers.
         suite: names of suites: what the runs of one were asked for.
     """

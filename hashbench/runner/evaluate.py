@@ -112,8 +112,8 @@ def evaluate(
             data sets of torch: `hashbench.data.as_retrieval_data` says which.
         attacks: names with parameters (`"hag:steps=500"`), or objects of an attack's class; empty
             or `none` for clean queries alone.
-        eps: one or several radii in `[0, 1]` pixels, `"8/255"` or `8 / 255`; by default the data
-            set's own, 8/255 for your own data.
+        eps: one or several radii in `[0, 1]` pixels, `"8/255"` or `8 / 255`, of L2 `"l2:0.5"`; by
+            default the data set's own, 8/255 for your own data.
         mean: what is subtracted from images before the network, in `[0, 1]` pixels: one number or
             one per channel; three for a network of colour images on grey ones. By default nothing.
         std: what they are divided by after that, as many numbers; by default 1.

@@ -30,7 +30,7 @@ class SuiteKeys(TypedDict, total=False):
         dataset, loss, backbone, defense: plugins of the models that are made.
         bits, seed: code lengths, and seeds of training and attacks.
         attack: attacks; empty or `none` for clean queries alone.
-        eps: radii in `[0, 1]` pixels.
+        eps: radii in `[0, 1]` pixels, of L-infinity or L2: `8/255`, `l2:0.5`.
         training: of base models, such as `{"epochs": 10, "batch": 32}`.
         budget: of trained defenses: `epochs`, `inner_steps`, `eps`.
         compute: `threads`, `attack_batch`, `device` (`cpu` or `cuda`), `precision`,
