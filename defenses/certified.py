@@ -21,7 +21,7 @@ from hashbench.defending import (
     refuse_unbounded,
     start_afresh,
 )
-from hashbench.eps import Eps
+from hashbench.eps import Eps, Norm
 from hashbench.errors import UsageError
 from hashbench.hashing import (
     Augment,
@@ -117,6 +117,10 @@ class Certified(TrainedDefense):
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 0:
             raise UsageError(f"epochs must be 0 or more, found {self.epochs}")
+        if self.eps is not None and self.eps.norm is not Norm.LINF:
+            raise UsageError(
+                f"eps is {self.eps}, but boxes are trained around balls of linf: write 8/255"
+            )
         if self.batch < 1:
             raise UsageError(f"batch must be 1 or more, found {self.batch}")
         for name in ("learning_rate", "clip_norm", "scale", "over"):

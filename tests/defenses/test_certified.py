@@ -271,6 +271,7 @@ def test_the_recipe_is_the_measured_one() -> None:
     [
         ({"epochs": -1}, "epochs must be 0 or more, found -1"),
         ({"batch": 0}, "batch must be 1 or more"),
+        ({"eps": Eps.parse("l2:0.5")}, "eps is l2:0.5, but boxes are trained around balls of linf"),
         ({"learning_rate": 0}, "learning_rate must be above 0"),
         ({"clip_norm": -8}, "clip_norm must be above 0"),
         ({"scale": 0}, "scale must be above 0"),
