@@ -77,6 +77,8 @@ class Model:
         place: the rank it is sorted by; empty where it has none.
         clean, worst: mAP; `chance` in percent.
         proven: mAP that is proven; `proof_rank` its rank by it, empty where it has none.
+        mean_order: what is proven of the mean over the orders of ties, in percent; empty where
+            that is not known.
         codes: of the flags that are up.
         reasons: why it is not ranked or what else went wrong; each a code, or empty, and words.
         lines: its attacks, clean queries first.
@@ -114,4 +116,5 @@ class Model:
     exhibitions: tuple[Exhibition, ...] = ()
     proven: Number = NO_NUMBER
     proof_rank: str = ""
+    mean_order: str = ""
     has_section: bool = True

@@ -17,6 +17,7 @@ from hashbench.reports.page.numbers import (
     NOTHING,
     Number,
     anchor,
+    mean_order,
     number,
     percent,
     proven,
@@ -94,6 +95,7 @@ class Reader:
             exhibitions=tuple(self._exhibitions(cells, id_)),
             proven=proven(row.certified),
             proof_rank=str((row.certified and row.certified.rank) or ""),
+            mean_order=mean_order(row.certified),
             has_section=has_section,
         )
 

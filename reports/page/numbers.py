@@ -97,6 +97,12 @@ def proven(found: Certified | None, *, mean_order: bool = False) -> Number:
     return replace(plain, worthless=found.worthless, gap="" if found.proven.complete else missing)
 
 
+def mean_order(found: Certified | None) -> str:
+    """What is proven of the mean over the orders of ties, in percent; empty where it is unknown."""
+    mean = None if found is None else found.mean_order.mean
+    return "" if mean is None else percent(mean)
+
+
 def percent(value: float) -> str:
     """A share in percent, to one decimal."""
     return f"{printed(value):.1f}"
