@@ -7,9 +7,10 @@ Codes are like those of a trained model: ten classes around codes of their own, 
 turned: few distinct codes, or thousands and two labels for half of the items. Each query has 0 to
 12 uncertain bits, or 4 to 20, those first where its class and another one differ: where a trained
 model is in doubt. One thread; the goal is 15 CPU-seconds for 500 queries against 10,000 codes.
-Prints for each case seconds of the processor, how many queries are exact, the mean AP that is
-proven, and how many points are lost without any search and with 8 bits' worth of it. Exits with 1
-where the goal is missed.
+Prints for each case seconds of the processor, those with the mean order of ties on top, which a run
+searches with a quarter of the budget, how many queries are exact, the mean AP that is proven, and
+how many points are lost without any search and with 8 bits' worth of it. Exits with 1 where the
+goal is missed, with both orders.
 """
 
 from __future__ import annotations
@@ -95,12 +96,18 @@ def make_data(case: Case, queries: int, items: int, seed: int = 0) -> Data:
 
 
 def certified(
-    data: Data, budget: int, top_k: int | None = None
+    data: Data, budget: int, top_k: int | None = None, ties: str = "worst"
 ) -> tuple[CertifiedPrecision, float]:
     """The certificate, and the seconds of the processor that it took."""
     start = time.process_time()
     found = certified_precision(
-        data.bits, data.query_labels, data.codes, data.labels, budget=budget, top_k=top_k
+        data.bits,
+        data.query_labels,
+        data.codes,
+        data.labels,
+        budget=budget,
+        top_k=top_k,
+        ties=ties,
     )
     return found, time.process_time() - start
 
@@ -119,11 +126,14 @@ def main() -> None:
             sys.executable, [sys.executable, *sys.argv], os.environ | dict.fromkeys(PINS, "1")
         )
     print(f"{options.queries} queries, {options.items:,} items, budget {options.budget:,}")
-    print(f"{'':34}{'codes':>7}{'CPU-s':>8}{'exact':>9}{'proven':>8}{'no search':>11}{'8 bits':>8}")
+    print(
+        f"{'':34}{'codes':>7}{'CPU-s':>8}{'both':>8}{'exact':>9}{'proven':>8}{'no search':>11}{'8 bits':>8}"
+    )
     missed = False
     for case in CASES:
         data = make_data(case, options.queries, options.items)
         found, seconds = certified(data, options.budget, options.top_k)
+        both = seconds + certified(data, options.budget // 4, options.top_k, "expected")[1]
         proven = 100 * found.average_precision.mean()
         less = [
             proven - 100 * certified(data, budget, options.top_k)[0].average_precision.mean()
@@ -131,11 +141,11 @@ def main() -> None:
         ]
         distinct = len(np.unique(data.codes, axis=0))
         print(
-            f"{case.name:34}{distinct:>7,}{seconds:>8.2f}"
+            f"{case.name:34}{distinct:>7,}{seconds:>8.2f}{both:>8.2f}"
             f"{f'{found.exact.sum()}/{found.exact.size}':>9}{proven:>8.2f}"
             f"{-less[0]:>11.2f}{-less[1]:>8.2f}"
         )
-        missed |= seconds > GOAL_SECONDS
+        missed |= both > GOAL_SECONDS
     sys.exit(1 if missed else 0)
 
 
