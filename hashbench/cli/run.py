@@ -105,7 +105,7 @@ def run(
             metavar="NAME",
             help=defaulting(
                 "none, atrdh, cgat, saat, ...",
-                "none, atrdh, cgat, certified:epochs=40,codes=similarity",
+                "none, atrdh, cgat, certified@quick",
             ),
             rich_help_panel=_ASKED,
         ),
