@@ -12,6 +12,9 @@ STEPS = 10
 """What attacks with a parameter `steps` are checked with, for the sake of time."""
 
 SETTINGS: dict[str, dict[str, object]] = {
+    # In an L2 ball steps of an eighth of it turn a random start round in a few dozen.
+    "mainstay": {"steps": 50},
+    "pgd-hamming": {"steps": 50},
     "random-search": {"queries": 150},
     "ranked-search": {"queries": 150},
     "tha": {"training_steps": 30},
