@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from hashbench.attacking.contract import Attack
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.parameters import Spec, resolved
+from hashbench.plugins.parameters import Spec, keyed
 from hashbench.results.store import Store
 from hashbench.results.sums import json_pieces
 from hashbench.runner import fingerprint
@@ -51,13 +51,13 @@ def test_each_plugin_of_a_plan_is_described_once(
 ) -> None:
     """So a file of weights that it reads is read once, not once for every seed."""
     asked: Counter[str] = Counter()
-    told = resolved
+    told = keyed
 
     def counted(plugin: Any) -> dict[str, Any]:
         asked[str(plugin.card.kind)] += 1
         return told(plugin)
 
-    monkeypatch.setattr(fingerprint, "resolved", counted)
+    monkeypatch.setattr(fingerprint, "keyed", counted)
     make_plan(compose(None, {**GRID, "seed": list(range(seeds))}))
     assert asked["attack"] == 3
     assert asked["loss"] == asked["backbone"] == 1
