@@ -26,6 +26,7 @@ _QUIET: Final = 3.0
 ended, and another one is speaking."""
 
 _FAULT: Final = "hashbench/fault"
+_MET: Final = "hashbench/met"
 
 _NEEDED: Final = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -116,6 +117,7 @@ class Meeting:
             yield
         except BaseException as error:
             speaks = self._is_first_fault()
+            self._count_in()
             if not isinstance(error, Exception | SystemExit):  # Ctrl-C, or torchrun ends all
                 speaks = self.launch.rank == 0
             if not speaks:
@@ -125,6 +127,8 @@ class Meeting:
                 time.sleep(_QUIET if isinstance(error, Exception | SystemExit) else 0)
                 raise SilentEnd(2 if isinstance(error, UsageError) else 1) from None
             self._leave()
+            if isinstance(error, Exception | SystemExit):
+                self._wait_for_others()
             raise
 
     @contextmanager
@@ -177,6 +181,22 @@ class Meeting:
         except Exception:  # where they met is gone, with the first process or torchrun
             return self.launch.rank == 0
         return said.decode() == own
+
+    def _count_in(self) -> None:
+        """Say that this process has met its end."""
+        with contextlib.suppress(Exception):  # where they met is gone
+            self._store.add(_MET, 1)
+
+    def _wait_for_others(self) -> None:
+        """Stay until all have met their end, a few seconds at most.
+
+        As soon as one has ended torchrun asks the others to end, and one that has met nothing of
+        its own would say that it was asked.
+        """
+        until = time.monotonic() + _QUIET
+        with contextlib.suppress(Exception):
+            while self._store.add(_MET, 0) < self.launch.size and time.monotonic() < until:
+                time.sleep(0.02)
 
     def _leave(self) -> None:
         """Let go of the others, so that none waits for this one."""
