@@ -194,7 +194,7 @@ class Meeting:
         its own would say that it was asked.
         """
         until = time.monotonic() + _QUIET
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # where they met is gone, so all are
             while self._store.add(_MET, 0) < self.launch.size and time.monotonic() < until:
                 time.sleep(0.02)
 
