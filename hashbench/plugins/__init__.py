@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from hashbench.eps import Norm as Norm
     from hashbench.hashing.contract import Backbone as Backbone
     from hashbench.hashing.contract import Loss as Loss
+    from hashbench.matching.contract import Hasher as Hasher
+    from hashbench.matching.contract import Proof as Proof
     from hashbench.plugins.base import Plugin as Plugin
     from hashbench.plugins.base import attack as attack
     from hashbench.plugins.base import backbone as backbone
     from hashbench.plugins.base import dataset as dataset
     from hashbench.plugins.base import defense as defense
+    from hashbench.plugins.base import hasher as hasher
     from hashbench.plugins.base import loss as loss
     from hashbench.plugins.base import report_format as report_format
     from hashbench.plugins.card import Access as Access
@@ -54,12 +57,14 @@ _NAMES = {
     "hashbench.defending.contract": ("Defense", "TrainedDefense", "WrappingDefense"),
     "hashbench.eps": ("Norm",),
     "hashbench.hashing.contract": ("Backbone", "Loss"),
+    "hashbench.matching.contract": ("Hasher", "Proof"),
     "hashbench.plugins.base": (
         "Plugin",
         "attack",
         "backbone",
         "dataset",
         "defense",
+        "hasher",
         "loss",
         "report_format",
     ),
@@ -89,11 +94,13 @@ __all__ = [
     "Draws",
     "FileOr",
     "Format",
+    "Hasher",
     "Kind",
     "Knowledge",
     "Loss",
     "PixelSize",
     "Plugin",
+    "Proof",
     "Spec",
     "Surrogate",
     "TrainedAttack",
@@ -106,6 +113,7 @@ __all__ = [
     "defense",
     "files",
     "get",
+    "hasher",
     "loss",
     "names",
     "registry",

@@ -154,6 +154,7 @@ defense = _declaration(Kind.DEFENSE)
 loss = _declaration(Kind.LOSS)
 backbone = _declaration(Kind.BACKBONE)
 dataset = _declaration(Kind.DATASET)
+hasher = _declaration(Kind.HASHER)
 
 
 def report_format(name: str, *, version: str = "1", api: int = 1) -> Decorator:

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     BACKBONE = "backbone"
     DATASET = "dataset"
     FORMAT = "format"
+    HASHER = "hasher"
 
     @property
     def plural(self) -> str:
