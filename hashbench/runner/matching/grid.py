@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,7 +72,7 @@ class MatchGrid:
     traffic: int = TRAFFIC
     stored: int = STORED
     plugin: tuple[Path, ...] = ()
-    compute: Compute = Compute(attack_batch=BATCH)
+    compute: Compute = field(default_factory=lambda: Compute(attack_batch=BATCH))
 
     def __post_init__(self) -> None:
         """Refuse what no run can be asked for.
@@ -124,9 +124,7 @@ class MatchGrid:
                 located(plugins.registry(kind).find(kind, spec.name).plugin, spec) for spec in specs
             )
 
-        return replace(
-            self, hash=of(Kind.HASHER, self.hash), attack=of(Kind.ATTACK, self.attack)
-        )
+        return replace(self, hash=of(Kind.HASHER, self.hash), attack=of(Kind.ATTACK, self.attack))
 
 
 def is_of_matches(plain: Mapping[str, Any]) -> bool:

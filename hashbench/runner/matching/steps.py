@@ -28,7 +28,7 @@ _HASH_ROOMS: Final = ("matching", "matching.hashers")
 _PROOF_ROOMS: Final = (*_HASH_ROOMS, "matching.proofs")
 _ATTACK_ROOMS: Final = (*_PROOF_ROOMS, "attacking", "hashing")
 _COUNT_ROOMS: Final = (*_HASH_ROOMS, "retrieval")
-_FILES: Final = ("runner/matching/making.py", "runner/matching/setting.py")
+_FILES: Final = ("runner/matching/making.py", "runner/matching/pictures.py")
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,12 @@ class MatchStep(Step):
 class MatchCellStep(MatchStep):
     """A step whose artifact is the result of a cell."""
 
-    threat: Threat
     kind = ArtifactKind.MATCHES
+
+    @property
+    @abstractmethod
+    def threat(self) -> Threat:
+        """What the cell shows."""
 
     @property
     @abstractmethod
@@ -174,7 +178,11 @@ class Innocent(MatchCellStep):
     codes: CleanCodes
     traffic: int
     stored: int
-    threat = Threat.INNOCENT
+
+    @property
+    @override
+    def threat(self) -> Threat:
+        return Threat.INNOCENT
 
     @property
     @override
@@ -210,7 +218,11 @@ class ProvenRadii(MatchCellStep):
     """Prove, for every picture, up to which radius no file goes beyond the threshold."""
 
     codes: CleanCodes
-    threat = Threat.PROOF
+
+    @property
+    @override
+    def threat(self) -> Threat:
+        return Threat.PROOF
 
     @property
     @override
@@ -253,8 +265,8 @@ class AttackedPictures(MatchCellStep):
     keep: bool = False
 
     @property
-    def threat(self) -> Threat:  # type: ignore[override] # the others have it as a class's own
-        """Evasion or collision."""
+    @override
+    def threat(self) -> Threat:
         return self.goal
 
     @property
