@@ -88,7 +88,14 @@ def _curve(row: AttackRow) -> Curve:
         for eps, one in sorted(row.at.items(), key=lambda pair: radius_order(pair[0]))
         if is_done(one) and metric in one.metrics and radius_order(eps)[0] == 0
     ]
-    return Curve(row.attack, _distribution(row.least), tuple(points))
+    return Curve(row.attack, _going_on(_distribution(row.least), points), tuple(points))
+
+
+def _going_on(steps: tuple[Point, ...], points: list[Point]) -> tuple[Point, ...]:
+    """The steps, as far as the largest radius that was asked for, if that is as high as they."""
+    if not steps or not points or points[-1][0] <= steps[-1][0]:
+        return steps
+    return (*steps, points[-1]) if points[-1][1] == steps[-1][1] else steps
 
 
 def _threat(row: AttackRow) -> Threat:

@@ -132,7 +132,8 @@ def _without_result(lost: Sequence[MatchResult]) -> Iterator[str]:
         cell = one.cell
         where = "" if one.threat in (Threat.INNOCENT, Threat.PROOF) else f", {cell.attack}"
         where += "" if one.threat in (Threat.INNOCENT, Threat.PROOF) else f", eps {cell.eps}"
-        why = f": {shortened(one.reason).rstrip('.')}" if one.reason else ""
+        known = one.reason and one.reason != one.status.words
+        why = f": {shortened(one.reason).rstrip('.')}" if known else ""
         yield f"{one_line(f'{cell.hash}{where}')} ({one.threat}) {one.status.words}{why}."
     rest = len(lost) - MOST_NAMED
     if rest > 0:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from hashbench.characters import shortened
 from hashbench.eps import Norm
 from hashbench.reports.matches.curves import Panel, as_eps, largest, panels
 from hashbench.reports.matches.rows import Group, changes, is_done
@@ -19,6 +20,7 @@ from hashbench.reports.plots.legend import Legend
 from hashbench.reports.plots.looks import Look, attack_looks, hash_looks
 from hashbench.reports.plots.panels import draw_grid, grid_for, radius_label, radius_ticks
 from hashbench.reports.plots.style import LIGHT, Theme, folded, named, new_figure
+from hashbench.reports.text.sentences import one_line
 from hashbench.results.matches import metrics
 from hashbench.results.matches.results import Threat
 
@@ -34,6 +36,7 @@ MOST_CHANGES: Final = 60
 _PANEL: Final = (2.35, 2.25)  # inches
 _MARK: Final = 4  # points
 _ROW: Final = 0.19  # inches
+_LONGEST_TITLE: Final = 150  # characters
 _HATCH: Final = "////"
 
 
@@ -196,6 +199,7 @@ def _mark_handle(name: str, look: Look) -> Artist:
 
 
 def _heading(group: Group, note: str, width: float) -> str:
-    lines = [folded(named(group.title), round(width * 13))]
+    title = shortened(one_line(group.title), _LONGEST_TITLE)
+    lines = [folded(title, round(width * 13))]
     lines += [folded(note, round(width * 13))] if note else []
     return "\n".join(lines)
