@@ -70,7 +70,8 @@ def names(kind: Kind | str) -> tuple[str, ...]:
     """The names of all plugins of a kind, sorted.
 
     Args:
-        kind: `attack`, `defense`, `loss`, `backbone`, `dataset` or `format` (plurals do too).
+        kind: `attack`, `defense`, `loss`, `backbone`, `dataset`, `format` or `hasher`
+            (plurals do too).
     """
     wanted = kind_of(kind)
     return registry(wanted).names(wanted)
