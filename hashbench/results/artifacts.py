@@ -23,6 +23,9 @@ class ArtifactKind(StrEnum):
     SCORES = "scores"
     IMAGES = "images"
     GALLERY = "gallery"
+    MATCHES = "matches"
+    MATCH_CODES = "match-codes"
+    MATCH_FILES = "match-files"
 
 
 PARTS: Final = (ArtifactKind.CODES_PART, ArtifactKind.TALLY)
@@ -72,6 +75,9 @@ ARTIFACTS: Final = "artifacts"
 
 FAILURES: Final = "failures"
 """The folder of the notes of failed steps."""
+
+MATCH_PLANS: Final = "matches"
+"""The folder of what runs of matches were asked for."""
 
 PLANS: Final = "plans"
 """The folder of what runs were asked for."""
