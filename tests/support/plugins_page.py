@@ -48,6 +48,7 @@ ABOUT: Final = {
 SEES: Final = {
     Access.GRADIENT: "gradients",
     Access.CODES: "codes",
+    Access.DISTANCES: "distances",
     Access.RANKING: "ranked lists",
     Access.NONE: "nothing",
 }
