@@ -52,6 +52,7 @@ ABOUT: Final = {
 SEES: Final = {
     Access.GRADIENT: "gradients",
     Access.CODES: "codes",
+    Access.DISTANCES: "distances",
     Access.RANKING: "ranked lists",
     Access.NONE: "nothing",
 }
