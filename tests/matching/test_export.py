@@ -14,10 +14,9 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image
 
-from hashbench.errors import FileError, UsageError
+from hashbench.errors import FileError
 from hashbench.matching.export_names import export_folder, export_name, file_names
 from hashbench.matching.png import pixels_of, png_of
-from hashbench.outputs import refuse_taken
 
 
 @given(
@@ -129,10 +128,3 @@ def test_a_radius_of_any_text_is_one_folder(eps: str) -> None:
     folder = export_folder("pdq", "evade", eps)
     assert is_safe(folder)
     assert folder.count("/") == 2
-
-
-def test_the_option_that_names_a_taken_folder_is_told(tmp_path: Path) -> None:
-    refuse_taken(tmp_path, "--export-images")
-    (tmp_path / "a").touch()
-    with pytest.raises(UsageError, match=r"^--export-images .*: it is there already"):
-        refuse_taken(tmp_path, "--export-images")
