@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,13 @@ class Hasher(Plugin):
 
     `verdict` alone is needed: a hash without a replica is attacked by its distances, and without a
     proof nothing is proven of it.
+
+    Attributes:
+        packages: names of the installed packages whose versions decide the verdict. They are part
+            of every key in the store, so that another version's verdicts are never taken for these.
     """
+
+    packages: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod

@@ -23,6 +23,9 @@ class ArtifactKind(StrEnum):
     SCORES = "scores"
     IMAGES = "images"
     GALLERY = "gallery"
+    MATCHES = "matches"
+    MATCH_CODES = "match-codes"
+    MATCH_FILES = "match-files"
 
 
 PARTS: Final = (ArtifactKind.CODES_PART, ArtifactKind.TALLY)
@@ -30,6 +33,9 @@ PARTS: Final = (ArtifactKind.CODES_PART, ArtifactKind.TALLY)
 
 CODES: Final = "codes.npz"
 """Of codes and of adversarial codes: arrays by name."""
+
+BOUNDS: Final = "bounds.npz"
+"""How many bits of a hash any file can turn at most: one number for each picture."""
 
 IMAGES: Final = "images.npz"
 """The first attacked queries, and their codes; see `hashbench.results.kept_images`."""
@@ -72,6 +78,9 @@ ARTIFACTS: Final = "artifacts"
 
 FAILURES: Final = "failures"
 """The folder of the notes of failed steps."""
+
+MATCH_PLANS: Final = "matches"
+"""The folder of what runs of matches were asked for."""
 
 PLANS: Final = "plans"
 """The folder of what runs were asked for."""

@@ -1,0 +1,396 @@
+"""Steps of a run of matches: the artifacts and what each is made from. Pure description.
+
+Their keys are made as those of all steps: of parameters, of the sources of plugins and rooms, of
+the pictures' content, and of the versions of the packages that give a hash's verdict.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from typing_extensions import override
+
+from hashbench.attacking.contract import Attack
+from hashbench.matching.contract import Hasher
+from hashbench.plugins.parameters import canonical
+from hashbench.results.artifacts import ArtifactKind
+from hashbench.results.matches.results import CLEAN_EPS, LEAST, NO_ATTACK, MatchCell, Threat
+from hashbench.runner.fingerprint import describe, sha256_of
+from hashbench.runner.steps import Step, code_of
+from hashbench.runner.suite_tables import Compute
+
+_HASH_ROOMS: Final = ("matching", "matching.hashers")
+_PROOF_ROOMS: Final = (*_HASH_ROOMS, "matching.proofs")
+_ATTACK_ROOMS: Final = (*_PROOF_ROOMS, "attacking", "hashing")
+_COUNT_ROOMS: Final = (*_HASH_ROOMS, "retrieval")
+_FILES: Final = tuple(f"runner/matching/{name}.py" for name in ("making", "company", "pictures"))
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """Where a set of pictures comes from, and which one it is.
+
+    Attributes:
+        folder: or a single file; `None` for the set that hashbench makes. No part of any key.
+        size: `256x256`, or `own`.
+        skip_broken: whether pictures that cannot be decoded are left out.
+        single: whether the folder may be one image.
+        sha256: of the names and values of the pictures.
+        count: of pictures.
+    """
+
+    folder: Path | None
+    size: str
+    skip_broken: bool
+    single: bool
+    sha256: str
+    count: int
+
+
+@dataclass(frozen=True)
+class MatchSetting:
+    """What all steps of one hash share.
+
+    Attributes:
+        hasher: the hash.
+        pictures: what is hashed, and attacked.
+        strangers: what collisions lead to; `None` takes the other pictures of the set.
+        seed: of everything that draws.
+        compute: threads and batch.
+    """
+
+    hasher: Hasher
+    pictures: PictureSource
+    strangers: PictureSource | None
+    seed: int
+    compute: Compute
+
+    @cached_property
+    def set_key(self) -> str:
+        """SHA-256 that tells two sets of pictures apart, strangers included."""
+        others = None if self.strangers is None else self.strangers.sha256
+        return sha256_of([self.pictures.sha256, others])
+
+    def described(self) -> dict[str, Any]:
+        """Plain data for keys."""
+        return {
+            "hash": describe(self.hasher),
+            "packages": {name: _version(name) for name in self.hasher.packages},
+            "pictures": self.pictures.sha256,
+            "seed": self.seed,
+        }
+
+    def cell(self, attack: str, eps: str) -> MatchCell:
+        """A cell of this hash and these pictures."""
+        return MatchCell(canonical(self.hasher), attack, eps, self.set_key, self.seed)
+
+
+class MatchStep(Step):
+    """A step of a run of matches: it is about a hash, and about no model of ours."""
+
+    @property
+    @abstractmethod
+    def of(self) -> MatchSetting:
+        """The hash and the pictures."""
+
+    @property
+    @override
+    def setting(self) -> Any:
+        """What the engines look at of it: `compute`."""
+        return self.of
+
+    @property
+    def hasher(self) -> Hasher:
+        """The hash, one of the plugins that may be to blame for a failure."""
+        return self.of.hasher
+
+    @property
+    @override
+    def model_key(self) -> str:
+        return sha256_of(self.of.described())
+
+    @property
+    @override
+    def upstream(self) -> tuple[Step, ...]:
+        return ()
+
+
+class MatchCellStep(MatchStep):
+    """A step whose artifact is the result of a cell."""
+
+    kind = ArtifactKind.MATCHES
+
+    @property
+    @abstractmethod
+    def threat(self) -> Threat:
+        """What the cell shows."""
+
+    @property
+    @abstractmethod
+    def cell(self) -> MatchCell:
+        """The cell."""
+
+    @property
+    def black_box(self) -> bool:
+        """Whether an attack saw distances, codes or lists alone."""
+        return False
+
+    @property
+    def queries(self) -> int:
+        """The most that such an attack may ask for of each picture."""
+        return 0
+
+
+@dataclass(frozen=True)
+class CleanCodes(MatchStep):
+    """Hash every picture, and every stranger."""
+
+    of_hash: MatchSetting
+    kind = ArtifactKind.MATCH_CODES
+
+    @property
+    @override
+    def of(self) -> MatchSetting:
+        return self.of_hash
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"hash {canonical(self.of.hasher)}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        others = self.of.strangers
+        return {
+            **self.of.described(),
+            "strangers": None if others is None else others.sha256,
+            "code": code_of(*_HASH_ROOMS, files=_FILES),
+        }
+
+
+@dataclass(frozen=True)
+class Innocent(MatchCellStep):
+    """Hash changed pictures, and count what the threshold costs."""
+
+    codes: CleanCodes
+    traffic: int
+    stored: int
+
+    @property
+    @override
+    def threat(self) -> Threat:
+        return Threat.INNOCENT
+
+    @property
+    @override
+    def of(self) -> MatchSetting:
+        return self.codes.of
+
+    @property
+    @override
+    def upstream(self) -> tuple[Step, ...]:
+        return (self.codes,)
+
+    @property
+    @override
+    def cell(self) -> MatchCell:
+        return self.of.cell(NO_ATTACK, CLEAN_EPS)
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"innocent changes {canonical(self.of.hasher)}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        return {
+            "traffic": self.traffic,
+            "stored": self.stored,
+            "code": code_of(*_COUNT_ROOMS, files=_FILES),
+        }
+
+
+@dataclass(frozen=True)
+class ProvenRadii(MatchCellStep):
+    """Prove, for every picture, up to which radius no file goes beyond the threshold."""
+
+    codes: CleanCodes
+
+    @property
+    @override
+    def threat(self) -> Threat:
+        return Threat.PROOF
+
+    @property
+    @override
+    def of(self) -> MatchSetting:
+        return self.codes.of
+
+    @property
+    @override
+    def upstream(self) -> tuple[Step, ...]:
+        return (self.codes,)
+
+    @property
+    @override
+    def cell(self) -> MatchCell:
+        return self.of.cell(NO_ATTACK, LEAST)
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"prove {canonical(self.of.hasher)}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        return {"code": code_of(*_PROOF_ROOMS, files=_FILES)}
+
+
+@dataclass(frozen=True)
+class Bounds(MatchStep):
+    """Bound, for every picture, how many bits any file can turn at one radius."""
+
+    codes: CleanCodes
+    eps: str
+    kind = ArtifactKind.MATCH_CODES
+
+    @property
+    @override
+    def of(self) -> MatchSetting:
+        return self.codes.of
+
+    @property
+    @override
+    def upstream(self) -> tuple[Step, ...]:
+        return (self.codes,)
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"bound {canonical(self.of.hasher)} {self.eps}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        return {"bounds": self.eps, "code": code_of(*_PROOF_ROOMS, files=_FILES)}
+
+
+@dataclass(frozen=True)
+class AttackedPictures(MatchCellStep):
+    """Attack every picture at one radius.
+
+    Attributes:
+        codes: of the clean files.
+        attack: the attack.
+        eps: the radius.
+        goal: evasion or collision.
+        sees_gradients: whether it is aimed at the replica; else it is a black box.
+        proven: whether something is proven of the hash, which its files are compared with.
+        keep: whether all files that succeed are kept, for `--export-images`; no part of the key.
+    """
+
+    codes: CleanCodes
+    attack: Attack
+    eps: str
+    goal: Threat
+    sees_gradients: bool
+    proven: bool
+    keep: bool = False
+
+    @cached_property
+    def bounds(self) -> Bounds | None:
+        """What its files are compared with, at one radius; `None` where nothing is proven."""
+        return Bounds(self.codes, self.eps) if self.proven and self.eps != LEAST else None
+
+    @property
+    @override
+    def threat(self) -> Threat:
+        return self.goal
+
+    @property
+    @override
+    def of(self) -> MatchSetting:
+        return self.codes.of
+
+    @property
+    @override
+    def upstream(self) -> tuple[Step, ...]:
+        return (self.codes,) if self.bounds is None else (self.codes, self.bounds)
+
+    @property
+    @override
+    def cell(self) -> MatchCell:
+        return self.of.cell(canonical(self.attack), self.eps)
+
+    @property
+    @override
+    def black_box(self) -> bool:
+        return not self.sees_gradients
+
+    @property
+    @override
+    def queries(self) -> int:
+        return self.attack.passes() if self.black_box else 0
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"{canonical(self.attack)} {self.eps} {canonical(self.of.hasher)}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        return {
+            "attack": describe(self.attack),
+            "eps": self.eps,
+            "batch": self.of.compute.attack_batch,
+            "threads": self.of.compute.threads,
+            "code": code_of(*_ATTACK_ROOMS, files=_FILES),
+        }
+
+
+@dataclass(frozen=True)
+class LeastRadii(AttackedPictures):
+    """Look, for every picture, for the least radius at which an attack succeeds."""
+
+
+@dataclass(frozen=True)
+class AllFiles(MatchStep):
+    """All files that succeed in a cell; made with it, or again where it kept fewer."""
+
+    attacked: AttackedPictures
+    kind = ArtifactKind.MATCH_FILES
+
+    @property
+    @override
+    def of(self) -> MatchSetting:
+        return self.attacked.of
+
+    @property
+    @override
+    def upstream(self) -> tuple[Step, ...]:
+        return (self.attacked, *self.attacked.upstream)
+
+    @property
+    def attack(self) -> Attack:
+        """One of the plugins that may be to blame for a failure."""
+        return self.attacked.attack
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"files of {self.attacked.label}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        return {"all": True}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
