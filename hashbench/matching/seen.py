@@ -164,7 +164,7 @@ _KINDS: Final[tuple[tuple[Callable[[Seen], bool], str, str, str], ...]] = (
         "it becomes RGB by Pillow's formula, and no colour profile is used",
     ),
     (
-        lambda seen: seen.mode.startswith(("1", "L", "I")),
+        lambda seen: seen.mode in ("1", "L", "LA", "La") or seen.mode.startswith("I"),
         "is grey",
         "are grey",
         "red, green and blue are the same there",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,6 +103,22 @@ def test_a_plain_picture_gives_no_note(tmp_path: Path) -> None:
     saved(tmp_path / "a.jpg", image())
     assert read_pictures(tmp_path, OWN).notes == ()
     assert read_pictures(tmp_path, Size(80, 70)).notes == ()
+
+
+def test_other_colors_and_phones_second_pictures_are_told_apart(tmp_path: Path) -> None:
+    saved(tmp_path / "lab.tif", image().convert("LAB"))
+    assert read_pictures(tmp_path, OWN).notes == ()  # its name begins as that of grey does
+    both = [image(), image(seed=1)]
+    saved(tmp_path / "phone.jpg", both[0], format="MPO", save_all=True, append_images=both[1:])
+    (note,) = read_pictures(tmp_path, OWN).notes
+    assert note.startswith("1 picture holds several frames or pages ('phone.jpg'): ")
+
+
+def test_exif_that_is_no_exif_is_no_matter(tmp_path: Path) -> None:
+    saved(tmp_path / "a.jpg", image(), exif=b"Exif\0\0garbage")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_pictures(tmp_path, OWN).notes == ()
 
 
 def test_several_of_a_kind_are_counted(tmp_path: Path) -> None:

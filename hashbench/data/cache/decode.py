@@ -158,7 +158,7 @@ def decoded(
 
     Alpha is dropped, grey and palettes are expanded, CMYK is converted, the first frame is taken,
     and an EXIF orientation is not followed: all as Pillow's `convert("RGB")`, which the papers'
-    loaders call.
+    loaders call. A TIFF that asks to be turned is turned by Pillow itself as it is loaded.
 
     Args:
         content: the file's bytes.
