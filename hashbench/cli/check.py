@@ -107,8 +107,10 @@ def _named(text: str) -> Plugin:
     before, slash, after = text.partition("/")
     if slash and ":" not in before:  # a value may hold a slash, as in eps=8/255
         return plugins.get(before, after)
-    name = Spec.parse(text).name
+    name = text.partition(":")[0].partition("@")[0].strip()
     kinds = [kind for kind in Kind if name in plugins.names(kind)]
+    if not kinds:
+        Spec.parse(text)  # what is wrong with its form is told first
     if len(kinds) > 1:
         choices = " or ".join(f"{kind}/{name}" for kind in kinds)
         raise UsageError(f"several plugins are called '{name}': write {choices}")

@@ -14,7 +14,7 @@ from hashbench.plugins.kinds import Kind
 
 def new(
     kind: Annotated[
-        str, typer.Argument(help="attack, defense, loss, backbone, dataset or format.")
+        str, typer.Argument(help="attack, defense, loss, backbone, dataset, format or hasher.")
     ],
     name: Annotated[str, typer.Argument(help="Its name, as in my-attack; the folder's too.")],
 ) -> None:

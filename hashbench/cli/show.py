@@ -18,7 +18,7 @@ def plugins(
         typer.Option(
             metavar="KIND",
             autocompletion=completion.kinds,
-            help="attack, defense, loss, backbone, dataset or format alone.",
+            help="attack, defense, loss, backbone, dataset, format or hasher alone.",
         ),
     ] = None,
     as_json: Annotated[

@@ -11,7 +11,7 @@ from hashbench.plugins.base import Plugin
 from hashbench.plugins.catalog import own_plugins, unread
 from hashbench.plugins.discovery import add_file, add_installed, add_point
 from hashbench.plugins.kinds import Kind
-from hashbench.plugins.parameters import Spec, build
+from hashbench.plugins.parameters import Spec, build, field_paths, without_default
 from hashbench.plugins.registered import Registry
 from hashbench.suggestions import did_you_mean
 
@@ -70,7 +70,8 @@ def names(kind: Kind | str) -> tuple[str, ...]:
     """The names of all plugins of a kind, sorted.
 
     Args:
-        kind: `attack`, `defense`, `loss`, `backbone`, `dataset` or `format` (plurals do too).
+        kind: `attack`, `defense`, `loss`, `backbone`, `dataset`, `format` or `hasher`
+            (plurals do too).
     """
     wanted = kind_of(kind)
     return registry(wanted).names(wanted)
@@ -87,7 +88,8 @@ def get(kind: Kind | str, name: str, **parameters: Any) -> Plugin:
 
     Args:
         kind: as for `names`.
-        name: the plugin's name; `name@preset` and `name:key=value` do too.
+        name: the plugin's name; `name@preset` and `name:key=value` do too, and `name:PATH` where
+            the plugin needs a path alone.
         parameters: its dataclass fields; text is read as the field's type.
 
     Raises:
@@ -102,10 +104,36 @@ def get(kind: Kind | str, name: str, **parameters: Any) -> Plugin:
         Traceback (most recent call last):
         hashbench.errors.UsageError: there is no attack 'hagg'; did you mean 'hag'? known: ...
     """
-    spec = Spec.parse(name)
     wanted = kind_of(kind)
+    spec = Spec.parse(spelled(wanted, name))
     entry = registry(wanted).find(wanted, spec.name)
     return build(entry.plugin, {**dict(spec.given), **parameters}, spec.preset)
+
+
+def spelled(kind: Kind, text: str) -> str:
+    """A plugin as it was typed, with the key of the path that it begins with.
+
+    A plugin whose only parameter without a default is a path takes it without its key:
+    `onnx:net.onnx` stands for `onnx:file=net.onnx`.
+
+    Args:
+        kind: of the plugin.
+        text: as `Spec.parse` takes it, but for the key.
+
+    Returns:
+        What `Spec.parse` takes; any other text as it was.
+    """
+    head, _, tail = text.strip().partition(":")
+    name = head.partition("@")[0].strip()
+    if not tail or "=" in tail.partition(",")[0]:
+        return text
+    try:
+        found = registry_with(name, kind).find(kind, name).plugin
+    except UsageError:  # whoever builds it is told
+        return text
+    asked = without_default(found)
+    paths = field_paths(found)
+    return f"{head}:{asked[0]}={tail}" if len(asked) == 1 and asked[0] in paths else text
 
 
 def kind_of(kind: Kind | str) -> Kind:

@@ -162,18 +162,23 @@ def build(plugin: type[PluginT], given: Mapping[str, Any], preset: str | None = 
         raise UsageError(f"{where} cannot be built: {told(error, plugin)}") from error
 
 
+def without_default(plugin: type[Plugin]) -> tuple[str, ...]:
+    """The parameters that have to be given."""
+    return tuple(
+        one.name
+        for one in _fields(plugin)
+        if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+    )
+
+
 def _refuse_missing(plugin: type[Plugin], given: Mapping[str, Any], where: str) -> None:
     """Refuse to build a plugin without a parameter that has no default."""
-    if not dataclasses.is_dataclass(plugin):
-        return
-    for one in dataclasses.fields(plugin):
-        none = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
-        if one.init and none and one.name not in given:
-            name = plugin.card.name
+    for key in without_default(plugin):
+        if key not in given:
             raise UsageError(
                 sentence_of(
-                    f"{where} needs its parameter '{one.name}', which has no default: write "
-                    f"{name}:{one.name}=VALUE",
+                    f"{where} needs its parameter '{key}', which has no default: write "
+                    f"{plugin.card.name}:{key}=VALUE",
                     plugin,
                 )
             )

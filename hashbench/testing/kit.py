@@ -13,6 +13,7 @@ from hashbench.data.contract import Dataset
 from hashbench.defending.contract import Defense, TrainedDefense, WrappingDefense
 from hashbench.errors import UsageError
 from hashbench.hashing.contract import Backbone, Loss
+from hashbench.matching.contract import Hasher
 from hashbench.plugins.base import Plugin
 from hashbench.plugins.blame import sentence_of
 from hashbench.plugins.kinds import Kind
@@ -25,6 +26,8 @@ from hashbench.testing.backbones import BACKBONES
 from hashbench.testing.checking import Check, run_checks
 from hashbench.testing.datasets import DATASETS, DatasetStage
 from hashbench.testing.formats import FORMATS, FormatStage
+from hashbench.testing.hasher_stage import HasherStage
+from hashbench.testing.hashers import HASHERS
 from hashbench.testing.identity import IDENTITY
 from hashbench.testing.loss_stage import LossStage
 from hashbench.testing.losses import LOSSES
@@ -56,6 +59,9 @@ DATASET_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *DATASETS)
 FORMAT_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *FORMATS)
 """The rules of report formats."""
 
+HASHER_CHECKS: tuple[Check[Any], ...] = (*IDENTITY, *HASHERS)
+"""The rules of fixed hashes."""
+
 _CHECKS: tuple[tuple[type[Plugin], tuple[Check[Any], ...]], ...] = (
     (Attack, ATTACK_CHECKS),
     *DEFENSE_CHECKS.items(),
@@ -63,6 +69,7 @@ _CHECKS: tuple[tuple[type[Plugin], tuple[Check[Any], ...]], ...] = (
     (Backbone, BACKBONE_CHECKS),
     (Dataset, DATASET_CHECKS),
     (Format, FORMAT_CHECKS),
+    (Hasher, HASHER_CHECKS),
 )
 """The rules of each contract."""
 
@@ -163,6 +170,17 @@ def check_format(
     return _report(Kind.FORMAT, found, FormatStage(found), FORMAT_CHECKS, expected_failures)
 
 
+def check_hasher(
+    hasher: Hasher | type[Hasher] | str, *, expected_failures: Mapping[str, str] = NONE
+) -> CheckReport:
+    """Try every rule of a fixed hash; arguments and errors as `check_attack`.
+
+    Its replica is held to its codes, and its proof to files of small boxes that turn many bits.
+    """
+    found = _built(Kind.HASHER, Hasher, hasher)
+    return _report(Kind.HASHER, found, HasherStage(found), HASHER_CHECKS, expected_failures)
+
+
 def check_plugin(
     plugin: Plugin,
     *,
@@ -192,6 +210,8 @@ def check_plugin(
             return check_dataset(plugin, root=root, expected_failures=expected_failures)
         case Format():
             return check_format(plugin, expected_failures=expected_failures)
+        case Hasher():
+            return check_hasher(plugin, expected_failures=expected_failures)
     raise UsageError(
         sentence_of(
             f"'{plugin.card.name}' is declared as {plugin.card.kind}, but its class "

@@ -22,7 +22,9 @@ def test_every_name_is_told_in_a_sentence(face: str) -> None:
     assert not untold
 
 
-@pytest.mark.parametrize("contract", ["Attack", "Backbone", "Dataset", "Defense", "Format", "Loss"])
+@pytest.mark.parametrize(
+    "contract", ["Attack", "Backbone", "Dataset", "Defense", "Format", "Hasher", "Loss"]
+)
 def test_help_shows_what_authors_write_and_no_machinery(contract: str) -> None:
     text = pydoc.plain(pydoc.render_doc(getattr(plugins, contract)))
     for machinery in (

@@ -18,6 +18,7 @@ from hashbench.testing import (
     DATASET_CHECKS,
     DEFENSE_CHECKS,
     FORMAT_CHECKS,
+    HASHER_CHECKS,
     LOSS_CHECKS,
 )
 from hashbench.testing.attack_norms import IN_A_BALL
@@ -127,6 +128,7 @@ def test_every_plugin_of_a_kind_is_held_to_the_rules_of_its_kind(kind: Kind) -> 
         Kind.BACKBONE: BACKBONE_CHECKS,
         Kind.DATASET: DATASET_CHECKS,
         Kind.FORMAT: FORMAT_CHECKS,
+        Kind.HASHER: HASHER_CHECKS,
     }[kind]
     name = "random-search" if kind is Kind.ATTACK else names(kind)[0]
     assert rules_of(get(kind, name)) == tuple(one.name for one in rules)

@@ -43,6 +43,8 @@ ABOUT: Final = {
     "[models.md](models.md).",
     Kind.DATASET: "Where the files come from, and how they have to lie, is in [data.md](data.md).",
     Kind.FORMAT: "Of `hashbench report --format NAME`.",
+    Kind.HASHER: "Of `hashbench match --hash NAME`: fixed hashes, which nobody trains here. How to "
+    "bring one of your own is in [hash-plugins.md](hash-plugins.md).",
 }
 
 SEES: Final = {
@@ -74,7 +76,7 @@ def shipped(kind: Kind) -> list[Card]:
 def page() -> str:
     """The whole page."""
     parts = [HEAD]
-    for kind in (Kind.ATTACK, Kind.DEFENSE, Kind.LOSS, Kind.BACKBONE, Kind.DATASET, Kind.FORMAT):
+    for kind in TITLES:
         cards = shipped(kind)
         rows = [row(card) for card in cards]
         titles = [title for title in rows[0] if any(each[title] for each in rows)]
@@ -91,6 +93,7 @@ TITLES: Final = {
     Kind.BACKBONE: "Backbones",
     Kind.DATASET: "Data sets",
     Kind.FORMAT: "Report formats",
+    Kind.HASHER: "Fixed hashes",
 }
 
 

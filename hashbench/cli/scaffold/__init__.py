@@ -83,6 +83,9 @@ def _usage(kind: Kind, name: str) -> str:
     """The commands with which the plugin is used, as the README shows them."""
     if kind is Kind.FORMAT:
         lines = ["hashbench run --out mine", f"hashbench report mine --format {name}"]
+    elif kind is Kind.HASHER:
+        lines = [f"hashbench match --hash {name} --images FOLDER --out mine"]
+        lines += ["hashbench report mine"]
     else:
         lines = [f"hashbench run --{kind} {name} --out mine", "hashbench report mine"]
     return "\n".join(f"    {line}" for line in lines)

@@ -36,6 +36,41 @@ def whole(path: Path) -> bytes:
         OSError: it cannot be read.
         UsageError: the package onnx is missing.
     """
+    model, content, files = _read(path)
+    if not files:
+        return content
+    size = len(content)
+    for beside in files:
+        try:
+            size += len(read_bytes(beside, MAX_BYTES, links=False))
+        except FileNotFoundError:
+            raise FileError(
+                f"its weights lie in the file {beside.name}, which is not beside it"
+            ) from None
+        except FileError as error:
+            raise FileError(f"its weights lie in the file {beside.name}: {error}") from None
+    if size > MAX_BYTES:
+        raise FileError(f"with its weights it has {size:,} bytes, expected at most {MAX_BYTES:,}")
+    try:
+        helper = importlib.import_module("onnx.external_data_helper")
+        helper.load_external_data_for_model(model, str(path.parent))
+        found: bytes = model.SerializeToString()
+    except Exception as error:
+        raise FileError(f"its weights cannot be read: {first_line(error)}") from error
+    return found
+
+
+def files_beside(path: Path) -> tuple[Path, ...]:
+    """The files in which the weights of an ONNX file lie, in its folder; most have none.
+
+    Raises:
+        FileError, OSError, UsageError: as `whole`.
+    """
+    return _read(path)[2]
+
+
+def _read(path: Path) -> tuple[Any, bytes, tuple[Path, ...]]:
+    """An ONNX file as onnx reads it, its bytes, and where its weights lie outside of it."""
     content = read_bytes(path, MAX_BYTES)
     onnx = _package("onnx")
     try:
@@ -46,9 +81,6 @@ def whole(path: Path) -> bytes:
         raise FileError("it is no ONNX, or damaged: there is no network in it")
     helper = importlib.import_module("onnx.external_data_helper")
     outside = [one for one in helper._get_all_tensors(model) if helper.uses_external_data(one)]
-    if not outside:
-        return content
-    size = len(content)
     files = set()
     for tensor in outside:
         place = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
@@ -65,23 +97,7 @@ def whole(path: Path) -> bytes:
                 "save it in one file"
             )
         files.add(beside)
-    for beside in sorted(files):
-        try:
-            size += len(read_bytes(beside, MAX_BYTES, links=False))
-        except FileNotFoundError:
-            raise FileError(
-                f"its weights lie in the file {beside.name}, which is not beside it"
-            ) from None
-        except FileError as error:
-            raise FileError(f"its weights lie in the file {beside.name}: {error}") from None
-    if size > MAX_BYTES:
-        raise FileError(f"with its weights it has {size:,} bytes, expected at most {MAX_BYTES:,}")
-    try:
-        helper.load_external_data_for_model(model, str(path.parent))
-        found: bytes = model.SerializeToString()
-    except Exception as error:
-        raise FileError(f"its weights cannot be read: {first_line(error)}") from error
-    return found
+    return model, content, tuple(sorted(files))
 
 
 class OnnxNet(nn.Module):
@@ -89,6 +105,7 @@ class OnnxNet(nn.Module):
 
     Attributes:
         batch: how many images it takes at once; 0 where it takes any number.
+        shape: channels, height and width of its images; 0 where it takes any.
     """
 
     def __init__(self, content: bytes, threads: int, output: str) -> None:
@@ -131,6 +148,9 @@ class OnnxNet(nn.Module):
         self._input = inputs[0].name
         first = inputs[0].shape[0]  # a name or nothing where it may differ
         self.batch: Final = first if isinstance(first, int) and first > 0 else 0
+        self.shape: Final = tuple(
+            side if isinstance(side, int) and side > 0 else 0 for side in inputs[0].shape[1:]
+        )
         self._number = _NUMBERS[inputs[0].type]
         self._output = output or names[0]
 

@@ -46,7 +46,7 @@ def surroundings(files: Iterable[str] = ()) -> dict[str, Any]:
 
     packages = {
         one.dist.name: one.dist.version
-        for group in ("attacks", "defenses", "losses", "backbones", "datasets")
+        for group in ("attacks", "defenses", "losses", "backbones", "datasets", "hashers")
         for one in entry_points(group=f"hashbench.{group}")
         if one.dist is not None
     }
