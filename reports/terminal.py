@@ -16,7 +16,7 @@ from typing_extensions import override
 from hashbench.console import TextConsole
 from hashbench.plugins import Format, report_format
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
-from hashbench.reports.matches.told import Told, told
+from hashbench.reports.matches.told import Chapter, Told, told
 from hashbench.reports.papers.section import TITLE, Section, section
 from hashbench.reports.text import reproduce, sentences
 from hashbench.reports.text.captions import captions
@@ -98,7 +98,7 @@ class Terminal(Format):
     @override
     def render_matches(self, matches: MatchResults, *, width: int | None = None) -> str:
         paper = _Paper(width, self._colored(width))
-        _write_matches(told(matches), paper)
+        _write_matches(told(matches), paper, page=width is None)
         return paper.text
 
     def _colored(self, width: int | None) -> bool:
@@ -255,18 +255,28 @@ def _write_conflicts(results: Results, paper: _Paper, before: int = 0, behind: i
             paper.blank()
 
 
-def _write_matches(report: Told, paper: _Paper) -> None:
-    """The tables of matches last: that is what a screen still shows."""
+def _write_matches(report: Told, paper: _Paper, *, page: bool) -> None:
+    """The tables of matches: first on a page, last on a screen, which still shows them."""
     for words in report.violations:
         paper.say(words, style="bold red")
     _write_not_read(report.not_read, paper)
-    paper.say(reproduce.TITLE, style="bold")
-    _write_commands(report.commands, paper)
-    paper.blank()
+    if page:
+        _write_chapters(report.chapters, paper)
+        paper.blank()
     for note in report.notes:
         paper.say(note, style="dim", indent="  ")
-    for chapter in report.chapters:
+    paper.blank()
+    paper.say(reproduce.TITLE, style="bold")
+    _write_commands(report.commands, paper)
+    if not page:
         paper.blank()
+        _write_chapters(report.chapters, paper)
+
+
+def _write_chapters(chapters: Sequence[Chapter], paper: _Paper) -> None:
+    for place, chapter in enumerate(chapters):
+        if place:
+            paper.blank()
         paper.say(chapter.title, style="bold")
         for sheet in chapter.sheets:
             paper.blank()

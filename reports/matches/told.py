@@ -9,6 +9,7 @@ from typing import Final
 from hashbench.reports.matches.rows import Group, groups, is_done
 from hashbench.reports.matches.sheets import sheets
 from hashbench.reports.text.merging import sentences_of
+from hashbench.reports.text.reproduce import laid_out
 from hashbench.reports.text.sentences import one_line, shortened
 from hashbench.reports.text.sheet import Sheet
 from hashbench.results.matches import metrics
@@ -101,7 +102,7 @@ def told(matches: MatchResults) -> Told:
         not_read=sentences_of(matches.troubles),
         chapters=chapters,
         notes=tuple(_meanings(matches)) if chapters else ("These results hold no cell.",),
-        commands=tuple(one_line(command) for command in matches.commands),
+        commands=tuple(laid_out(command) for command in matches.commands),
     )
 
 
