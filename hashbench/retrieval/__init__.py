@@ -1,4 +1,4 @@
-"""Hamming retrieval: packed codes, rankings, average precision with ties, center codes, quality.
+"""Hamming retrieval: packed codes, rankings, average precision, pairs that match, center codes.
 
 Takes arrays or tensors, needs numpy alone, and reads files only where a shard names one.
 """
@@ -11,6 +11,7 @@ from hashbench.deprecated import former_names
 from hashbench.retrieval.centers import center_codes
 from hashbench.retrieval.curves import RECALL_LEVELS, PrecisionRecall
 from hashbench.retrieval.database import Shard
+from hashbench.retrieval.distances import distance_histogram, pair_distances
 from hashbench.retrieval.functions import (
     average_precision,
     average_precisions,
@@ -38,6 +39,7 @@ from hashbench.retrieval.protocol import (
 from hashbench.retrieval.quality import CodeQuality, code_quality
 from hashbench.retrieval.scorer import Scorer
 from hashbench.retrieval.tally import Tally
+from hashbench.retrieval.verification import Verification
 
 __all__ = [
     "RECALL_LEVELS",
@@ -52,6 +54,7 @@ __all__ = [
     "Shard",
     "Tally",
     "Ties",
+    "Verification",
     "Weighting",
     "average_precision",
     "average_precisions",
@@ -60,9 +63,11 @@ __all__ = [
     "chance_level",
     "code_quality",
     "degenerate_queries",
+    "distance_histogram",
     "mean_average_precision",
     "merge_tallies",
     "pack_codes",
+    "pair_distances",
     "parts_of",
     "precision_at",
     "precision_recall_curve",

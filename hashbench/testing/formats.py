@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Final
@@ -12,7 +12,9 @@ from typing import Final
 from hashbench.errors import UsageError
 from hashbench.plugins.blame import came
 from hashbench.results.contract import Format
+from hashbench.results.matches.results import MatchResults
 from hashbench.results.results import Results
+from hashbench.testing import sample_matches
 from hashbench.testing import sample_results as sample
 from hashbench.testing.checking import Check, NotTriedError, check, require, skip_unless
 from hashbench.testing.surroundings import own_random_state
@@ -33,15 +35,21 @@ class FormatStage:
         """Whose method breaks a rule where no other is named."""
         return self.plugin, "render" if self.plugin.is_text else "files"
 
-    def answer(self, results: Results, width: int | None = None, seed: int = 0) -> object:
+    def answer(
+        self, results: Results | MatchResults, width: int | None = None, seed: int = 0
+    ) -> object:
         """Whatever it returns, of the method that it defines."""
         with own_random_state(seed):
+            if isinstance(results, MatchResults):
+                if self.plugin.is_text:
+                    return self.plugin.render_matches(results, width=width)
+                return self.plugin.match_files(results, width=width)
             if self.plugin.is_text:
                 return self.plugin.render(results, width=width)
             return self.plugin.files(results, width=width)
 
     def files(
-        self, results: Results, width: int | None = None, seed: int = 0
+        self, results: Results | MatchResults, width: int | None = None, seed: int = 0
     ) -> Mapping[str, bytes]:
         """Its report as files; one text is one file."""
         found = self.answer(results, width, seed)
@@ -66,17 +74,21 @@ def answers(stage: FormatStage) -> None:
     needs=["answers"],
 )
 def returns_a_report(stage: FormatStage) -> None:
-    found = stage.usual
-    if stage.plugin.is_text:
-        require(isinstance(found, str), f"render() returned {came(found)}, not a text")
+    method = "render()" if stage.plugin.is_text else "files()"
+    _require_report(stage.usual, method, text=stage.plugin.is_text)
+
+
+def _require_report(found: object, method: str, *, text: bool) -> None:
+    if text:
+        require(isinstance(found, str), f"{method} returned {came(found)}, not a text")
         return
-    require(isinstance(found, Mapping), f"files() returned {came(found)}, not bytes by name")
+    require(isinstance(found, Mapping), f"{method} returned {came(found)}, not bytes by name")
     assert isinstance(found, Mapping)
     for name, content in found.items():
-        require(isinstance(name, str), f"files() names {came(name)}, not a text")
+        require(isinstance(name, str), f"{method} names {came(name)}, not a text")
         require(
             isinstance(content, bytes),
-            f"files() gives {came(content)} as '{name}', not bytes: a text becomes bytes by "
+            f"{method} gives {came(content)} as '{name}', not bytes: a text becomes bytes by "
             "text.encode()",
         )
 
@@ -96,8 +108,11 @@ def one_file(stage: FormatStage) -> None:
 
 @check("says-something", "its report is not empty", needs=["returns-a-report"])
 def says_something(stage: FormatStage) -> None:
-    files = stage.files(sample.ordinary())
-    require(bool(files), "files() returned no file")
+    _require_words(stage.files(sample.ordinary()), "files()")
+
+
+def _require_words(files: Mapping[str, bytes], method: str) -> None:
+    require(bool(files), f"{method} returned no file")
     for name, content in files.items():
         require(bool(content.strip()), f"'{name}' is empty")
 
@@ -109,21 +124,24 @@ def says_something(stage: FormatStage) -> None:
 )
 def file_names(stage: FormatStage) -> None:
     for results in (sample.ordinary(), sample.several_groups(), sample.foreign()):
-        names = list(stage.files(results))
-        for name in names:
-            place = PurePosixPath(name)
-            require(
-                bool(place.parts) and not place.is_absolute() and ".." not in place.parts,
-                f"it names a file '{name}' outside of its folder",
-            )
-            require(
-                name.isprintable() and not set(name) & set('<>:"|?*\\'),
-                f"it names a file {name!r}, which not every system can have",
-            )
+        _require_names(list(stage.files(results)))
+
+
+def _require_names(names: Sequence[str]) -> None:
+    for name in names:
+        place = PurePosixPath(name)
         require(
-            len({name.lower() for name in names}) == len(names),
-            "two of its files differ in case alone: on some systems they are one",
+            bool(place.parts) and not place.is_absolute() and ".." not in place.parts,
+            f"it names a file '{name}' outside of its folder",
         )
+        require(
+            name.isprintable() and not set(name) & set('<>:"|?*\\'),
+            f"it names a file {name!r}, which not every system can have",
+        )
+    require(
+        len({name.lower() for name in names}) == len(names),
+        "two of its files differ in case alone: on some systems they are one",
+    )
 
 
 @check("suffix", "its suffix begins with a dot", method="suffix")
@@ -137,9 +155,13 @@ def suffix(stage: FormatStage) -> None:
 
 @check("repeats", "the same results give the same bytes", needs=["returns-a-report"])
 def repeats(stage: FormatStage) -> None:
+    _require_same(stage, sample.several_groups)
+
+
+def _require_same(stage: FormatStage, made: Callable[[], Results | MatchResults]) -> None:
     for seed in (0, 1):  # built anew, so that no order of objects in memory helps
-        again = stage.files(sample.several_groups(), seed=seed)
-        first = stage.files(sample.several_groups())
+        again = stage.files(made(), seed=seed)
+        first = stage.files(made())
         differing = sorted(
             name for name in {**first, **again} if first.get(name) != again.get(name)
         )
@@ -187,7 +209,7 @@ def several_groups(stage: FormatStage) -> None:
     _written(stage, sample.several_groups(), "of several data sets, losses and seeds")
 
 
-def _written(stage: FormatStage, results: Results, when: str) -> None:
+def _written(stage: FormatStage, results: Results | MatchResults, when: str) -> None:
     try:
         stage.files(results)
     except UsageError:
@@ -217,7 +239,11 @@ def utf_8(stage: FormatStage) -> None:
     needs=["returns-a-report"],
 )
 def foreign_text(stage: FormatStage) -> None:
-    for name, content in stage.files(sample.foreign()).items():
+    _require_harmless(stage.files(sample.foreign()))
+
+
+def _require_harmless(files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
         require(
             sample.ESCAPE.encode() not in content,
             f"'{name}' holds a control sequence of a cell's reason as it is: show it with "
@@ -227,6 +253,57 @@ def foreign_text(stage: FormatStage) -> None:
             not name.lower().endswith(PAGES) or sample.SCRIPT.encode() not in content,
             f"'{name}' holds a tag of a cell's text as it is: escape it with html.escape()",
         )
+
+
+@check(
+    "matches",
+    "where it has tables of matches, it writes them: a text or bytes by name, for any width, where "
+    "cells failed and where there is none",
+    needs=["returns-a-report"],
+    method="render_matches",
+)
+def matches(stage: FormatStage) -> None:
+    skip_unless(stage.plugin.tells_matches, "has no tables of matches")
+    method = "render_matches()" if stage.plugin.is_text else "match_files()"
+    usual = sample_matches.ordinary()
+    _require_report(stage.answer(usual), method, text=stage.plugin.is_text)
+    _require_words(stage.files(usual), method)
+    for width in (20, 80, 400):
+        stage.files(sample_matches.several_sets(), width=width)
+    for results in (sample_matches.with_losses(), sample_matches.only_losses()):
+        _written(stage, results, "of matches that failed")
+    _written(stage, sample_matches.empty(), "without a match")
+
+
+@check(
+    "matches-repeat",
+    "the same matches give the same bytes, and stay as they are",
+    needs=["matches"],
+    method="render_matches",
+)
+def matches_repeat(stage: FormatStage) -> None:
+    skip_unless(stage.plugin.tells_matches, "has no tables of matches")
+    _require_same(stage, sample_matches.several_sets)
+    given = sample_matches.ordinary()
+    frame = given.to_frame()
+    stage.answer(given)
+    require(
+        given.to_frame().equals(frame),
+        "it changes the matches that it is given: another format would print others",
+    )
+
+
+@check(
+    "matches-foreign-text",
+    "names of hashes, attacks and pictures steer no terminal and run in no page",
+    needs=["matches"],
+    method="render_matches",
+)
+def matches_foreign_text(stage: FormatStage) -> None:
+    skip_unless(stage.plugin.tells_matches, "has no tables of matches")
+    files = stage.files(sample_matches.foreign())
+    _require_names(list(files))
+    _require_harmless(files)
 
 
 FORMATS: tuple[Check[FormatStage], ...] = (
@@ -244,4 +321,7 @@ FORMATS: tuple[Check[FormatStage], ...] = (
     widths,
     utf_8,
     foreign_text,
+    matches,
+    matches_repeat,
+    matches_foreign_text,
 )

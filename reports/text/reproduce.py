@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -39,6 +40,7 @@ _LINK: Final = re.compile(r"://|\bwww\.|(?<!\w)@|\w@[\w-]+\.", re.IGNORECASE)
 """What a page might make a link of, or call somebody by."""
 
 _ADDRESS: Final = re.compile(r"www(?=\\x2e)", re.IGNORECASE)
+_OPTION: Final = re.compile(r"--[a-z]+(-[a-z]+)*")
 _LITERAL: Final = re.compile(r'[A-Za-z0-9_ /.,="\[\]-]+')
 """What stands between plain quotes as it is."""
 
@@ -112,6 +114,23 @@ def versions(results: Results) -> tuple[str, ...]:
         "HASH FOLDER' prints one in full."
     )
     return tuple(lines)
+
+
+def laid_out(command: str) -> str:
+    """A command that a store holds as a report shows it: in lines, every word one of a shell.
+
+    What is no command of hashbench becomes a comment that says so.
+
+    Args:
+        command: on one line, of any origin.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = []
+    if words[:1] != ["hashbench"]:
+        return "# A command that is none of hashbench is left out."
+    return _laid_out(one if _OPTION.fullmatch(one) else word(one) for one in words)
 
 
 def word(text: str) -> str:

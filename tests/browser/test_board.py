@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from hashbench.results.cell import CLEAN
-from support.board_pages import cell_of, done, gathered, written
-
-SETTINGS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+from support.board_pages import AXE, SETTINGS, cell_of, done, gathered, written
 
 ROWS = """
 return [...document.querySelectorAll('#table tbody tr')].filter((row) => !row.hidden)
@@ -24,11 +22,6 @@ select.value = arguments[1];
 select.dispatchEvent(new Event('change', { bubbles: true }));
 """
 KEYS = "return [...document.querySelectorAll('#table thead th')].map((head) => head.dataset.key);"
-AXE = """
-const done = arguments[arguments.length - 1];
-axe.run(document, { resultTypes: ['violations'] }).then((found) => done(found.violations.map(
-  (one) => [one.impact, one.id, ...one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200))])));
-"""
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from hashbench import UsageError
 from hashbench.plugins import Format, report_format
 from hashbench.results import Results
+from hashbench.results.matches.results import MatchResults
 from hashbench.testing import FORMAT_CHECKS, check_format
 from hashbench.testing.identity import IDENTITY
 
@@ -42,6 +43,45 @@ class SoundFiles(Format):
 
     def files(self, results: Results, *, width: int | None = None) -> Mapping[str, bytes]:  # noqa: ARG002
         return {"report.html": plain(results).encode(), "parts/one.txt": b"one"}
+
+
+def count(matches: MatchResults) -> str:
+    return f"{len(matches.failed)} of {len(matches.cells)} failed\n"
+
+
+@report_format("sound-matches")
+@dataclass(frozen=True)
+class SoundMatches(Sound):
+    """Keeps every rule, those of matches too."""
+
+    def render_matches(self, matches: MatchResults, *, width: int | None = None) -> str:  # noqa: ARG002
+        return count(matches)
+
+
+@report_format("sound-match-files")
+@dataclass(frozen=True)
+class SoundMatchFiles(SoundFiles):
+    """Keeps every rule, in files."""
+
+    def match_files(
+        self,
+        matches: MatchResults,
+        *,
+        width: int | None = None,  # noqa: ARG002
+    ) -> Mapping[str, bytes]:
+        return {"matches.txt": count(matches).encode()}
+
+
+def tells(name: str, render: Callable[[MatchResults], Any]) -> type[Format]:
+    @report_format(name)
+    @dataclass(frozen=True)
+    class Changed(Sound):
+        """Breaks one rule."""
+
+        def render_matches(self, matches: MatchResults, *, width: int | None = None) -> Any:  # noqa: ARG002
+            return render(matches)
+
+    return Changed
 
 
 def renders(name: str, render: Callable[[Results, int | None], Any]) -> type[Format]:
@@ -139,6 +179,9 @@ WRONG: tuple[type[Format], ...] = (
     renders("widths", _narrow),
     renders("utf-8", lambda results, _: plain(results) + "\ud800"),
     renders("foreign-text", _reasons),
+    tells("matches", lambda matches: count(matches).encode()),
+    tells("matches-repeat", lambda matches: f"{count(matches)} {next(COUNT)}"),
+    tells("matches-foreign-text", lambda matches: count(matches) + "".join(matches.troubles)),
 )
 
 ALSO = {
@@ -148,11 +191,13 @@ ALSO = {
 """What a wrong one cannot help but break besides."""
 
 
-@pytest.mark.parametrize("sound", [Sound, SoundFiles])
+@pytest.mark.parametrize("sound", [Sound, SoundFiles, SoundMatches, SoundMatchFiles])
 def test_a_sound_format_passes(sound: type[Format]) -> None:
     report = check_format(sound)
     report.raise_failures()
     assert len(report.passed) >= 17
+    skipped = [one.sentence for one in report.skipped if one.check == "matches"]
+    assert skipped == ([] if sound().tells_matches else ["has no tables of matches"])
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda plugin: plugin.card.name)

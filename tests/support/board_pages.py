@@ -238,6 +238,16 @@ def written(results: Results, folder: Path) -> Path:
     return path
 
 
+SETTINGS: Final = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+"""Windows that a page is looked at in: columns of pixels, and the colours that are asked for."""
+
+AXE: Final = """
+const done = arguments[arguments.length - 1];
+axe.run(document, { resultTypes: ['violations'] }).then((found) => done(found.violations.map(
+  (one) => [one.impact, one.id, ...one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200))])));
+"""
+"""Gives what axe-core finds: how grave, which rule, and where."""
+
 VOID: Final = frozenset(("area", "br", "col", "hr", "img", "input", "link", "meta", "wbr"))
 
 

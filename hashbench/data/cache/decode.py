@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -62,6 +62,9 @@ FORMATS = ("JPEG", "PNG", "BMP", "PPM", "GIF", "WEBP", "TIFF")
 # 16-bit grey, 32-bit integers, floats: nothing says how these become 8 bits.
 _DEEP = ("I", "F")
 
+_DEEPEST: Final = 16
+"""Bits a channel of the deepest images that anybody may ask for."""
+
 _NARROW = ("1", "L", "P")
 """Modes of one byte a pixel; Pillow takes four for all others."""
 
@@ -105,7 +108,7 @@ def read_image(path: Path, transform: Transform, *, wide: bool, known: bytes = b
         known: the digest of the pixels that the caller has; a file of that digest is not decoded.
     """
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             return image_of(file.read(MAX_BYTES), transform, wide=wide, known=known)
     except BrokenImageError as error:
         return FileImage(bytes(32), fault=str(error))
@@ -126,7 +129,7 @@ def image_of(content: bytes, transform: Transform, *, wide: bool, known: bytes =
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BufferedReader]:
+def opened(path: Path) -> Iterator[BufferedReader]:
     """A regular file of at most `MAX_BYTES`; while it is open, no other large one is.
 
     Raises:
@@ -144,43 +147,65 @@ def _opened(path: Path) -> Iterator[BufferedReader]:
 
 
 @contextlib.contextmanager
-def decoded(content: bytes, transform: Transform) -> Iterator[Image.Image]:
+def decoded(
+    content: bytes,
+    transform: Transform | None,
+    *,
+    deep: bool = False,
+    look: Callable[[Image.Image], None] | None = None,
+) -> Iterator[Image.Image]:
     """An image in RGB, while memory is held for it and for its resize.
 
     Alpha is dropped, grey and palettes are expanded, CMYK is converted, the first frame is taken,
     and an EXIF orientation is not followed: all as Pillow's `convert("RGB")`, which the papers'
-    loaders call.
+    loaders call. A TIFF that asks to be turned is turned by Pillow itself as it is loaded.
 
     Args:
         content: the file's bytes.
-        transform: will be applied; its result must not be too large either.
+        transform: will be applied; its result must not be too large either. None: the caller
+            resizes to a size of its own, or not at all.
+        deep: also take PNG and TIFF of 16 bits a channel, of which the high byte is kept: so Pillow
+            reads those in color. A grey one it would cut off at 255 instead.
+        look: is shown the image as Pillow reads it, twice: before anything of it is decoded, and
+            once it is, before it is converted.
 
     Raises:
-        BrokenImageError: no image, a truncated one, one with more than 8 bits a channel, or one
-            whose header states more pixels than may be decoded. Both are found in the header.
+        BrokenImageError: no image, a truncated one, one with more bits a channel, or one whose
+            header states more pixels than may be decoded. Both are found in the header.
     """
     if not content:
         raise BrokenImageError("the file has no bytes")
     with contextlib.ExitStack() as held:
         with _told(content, transform):
             header = read_header(content)
-            if header.bits > 8:
+            if header.bits > (_DEEPEST if deep else 8):
                 raise BrokenImageError(_too_deep(f"{header.bits} bits"))
             lean = without_text(content)
             image = held.enter_context(Image.open(BytesIO(lean), formats=FORMATS))
             size = len(content) + (0 if lean is content else len(lean))
-            held.enter_context(_ROOM.taken(_check(image, header, size, transform)))
+            held.enter_context(_ROOM.taken(_check(image, header, size, transform, deep)))
+            if look is not None:
+                look(image)
             with libtiff.unheard() if image.format == "TIFF" else contextlib.nullcontext():
                 image.load()
+            if look is not None:
+                look(image)
             # Where it stands, Pillow would look for a colour of the palette that is clear.
             image.info.pop("transparency", None)
             # `convert` copies what is RGB already.
-            rgb = image if image.mode == "RGB" else image.convert("RGB")
+            rgb = image if image.mode == "RGB" else _high_bytes(image).convert("RGB")
         yield rgb
 
 
+def _high_bytes(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits as grey of 8; any other image as it is."""
+    if not image.mode.startswith(_DEEP):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+
+
 @contextlib.contextmanager
-def _told(content: bytes, transform: Transform) -> Iterator[None]:
+def _told(content: bytes, transform: Transform | None) -> Iterator[None]:
     """Turn whatever a decoder says of a file into a `BrokenImageError`, and let it warn nobody."""
     try:
         with warnings_unheard():
@@ -220,21 +245,25 @@ def _stated_size(content: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _check(image: Image.Image, header: Header, size: int, transform: Transform) -> int:
+def _check(
+    image: Image.Image, header: Header, size: int, transform: Transform | None, deep: bool
+) -> int:
     """Refuse an image that is too large or too deep; nothing of it is decoded yet.
 
     Args:
         image: opened.
         header: of its file.
         size: of its file, in bytes.
-        transform: will be applied.
+        transform: will be applied, if there is one.
+        deep: whether 16 bits a channel are taken.
 
     Returns:
         The bytes that its decoding takes, the file's among them.
     """
     _check_size(image.size, transform)
-    bits = max((8, *_tags(image, _BITS)))
-    if image.mode.startswith(_DEEP) or bits > 8:
+    bits = max((header.bits, *_tags(image, _BITS)))
+    two_bytes = deep and bits == _DEEPEST and image.format in ("PNG", "TIFF")
+    if (image.mode.startswith(_DEEP) or bits > 8) and not (two_bytes and image.mode != "F"):
         raise BrokenImageError(_too_deep(f"{bits} bits" if bits > 8 else f"mode {image.mode}"))
     pixels = image.width * image.height
     if header.slow and max(pixels, size) > MAX_SLOW:
@@ -257,7 +286,7 @@ def _check(image: Image.Image, header: Header, size: int, transform: Transform) 
     return needed
 
 
-def _memory(image: Image.Image, header: Header, size: int, transform: Transform) -> int:
+def _memory(image: Image.Image, header: Header, size: int, transform: Transform | None) -> int:
     """Bytes that an image takes at the highest, beside its file's."""
     pixels = image.width * image.height
     source = pixels if image.mode in _NARROW else 4 * pixels
@@ -269,7 +298,7 @@ def _memory(image: Image.Image, header: Header, size: int, transform: Transform)
         rows = min((image.height, *_tags(image, _STRIP_ROWS)))
         area = max((0, *_tags(image, _TILE_WIDTH))) * max((0, *_tags(image, _TILE_HEIGHT)))
         loading += 4 * (area or image.width * rows)
-    width, height = transform.size(*image.size)
+    width, height = transform.size(*image.size) if transform else image.size
     resizing = 0 if (width, height) == image.size else 4 * width * (image.height + height)
     return max(loading, held + resizing)
 
@@ -285,7 +314,7 @@ def _too_deep(found: str) -> str:
     return f"more than 8 bits a channel ({found}); convert it to 8 bits"
 
 
-def _check_size(size: tuple[int, int], transform: Transform) -> None:
+def _check_size(size: tuple[int, int], transform: Transform | None) -> None:
     width, height = size
     if width < 1 or height < 1:
         raise BrokenImageError(f"its header states {width} x {height} pixels")
@@ -294,6 +323,8 @@ def _check_size(size: tuple[int, int], transform: Transform) -> None:
             f"its header states {width:,} x {height:,} pixels, more than the {MAX_PIXELS:,} that "
             "are decoded"
         )
+    if transform is None:
+        return
     wider, higher = transform.size(width, height)
     if wider * higher > MAX_PIXELS:
         raise BrokenImageError(

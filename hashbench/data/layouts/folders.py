@@ -79,6 +79,20 @@ def _text(folder: Path, name: str) -> str:
     return text
 
 
+@dataclass
+class Passed:
+    """What a walk through folders has passed over so far; attributes as of `Below`."""
+
+    others: int = 0
+    hidden: int = 0
+
+    def count(self, folder: Path, found: Sequence[Entry]) -> None:
+        """Count what lies in a folder beside images and folders."""
+        with told(folder):
+            self.hidden += sum(1 for _ in folder.iterdir()) - len(found)
+        self.others += sum(not entry.folder and not entry.image for entry in found)
+
+
 @dataclass(frozen=True)
 class Tree:
     """The images below a folder, by class.
@@ -140,6 +154,36 @@ def read_tree(root: Path, below: str, naming: Naming, links: Path | None) -> Tre
     )
 
 
+@dataclass(frozen=True)
+class Below:
+    """The images below a folder, in whatever folders.
+
+    Attributes:
+        paths: relative to the folder, with `/` between their parts; sorted.
+        others: files that are no images by their names.
+        hidden: files and folders that are passed over by their names.
+    """
+
+    paths: tuple[str, ...]
+    others: int
+    hidden: int
+
+
+def images_below(root: Path) -> Below:
+    """All images of a folder and of those in it.
+
+    Raises:
+        UsageError: as for `read_tree`.
+    """
+    passed = Passed()
+    paths: list[str] = []
+    for parts in _walk(root, "", (), _allowed(root, None), (), passed):
+        paths.append("/".join(parts))
+        if len(paths) > MAX_IMAGES:
+            raise UsageError(f"{root}: more than {MAX_IMAGES:,} images")
+    return Below(tuple(sorted(paths)), passed.others, passed.hidden)
+
+
 def holds_images(folder: Path, deepest: int = 3) -> bool:
     """Whether an image lies in a folder or not far below; links to folders are not followed."""
     found = entries(folder)
@@ -180,6 +224,7 @@ def _walk(
     parts: tuple[str, ...],
     allowed: tuple[str, ...],
     above: tuple[tuple[int, int], ...],
+    passed: Passed | None = None,
 ) -> Iterator[tuple[str, ...]]:
     """The images below a folder: the names of the folders from `below` on, and the image's."""
     relative = _under(below, "/".join(parts))
@@ -194,13 +239,18 @@ def _walk(
     if folder.is_symlink():
         real = str(folder.resolve())
         if real not in allowed and not real.startswith(tuple(f"{one}/" for one in allowed)):
-            raise UsageError(
-                f"{folder}: a link leads out of {root}; the parameter links=FOLDER names a folder "
-                "that links may lead into"
+            way_out = (
+                "the parameter links=FOLDER names a folder that links may lead into"
+                if passed is None
+                else "name the folder itself that it leads to"
             )
-    for entry in entries(folder):
+            raise UsageError(f"{folder}: a link leads out of {root}; {way_out}")
+    found = entries(folder)
+    if passed is not None:
+        passed.count(folder, found)
+    for entry in found:
         if entry.folder:
-            yield from _walk(root, below, (*parts, entry.name), allowed, (*above, here))
+            yield from _walk(root, below, (*parts, entry.name), allowed, (*above, here), passed)
         elif entry.image:
             yield (*parts, entry.name)
 
