@@ -243,7 +243,9 @@ def written_and_read(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def nearest_strangers(
-    codes: Codes, threshold: int, groups: Sequence[int] | None = None
+    codes: Codes,
+    threshold: int,
+    groups: Sequence[int] | NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """The nearest other picture that does not match already, for each; exact over all pairs.
 
@@ -264,6 +266,28 @@ def nearest_strangers(
         may = (distances > threshold) & (own != own[row])
         if may.any():
             nearest[row] = int(np.where(may, distances, codes.shape[1] + 1).argmin())
+    return nearest
+
+
+def nearest_of(codes: Codes, strangers: Codes, threshold: int) -> NDArray[np.int64]:
+    """The nearest of some strangers that does not match already, for each picture.
+
+    Args:
+        codes: (N, K), of the pictures.
+        strangers: (M, K).
+        threshold: a stranger is farther away than this.
+
+    Returns:
+        (N,) positions among the strangers, the first of equally near ones; -1 where there is none.
+    """
+    packed, others = pack_codes(_signs(codes)), pack_codes(_signs(strangers))
+    nearest = np.full(len(codes), -1, dtype=np.int64)
+    for row in range(len(codes)):
+        distances = np.bitwise_count(others ^ packed[row]).sum(axis=1, dtype=np.int64)
+        if (distances > threshold).any():
+            nearest[row] = int(
+                np.where(distances > threshold, distances, codes.shape[1] + 1).argmin()
+            )
     return nearest
 
 

@@ -34,6 +34,12 @@ FALSE_FLAGS: Final = "false_flags_a_day"
 """False matches a day to expect: new pictures a day x stored pictures x FPR, as both were stated.
 At most so many new pictures are flagged by mistake; one of them may match several stored ones."""
 
+TRAFFIC: Final = "traffic"
+"""New pictures a day that false flags are counted for, as it was stated."""
+
+STORED: Final = "stored"
+"""Stored pictures that each of them is compared with, as it was stated."""
+
 PICTURES: Final = "pictures"
 """How many pictures were hashed."""
 
