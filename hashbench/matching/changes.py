@@ -289,8 +289,8 @@ class Text(Change):
 @cache
 def _words() -> NDArray[np.bool_]:
     """Where the letters are, without empty rows and columns around them."""
-    # The letters that Pillow brings as a bitmap: no library for fonts has a say in them. Older
-    # Pillow has them under another name.
+    # The letters that Pillow brings as a bitmap: no library for fonts has a say in them. A Pillow
+    # without this name hands out what its default is.
     load = getattr(ImageFont, "load_default_imagefont", ImageFont.load_default)
     font = load()
     box = ImageDraw.Draw(Image.new("L", (1, 1))).textbbox((0, 0), _WORDS, font=font)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFont
 
 from hashbench.matching.changes import (
     CHANGES,
@@ -205,6 +205,9 @@ def test_words_stand_on_the_left_of_the_bottom() -> None:
     assert 0 < (found == 0).sum() <= (found == 255).sum()
 
 
+@pytest.mark.skipif(
+    not hasattr(ImageFont, "load_default_imagefont"), reason="a Pillow with other letters"
+)
 def test_the_letters_are_these_wherever_pillow_is() -> None:
     """The bitmap comes with Pillow: the ink of each row, from the top."""
     white = (Text().apply(np.full((60, 90, 3), 9, np.uint8), "x", 0) == 255).all(axis=2)
