@@ -1,4 +1,4 @@
-"""Files of a box for tests of proofs: the same corners and random ones, and those that maps want."""
+"""Files of a box for tests of proofs: the same corners, random ones, and those that maps want."""
 
 from __future__ import annotations
 
