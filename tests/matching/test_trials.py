@@ -6,7 +6,7 @@ by more than the bit's own gap. Bit k turns at a radius of half the gap and a ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -85,10 +85,10 @@ def meeting(
     *,
     strangers: NDArray[np.bool_] | None = None,
     hash_: Hasher | None = None,
-    **parameters: object,
+    parameters: Mapping[str, object] | None = None,
 ) -> Meeting:
     chosen = Halves() if hash_ is None else hash_
-    attack = plugins.get(Kind.ATTACK, name, **parameters)
+    attack = plugins.get(Kind.ATTACK, name, **(parameters or {}))
     assert isinstance(attack, Attack)
     codes = np.stack([chosen.verdict(one.saved) for one in pictures])
     return Meeting(chosen, attack, pictures, codes, list(range(len(pictures))), strangers)
@@ -160,7 +160,7 @@ def test_every_file_lies_in_its_box_and_counts_as_it_is_read_again(
     name: str, parameters: dict[str, object]
 ) -> None:
     pictures = [picture(GAPS), picture(GAPS[::-1], real=True), picture([4] * 8, middle=2)]
-    found = meeting(name, pictures, **parameters)
+    found = meeting(name, pictures, parameters=parameters)
     eps = Fraction(27, 10) / 255
     for one, trial, code in zip(pictures, found.at(eps), found.codes, strict=True):
         lowest, highest = one.box(eps)
@@ -177,7 +177,7 @@ def test_queries_are_counted_for_each_picture_and_within_the_budget(
 ) -> None:
     parameters = {} if most is None else {"queries": most}
     pictures = [picture(GAPS), picture([110] * 8)]
-    near, far = meeting(name, pictures, **parameters).at(Fraction(30, 255))
+    near, far = meeting(name, pictures, parameters=parameters).at(Fraction(30, 255))
     if most is None:
         assert near.queries is None
         assert far.queries is None
