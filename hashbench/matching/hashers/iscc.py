@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.matching.contract import Hasher
+from hashbench.matching.libraries import library, need
 from hashbench.matching.pictures import STEPS
 from hashbench.matching.resized import Filter, picture_of, resized, smooth_resized
 from hashbench.matching.threshold import AN_EIGHTH, threshold_of
@@ -25,6 +25,8 @@ BLOCK: Final = 8
 BITS: Final = (64, 128, 192, 256)
 BLOCKS: Final = ((0, 0), (0, 8), (8, 0), (8, 8))
 """Row and column where each 64 bits' coefficients begin, in the order of the code."""
+
+_PACKAGE: Final = "iscc_core"
 
 TOLERANCE: Final = 16
 PASSES: Final = 16
@@ -62,14 +64,17 @@ class Iscc(Hasher):
         """
         if self.bits not in BITS:
             raise UsageError(f"bits is {self.bits}, expected one of {', '.join(map(str, BITS))}")
-        object.__setattr__(self, "threshold", threshold_of(self.threshold, self.bits))
-        _reference()
+        object.__setattr__(
+            self, "threshold", threshold_of(self.card.name, self.threshold, self.bits)
+        )
+        need(_PACKAGE, "iscc", self.card.name)
 
     @override
     def verdict(self, picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
         top, bottom, left, right = border(picture) if self.trim else _whole(picture)
         small = resized(picture[top:bottom, left:right], 1, SIDE, SIDE, Filter.BICUBIC)
-        digest = _reference().soft_hash_image_v0(small.ravel().tolist(), bits=self.bits)
+        reference = library(_PACKAGE, "iscc", self.card.name).code_content_image
+        digest = reference.soft_hash_image_v0(small.ravel().tolist(), bits=self.bits)
         return np.unpackbits(np.frombuffer(digest, dtype=np.uint8)).astype(np.bool_)
 
     @override
@@ -159,12 +164,3 @@ def _content(picture: NDArray[np.uint8], tolerance: int) -> tuple[int, int, int,
 
 def _whole(picture: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     return 0, picture.shape[0], 0, picture.shape[1]
-
-
-def _reference() -> Any:
-    try:
-        return importlib.import_module("iscc_core.code_content_image")
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the hash iscc needs the package {error.name}: pip install 'hashbench[iscc]'"
-        ) from None
