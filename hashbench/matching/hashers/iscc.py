@@ -32,7 +32,7 @@ TOLERANCE: Final = 16
 PASSES: Final = 16
 
 
-@hasher("iscc")
+@hasher("iscc", cite="ISO 24138, 2024")
 @dataclass(frozen=True)
 class Iscc(Hasher):
     """ISCC's image code: signs of cosine coefficients against their median, of a picture trimmed.
