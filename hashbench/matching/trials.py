@@ -7,7 +7,6 @@ is the code of a stranger.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from hashbench.attacking.attacker import Attacker
@@ -32,6 +30,7 @@ from hashbench.hashing.model import HashModel
 from hashbench.matching.contract import Hasher
 from hashbench.matching.models import ReplicaModel, VerdictModel, in_8_bits
 from hashbench.matching.pictures import STEPS, Picture
+from hashbench.matching.png import pixels_of, png_of
 from hashbench.plugins.card import Access, Aim
 from hashbench.retrieval import center_codes, pack_codes
 
@@ -235,59 +234,57 @@ class Meeting:
 
 def written_and_read(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A picture, (H, W, 3), as it comes back from a PNG."""
-    file = io.BytesIO()
     # Pixels are what counts here, not the size of a file that is read at once.
-    Image.fromarray(picture).save(file, format="PNG", compress_level=1)
-    with Image.open(file) as opened:
-        return np.array(opened, dtype=np.uint8)
+    return pixels_of(png_of(picture, compression=1))
 
 
 def nearest_strangers(
-    codes: Codes,
-    threshold: int,
-    groups: Sequence[int] | NDArray[np.int64] | None = None,
+    codes: Codes, threshold: int, groups: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
     """The nearest other picture that does not match already, for each; exact over all pairs.
 
     Args:
         codes: (N, K).
         threshold: a stranger is farther away than this.
-        groups: of each picture; those of one group show the same, and are no strangers. Each is one
-            of its own by default.
+        groups: (N,); pictures of one group show the same, and are no strangers. Each is one of its
+            own by default.
 
     Returns:
         (N,) positions, the first of equally near ones; -1 where there is none.
     """
-    own = np.arange(len(codes)) if groups is None else np.asarray(groups)
-    packed = pack_codes(_signs(codes))
-    nearest = np.full(len(codes), -1, dtype=np.int64)
-    for row in range(len(codes)):
-        distances = np.bitwise_count(packed ^ packed[row]).sum(axis=1, dtype=np.int64)
-        may = (distances > threshold) & (own != own[row])
-        if may.any():
-            nearest[row] = int(np.where(may, distances, codes.shape[1] + 1).argmin())
-    return nearest
+    own = np.arange(len(codes)) if groups is None else groups
+    return _nearest(codes, codes, threshold, (own, own))
 
 
-def nearest_of(codes: Codes, strangers: Codes, threshold: int) -> NDArray[np.int64]:
-    """The nearest of some strangers that does not match already, for each picture.
+def nearest_of(codes: Codes, others: Codes, threshold: int) -> NDArray[np.int64]:
+    """The nearest of other pictures that does not match already, for each; exact over all pairs.
 
     Args:
-        codes: (N, K), of the pictures.
-        strangers: (M, K).
+        codes: (N, K).
+        others: (M, K), of the strangers.
         threshold: a stranger is farther away than this.
 
     Returns:
-        (N,) positions among the strangers, the first of equally near ones; -1 where there is none.
+        (N,) positions among `others`, the first of equally near ones; -1 where there is none.
     """
-    packed, others = pack_codes(_signs(codes)), pack_codes(_signs(strangers))
+    return _nearest(codes, others, threshold, None)
+
+
+def _nearest(
+    codes: Codes,
+    others: Codes,
+    threshold: int,
+    groups: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+) -> NDArray[np.int64]:
+    mine, theirs = pack_codes(_signs(codes)), pack_codes(_signs(others))
     nearest = np.full(len(codes), -1, dtype=np.int64)
-    for row in range(len(codes)):
-        distances = np.bitwise_count(others ^ packed[row]).sum(axis=1, dtype=np.int64)
-        if (distances > threshold).any():
-            nearest[row] = int(
-                np.where(distances > threshold, distances, codes.shape[1] + 1).argmin()
-            )
+    for row, code in enumerate(mine):
+        distances = np.bitwise_count(theirs ^ code).sum(axis=1, dtype=np.int64)
+        may = distances > threshold
+        if groups is not None:
+            may &= groups[1] != groups[0][row]
+        if may.any():
+            nearest[row] = int(np.where(may, distances, codes.shape[1] + 1).argmin())
     return nearest
 
 

@@ -64,24 +64,31 @@ def test_real_values_are_pillows_before_it_rounds(
         return
     assert values.dtype == np.uint16
     assert values.shape == (to[1], to[0], 3)
+    file = np.asarray(source.resize(to, Image.Resampling.BICUBIC))
+    assert np.array_equal(values >> 8, file)  # the clean file is Pillow's own
     for channel in range(3):
         floats = source.getchannel(channel).convert("F").resize(to, Image.Resampling.BICUBIC)
         exact = np.asarray(floats, np.float64).clip(0, 255)
         real = ((values[:, :, channel] + 0.5) / 256 - 0.5).clip(0, 255)
         # Half of a 256th on either side; at white, what is cut off is less.
-        assert np.abs(real - exact).max() <= 1 / 512
-        # Saving rounds half up.
-        assert np.array_equal(values[:, :, channel] >> 8, np.floor(exact + 0.5))
+        near = np.abs(real - exact) <= 1 / 512
+        # Where Pillow's rounding between its passes came out elsewhere, as near as the file allows.
+        low, high = file[:, :, channel] - 0.5, file[:, :, channel] + 0.5
+        moved = np.minimum(np.abs(real - low), np.abs(real - high)) <= 1 / 512
+        outside = (exact <= low + 1 / 256) | (exact >= high - 1 / 256)
+        assert (near | (moved & outside)).all()
 
 
-def test_the_saved_picture_is_pillows_own_up_to_its_two_roundings() -> None:
+def test_most_real_values_are_the_floats_themselves() -> None:
     # Far from black and white, where Pillow's passes would cut off what the next one needs.
     source = Image.fromarray(noise(97, 131) // 4 + 90)
-    ours = (values_at(source, Size()) >> 8).astype(int)
-    theirs = np.asarray(source.resize((256, 256), Image.Resampling.BICUBIC)).astype(int)
+    values = values_at(source, Size())
+    floats = source.getchannel(0).convert("F").resize((256, 256), Image.Resampling.BICUBIC)
+    ours = (values[:, :, 0] + 0.5) / 256 - 0.5
     # Pillow rounds after each of its two passes: half a step, grown by the second one's weights
-    # (whose absolute values sum to 1.25 at most), and half a step; we round once. Below 1.7 steps.
-    assert np.abs(ours - theirs).max() <= 1
+    # (whose absolute values sum to 1.25 at most), and half a step. So no value moves further than
+    # from the far end of the file's cell: below 1.7 steps.
+    assert np.abs(ours - np.asarray(floats, np.float64)).max() < 1.7
 
 
 @pytest.mark.parametrize(
