@@ -16,6 +16,7 @@ from hashbench import plugins
 from hashbench.errors import UsageError
 from hashbench.matching import libraries
 from hashbench.matching.hashers.iscc import PASSES, TOLERANCE, Iscc, border, cosines
+from hashbench.plugins.parameters import canonical
 from hashbench.testing import check_hasher
 from hashbench.testing.hasher_stage import as_images, like_a_photograph
 
@@ -138,9 +139,9 @@ def test_other_parameters_are_refused(text: str, sentence: str) -> None:
         plugins.get("hasher", text)
 
 
-def test_the_threshold_is_an_eighth_unless_one_is_said() -> None:
-    assert [Iscc(bits=bits).threshold for bits in (64, 256)] == [8, 32]
-    assert Iscc(threshold=0).threshold == 0
+def test_the_usual_hash_is_told_by_its_name_alone() -> None:
+    assert canonical(Iscc()) == "iscc"
+    assert Iscc().threshold == 8
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,9 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.matching.contract import Hasher
-from hashbench.matching.libraries import library, need
+from hashbench.matching.libraries import check_threshold, library, need
 from hashbench.matching.pictures import STEPS
 from hashbench.matching.resized import Filter, picture_of, resized, smooth_resized
-from hashbench.matching.threshold import AN_EIGHTH, threshold_of
 from hashbench.plugins.base import hasher
 
 SIDE: Final = 32
@@ -45,15 +44,15 @@ class Iscc(Hasher):
 
     Attributes:
         bits: 64, as the standard's default, to 256.
-        threshold: the distance up to which two pictures match; -1 is an eighth of the bits, as the
-            reference implementation names none.
+        threshold: the distance up to which two pictures match: an eighth of 64 bits, as the
+            reference implementation names none. A longer code wants a larger one.
         trim: whether borders are cut off.
     """
 
     packages: ClassVar[tuple[str, ...]] = ("iscc-core", "pillow")
 
     bits: int = 64
-    threshold: int = AN_EIGHTH
+    threshold: int = 8
     trim: bool = True
 
     def __post_init__(self) -> None:
@@ -64,9 +63,7 @@ class Iscc(Hasher):
         """
         if self.bits not in BITS:
             raise UsageError(f"bits is {self.bits}, expected one of {', '.join(map(str, BITS))}")
-        object.__setattr__(
-            self, "threshold", threshold_of(self.card.name, self.threshold, self.bits)
-        )
+        check_threshold(self.card.name, self.threshold, self.bits)
         need(_PACKAGE, "iscc", self.card.name)
 
     @override
