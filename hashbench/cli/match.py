@@ -233,13 +233,15 @@ def _grid(**given: Any) -> Any:
     Raises:
         UsageError: it is wrong.
     """
+    from hashbench.plugins.kinds import Kind
+    from hashbench.plugins.lookup import spelled
     from hashbench.plugins.parameters import Spec
     from hashbench.runner.matching.grid import HASHES, MatchGrid
     from hashbench.runner.suite_tables import Compute
 
     hashes = given.pop("hash") or HASHES
     return MatchGrid(
-        hash=tuple(Spec.parse(text) for text in hashes),
+        hash=tuple(Spec.parse(spelled(Kind.HASHER, text)) for text in hashes),
         attack=tuple(Spec.parse(text) for text in given.pop("attack") or ()),
         eps=tuple(given.pop("eps") or ()),
         plugin=tuple(given.pop("plugin") or ()),

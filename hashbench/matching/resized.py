@@ -85,7 +85,7 @@ def through(smooth: Tensor, exact: Tensor) -> Tensor:
 
 def picture_of(image: Tensor) -> NDArray[np.uint8]:
     """The picture (H, W, 3) that an image (3, H, W) in `[0, 1]` is saved as."""
-    steps = (image.detach() * STEPS).round().clamp(0, STEPS).to(torch.uint8)
+    steps = (image.detach() * STEPS + 0.5).floor().clamp(0, STEPS).to(torch.uint8)
     return np.ascontiguousarray(steps.permute(1, 2, 0).cpu().numpy())
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from hashbench.errors import UsageError
+from hashbench.matching.libraries import check_threshold
 
 AN_EIGHTH: Final = -1
 """A threshold that nobody said: an eighth of the bits, about what PDQ's authors recommend for it
 (31 of 256)."""
 
 
-def threshold_of(said: int, bits: int) -> int:
+def threshold_of(name: str, said: int, bits: int) -> int:
     """The threshold of a hash of so many bits.
 
     Args:
+        name: of the hash.
         said: by its user, or `AN_EIGHTH`.
         bits: the length of its code.
 
@@ -23,6 +24,5 @@ def threshold_of(said: int, bits: int) -> int:
     """
     if said == AN_EIGHTH:
         return bits // 8
-    if not 0 <= said < bits:
-        raise UsageError(f"threshold is {said}, but of {bits} bits it must be 0 to {bits - 1}")
+    check_threshold(name, said, bits)
     return said

@@ -27,8 +27,8 @@ from hashbench.data import ImageSet, RetrievalData
 from hashbench.defending import Budget, DefenseSetup, WrappedModel
 from hashbench.hashing import BackboneNet, BoundLoss, Objective, Recipe
 from hashbench.plugins import (
-    Attack, Backbone, Dataset, Defense, Format, Loss, TrainedAttack, TrainedDefense,
-    WrappingDefense, attack, backbone, dataset, defense, loss, report_format,
+    Attack, Backbone, Dataset, Defense, Format, Hasher, Loss, TrainedAttack, TrainedDefense,
+    WrappingDefense, attack, backbone, dataset, defense, hasher, loss, report_format,
 )
 """
 
@@ -43,11 +43,13 @@ DECLARED = {
         ("backbone", "backbone", "Backbone"),
         ("dataset", "dataset", "Dataset"),
         ("format", "report_format", "Format"),
+        ("hasher", "hasher", "Hasher"),
     )
 }
 
 ARGUMENTS = "self, model, images, goal, threat, rng"
 IMAGES = "np.arange(8 * 64, dtype=np.uint8).reshape(8, 1, 8, 8)"
+CODE = "bits = 8\nthreshold: int = 1"
 LABELS = "np.eye(4, dtype=np.uint8)[np.arange(8) % 4]"
 
 
@@ -128,6 +130,16 @@ MISTAKES = {
         'def files(self, results, *, width=None):  # here\n    return {"a.html": "x"}',
         r"files\(\) gives a str as 'a.html', not bytes: a text becomes bytes by text.encode\(\)",
     ),
+    "hasher-returns-a-list": Mistake(
+        "hasher",
+        f"{CODE}\ndef verdict(self, picture):  # here\n    return [True] * 8",
+        r"verdict\(\) returned a list, not a NumPy array of bool",
+    ),
+    "hasher-returns-other-bits": Mistake(
+        "hasher",
+        f"{CODE}\ndef verdict(self, picture):  # here\n    return picture[:7, 0, 0] > 128",
+        r"verdict\(\) returned bool of shape \(7,\), expected bool of shape \(8,\)",
+    ),
     # A field is left out.
     "dataset-without-classes": Mistake(
         "dataset",
@@ -170,6 +182,13 @@ MISTAKES = {
             ("dataset", "lod", "load", "self, root"),
         )
     },
+    "hasher-misspells": Mistake(
+        "hasher",
+        f"{CODE}\ndef verdit(self, picture):  # here\n    return picture[:8, 0, 0] > 128",
+        r"does not define verdict, which every hasher needs: write verdict\(self, picture\); "
+        r"did you mean verdict by verdit \(",
+        code=2,
+    ),
     "format-misspells": Mistake(
         "format",
         '@report_format("mine")\n@dataclass(frozen=True)\nclass Mine(Format):  # here\n    "One."\n'
@@ -213,6 +232,7 @@ MISTAKES = {
             ("loss", "def bind(self, setup):\n    return setup.ouputs", ""),
             ("backbone", "def build(self, images):\n    return images.ouputs", ""),
             ("dataset", "def load(self, root):\n    return root.ouputs", ""),
+            ("hasher", f"{CODE}\ndef verdict(self, picture):\n    return picture.ouputs", ""),
             (
                 "format",
                 "def render(self, results, *, width=None):\n    return results.ouputs",
@@ -256,6 +276,11 @@ def test_a_mistake_is_told_with_file_line_and_rule(
         ),
         ("backbone", "def build(self, images): ...\ndef bear(self): return self  # here", "bare"),
         ("dataset", "def load(self, root): ...\nneeds_roots = True  # here", "needs_root"),
+        (
+            "hasher",
+            f"{CODE}\ndef verdict(self, picture): ...\ndef prof(self, h, w): ...  # here",
+            "proof",
+        ),
         (
             "format",
             "def render(self, results, *, width=None): return ''\nsufix = '.x'  # here",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +14,9 @@ from PIL import Image
 
 from hashbench import plugins
 from hashbench.errors import UsageError
+from hashbench.matching import libraries
 from hashbench.matching.hashers.iscc import PASSES, TOLERANCE, Iscc, border, cosines
+from hashbench.plugins.parameters import canonical
 from hashbench.testing import check_hasher
 from hashbench.testing.hasher_stage import as_images, like_a_photograph
 
@@ -58,7 +58,8 @@ def framed(draw: st.DrawFn) -> Pixels:
             step
         )
     slope = draw(st.sampled_from([0, 0, 3])) * np.arange(height)[:, None, None]
-    return np.clip(picture + slope, 0, 255).astype(np.uint8)
+    found: Pixels = np.clip(picture + slope, 0, 255).astype(np.uint8)
+    return found
 
 
 @settings(deadline=None)
@@ -130,7 +131,7 @@ def test_it_keeps_the_rules() -> None:
     ("text", "sentence"),
     [
         ("iscc:bits=32", "bits is 32, expected one of 64, 128, 192, 256"),
-        ("iscc:threshold=64", "threshold is 64, but of 64 bits it must be 0 to 63"),
+        ("iscc:threshold=64", "expected a threshold of 0 to 63 bits, found 64"),
     ],
 )
 def test_other_parameters_are_refused(text: str, sentence: str) -> None:
@@ -138,15 +139,12 @@ def test_other_parameters_are_refused(text: str, sentence: str) -> None:
         plugins.get("hasher", text)
 
 
-def test_the_threshold_is_an_eighth_unless_one_is_said() -> None:
-    assert [Iscc(bits=bits).threshold for bits in (64, 256)] == [8, 32]
-    assert Iscc(threshold=0).threshold == 0
+def test_the_usual_hash_is_told_by_its_name_alone() -> None:
+    assert canonical(Iscc()) == "iscc"
+    assert Iscc().threshold == 8
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise ModuleNotFoundError(name, name="iscc_core")
-
-    monkeypatch.setattr(importlib, "import_module", missing)
+    monkeypatch.setattr(libraries, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"needs the package iscc_core: pip install 'hashbench\["):
         Iscc()

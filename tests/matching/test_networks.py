@@ -220,7 +220,7 @@ def test_an_onnx_hash_keeps_the_rules(tmp_path: Path) -> None:
         ((1, 3, 2, 2), ",mean=1:2", r"expected one number, or three as in 0.485:0.456:0.406"),
         ((1, 3, 2, 2), ",mean=a", r"expected a number, found 'a'"),
         ((1, 3, 2, 2), ",side=-1", r"side is -1, expected 1 to 4096"),
-        ((1, 3, 2, 2), ",threshold=16", r"of 16 bits it must be 0 to 15"),
+        ((1, 3, 2, 2), ",threshold=16", r"expected a threshold of 0 to 15 bits, found 16"),
         ((1, 3, 2, 2), ",output=z", r"no output 'z'.* say which with output=NAME"),
     ],
 )

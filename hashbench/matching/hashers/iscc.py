@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import torch
@@ -15,9 +14,9 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.matching.contract import Hasher
+from hashbench.matching.libraries import check_threshold, library, need
 from hashbench.matching.pictures import STEPS
 from hashbench.matching.resized import Filter, picture_of, resized, smooth_resized
-from hashbench.matching.threshold import AN_EIGHTH, threshold_of
 from hashbench.plugins.base import hasher
 
 SIDE: Final = 32
@@ -26,11 +25,13 @@ BITS: Final = (64, 128, 192, 256)
 BLOCKS: Final = ((0, 0), (0, 8), (8, 0), (8, 8))
 """Row and column where each 64 bits' coefficients begin, in the order of the code."""
 
+_PACKAGE: Final = "iscc_core"
+
 TOLERANCE: Final = 16
 PASSES: Final = 16
 
 
-@hasher("iscc")
+@hasher("iscc", cite="ISO 24138, 2024")
 @dataclass(frozen=True)
 class Iscc(Hasher):
     """ISCC's image code: signs of cosine coefficients against their median, of a picture trimmed.
@@ -43,15 +44,15 @@ class Iscc(Hasher):
 
     Attributes:
         bits: 64, as the standard's default, to 256.
-        threshold: the distance up to which two pictures match; -1 is an eighth of the bits, as the
-            reference implementation names none.
+        threshold: the distance up to which two pictures match: an eighth of 64 bits, as the
+            reference implementation names none. A longer code wants a larger one.
         trim: whether borders are cut off.
     """
 
     packages: ClassVar[tuple[str, ...]] = ("iscc-core", "pillow")
 
     bits: int = 64
-    threshold: int = AN_EIGHTH
+    threshold: int = 8
     trim: bool = True
 
     def __post_init__(self) -> None:
@@ -62,14 +63,15 @@ class Iscc(Hasher):
         """
         if self.bits not in BITS:
             raise UsageError(f"bits is {self.bits}, expected one of {', '.join(map(str, BITS))}")
-        object.__setattr__(self, "threshold", threshold_of(self.threshold, self.bits))
-        _reference()
+        check_threshold(self.card.name, self.threshold, self.bits)
+        need(_PACKAGE, "iscc", self.card.name)
 
     @override
     def verdict(self, picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
         top, bottom, left, right = border(picture) if self.trim else _whole(picture)
         small = resized(picture[top:bottom, left:right], 1, SIDE, SIDE, Filter.BICUBIC)
-        digest = _reference().soft_hash_image_v0(small.ravel().tolist(), bits=self.bits)
+        reference = library(_PACKAGE, "iscc", self.card.name).code_content_image
+        digest = reference.soft_hash_image_v0(small.ravel().tolist(), bits=self.bits)
         return np.unpackbits(np.frombuffer(digest, dtype=np.uint8)).astype(np.bool_)
 
     @override
@@ -159,12 +161,3 @@ def _content(picture: NDArray[np.uint8], tolerance: int) -> tuple[int, int, int,
 
 def _whole(picture: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     return 0, picture.shape[0], 0, picture.shape[1]
-
-
-def _reference() -> Any:
-    try:
-        return importlib.import_module("iscc_core.code_content_image")
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the hash iscc needs the package {error.name}: pip install 'hashbench[iscc]'"
-        ) from None

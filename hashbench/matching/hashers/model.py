@@ -44,7 +44,9 @@ class Model(Hasher):
         Raises:
             UsageError: it cannot be read, or the threshold is none.
         """
-        object.__setattr__(self, "threshold", threshold_of(self.threshold, self.bits))
+        object.__setattr__(
+            self, "threshold", threshold_of(self.card.name, self.threshold, self.bits)
+        )
 
     @property
     @override

@@ -67,7 +67,9 @@ class Pdq(Hasher):
 
     def _computed(self, picture: NDArray[np.uint8]) -> Any:
         """The library's answer: bits and quality."""
-        return library("pdqhash", "perceptual", self.card.name).compute(picture)
+        return library("pdqhash", "perceptual", self.card.name).compute(
+            np.ascontiguousarray(picture)  # it reads the memory as it lies
+        )
 
     @override
     def replica(self, height: int, width: int) -> nn.Module:
