@@ -29,20 +29,16 @@ _MOST_LINKS: Final = 40
 """How many links are followed, as Linux does."""
 
 
-def refuse_taken(folder: Path, option: str = "--to") -> None:
+def refuse_taken(folder: Path) -> None:
     """Refuse the place of a folder that is to be new; an empty one may be there.
-
-    Args:
-        folder: that is to be new.
-        option: that named it.
 
     Raises:
         UsageError: what is there is a file, a link, or a folder that holds something.
     """
     if folder.is_symlink():
-        raise UsageError(f"{option} {folder}: it is a link; name a new folder")
+        raise UsageError(f"--to {folder}: it is a link; name a new folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{option} {folder}: it is there already; name a new folder")
+        raise UsageError(f"--to {folder}: it is there already; name a new folder")
 
 
 def refuse_output(path: Path) -> None:

@@ -10,8 +10,10 @@ from hashbench.attacking.annealed_descent import AnnealedDescent, logit_scale
 from hashbench.attacking.attacked_model import AttackedModel
 from hashbench.attacking.attacker import Attacker, SurrogateModel
 from hashbench.attacking.ball import drawn_at_edge, drawn_inside
+from hashbench.attacking.bit_descent import BitDescent, match_threshold
 from hashbench.attacking.class_attack import ClassAttack
 from hashbench.attacking.classifier import Classifier, as_classifier
+from hashbench.attacking.cosine_search import check_cosines, cosine_search
 from hashbench.attacking.descent import (
     AdamStep,
     BatchLoss,
@@ -61,6 +63,7 @@ __all__ = [
     "Attacker",
     "AttackerSetup",
     "BatchLoss",
+    "BitDescent",
     "ClassAttack",
     "Classifier",
     "Direction",
@@ -91,14 +94,17 @@ __all__ = [
     "anchor_codes",
     "as_classifier",
     "call_seeded",
+    "check_cosines",
     "check_descent",
     "check_search",
     "circle_loss",
+    "cosine_search",
     "descend",
     "drawn_at_edge",
     "drawn_inside",
     "gradient_of",
     "logit_scale",
+    "match_threshold",
     "prototype_loss",
     "prototype_network",
     "run_attack",

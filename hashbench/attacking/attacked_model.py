@@ -1,8 +1,9 @@
-"""The model as an attack sees it: outputs, logits, codes, ranked lists; every pass is counted."""
+"""The model as an attack sees it: outputs, codes, distances, lists; every pass is counted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -12,6 +13,16 @@ from hashbench.attacking.expectation import expected_loss, mean_of
 from hashbench.errors import PluginError
 from hashbench.hashing.model import HashModel, codes_of
 from hashbench.plugins.card import Access
+
+_ORDER: Final = (
+    Access.NONE,
+    Access.RANKING,
+    Access.DISTANCES,
+    Access.CODES,
+    Access.GRADIENT,
+)
+"""Each shows what those before it do: codes give distances, and distances to all items of a list
+give their order."""
 
 
 class OutOfPassesError(BaseException):
@@ -25,12 +36,13 @@ class AttackedModel:
     attack has to follow is then the expectation of its *loss* (EOT; Athalye, Engstrom, Ilyas and
     Kwok, ICML 2018): `expected_loss` calls the loss once per draw. `logits` and `outputs` are means
     over D draws, which is the same for a loss that is linear in them, and for no other;
-    `drawn_logits` and `drawn_codes` give every draw. `codes` and `ranked` are those of one draw, as
-    any user would get them. Every pass counts, and every call draws anew, from torch's process-wide
-    generator. With D = 1 all means are the one pass itself, to the bit.
+    `drawn_logits` and `drawn_codes` give every draw. `codes`, distances and `ranked` are those of
+    one draw, as any user would get them. Every pass counts, and every call draws anew, from torch's
+    process-wide generator. With D = 1 all means are the one pass itself, to the bit.
 
     Attributes:
         bits: code length K.
+        threshold: the distance up to which two pictures match; `None` where a list is ranked.
         draws: D, passes that each look at the model takes; 1 for a model that does not draw.
         forwards: images that went forward so far.
         backwards: images whose gradient was taken so far.
@@ -65,6 +77,7 @@ class AttackedModel:
         self.largest = 0
         self.bits = model.bits
         self.draws = model.draws
+        self.threshold = model.threshold
         self.forwards = 0
         self.backwards = 0
 
@@ -122,6 +135,33 @@ class AttackedModel:
         """The codes, int8 (B, K) of +1 and -1, of one draw."""
         self._require(Access.CODES, "codes")
         return codes_of(self._forward(images))
+
+    @torch.no_grad()
+    def distances(self, images: Tensor, codes: Tensor) -> Tensor:
+        """How many bits each image's code is from a given one, int64 (B,), of one draw.
+
+        Args:
+            images: (B, C, H, W) in `[0, 1]`.
+            codes: (B, K) of +1 and -1; a 0 is no bit's value, and counts as a difference.
+        """
+        self._require(Access.DISTANCES, "distances")
+        return _differing(codes_of(self._forward(images)), codes)
+
+    @torch.no_grad()
+    def distances_from(self, images: Tensor) -> Callable[[Tensor], Tensor]:
+        """What tells the distances of other images from these, whose codes stay unknown.
+
+        One pass of these images, and one of the others at each call; of one draw each.
+
+        Args:
+            images: (B, C, H, W) in `[0, 1]`.
+
+        Returns:
+            Images of the same shape -> int64 (B,).
+        """
+        self._require(Access.DISTANCES, "distances")
+        codes = codes_of(self._forward(images))
+        return lambda others: self.distances(others, codes)
 
     @torch.no_grad()
     def ranked(self, images: Tensor, length: int) -> Tensor:
@@ -185,7 +225,7 @@ class AttackedModel:
         return torch.cat([checkpoint(asked, part, use_reentrant=False) for part in parts])
 
     def _require(self, least: Access, what: str) -> None:
-        order = (Access.NONE, Access.RANKING, Access.CODES, Access.GRADIENT)
+        order = _ORDER
         if order.index(self._access) < order.index(least):
             raise PluginError(
                 f"attack '{self._attack}' asks for the model's {what}, but its card declares "
@@ -194,3 +234,7 @@ class AttackedModel:
 
     def _count_backward(self, gradient: Tensor) -> None:
         self.backwards += len(gradient)
+
+
+def _differing(codes: Tensor, others: Tensor) -> Tensor:
+    return (codes != others).sum(dim=1)

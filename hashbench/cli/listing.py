@@ -31,6 +31,7 @@ from hashbench.suggestions import did_you_mean
 _ACCESS = {
     Access.NONE: "none",
     Access.RANKING: "ranked lists only",
+    Access.DISTANCES: "distances only",
     Access.CODES: "codes only",
     Access.GRADIENT: "gradient",
 }

@@ -62,12 +62,8 @@ def folder_of_results(out: Path) -> Path:
     return folder
 
 
-def refuse_no_new_folder(path: Path, option: str = "--to") -> None:
+def refuse_no_new_folder(path: Path) -> None:
     """Refuse, before any work is done, a folder that is to be new where something is already.
-
-    Args:
-        path: the folder.
-        option: that named it.
 
     Raises:
         UsageError: see `hashbench.outputs.refuse_taken`; or it could not be made.
@@ -75,7 +71,7 @@ def refuse_no_new_folder(path: Path, option: str = "--to") -> None:
     from hashbench.outputs import refuse_taken
 
     with _named(path):
-        refuse_taken(path, option)
+        refuse_taken(path)
     refuse_folder(path)
 
 

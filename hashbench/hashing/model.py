@@ -20,6 +20,7 @@ class HashModel(nn.Module):
             at random, from torch's process-wide generator.
         differentiable: whether a gradient goes from its outputs to the images; where none does,
             attacks that need one are not for it.
+        threshold: the distance up to which two pictures match; `None` where a list is ranked.
         transforms_images: whether something changes the images before the network sees them, of
             which no bounds are known.
     """
@@ -28,6 +29,7 @@ class HashModel(nn.Module):
     std: Tensor
     draws: int = 1
     differentiable: bool = True
+    threshold: int | None = None
     transforms_images: bool = False
 
     def __init__(self, net: BackboneNet, bits: int, *, mixed: bool = False) -> None:

@@ -34,6 +34,7 @@ from hashbench.plugins.parameters import Spec
 from hashbench.records import read
 
 _SEED: Final = 0
+_UNDEFENDED: Final = "none"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def card_of(folder: Path) -> ModelCard:
             f"model {folder}: its card says {found} of the images that it was built for, expected "
             "1 or 3 channels, height and width"
         )
-    if card.wraps:
+    if card.wraps and card.defense != _UNDEFENDED:
         raise UsageError(
             f"model {folder}: the defense {card.defense} is wrapped around it, and no fixed hash "
             "can be made of such a model: take one without it"

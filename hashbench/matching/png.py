@@ -16,17 +16,18 @@ _COMPRESSION: Final = 6
 """Zlib's level, named so that no default of another version makes other bytes."""
 
 
-def png_of(pixels: NDArray[np.uint8]) -> bytes:
+def png_of(pixels: NDArray[np.uint8], *, compression: int = _COMPRESSION) -> bytes:
     """A picture as a PNG, without any loss: no texts, no time, no colour profile.
 
     The same pixels give the same bytes, as long as Pillow and its zlib are the same.
 
     Args:
         pixels: (H, W, 3) uint8, red, green and blue.
+        compression: zlib's level, 0 to 9; it changes the bytes, and no pixel.
     """
     buffer = BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    image.save(buffer, format="PNG", compress_level=_COMPRESSION)
+    image.save(buffer, format="PNG", compress_level=compression)
     return buffer.getvalue()
 
 

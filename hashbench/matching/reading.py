@@ -16,7 +16,7 @@ from PIL import Image
 
 from hashbench.characters import counted
 from hashbench.data.cache.decode import MAX_BYTES, BrokenImageError, decoded, opened
-from hashbench.data.cache.headers import read_header
+from hashbench.data.cache.headers import HeaderError, read_header
 from hashbench.data.layouts.folders import images_below
 from hashbench.data.sources import local_name
 from hashbench.errors import UsageError
@@ -24,7 +24,7 @@ from hashbench.files import why_no_folder
 from hashbench.matching.picture_set import Content, Pictures, PictureSet, Values
 from hashbench.matching.pictures import Picture
 from hashbench.matching.scenes import COUNT, scene
-from hashbench.matching.seen import Seen, notes_on, quoted
+from hashbench.matching.seen import Look, Seen, notes_on, quoted
 from hashbench.matching.sizes import Size, values_at
 from hashbench.progress import Progress, no_progress
 
@@ -141,20 +141,20 @@ def _read(path: Path, size: Size) -> tuple[bytes, Values, Seen]:
     Raises:
         BrokenImageError: it cannot be used.
     """
-    seen: list[Seen] = []
-
-    def look(image: Image.Image) -> None:
-        seen.append(Seen.of(image, max((read_header(content).bits, *_depth(image)))))
-
     with opened(path) as file:
         content = file.read(MAX_BYTES)
+        look = Look(_bits(content))
         with decoded(content, None, deep=True, look=look) as image:
-            return hashlib.sha256(content).digest(), values_at(image, size), seen[0]
+            if look.seen is None:  # never: what is decoded was shown
+                raise AssertionError(path)
+            return hashlib.sha256(content).digest(), values_at(image, size), look.seen
 
 
-def _depth(image: Image.Image) -> tuple[int, ...]:
-    """16 where Pillow holds more than a byte a channel."""
-    return (16,) if image.mode.startswith("I") else ()
+def _bits(content: bytes) -> int:
+    try:
+        return read_header(content).bits
+    except HeaderError:  # told where it is decoded
+        return 8
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,8 @@ def _soft(picture: Whole, own: int = 2) -> Whole:
         soft[:-1] += turned[1:]
         soft[0] += turned[0]
         soft[-1] += turned[-1]
-        picture = soft.swapaxes(0, axis) // np.int32(own + 2)
+        soft //= own + 2
+        picture = soft.swapaxes(0, axis)
     return picture
 
 
@@ -223,4 +224,5 @@ def _sensed(draws: _Draws, steps: Whole) -> Whole:
     """With the noise of a sensor, some two or three steps of 8 bits: the sum of two even draws."""
     drawn = draws.octets(2 * steps.size).reshape(2, *steps.shape)
     noise = drawn[0].astype(np.int32) + drawn[1] - 255
-    return (steps + ((noise * 6 + 128) >> 8)).clip(0, 255)
+    seen: Whole = (steps + ((noise * 6 + 128) >> 8)).clip(0, 255)
+    return seen

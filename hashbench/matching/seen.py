@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from hashbench.characters import counted, shortened, shown
 from hashbench.matching.sizes import Size
@@ -25,10 +26,11 @@ class Seen:
     """What was seen of one file, before it became red, green and blue of 8 bits.
 
     Attributes:
-        width: as its pixels are stored.
-        height: as its pixels are stored.
+        width: as Pillow reads it.
+        height: as Pillow reads it.
         mode: Pillow's, such as `RGB`, `P`, `CMYK`, `I;16`.
-        turned: its EXIF asks a viewer to turn or mirror it.
+        turn: its EXIF asks a viewer to turn or mirror it, and Pillow leaves that to others.
+        turned: it is a TIFF that asks so; Pillow turns such a file as it reads it.
         alpha: it says how transparent its pixels are.
         several: it holds further frames or pages.
         deep: it has 16 bits a channel.
@@ -37,34 +39,52 @@ class Seen:
     width: int
     height: int
     mode: str
+    turn: bool = False
     turned: bool = False
     alpha: bool = False
     several: bool = False
     deep: bool = False
 
-    @classmethod
-    def of(cls, image: Image.Image, bits: int) -> Seen:
-        """Look at an image that is loaded and not yet converted.
+
+class Look:
+    """Is shown an image as Pillow reads it: opened, and once more when it is decoded."""
+
+    def __init__(self, bits: int) -> None:
+        """Nothing is seen yet.
 
         Args:
-            image: from Pillow.
-            bits: of its deepest channel, by its header.
+            bits: of the image's deepest channel, by its header.
         """
-        orientation = several = None
-        # Anything may stand there; the pixels do not depend on it.
-        with contextlib.suppress(Exception):
-            orientation = image.getexif().get(ExifTags.Base.Orientation)
-        with contextlib.suppress(Exception):
-            several = getattr(image, "is_animated", False)
-        return cls(
+        self._deep = bits > 8
+        self._tiff_turned: bool | None = None
+        self.seen: Seen | None = None
+
+    def __call__(self, image: Image.Image) -> None:
+        """Look at it."""
+        if self._tiff_turned is None:  # a decoded TIFF is turned already, and its tag is gone
+            tiff = isinstance(image, TiffImageFile)
+            self._tiff_turned = tiff and _asks_to_be_turned(image)
+            return
+        several = False
+        with contextlib.suppress(Exception):  # as below
+            several = bool(getattr(image, "is_animated", False))
+        self.seen = Seen(
             image.width,
             image.height,
             image.mode,
-            orientation not in _UPRIGHT,
-            image.mode.endswith(("A", "a")) or "transparency" in image.info,
-            bool(several),
-            bits > 8,
+            turn=_asks_to_be_turned(image),
+            turned=self._tiff_turned,
+            alpha=image.mode.endswith(("A", "a")) or "transparency" in image.info,
+            several=several,
+            deep=self._deep or image.mode.startswith("I"),
         )
+
+
+def _asks_to_be_turned(image: Image.Image) -> bool:
+    # Anything may stand there; the pixels do not depend on it.
+    with contextlib.suppress(Exception):
+        return image.getexif().get(ExifTags.Base.Orientation) not in _UPRIGHT
+    return False
 
 
 def notes_on(names: Sequence[str], seen: Sequence[Seen], size: Size) -> list[str]:
@@ -108,10 +128,16 @@ def _first(names: Sequence[str]) -> str:
 
 _KINDS: Final[tuple[tuple[Callable[[Seen], bool], str, str, str], ...]] = (
     (
-        lambda seen: seen.turned,
+        lambda seen: seen.turn,
         "asks by EXIF to be turned",
         "ask by EXIF to be turned",
         "none is, since the libraries hash the pixels as they are stored",
+    ),
+    (
+        lambda seen: seen.turned,
+        "is a TIFF that asks to be turned",
+        "are TIFFs that ask to be turned",
+        "Pillow turns such files as it reads them, so a library is given them turned",
     ),
     (
         lambda seen: seen.alpha,
@@ -138,7 +164,7 @@ _KINDS: Final[tuple[tuple[Callable[[Seen], bool], str, str, str], ...]] = (
         "it becomes RGB by Pillow's formula, and no colour profile is used",
     ),
     (
-        lambda seen: seen.mode.startswith(("1", "L", "I")),
+        lambda seen: seen.mode in ("1", "L", "LA", "La") or seen.mode.startswith("I"),
         "is grey",
         "are grey",
         "red, green and blue are the same there",

@@ -1,4 +1,4 @@
-"""The size that pictures are brought to, and how: by Pillow's bicubic, in real values."""
+"""The size that pictures are brought to, and how: by Pillow's bicubic, and its real values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from hashbench.characters import briefly
 from hashbench.errors import UsageError
-from hashbench.matching.pictures import PARTS, STEPS
+from hashbench.matching.pictures import PARTS
 
 OWN: Final = "own"
 """The word for the size that each picture has."""
@@ -80,9 +80,11 @@ class Size:
 def values_at(image: Image.Image, size: Size) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """The values of a picture at a size, as `Picture` keeps them.
 
-    A picture that keeps its size keeps its whole steps. Any other is resized channel by channel as
-    32-bit floats, so that nothing is rounded to 8 bits; what the cubic throws beyond black and
-    white is cut off. A real value `x` is kept as `floor(256 (x + 1/2))`, at most 65,535.
+    A picture that keeps its size keeps its whole steps. Any other becomes the file that Pillow's
+    bicubic makes of it in 8 bits, and its real values are those of the same resizing in 32-bit
+    floats: `x` is kept as `floor(256 (x + 1/2))`. Pillow rounds between its two passes too, so that
+    the file may be a step away from the nearest one; `x` is then moved to where it rounds to the
+    file. What the cubic throws beyond black and white is cut off.
 
     Args:
         image: of mode RGB.
@@ -93,10 +95,12 @@ def values_at(image: Image.Image, size: Size) -> NDArray[np.uint8] | NDArray[np.
     """
     if size.own or image.size == (size.width, size.height):
         return np.array(image, dtype=np.uint8)
+    wanted = (size.width, size.height)
+    saved = np.asarray(image.resize(wanted, Image.Resampling.BICUBIC)).astype(np.float64)
     values = np.empty((size.height, size.width, 3), np.uint16)
     for channel in range(3):
-        one = image.getchannel(channel).convert("F")
-        resized = one.resize((size.width, size.height), Image.Resampling.BICUBIC)
-        steps = np.asarray(resized, np.float64).clip(0, STEPS)
-        values[:, :, channel] = np.minimum((steps + 0.5) * PARTS, PARTS * (STEPS + 1) - 1)
+        one = image.getchannel(channel).convert("F").resize(wanted, Image.Resampling.BICUBIC)
+        parts = np.floor((np.asarray(one, np.float64) + 0.5) * PARTS)
+        lowest = saved[:, :, channel] * PARTS
+        values[:, :, channel] = np.clip(parts, lowest, lowest + PARTS - 1)
     return values

@@ -47,6 +47,7 @@ class Decorator(Protocol):
 _DRAWS_OF = {
     Access.GRADIENT: Draws.MEAN_OUTPUT,
     Access.CODES: Draws.SINGLE,
+    Access.DISTANCES: Draws.SINGLE,
     Access.RANKING: Draws.SINGLE,
 }
 """What an attack that says nothing of draws gets, by how it looks at the model."""

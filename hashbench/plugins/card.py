@@ -20,6 +20,7 @@ class Access(StrEnum):
 
     NONE = "none"  # never asks the model
     RANKING = "ranking"  # ranked lists only
+    DISTANCES = "distances"  # Hamming distances to a given code only
     CODES = "codes"  # codes only
     GRADIENT = "gradient"
 

@@ -66,7 +66,7 @@ def refuse_followers(attacks: Iterable[Attack], why: str, remedy: str = "") -> N
 
 def _needs_no_gradient(attack: Plugin | type[Plugin]) -> bool:
     """Whether an attack never asks for what has a gradient, as its card says."""
-    return attack.card.access in (Access.NONE, Access.RANKING, Access.CODES)
+    return attack.card.access is not Access.GRADIENT
 
 
 def _usual() -> list[Attack]:

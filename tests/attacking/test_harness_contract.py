@@ -396,8 +396,9 @@ def _sign_step(view: AttackedModel, images: Tensor, _: Goal) -> Tensor:
 @pytest.mark.parametrize(
     ("access", "allowed"),
     [
-        (Access.GRADIENT, {"codes", "outputs", "logits"}),
-        (Access.CODES, {"codes"}),
+        (Access.GRADIENT, {"distances_from", "codes", "outputs", "logits"}),
+        (Access.CODES, {"distances_from", "codes"}),
+        (Access.DISTANCES, {"distances_from"}),
         (Access.RANKING, set()),
         (Access.NONE, set()),
     ],

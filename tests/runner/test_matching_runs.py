@@ -117,7 +117,9 @@ def closed_form(folder: Path, turned: int) -> list[Fraction]:
 
 def test_least_radii_are_those_of_the_closed_form(folder: Path, done: Path) -> None:
     results = load_matches(done)
-    assert not results.failed and not results.violations and not results.troubles
+    assert not results.failed
+    assert not results.violations
+    assert not results.troubles
     exact = np.array([float(one) for one in closed_form(folder, 4)])
     proven = result_of(results, threat=Threat.PROOF).per_picture["eps"]
     attacked = result_of(results, attack="evade", eps="least").per_picture["eps"]
@@ -156,7 +158,8 @@ def test_every_exported_file_is_what_it_says(folder: Path, done: Path) -> None:
                 clean = pictures[name]
                 file = np.array(Image.open(path))
                 low, high = clean.box(Fraction(eps))
-                assert (file >= low).all() and (file <= high).all()
+                assert (file >= low).all()
+                assert (file <= high).all()
                 assert np.abs(file.astype(int) - clean.saved).max() <= 255 * Fraction(eps)
                 code = hasher.verdict(file)
                 if attack == "collide":
@@ -241,7 +244,8 @@ def test_a_hash_without_a_replica_meets_black_boxes_alone(folder: Path, tmp_path
     attacks = {one.cell.attack for one in results.cells}
     assert attacks == {"none", "evade-by-distance", "collide-by-distance"}
     evaded = result_of(results, attack="evade-by-distance")
-    assert evaded.black_box and evaded.queries > 0
+    assert evaded.black_box
+    assert evaded.queries > 0
     assert (evaded.per_picture["queries"] <= evaded.queries).all()
     refused = run(*words, *more, "--attack", "evade", "--out", tmp_path / "other", code=2)
     assert "take evade-by-distance or collide-by-distance" in " ".join(refused.stderr.split())

@@ -42,6 +42,8 @@ ABOUT: Final = {
     Kind.BACKBONE: "Weights, inputs and what torchvision and timm bring are in "
     "[models.md](models.md).",
     Kind.DATASET: "Where the files come from, and how they have to lie, is in [data.md](data.md).",
+    Kind.HASHER: "Fixed hashes, which nobody trains here: a picture's code by the library that "
+    "people run. Of `hashbench match --hash NAME`.",
     Kind.FORMAT: "Of `hashbench report --format NAME`.",
     Kind.HASHER: "Of `hashbench match --hash NAME`: fixed hashes, which nobody trains here. How to "
     "bring one of your own is in [hash-plugins.md](hash-plugins.md).",
@@ -50,6 +52,7 @@ ABOUT: Final = {
 SEES: Final = {
     Access.GRADIENT: "gradients",
     Access.CODES: "codes",
+    Access.DISTANCES: "distances",
     Access.RANKING: "ranked lists",
     Access.NONE: "nothing",
 }
@@ -92,6 +95,7 @@ TITLES: Final = {
     Kind.LOSS: "Losses",
     Kind.BACKBONE: "Backbones",
     Kind.DATASET: "Data sets",
+    Kind.HASHER: "Fixed hashes",
     Kind.FORMAT: "Report formats",
     Kind.HASHER: "Fixed hashes",
 }

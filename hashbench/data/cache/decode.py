@@ -158,7 +158,7 @@ def decoded(
 
     Alpha is dropped, grey and palettes are expanded, CMYK is converted, the first frame is taken,
     and an EXIF orientation is not followed: all as Pillow's `convert("RGB")`, which the papers'
-    loaders call.
+    loaders call. A TIFF that asks to be turned is turned by Pillow itself as it is loaded.
 
     Args:
         content: the file's bytes.
@@ -166,7 +166,8 @@ def decoded(
             resizes to a size of its own, or not at all.
         deep: also take PNG and TIFF of 16 bits a channel, of which the high byte is kept: so Pillow
             reads those in color. A grey one it would cut off at 255 instead.
-        look: is shown the image as Pillow reads it, before it is converted.
+        look: is shown the image as Pillow reads it, twice: before anything of it is decoded, and
+            once it is, before it is converted.
 
     Raises:
         BrokenImageError: no image, a truncated one, one with more bits a channel, or one whose
@@ -183,6 +184,8 @@ def decoded(
             image = held.enter_context(Image.open(BytesIO(lean), formats=FORMATS))
             size = len(content) + (0 if lean is content else len(lean))
             held.enter_context(_ROOM.taken(_check(image, header, size, transform, deep)))
+            if look is not None:
+                look(image)
             with libtiff.unheard() if image.format == "TIFF" else contextlib.nullcontext():
                 image.load()
             if look is not None:

@@ -75,9 +75,7 @@ class PdqProof(Proof):
         half_size = np.abs(cosines() @ ((low + high) / 2)) + size @ around + half
         whole = _PRODUCT * (half_size @ size.T)
         radius = sum(float(np.linalg.norm(part)) for part in (around, half, whole))
-        bound = MedianBound(
-            Median.LOWER, middle.ravel(), self.verdict(clean), np.ones(middle.size)
-        )
+        bound = MedianBound(Median.LOWER, middle.ravel(), self.verdict(clean), np.ones(middle.size))
         return bound.most_turned(radius)
 
 

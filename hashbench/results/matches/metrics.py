@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 TPR: Final = "tpr"
-"""Share of a picture's innocent changes that still match it at the threshold."""
+"""Share of the innocent changes of all pictures that still match their own at the threshold."""
 
 FPR: Final = "fpr"
 """Share of pairs of different pictures that match at the threshold."""
@@ -19,7 +19,7 @@ RECALL_AT_PRECISION: Final = {
 """The largest recall of all thresholds whose precision is at least this."""
 
 EER: Final = "eer"
-"""The rate at which as many matches are missed as false ones are told."""
+"""FPR where it equals the share of matches that are missed; on a line between two thresholds."""
 
 MICRO_AP: Final = "micro-ap"
 """Average precision over all pairs at once, ties in the order that is worst for the hash."""
@@ -28,10 +28,17 @@ PAIRS_SAME: Final = "pairs_same"
 """How many pairs of a picture and an innocent change of it were compared."""
 
 PAIRS_OTHER: Final = "pairs_other"
-"""How many pairs of different pictures were compared."""
+"""How many pairs of different pictures were compared: a changed or clean one with a clean one."""
 
 FALSE_FLAGS: Final = "false_flags_a_day"
-"""Pictures a day that match some stored one by mistake, at the traffic that was stated."""
+"""False matches a day to expect: new pictures a day x stored pictures x FPR, as both were stated.
+At most so many new pictures are flagged by mistake; one of them may match several stored ones."""
+
+TRAFFIC: Final = "traffic"
+"""New pictures a day that false flags are counted for, as it was stated."""
+
+STORED: Final = "stored"
+"""Stored pictures that each of them is compared with, as it was stated."""
 
 PICTURES: Final = "pictures"
 """How many pictures were hashed."""

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from hashbench.eps import Eps
 from hashbench.matching.changes import CHANGES
 from hashbench.matching.contract import Hasher
-from hashbench.matching.innocent import innocent_metrics
+from hashbench.matching.innocent import count_innocent
 from hashbench.matching.pictures import Picture
-from hashbench.matching.proofs.radius import proven_eps
+from hashbench.matching.proofs.least_eps import proven_eps
 from hashbench.progress import Progress, no_progress
 from hashbench.results.artifacts import BOUNDS, CODES, PER_QUERY, SCORES
 from hashbench.results.made_by import made_by
+from hashbench.results.matches.innocent import innocent_metrics
 from hashbench.results.matches.kept import USUAL, kept_files
 from hashbench.results.matches.load import scores_file
 from hashbench.results.matches.metrics import (
@@ -28,6 +29,8 @@ from hashbench.results.matches.metrics import (
     EVASION,
     PROVEN,
     QUERIES,
+    STORED,
+    TRAFFIC,
 )
 from hashbench.results.matches.results import KeptPicture, Threat
 from hashbench.results.store import Store
@@ -69,21 +72,20 @@ def innocent(step: Innocent, store: Store, progress: Progress) -> Mapping[str, b
     found = set_of(setting.pictures)
     codes = arrays_of(store, step.codes, CODES)[PICTURES]
     changed: dict[str, NDArray[np.bool_]] = {
-        str(change): np.empty_like(codes) for change in CHANGES
+        change.text: np.empty_like(codes) for change in CHANGES
     }
     for row, picture in enumerate(found.pictures):
         for change in CHANGES:
             file = change.apply(picture.saved, picture.name, setting.seed)
-            changed[str(change)][row] = setting.hasher.verdict(file)
+            changed[change.text][row] = setting.hasher.verdict(file)
         progress(row + 1, len(codes))
     metrics = innocent_metrics(
-        codes,
-        changed,
-        threshold=setting.hasher.threshold,
-        groups=groups_of(found),
+        count_innocent(codes, changed, groups_of(found), threads=setting.compute.threads),
+        setting.hasher.threshold,
         traffic=step.traffic,
         stored=step.stored,
     )
+    metrics |= {TRAFFIC: float(step.traffic), STORED: float(step.stored)}
     return {SCORES: scores_file(metrics)}
 
 

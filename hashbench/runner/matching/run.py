@@ -43,7 +43,8 @@ def run_matches(plan: MatchRun, *, out: Path, workers: int, reporter: Reporter) 
     Args:
         plan: what is asked for.
         out: the folder of the store.
-        workers: steps that are made at the same time, each in a process of its own but one.
+        workers: steps that are made at the same time, each in a process of its own; with 1 they are
+            made in this process.
         reporter: told how it goes.
 
     Returns:
@@ -75,7 +76,8 @@ def run_matches(plan: MatchRun, *, out: Path, workers: int, reporter: Reporter) 
             if workers == 1 or len(todo) < 2:
                 run_here(schedule, store, reporter)
             else:
-                run_in_processes(plan, schedule, store, reporter, workers - 1, take_part=True)
+                # None in this process: in the others numpy's threads are held to those of torch.
+                run_in_processes(plan, schedule, store, reporter, workers)
         return of_plan(store, record)
     finally:
         reporter.end()

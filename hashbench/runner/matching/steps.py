@@ -16,6 +16,7 @@ from typing import Any, Final
 from typing_extensions import override
 
 from hashbench.attacking.contract import Attack
+from hashbench.matching.changes import PACKAGES
 from hashbench.matching.contract import Hasher
 from hashbench.plugins.parameters import canonical
 from hashbench.results.artifacts import ArtifactKind
@@ -211,6 +212,7 @@ class Innocent(MatchCellStep):
         return {
             "traffic": self.traffic,
             "stored": self.stored,
+            "packages": {name: _version(name) for name in PACKAGES},
             "code": code_of(*_COUNT_ROOMS, files=_FILES),
         }
 
