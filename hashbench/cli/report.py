@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -139,7 +138,7 @@ def report(
         width = for_answers().width
         show(rendered(target.writer, last if target.is_brief else part, width=width))
         if target.is_brief:
-            sys.stdout.write(f"\n{said_below(whole, last, asked, places, width)}\n")
+            show(f"\n{said_below(whole, last, asked, places, width)}")
     # In whatever part: a proof that an attack undoes makes every number of its model doubtful.
     for violation in whole.violations:
         for_notes().say(f"WRONG {violation.words}", style="bold red")

@@ -55,6 +55,10 @@ _OVER_THRESHOLDS: Final = (
     "worst order. Every pair is counted; a rate below one in all pairs of different pictures "
     "cannot be seen on so few."
 )
+_QUERIES: Final = (
+    "Queries: how many distances an attack asked for, the median over the pictures where it "
+    "succeeded; in the search of the least eps where there is one, else at the largest eps."
+)
 _DASH: Final = "-: nobody asked for it."
 
 
@@ -121,11 +125,7 @@ def _queries(group: Group) -> Iterator[str]:
     """What black-box attacks may ask for."""
     budgets = {(one_line(one.cell.attack), one.queries) for one in group.cells if one.black_box}
     for attack, budget in sorted(budgets):
-        yield (
-            f"{attack} sees distances alone, and may ask for {budget:,} of each picture. Queries: "
-            "median over the pictures where it succeeded, in the search of the least eps where "
-            "there is one, else at the largest eps."
-        )
+        yield f"{attack} sees distances alone, and may ask for {budget:,} of each picture."
 
 
 def _without_result(lost: Sequence[MatchResult]) -> Iterator[str]:
@@ -151,6 +151,8 @@ def _meanings(matches: MatchResults) -> Iterator[str]:
         yield _PROVEN
     if any(one.cell.eps == LEAST and one.threat is not Threat.PROOF for one in matches.cells):
         yield _LEAST
+    if any(one.black_box for one in matches.cells):
+        yield _QUERIES
     if Threat.INNOCENT in threats:
         yield _INNOCENT
     if names & {*metrics.TPR_AT_FPR, *metrics.RECALL_AT_PRECISION, metrics.EER}:

@@ -16,7 +16,9 @@ from hashbench.cli.app import app
 from hashbench.plugins import Format, Kind
 from hashbench.reports.json_lines import VERSION
 from hashbench.results import load
-from hashbench.testing import sample_results
+from hashbench.results.matches import load as load_of_matches
+from hashbench.results.matches import plans
+from hashbench.testing import sample_matches, sample_results
 from support.pages import DOCS, blocks
 
 PAGE = DOCS / "reports.md"
@@ -40,6 +42,8 @@ def test_the_commands_do_what_the_page_says(
 ) -> None:
     results = sample_results.ordinary()
     monkeypatch.setattr(load, "read_folders", lambda *_: results)
+    monkeypatch.setattr(plans, "holds_matches", lambda folder: folder.name == "matches")
+    monkeypatch.setattr(load_of_matches, "load_matches", lambda *_: sample_matches.ordinary())
     monkeypatch.chdir(tmp_path)
     (protocol,), (training,) = results.protocols, results.trainings
     hashes = {"PROTOCOL": protocol[:8], "TRAINING": training[:8]}
@@ -56,8 +60,10 @@ def test_the_commands_do_what_the_page_says(
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {
         *("report.md", "plots", "part.csv", "tables.tex", "page.tex", "cells.jsonl"),
-        "cells.parquet",
+        *("cells.parquet", "matches.html", "matches.csv", "matches.md"),
     }
+    assert "](plots/photographs-evasion.png)" in Path("matches.md").read_text()
+    assert Path("matches.csv").read_text().startswith("hash,attack,eps,metric,value,")
     assert "](plots/" in Path("report.md").read_text()
     assert "\\documentclass" in Path("page.tex").read_text()
 

@@ -18,7 +18,7 @@ WRITERS = {
     "standard_streams.py",  # exceptions that nobody caught, made fit
     "cli/show.py",  # a suite's file that ships
     "cli/cite.py",  # BibTeX, which the bibliography makes fit
-    "cli/report.py",  # a format's text, which is that format's to make fit
+    "cli/report_target.py",  # a format's text, which is that format's to make fit
     "data/garments/embed.py",  # a script of our own, on files of our own
 }
 """Who may write to a standard stream without it."""
