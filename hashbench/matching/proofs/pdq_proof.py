@@ -63,22 +63,35 @@ class PdqProof(Proof):
         """
         if np.array_equal(lowest, highest):
             return 0
-        low, high = small(lowest), small(highest)
-        middle = cosines() @ ((low + high) / 2) @ cosines().T
-        moved = (high - low) / 2 + _EXACT
-        rounding = filter_rounding(*clean.shape[:2])
-        around = moved + rounding
-        # The two products: what they add, and what the first one's error becomes in the second,
-        # whose rows are orthonormal.
-        size = np.abs(cosines())
-        half = _PRODUCT * (size @ (high + rounding))
-        half_size = np.abs(cosines() @ ((low + high) / 2)) + size @ around + half
-        whole = _PRODUCT * (half_size @ size.T)
-        radius = sum(float(np.linalg.norm(part)) for part in (around, half, whole))
-        bound = MedianBound(
-            Median.LOWER, middle.ravel(), self.verdict(clean), np.ones(middle.size)
-        )
+        middle, radius = ball(lowest, highest)
+        ones = np.ones(middle.size)
+        bound = MedianBound(Median.LOWER, middle.ravel(), self.verdict(clean), ones)
         return bound.most_turned(radius)
+
+
+def ball(
+    lowest: NDArray[np.uint8], highest: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], float]:
+    """Return where the frequencies that the library computes of a box lie.
+
+    Args:
+        lowest: (H, W, 3), the least value of each pixel.
+        highest: (H, W, 3), the largest one.
+
+    Returns:
+        A middle, (16, 16), and the Euclidean distance from it.
+    """
+    low, high = small(lowest), small(highest)
+    middle: NDArray[np.float64] = cosines() @ ((low + high) / 2) @ cosines().T
+    rounding = filter_rounding(*lowest.shape[:2])
+    around = (high - low) / 2 + _EXACT + rounding
+    # The two products: what they add, and what the first one's error becomes in the second,
+    # whose rows are orthonormal.
+    size = np.abs(cosines())
+    half = _PRODUCT * (size @ (high + rounding))
+    half_size = np.abs(cosines() @ ((low + high) / 2)) + size @ around + half
+    whole = _PRODUCT * (half_size @ size.T)
+    return middle, sum(float(np.linalg.norm(part)) for part in (around, half, whole))
 
 
 def small(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
