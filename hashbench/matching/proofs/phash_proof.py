@@ -117,7 +117,8 @@ def _can_turn(frequencies: Interval, on: NDArray[np.bool_]) -> int:
 
 def _middle(values: Interval) -> Floats:
     """The middles of intervals."""
-    return (values.low + values.high) / 2
+    middle: Floats = (values.low + values.high) / 2
+    return middle
 
 
 def _reach(values: Interval) -> float:
