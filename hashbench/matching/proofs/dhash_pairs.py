@@ -134,6 +134,5 @@ def _can_cross(pairs: _Pairs, v: Floats, *, rises: bool) -> NDArray[np.bool_]:
             # Every grey is at least black and at most white.
             needed[0] = -np.inf if share else needed[0]
             needed[-1] = -np.inf if share < 1 else needed[-1]
-        possible = np.logical_and(possible, reached[:, :, None] >= needed)
-    crosses: NDArray[np.bool_] = possible.any(axis=2)
-    return crosses
+        possible[reached[:, :, None] < needed] = False
+    return np.asarray(possible.any(axis=2), dtype=np.bool_)

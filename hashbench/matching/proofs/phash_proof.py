@@ -151,6 +151,6 @@ def _scale() -> Floats:
     """By how much scipy's frequencies are larger than the orthonormal ones, (8, 8)."""
     once = np.full(LOW, np.sqrt(2 * SIDE))
     once[0] = 2 * np.sqrt(SIDE)
-    matrix = once[:, None] * once
+    matrix: Floats = once[:, None] * once
     matrix.setflags(write=False)
     return matrix
