@@ -18,6 +18,7 @@ from hashbench.reports.board.row import Row
 from hashbench.reports.text import reproduce
 from hashbench.results.cell import WORST_CASE, CellResult
 from hashbench.results.intervals import Interval
+from hashbench.results.matches.results import MatchResult, MatchResults
 from hashbench.results.provenance import Provenance
 from hashbench.results.results import Results
 
@@ -31,8 +32,8 @@ class JsonLines(Format):
     """One JSON object a line: a header, then cells, worst cases and the rows of the rankings.
 
     `type` says what a line is: `header` (first, once), `cell`, `worst-case`, `conflict` (of folders
-    that say different things of one cell), `row` of a ranking. Values are exact, shares in
-    `[0, 1]`; what is not a number is `null`.
+    that say different things of one cell), `row` of a ranking, `match` of a fixed hash.
+    Values are exact, shares in `[0, 1]`; what is not a number is `null`.
     """
 
     suffix: ClassVar[str] = ".jsonl"
@@ -40,6 +41,10 @@ class JsonLines(Format):
     @override
     def render(self, results: Results, *, width: int | None = None) -> str:
         return "".join(f"{_line(one)}\n" for one in _objects(results))
+
+    @override
+    def render_matches(self, matches: MatchResults, *, width: int | None = None) -> str:
+        return "".join(f"{_line(one)}\n" for one in _match_objects(matches))
 
 
 def _line(one: Mapping[str, Any]) -> str:
@@ -98,6 +103,38 @@ def _objects(results: Results) -> Iterator[dict[str, Any]]:
         }
     for board in leaderboards(results):
         yield from (_row(row, board) for row in board.rows)
+
+
+def _match_objects(matches: MatchResults) -> Iterator[dict[str, Any]]:
+    yield {
+        "type": "header",
+        "format": "hashbench",
+        "version": VERSION,
+        "pictures": {key: asdict(card) for key, card in sorted(matches.sets.items())},
+        "reproduce": list(matches.commands),
+        "troubles": list(matches.troubles),
+        "violations": list(matches.violations),
+    }
+    for result in sorted(matches.cells, key=lambda one: one.cell):
+        yield _match(result)
+
+
+def _match(result: MatchResult) -> dict[str, Any]:
+    return {
+        "type": "match",
+        **asdict(result.cell),
+        "threat": result.threat,
+        "bits": result.bits,
+        "threshold": result.threshold,
+        "black_box": result.black_box,
+        "queries": result.queries,
+        "status": result.status.words,
+        "reason": result.reason,
+        "metrics": dict(sorted(result.metrics.items())),
+        "per_picture": {
+            name: values.tolist() for name, values in sorted(result.per_picture.items())
+        },
+    }
 
 
 def _cell(result: CellResult, results: Results) -> dict[str, Any]:

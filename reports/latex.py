@@ -13,6 +13,7 @@ from typing_extensions import override
 from hashbench.plugins import Format, report_format
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
 from hashbench.reports.board.row import Row
+from hashbench.reports.matches.told import Chapter, told
 from hashbench.reports.papers.section import TITLE, Section, section
 from hashbench.reports.text import reproduce, sentences
 from hashbench.reports.text.captions import captions
@@ -23,6 +24,7 @@ from hashbench.reports.text.overview import Overview, overviews
 from hashbench.reports.text.sheet import Field, Sheet, Tone
 from hashbench.reports.text.sheets import sheets
 from hashbench.reports.text.tex import escape, in_comment
+from hashbench.results.matches.results import MatchResults
 from hashbench.results.results import Results
 
 NAME_WIDTH: Final = 26
@@ -86,26 +88,42 @@ class Latex(Format):
         boards = leaderboards(results)
         beside = section(results, boards, self.published)
         writer = _Writer(self.columns, self.details)
-        parts = list(writer.not_read(results))
+        parts = list(writer.not_read(not_read(results)))
         parts += [part for overview in overviews(boards) for part in writer.overview(overview)]
         for board, caption in zip(boards, captions(boards), strict=True):
             parts += writer.board(board, caption)
         parts += writer.conflicts(results)
         if beside is not None:
             parts += writer.beside(beside)
-        origin = "\n".join([*reproduce.commands(results), *reproduce.versions(results)])
+        return self._whole(parts, reproduce.commands(results), reproduce.versions(results))
+
+    @override
+    def render_matches(self, matches: MatchResults, *, width: int | None = None) -> str:
+        report = told(matches)
+        writer = _Writer(self.columns, self.details)
+        parts = [_paragraphs(report.violations)] if report.violations else []
+        parts += writer.not_read(report.not_read)
+        parts += [part for chapter in report.chapters for part in writer.chapter(chapter)]
+        parts.append(_paragraphs(report.notes))
+        return self._whole(parts, report.commands, ())
+
+    def _whole(self, parts: Sequence[str], commands: Sequence[str], made: Sequence[str]) -> str:
+        """The fragment or document, and how what stands in it is made again."""
         if not self.document:
+            origin = "\n".join([*commands, *made])
             return "\n".join([_TOP, *parts, in_comment(f"{reproduce.TITLE}:\n{origin}"), ""])
-        return "\n".join([_TOP + _DOCUMENT, *parts, *_printed(results), "\\end{document}", ""])
+        printed = _printed(commands, made)
+        return "\n".join([_TOP + _DOCUMENT, *parts, *printed, "\\end{document}", ""])
 
 
-def _printed(results: Results) -> Iterator[str]:
+def _printed(lines: Sequence[str], made: Sequence[str]) -> Iterator[str]:
     yield f"\\section*{{{reproduce.TITLE}}}"
-    if lines := reproduce.commands(results):
+    if lines:
         # Commands are ASCII without a brace.
         text = "\n".join(part for line in lines for part in _short_lines(line))
         yield f"{{\\footnotesize\\begin{{verbatim}}\n{text}\n\\end{{verbatim}}}}"
-    yield _paragraphs(reproduce.versions(results))
+    if made:
+        yield _paragraphs(made)
 
 
 def _short_lines(command: str) -> Iterator[str]:
@@ -129,9 +147,16 @@ class _Writer:
         self._labels: Counter[str] = Counter()
         self._floats = 0
 
-    def not_read(self, results: Results) -> Iterator[str]:
-        if told := not_read(results):
-            yield _paragraphs((f"{NOT_READ}:", *told))
+    def not_read(self, found: Sequence[str]) -> Iterator[str]:
+        if found:
+            yield _paragraphs((f"{NOT_READ}:", *found))
+
+    def chapter(self, chapter: Chapter) -> Iterator[str]:
+        for sheet in chapter.sheets:
+            caption = f"{chapter.title}. {sheet.title}."
+            yield from self._tables(sheet, caption, f"{chapter.title} {sheet.name}")
+        if chapter.notes:
+            yield _paragraphs(chapter.notes)
 
     def conflicts(self, results: Results) -> Iterator[str]:
         if (sheet := conflicts_sheet(results)) is not None:

@@ -14,6 +14,8 @@ from typing_extensions import override
 
 from hashbench.plugins import Format, report_format
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
+from hashbench.reports.matches.told import TITLE as MATCHES
+from hashbench.reports.matches.told import Chapter, told
 from hashbench.reports.papers.section import TITLE, Section, section
 from hashbench.reports.text import reproduce, sentences
 from hashbench.reports.text.captions import captions
@@ -22,6 +24,7 @@ from hashbench.reports.text.notes import notes_on
 from hashbench.reports.text.overview import Overview, overviews
 from hashbench.reports.text.sheet import Field, Sheet, Tone
 from hashbench.reports.text.sheets import sheets
+from hashbench.results.matches.results import MatchResults
 from hashbench.results.results import Results
 
 _PICTURES: Final = "Pictures"
@@ -68,7 +71,7 @@ class Markdown(Format):
         """
         boards = leaderboards(results)
         beside = section(results, boards, self.published)
-        parts = list(_not_read(results))
+        parts = list(_not_read(not_read(results)))
         parts += [part for overview in overviews(boards) for part in _overview(overview)]
         for board, caption in zip(boards, captions(boards), strict=True):
             parts += _paragraphs(board, caption)
@@ -77,8 +80,18 @@ class Markdown(Format):
             parts += _section(beside)
         parts += _shown(self.pictures)
         parts += _origin(results)
-        top = [f"# {_TOP}", *(_contents(parts) if len(boards) >= _LONG else ())]
-        return "\n\n".join([*top, *parts]) + "\n"
+        return _page(_TOP, parts, contents=len(boards) >= _LONG)
+
+    @override
+    def render_matches(self, matches: MatchResults, *, width: int | None = None) -> str:
+        report = told(matches)
+        parts = [f"**{escape(words)}**" for words in report.violations]
+        parts += _not_read(report.not_read)
+        parts += [part for chapter in report.chapters for part in _chapter(chapter)]
+        parts += ["## What the numbers mean", _listed(report.notes)]
+        parts += _shown(self.pictures)
+        parts += [f"## {reproduce.TITLE}", *_commands(report.commands)]
+        return _page(MATCHES, parts, contents=len(report.chapters) >= _LONG)
 
 
 def escape(text: str) -> str:
@@ -97,10 +110,15 @@ def escape(text: str) -> str:
     return marked
 
 
-def _contents(parts: Iterable[str]) -> Iterator[str]:
+def _page(title: str, parts: Sequence[str], *, contents: bool) -> str:
+    top = [f"# {title}", *(_contents(title, parts) if contents else ())]
+    return "\n\n".join([*top, *parts]) + "\n"
+
+
+def _contents(title: str, parts: Iterable[str]) -> Iterator[str]:
     """Links to the headings of the second level."""
     headings = [part for part in parts if part.startswith(("## ", "### "))]
-    anchors = _anchors([_TOP, *(part.partition(" ")[2] for part in headings)])[1:]
+    anchors = _anchors([title, *(part.partition(" ")[2] for part in headings)])[1:]
     links = [
         f"- [{part.removeprefix('## ')}](#{anchor})"
         for part, anchor in zip(headings, anchors, strict=True)
@@ -133,7 +151,7 @@ def _overview(overview: Overview) -> Iterator[str]:
     yield f"## {escape(overview.title)}"
     yield overview.sheet.title
     yield _table(overview.sheet)
-    yield "\n".join(f"- {escape(note)}" for note in overview.notes)
+    yield _listed(overview.notes)
 
 
 def _shown(pictures: Sequence[str]) -> Iterator[str]:
@@ -152,10 +170,27 @@ def _shown(pictures: Sequence[str]) -> Iterator[str]:
 
 def _origin(results: Results) -> Iterator[str]:
     yield f"## {reproduce.TITLE}"
-    lines = reproduce.commands(results)
+    yield from _commands(reproduce.commands(results))
+    yield _listed(reproduce.versions(results))
+
+
+def _commands(lines: Sequence[str]) -> Iterator[str]:
     if lines:
         yield "\n".join(["~~~sh", *lines, "~~~"])
-    yield "\n".join(f"- {escape(line)}" for line in reproduce.versions(results))
+
+
+def _listed(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {escape(line)}" for line in lines)
+
+
+def _chapter(chapter: Chapter) -> Iterator[str]:
+    yield f"## {escape(chapter.title)}"
+    for sheet in chapter.sheets:
+        yield f"### {sheet.name}"
+        yield sheet.title
+        yield _table(sheet)
+    if chapter.notes:
+        yield _listed(chapter.notes)
 
 
 def _paragraphs(board: Leaderboard, caption: Sequence[str]) -> Iterator[str]:
@@ -166,18 +201,18 @@ def _paragraphs(board: Leaderboard, caption: Sequence[str]) -> Iterator[str]:
     yield ranking.title
     yield _table(ranking)
     if notes := notes_on(board):
-        yield "\n".join(f"- {escape(note)}" for note in notes)
+        yield _listed(notes)
     for sheet in others:
         yield f"### {sheet.name}"
         yield sheet.title
         yield _table(sheet)
-    yield "\n".join(f"- {escape(line)}" for line in caption)
+    yield _listed(caption)
 
 
-def _not_read(results: Results) -> Iterator[str]:
-    if sentences_of := not_read(results):
+def _not_read(found: Sequence[str]) -> Iterator[str]:
+    if found:
         yield f"**{NOT_READ}:**"
-        yield "\n".join(f"- {escape(sentence)}" for sentence in sentences_of)
+        yield _listed(found)
 
 
 def _conflicts(results: Results) -> Iterator[str]:
@@ -194,7 +229,7 @@ def _section(beside: Section) -> Iterator[str]:
         yield f"### {escape(part.title)}"
         yield part.sheet.title
         yield _table(part.sheet)
-        yield "\n".join(f"- {escape(line)}" for line in (*part.legend, *part.conditions))
+        yield _listed((*part.legend, *part.conditions))
     yield from map(escape, beside.notes)
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.plugins import Format, report_format
-from hashbench.results.results import COLUMNS, Results
+from hashbench.results.matches.results import MatchResults
+from hashbench.results.results import Results
 
-_NUMBERS: Final = dict.fromkeys(("bits", "seed"), "int64") | dict.fromkeys(
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NUMBERS: Final = dict.fromkeys(("bits", "threshold", "seed"), "int64") | dict.fromkeys(
     ("value", "low", "high"), "float64"
 )
 """The columns that are no text."""
@@ -40,6 +44,17 @@ class Parquet(Format):
         Raises:
             UsageError: pyarrow is missing, or a seed does not fit into 64 bits.
         """
+        return self._written(results.to_frame())
+
+    @override
+    def match_files(
+        self, matches: MatchResults, *, width: int | None = None
+    ) -> Mapping[str, bytes]:
+        """Return the report as one file; see `Format.match_files`, and `files` for errors."""
+        return self._written(matches.to_frame())
+
+    def _written(self, frame: pd.DataFrame) -> dict[str, bytes]:
+        """A frame whose columns are known, as one file."""
         try:
             import pyarrow as pa
             import pyarrow.parquet as pq
@@ -48,7 +63,6 @@ class Parquet(Format):
                 "format 'parquet' needs the package pyarrow: pip install 'hashbench[parquet]' "
                 f"({error})"
             ) from None
-        frame = results.to_frame()
         for seed in frame["seed"].unique():
             if not -_LARGEST <= int(seed) < _LARGEST:
                 raise UsageError(
@@ -56,9 +70,10 @@ class Parquet(Format):
                     "take csv or jsonl, or leave that seed out by --seed"
                 )
         columns = []
-        for name in COLUMNS:
+        names = [str(name) for name in frame.columns]
+        for name in names:
             typed = pa.type_for_alias(_NUMBERS.get(name, "string"))
             columns.append(pa.array(frame[name].tolist(), type=typed, from_pandas=True))
         file = io.BytesIO()
-        pq.write_table(pa.table(columns, names=list(COLUMNS)), file)
+        pq.write_table(pa.table(columns, names=names), file)
         return {f"report{self.suffix}": file.getvalue()}

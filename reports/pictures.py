@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.plugins import Format, report_format
+from hashbench.results.matches.results import MatchResults
 from hashbench.results.results import Results
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Plots(Format):
     """Bars of mAP, clean against robust, training, precision-recall, and mAP over eps.
 
     Each as a PNG and an SVG file, whose name says what it is of
-    (`fashion-csq-small-cnn-32bits-eps-24-255-map.png`). An attack has the same colour in all.
+    (`fashion-csq-small-cnn-32bits-eps-24-255-map.png`). An attack has the same colour in all. Of
+    matches of fixed hashes: evasion and collision over eps, with what is proven, innocent changes.
 
     Attributes:
         theme: colours for a `light` page, white, or for a `dark` one.
@@ -53,6 +55,14 @@ class Plots(Format):
         from hashbench.reports.plots.files import plot_files
 
         return plot_files(results, self.theme, transparent=self.transparent, most=self.most)
+
+    @override
+    def match_files(
+        self, matches: MatchResults, *, width: int | None = None
+    ) -> Mapping[str, bytes]:
+        from hashbench.reports.plots.match_files import match_plot_files
+
+        return match_plot_files(matches, self.theme, transparent=self.transparent, most=self.most)
 
     @override
     def figure(self, results: Results, kind: str, choice: Mapping[str, object]) -> Figure:

@@ -16,6 +16,7 @@ from typing_extensions import override
 from hashbench.console import TextConsole
 from hashbench.plugins import Format, report_format
 from hashbench.reports.board.leaderboard import Leaderboard, leaderboards
+from hashbench.reports.matches.told import Told, told
 from hashbench.reports.papers.section import TITLE, Section, section
 from hashbench.reports.text import reproduce, sentences
 from hashbench.reports.text.captions import captions
@@ -26,6 +27,7 @@ from hashbench.reports.text.overview import Overview, overviews
 from hashbench.reports.text.sheet import Sheet, Tone
 from hashbench.reports.text.sheets import ranking as ranking_sheet
 from hashbench.reports.text.sheets import sheets
+from hashbench.results.matches.results import MatchResults
 from hashbench.results.results import Results
 
 FILE_WIDTH = 100
@@ -79,7 +81,7 @@ class Terminal(Format):
         wanted = self.full or self.published
         beside = section(results, boards, self.published) if wanted else None
         paper = _Paper(width, self._colored(width))
-        _write_not_read(results, paper)
+        _write_not_read(not_read(results), paper)
         if self.full and width is None:
             _write_page(boards, beside, paper)
             _write_conflicts(results, paper, before=1)
@@ -91,6 +93,12 @@ class Terminal(Format):
                 paper.blank()
                 _write_conflicts(results, paper, behind=1)
             _write_screen(boards, beside, paper, full=self.full)
+        return paper.text
+
+    @override
+    def render_matches(self, matches: MatchResults, *, width: int | None = None) -> str:
+        paper = _Paper(width, self._colored(width))
+        _write_matches(told(matches), paper)
         return paper.text
 
     def _colored(self, width: int | None) -> bool:
@@ -177,11 +185,15 @@ def _write_overview(overview: Overview, paper: _Paper) -> None:
 def _write_origin(results: Results, paper: _Paper) -> None:
     """How these numbers are made again, and what made them."""
     paper.say(reproduce.TITLE, style="bold")
-    for command in reproduce.commands(results):
-        for line in command.splitlines():
-            paper.say(line, indent="  ")
+    _write_commands(reproduce.commands(results), paper)
     for line in reproduce.versions(results):
         paper.say(line, style="dim", indent="  ")
+
+
+def _write_commands(commands: Sequence[str], paper: _Paper) -> None:
+    for command in commands:
+        for line in command.splitlines():
+            paper.say(line, indent="  ")
 
 
 def _write_ranking(board: Leaderboard, paper: _Paper, brief: Sequence[str] = ()) -> None:
@@ -201,8 +213,7 @@ def _write_ranking(board: Leaderboard, paper: _Paper, brief: Sequence[str] = ())
 def _write_details(board: Leaderboard, caption: Sequence[str], paper: _Paper) -> None:
     for sheet in sheets(board)[1:]:
         paper.blank()
-        fitting = sheet if sheet.narrow is None or fits(sheet, paper.table_width) else sheet.narrow
-        _write_sheet(fitting, paper)
+        _write_fitting(sheet, paper)
     paper.blank()
     for line in caption:
         paper.say(line, style="dim", indent="  ")
@@ -224,9 +235,8 @@ def _write_section(beside: Section, paper: _Paper) -> None:
         paper.say(line, style="dim", indent="  ")
 
 
-def _write_not_read(results: Results, paper: _Paper) -> None:
+def _write_not_read(found: Sequence[str], paper: _Paper) -> None:
     """What could not be read: before anybody reads what could."""
-    found = not_read(results)
     if found:
         paper.say(f"{NOT_READ}:", style="bold red")
         for sentence in found:
@@ -243,6 +253,34 @@ def _write_conflicts(results: Results, paper: _Paper, before: int = 0, behind: i
         _write_sheet(sheet, paper)
         for _ in range(behind):
             paper.blank()
+
+
+def _write_matches(report: Told, paper: _Paper) -> None:
+    """The tables of matches last: that is what a screen still shows."""
+    for words in report.violations:
+        paper.say(words, style="bold red")
+    _write_not_read(report.not_read, paper)
+    paper.say(reproduce.TITLE, style="bold")
+    _write_commands(report.commands, paper)
+    paper.blank()
+    for note in report.notes:
+        paper.say(note, style="dim", indent="  ")
+    for chapter in report.chapters:
+        paper.blank()
+        paper.say(chapter.title, style="bold")
+        for sheet in chapter.sheets:
+            paper.blank()
+            _write_fitting(sheet, paper)
+        if chapter.notes:
+            paper.blank()
+        for note in chapter.notes:
+            paper.say(note, indent="  ")
+
+
+def _write_fitting(sheet: Sheet, paper: _Paper) -> None:
+    """A sheet, or its narrow form where a row of it does not fit."""
+    whole = sheet.narrow is None or fits(sheet, paper.table_width)
+    _write_sheet(sheet if whole or sheet.narrow is None else sheet.narrow, paper)
 
 
 def _write_sheet(sheet: Sheet, paper: _Paper) -> None:

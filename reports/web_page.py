@@ -8,6 +8,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from hashbench.plugins import Format, report_format
+from hashbench.results.matches.results import MatchResults
 from hashbench.results.results import Results
 
 
@@ -18,7 +19,7 @@ class WebPage(Format):
 
     Attributes:
         published: files of published numbers, besides those that ship.
-        title: the heading of the page.
+        title: the heading of the page; one of matches has another, unless this is given.
     """
 
     suffix: ClassVar[str] = ".html"
@@ -37,3 +38,9 @@ class WebPage(Format):
         from hashbench.reports.page.document import document
 
         return document(results, self.published, self.title)
+
+    @override
+    def render_matches(self, matches: MatchResults, *, width: int | None = None) -> str:
+        from hashbench.reports.page.match_document import match_document
+
+        return match_document(matches, "" if self.title == WebPage.title else self.title)

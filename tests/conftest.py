@@ -28,6 +28,20 @@ settings.register_profile(
 settings.load_profile("hashbench")
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
+SHARED_DATA = Path(__file__).resolve().parents[1] / "../shared/data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Folders of real images and lists, which may not be shipped."""
+
+    def find(name: str) -> Path:
+        folder = (SHARED_DATA / name).resolve()
+        if not folder.is_dir():
+            pytest.skip(f"the folder {name} of real data is not next to the checkout")
+        return folder
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from hashbench.cli.explain import explain
 from hashbench.cli.export_images import export_images
 from hashbench.cli.helped import HelpedGroup, use_helped_commands
 from hashbench.cli.lookup import lookup
+from hashbench.cli.match import match
 from hashbench.cli.model import app as model_app
 from hashbench.cli.new import new
 from hashbench.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, LONGEST_PATH
@@ -65,6 +66,7 @@ app.add_typer(data_app, name="data", cls=HelpedGroup)
 app.add_typer(store_app, name="store", cls=HelpedGroup)
 for command in (
     run,
+    match,
     submit,
     train,
     report,

@@ -47,9 +47,14 @@ def status(
       hashbench status
       hashbench status shared/grid --full
     """
+    from hashbench.results.matches.plans import holds_matches
     from hashbench.results.status import status_of
 
-    found = status_of(folder or Path("results"))
+    place = folder or Path("results")
+    if holds_matches(place):
+        _say_matches(place, full=full, as_json=as_json)
+        return
+    found = status_of(place)
     screen, notes = for_answers(), for_notes()
     if as_json:
         screen.print(_json(found), soft_wrap=True)
@@ -59,6 +64,23 @@ def status(
     for sentence in found.troubles:
         notes.say(sentence)
     if found.failed or found.troubles:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _say_matches(folder: Path, *, full: bool, as_json: bool) -> None:
+    """The same of a folder of matches."""
+    from hashbench.cli.match_status import match_status, status_lines, status_plain
+
+    found = match_status(folder)
+    screen = for_answers()
+    if as_json:
+        screen.print(json.dumps(status_plain(folder, found), indent=2), soft_wrap=True)
+    else:
+        for line in status_lines(folder, found, full=full, most=_MOST_SHOWN):
+            say_folded(screen, line)
+    for sentence in (*found.troubles, *found.violations):
+        for_notes().say(sentence)
+    if found.failed or found.troubles or found.violations:
         raise typer.Exit(EXIT_FAILED)
 
 

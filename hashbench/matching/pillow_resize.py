@@ -33,20 +33,21 @@ BITS: Final = 22
 LOBES: Final = 3
 """Half the width of the Lanczos kernel, in pixels of the coarser picture."""
 
-_TRIES: Final = 8
+_TRIES: Final = 64
 """How many pictures of noise are resized before an order counts as unimportant."""
 
 
-def grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a picture's grey values.
+def grey(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the grey values of pictures.
 
     Args:
-        picture: (H, W, 3), red, green and blue.
+        pictures: (..., H, W, 3), red, green and blue.
 
     Returns:
-        (H, W).
+        (..., H, W).
     """
-    weighed: NDArray[np.int64] = picture.astype(np.int64) @ np.array(GREY, dtype=np.int64)
+    red, green, blue = (pictures[..., channel].astype(np.uint32) for channel in range(3))
+    weighed: NDArray[np.uint32] = red * GREY[0] + green * GREY[1] + blue * GREY[2]
     return ((weighed + (1 << (GREY_BITS - 1))) >> GREY_BITS).astype(np.uint8)
 
 
@@ -54,17 +55,17 @@ def reduced(greys: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
     """Return grey values at another size.
 
     Args:
-        greys: (H, W).
+        greys: (..., H, W).
         height: rows wanted.
         width: columns wanted.
 
     Returns:
-        (height, width).
+        (..., height, width).
 
     Raises:
         UsageError: the installed Pillow computes something else.
     """
-    first = columns_first(*greys.shape, height, width)
+    first = columns_first(*greys.shape[-2:], height, width)
     return _reduced(greys, height, width, columns=first)
 
 
@@ -72,7 +73,8 @@ def reduced(greys: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
 def columns_first(old_height: int, old_width: int, height: int, width: int) -> bool:
     """Return whether the installed Pillow begins with the pass along the columns.
 
-    It resizes pictures of noise; where both orders give the same, they do not matter.
+    It resizes pictures of noise until one order alone explains what comes out. Where an axis stays
+    as it is, or has one pixel, both orders are the same.
 
     Args:
         old_height: rows of the picture.
@@ -83,6 +85,8 @@ def columns_first(old_height: int, old_width: int, height: int, width: int) -> b
     Raises:
         UsageError: the installed Pillow computes something else.
     """
+    if 1 in (old_height, old_width) or old_height == height or old_width == width:
+        return False
     generator = np.random.default_rng(0)
     for _ in range(_TRIES):
         noise = generator.integers(0, 2, (old_height, old_width), dtype=np.uint8) * np.uint8(255)
@@ -134,12 +138,19 @@ def weights(side: int, wanted: int) -> NDArray[np.int64]:
     return matrix
 
 
+def shares(side: int, wanted: int) -> NDArray[np.float64]:
+    """Return `weights` as numbers whose rows sum to 1, about; the arguments are the same."""
+    matrix: NDArray[np.float64] = weights(side, wanted).astype(np.float64)
+    matrix /= 1 << BITS
+    return matrix
+
+
 def _reduced(
     greys: NDArray[np.uint8], height: int, width: int, *, columns: bool
 ) -> NDArray[np.uint8]:
     """Both passes, in one order or the other."""
-    down = weights(greys.shape[0], height).astype(np.float64)
-    across = weights(greys.shape[1], width).astype(np.float64).T
+    down = weights(greys.shape[-2], height).astype(np.float64)
+    across = weights(greys.shape[-1], width).astype(np.float64).T
     values = greys.astype(np.float64)
     if columns:
         small = _rounded(_rounded(down @ values) @ across)

@@ -176,7 +176,7 @@ def _tables() -> Mapping[str, Any]:
 
 def _entry(key: str, table: Mapping[str, Any]) -> Entry:
     """An entry of the table; `in` goes where BibTeX wants it of this kind."""
-    places = {"article": "journal", "techreport": "institution"}
+    places = {"article": "journal", "techreport": "institution", "mastersthesis": "school"}
     arxiv, where = table.get("arxiv", ""), table.get("in", "")
     fields = {
         "author": " and ".join(map(_author, table["authors"])),

@@ -34,6 +34,9 @@ PARTS: Final = (ArtifactKind.CODES_PART, ArtifactKind.TALLY)
 CODES: Final = "codes.npz"
 """Of codes and of adversarial codes: arrays by name."""
 
+BOUNDS: Final = "bounds.npz"
+"""How many bits of a hash any file can turn at most: one number for each picture."""
+
 IMAGES: Final = "images.npz"
 """The first attacked queries, and their codes; see `hashbench.results.kept_images`."""
 

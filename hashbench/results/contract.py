@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from hashbench.errors import UsageError
 from hashbench.plugins.base import Plugin
+from hashbench.results.matches.results import MatchResults
 from hashbench.results.results import Results
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ class Format(Plugin):
 
     A format defines `render` where its report is one text (a table, a page), and `files` where it
     is several files (pictures, a page with its images). The other one follows.
+
+    One that has tables of matches of fixed hashes too defines `render_matches` where its report is
+    one text, `match_files` where it is several files. Without either it refuses them by name.
 
     Attributes:
         suffix: how the name of the report's file ends, where it is one text or one file.
@@ -77,6 +81,41 @@ class Format(Plugin):
         """
         return {f"report{self.suffix}": self.render(results, width=width).encode()}
 
+    def render_matches(self, matches: MatchResults, *, width: int | None = None) -> str:
+        """Return the whole report of matches of fixed hashes as text.
+
+        Args:
+            matches: every cell of the folders that are reported.
+            width: columns of the terminal it is for; `None` for a file.
+
+        Raises:
+            UsageError: the format has no tables of matches, as by default; or it gives files
+                instead.
+        """
+        del matches, width
+        if self.tells_matches:
+            raise UsageError(
+                f"format '{self.card.name}' gives files of matches, not one text: ask for its files"
+            )
+        raise UsageError(f"format '{self.card.name}' has no tables of matches")
+
+    def match_files(
+        self, matches: MatchResults, *, width: int | None = None
+    ) -> Mapping[str, bytes]:
+        """Return the whole report of matches as files; by default the text of `render_matches`.
+
+        Args:
+            matches: every cell of the folders that are reported.
+            width: columns of the terminal it is for; `None` for a file.
+
+        Returns:
+            Contents by name, as those of `files`.
+
+        Raises:
+            UsageError: the format has no tables of matches.
+        """
+        return {f"report{self.suffix}": self.render_matches(matches, width=width).encode()}
+
     def figure(self, results: Results, kind: str, choice: Mapping[str, object]) -> Figure:
         """Return one picture of results, as `Results.plot` asks the format `plots` for it.
 
@@ -95,3 +134,12 @@ class Format(Plugin):
     def is_text(self) -> bool:
         """Whether the report is one text, which a terminal can show: `files` is not overridden."""
         return type(self).files is Format.files
+
+    @property
+    def tells_matches(self) -> bool:
+        """Whether it has tables of matches: `render_matches` or `match_files` is overridden."""
+        mine = type(self)
+        return (
+            mine.render_matches is not Format.render_matches
+            or mine.match_files is not Format.match_files
+        )

@@ -23,6 +23,7 @@ from hashbench.results.artifacts import (
     CLAIMS,
     FAILURES,
     KEY_DIGITS,
+    MATCH_PLANS,
     PART_OF,
     PARTS,
     PLANS,
@@ -35,7 +36,7 @@ from hashbench.results.store import Store
 from hashbench.results.sums import NewerError
 from hashbench.results.unfinished import SUFFIX
 
-_FOLDERS: Final = (ARTIFACTS, FAILURES, PLANS, UNFINISHED, CLAIMS)
+_FOLDERS: Final = (ARTIFACTS, FAILURES, PLANS, MATCH_PLANS, UNFINISHED, CLAIMS)
 """The folders of a store."""
 
 _ITSELF: Final = re.compile(r"\.lock.*")
@@ -135,6 +136,7 @@ def take_stock(store: Store, needs: Needs) -> Iterator[Item]:
         (FAILURES, known.failure),
         (UNFINISHED, known.unfinished),
         (PLANS, known.plan),
+        (MATCH_PLANS, known.plan),
         (CLAIMS, known.claim),
     ):
         yield from _of_folder(store.folder / name, item, known)

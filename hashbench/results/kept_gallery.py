@@ -24,7 +24,7 @@ from hashbench.records import plain, read
 from hashbench.results.address import SHA256, Address
 from hashbench.results.artifacts import CODES, GALLERY, IMAGES, PICTURES, ArtifactKind
 from hashbench.results.gallery import Exhibit, Gallery, Hit
-from hashbench.results.pictures import Size, change, largest_change, size_of
+from hashbench.results.pictures import Size, change, filling, size_of
 from hashbench.results.store import Artifact, Store
 
 MOST_SHOWN: Final = 100
@@ -287,7 +287,7 @@ class Bounds:
         """
         if self.eps.norm is Norm.LINF:
             return self.factor
-        return 127 / (largest_change(clean, attacked) or 127)
+        return filling(clean, attacked)
 
 
 def gallery_of(artifact: Artifact, bounds: Bounds) -> Gallery:

@@ -16,10 +16,14 @@ from hashbench.results.cell import Cell
 from hashbench.results.covering import MAX_PLAN_VALUES, plan_bytes
 from hashbench.results.kept_gallery import address_of_gallery
 from hashbench.results.kept_images import address_of_images
+from hashbench.results.matches.plans import named_match_plans
 from hashbench.results.planned import StoredCell, StoredPlan, stored_plan
 from hashbench.results.store import Store
 from hashbench.results.sums import NewerError, Summed, checked_record
 from hashbench.results.versions import Latest
+
+_OF_MATCHES: Final = "matches"
+"""What stands for the name of a suite, of a plan of `hashbench match`."""
 
 SHOWN_DIGITS: Final = 12
 """How many digits of a plan's name people are shown."""
@@ -121,6 +125,12 @@ def needs_of(store: Store, dropped: Sequence[str] = ()) -> Needs:
             scores[places[planned.scores]] = (planned.scores, planned.cell, protocol)
         suite = str(plan.suite.get("name", ""))
         notes.append(PlanNote(name, suite, plan.asked, len(plan.cells), outdated))
+    for name, matches in named_match_plans(store):
+        if name in dropped:
+            continue
+        for address in (one for planned in matches.cells for one in planned.kept):
+            paths.setdefault(address.path, set()).add(name)
+        notes.append(PlanNote(name, _OF_MATCHES, matches.asked, len(matches.cells), 0))
     return Needs(
         plans=tuple(notes),
         paths={path: frozenset(names) for path, names in paths.items()},

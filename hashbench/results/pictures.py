@@ -27,6 +27,9 @@ SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 GREY: Final = 128
 """Where a picture of a change has nothing changed."""
 
+_GREYS: Final = 127
+"""Between that and white."""
+
 _HEADER: Final = struct.Struct(">IIBBBBB")
 """Width, height, bits of a sample, colour, and three ways of which PNG knows, or we write, one."""
 
@@ -119,6 +122,15 @@ def change(clean: bytes, attacked: bytes, factor: float) -> bytes:
 def largest_change(clean: bytes, attacked: bytes) -> int:
     """By how much two pictures differ where they do most, from 0 to 255; as for `change`."""
     return int(np.abs(_difference(clean, attacked)).max(initial=0))
+
+
+def filling(clean: bytes, attacked: bytes) -> float:
+    """How much larger a change has to be shown for the largest of its values to fill the greys.
+
+    Raises:
+        FileError: the pictures are damaged inside; as for `change`.
+    """
+    return _GREYS / (largest_change(clean, attacked) or _GREYS)
 
 
 def _difference(clean: bytes, attacked: bytes) -> NDArray[np.int64]:

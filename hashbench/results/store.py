@@ -32,6 +32,7 @@ from hashbench.results.artifacts import (
     CLAIMS,
     FAILURES,
     KEY_DIGITS,
+    MATCH_PLANS,
     PLANS,
     UNFINISHED,
 )
@@ -244,7 +245,7 @@ class Store:
         Raises:
             StoreError: one of the store's folders is a link or a file.
         """
-        names = (PLANS, UNFINISHED, CLAIMS, *more)
+        names = (PLANS, MATCH_PLANS, UNFINISHED, CLAIMS, *more)
         rest = (self._failures, *(self.folder / name for name in names))
         for folder in (self.folder / ARTIFACTS, *self._kinds, *rest):
             if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
@@ -255,7 +256,8 @@ class Store:
 
     def sweep(self) -> None:
         """Delete what interrupted runs left half-written, once `refuse_links` has passed."""
-        for folder in (*self._kinds, self._failures, self.folder / PLANS):
+        plans = (self.folder / PLANS, self.folder / MATCH_PLANS)
+        for folder in (*self._kinds, self._failures, *plans):
             sweep(folder)
 
     def sweep_one(self, address: Address) -> None:

@@ -31,6 +31,8 @@ from hashbench.runner.evaluation_steps import (
 )
 from hashbench.runner.galleries import scores_and_gallery
 from hashbench.runner.images import adversarial_codes, attacked_again, more_images
+from hashbench.runner.matching import making
+from hashbench.runner.matching import steps as matching
 from hashbench.runner.probe import UNBOUNDED_QUERIES, UNBOUNDED_STEPS
 from hashbench.runner.score_files import distance_tallies
 from hashbench.runner.steps import (
@@ -174,6 +176,13 @@ KINDS: Final[dict[type[Step], StepKind[Any]]] = {
         StepKind(DistanceTallies, distance_tallies),
         StepKind(Scores, scores_and_gallery),
         StepKind(Certificate, certificate, _certifying),
+        StepKind(matching.CleanCodes, making.clean_codes),
+        StepKind(matching.Bounds, making.bounds),
+        StepKind(matching.Innocent, making.innocent),
+        StepKind(matching.ProvenRadii, making.proven_radii),
+        StepKind(matching.AttackedPictures, making.attacked_pictures),
+        StepKind(matching.LeastRadii, making.least_radii_of),
+        StepKind(matching.AllFiles, making.all_files),
     )
 }
 

@@ -12,8 +12,9 @@ def plugins_of(step: Step) -> tuple[Plugin, ...]:
     if not is_known(step):
         return ()
     setting = step.setting
-    own = [getattr(step, name, None) for name in ("attack", "defense", "wrapper")]
-    named = (*own, setting.loss, setting.backbone, setting.source.dataset)
+    own = [getattr(step, name, None) for name in ("attack", "defense", "wrapper", "hasher")]
+    shared = [getattr(setting, name, None) for name in ("loss", "backbone", "source")]
+    named = (*own, *shared, getattr(shared[-1], "dataset", None))
     found = {id(plugin): plugin for plugin in named if isinstance(plugin, Plugin)}
     for before in step.upstream:
         found |= {id(plugin): plugin for plugin in plugins_of(before)}

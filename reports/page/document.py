@@ -149,7 +149,7 @@ def document(results: Results, published: Iterable[str], heading: str) -> str:
     Raises:
         UsageError: a file of published numbers is missing or malformed.
     """
-    return _rendered(page(results, published, heading))
+    return rendered(page(results, published, heading), "page.html", "leaderboard")
 
 
 def page(results: Results, published: Iterable[str], heading: str) -> Page:
@@ -299,11 +299,17 @@ def _disputes(results: Results) -> tuple[Dispute, ...]:
     return tuple(found)
 
 
-def _rendered(content: Page) -> str:
-    """The page in its template; the policy names the two scripts that may run by their hashes."""
+def rendered(content: object, template: str, first_part: str) -> str:
+    """A page in its template; the policy names the two scripts that may run by their hashes.
+
+    Args:
+        content: what the template calls `page`.
+        template: its file's name.
+        first_part: what the reader is led to, past the head.
+    """
+    names = ("frame.html", template, "macros.html", "page.css", "page.js")
     sources = {
-        name: (files(__package__) / "shipped" / name).read_text(encoding="utf-8")
-        for name in ("page.html", "macros.html", "page.css", "page.js")
+        name: (files(__package__) / "shipped" / name).read_text(encoding="utf-8") for name in names
     }
     script, style = (sources[name].strip("\n") for name in ("page.js", "page.css"))
     environment = Environment(
@@ -316,8 +322,9 @@ def _rendered(content: Page) -> str:
     )
     environment.filters["drawn"] = Markup
     environment.filters["breakable"] = breakable
-    return environment.get_template("page.html").render(
+    return environment.get_template(template).render(
         page=content,
+        first_part=first_part,
         script=Markup(script),  # noqa: S704 - a file of this package
         style=Markup(style),  # noqa: S704
         script_hashes=[_digest(FIRST), _digest(f"\n{script}\n")],

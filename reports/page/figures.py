@@ -65,6 +65,14 @@ def swatch(place: int, *, line: bool = False, marked: bool = True) -> str:
     )
 
 
+def region_swatch() -> str:
+    """The sign of a shaded region in a legend."""
+    return (
+        '<svg class="swatch" viewBox="0 0 28 16" width="28" height="16" aria-hidden="true">'
+        '<path class="region" d="M1 2H27V14H1Z"/></svg>'
+    )
+
+
 @dataclass(frozen=True)
 class Axis:
     """One axis.
@@ -139,6 +147,12 @@ class Figure:
         if len(there) > 1:
             path = "L".join(f"{_n(x)} {_n(y)}" for x, y in there)
             self.drawn.append(f'<path class="line {look(place)}" d="M{path}"/>')
+
+    def area(self, points: Iterable[tuple[float, float]]) -> None:
+        """A shaded region, between the corners of its edge."""
+        there = [self._at(point) for point in points]
+        path = "L".join(f"{_n(x)} {_n(y)}" for x, y in there)
+        self.drawn.append(f'<path class="region" d="M{path}Z"/>')
 
     def whisker(self, place: int, x: float, low: float, high: float) -> None:
         """An interval of a value up."""

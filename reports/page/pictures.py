@@ -143,14 +143,15 @@ def _readable(gallery: Gallery | None) -> tuple[Exhibit, ...]:
     """The queries of a gallery whose pictures are all PNG files."""
     if gallery is None:
         return ()
-    return tuple(one for one in gallery.exhibits if all(map(_is_png, _files(one))))
+    return tuple(one for one in gallery.exhibits if all(map(is_png, _files(one))))
 
 
 def _files(one: Exhibit) -> tuple[bytes, ...]:
     return (one.clean, one.attacked, one.change, *(h.image for h in (*one.before, *one.after)))
 
 
-def _is_png(file: bytes) -> bool:
+def is_png(file: bytes) -> bool:
+    """Whether a file begins as a PNG file with a pixel at least."""
     return len(file) > 24 and file.startswith(_PNG) and min(_size(file)) > 0
 
 
@@ -167,9 +168,9 @@ def _shown(one: Exhibit) -> Shown:
     return Shown(
         query=one.query,
         labels=labels,
-        clean=_picture(one.clean, f"{name}, {labels}"),
-        attacked=_picture(one.attacked, f"{name}, attacked"),
-        change=_picture(
+        clean=picture_of(one.clean, f"{name}, {labels}"),
+        attacked=picture_of(one.attacked, f"{name}, attacked"),
+        change=picture_of(
             one.change, f"What the attack changed in query {one.query}, {factor} times"
         ),
         factor=factor,
@@ -183,13 +184,19 @@ def _found(hit: Hit, place: int) -> Found:
     relevant = "relevant" if hit.relevant else "not relevant"
     labels = _labels(hit.labels)
     words = f"Number {place}, {relevant}: {labels}, distance {hit.distance}"
-    return Found(_picture(hit.image, words), hit.relevant, hit.distance, labels)
+    return Found(picture_of(hit.image, words), hit.relevant, hit.distance, labels)
 
 
 def _labels(names: tuple[str, ...]) -> str:
     return one_line(", ".join(names)) or "no label"
 
 
-def _picture(file: bytes, words: str) -> Picture:
+def picture_of(file: bytes, words: str) -> Picture:
+    """A PNG file as a picture of the page.
+
+    Args:
+        file: that `is_png` has let through.
+        words: what it shows.
+    """
     address = f"data:image/png;base64,{base64.b64encode(file).decode('ascii')}"
     return Picture(address, words, *_size(file))

@@ -44,7 +44,7 @@ def drawn(board: Leaderboard, *, bars: bool = False) -> Part:
     part = attacks_of(board, kept_attacks([board]))
     models = min(MOST_MODELS, MOST_BARS // (len(part.attacks) + 2)) if bars else MOST_MODELS
     left = [
-        _first(models, len(board.rows), "model"),
+        first(models, len(board.rows), "model"),
         _strongest(len(part.attacks), len(board.attacks)),
     ]
     part = replace(part, rows=part.rows[:models])
@@ -82,7 +82,7 @@ def sentence(left: Iterable[str]) -> str:
 
 def first_models(of: int) -> str:
     """How many models are drawn, where that is not all."""
-    return _first(MOST_MODELS, of, "model")
+    return first(MOST_MODELS, of, "model")
 
 
 def strongest_attacks(count: int, of: int) -> str:
@@ -120,8 +120,9 @@ def reach(entry: Entry) -> tuple[float, float] | None:
     return min(mean, entry.interval.low), max(mean, entry.interval.high)
 
 
-def _first(most: int, of: int, what: str) -> str:
-    return f"the first {most} of {counted(of, what)}" if of > most else ""
+def first(most: int, of: int, one: str, several: str = "") -> str:
+    """How many are drawn, where that is not all; the words as `counted` takes them."""
+    return f"the first {most} of {counted(of, one, several)}" if of > most else ""
 
 
 def _strongest(count: int, of: int) -> str:

@@ -30,6 +30,10 @@ LEFT_OUT: Final = "not-drawn.txt"
 """The file that names the pictures that were left out."""
 
 _LONGEST_SLUG = 80
+_A_PART = (
+    " A part of the results draws\n"
+    "its own: hashbench report RESULTS --dataset D --bits B --eps E --format plots -o FOLDER."
+)
 _FILE_KINDS: Final[Mapping[str, Callable[[Leaderboard, Theme], Figure | None]]] = {
     "map": map_figure,
     "certified": certified_figure,
@@ -86,22 +90,62 @@ def plot_files(
         short hash of what its numbers share stands before the last word.
     """
     pictures = _pictures(results)
-    names = _names(pictures)
+    plain = [
+        Name(slug_of(_words(one.group)), digest_of(asdict(one.group)), one.kind) for one in pictures
+    ]
+    draws = [one.draw for one in pictures]
+    return written(names_of(plain), draws, theme, transparent=transparent, most=most, part=_A_PART)
+
+
+@dataclass(frozen=True)
+class Name:
+    """Of what the name of a picture's files is made.
+
+    Attributes:
+        slug: of what stands in the title of its table.
+        digest: a short hash of what its numbers share.
+        kind: of picture.
+    """
+
+    slug: str
+    digest: str
+    kind: str
+
+
+def written(
+    names: Sequence[str],
+    draws: Sequence[Callable[[Theme], Figure | None]],
+    theme: str,
+    *,
+    transparent: bool,
+    most: int,
+    part: str,
+) -> dict[str, bytes]:
+    """Each picture as two files, and the names of those that are left out.
+
+    Args:
+        names: of the pictures' files, without their suffix.
+        draws: draws each of them; gives `None` where there is nothing of the kind.
+        theme: `light` or `dark`.
+        transparent: without the page behind the picture.
+        most: pictures that are drawn; 0 for all.
+        part: says how a part of the results is drawn; its lines end with line feeds.
+    """
     drawn: dict[str, bytes] = {}
     left: list[str] = []
     count = 0
     with paper_style(THEMES[theme]):
-        for name, picture in zip(names, pictures, strict=True):
+        for name, draw_on in zip(names, draws, strict=True):
             if most and count >= most:
                 left.append(name)
                 continue
-            figure = picture.draw(THEMES[theme])
+            figure = draw_on(THEMES[theme])
             if figure is not None:
                 count += 1
                 files = png_and_svg(settled(figure), transparent=transparent)
                 drawn |= zip((f"{name}.png", f"{name}.svg"), files, strict=True)
     if left:
-        drawn[LEFT_OUT] = _left_out(count, left).encode()
+        drawn[LEFT_OUT] = _left_out(count, left, part).encode()
     return drawn
 
 
@@ -146,10 +190,9 @@ def _of_tables(boards: Sequence[Leaderboard]) -> Iterator[_Picture]:
             yield _Picture(kind, board.group, (board,), partial(how, board))
 
 
-def _left_out(count: int, left: Sequence[str]) -> str:
+def _left_out(count: int, left: Sequence[str], part: str) -> str:
     lines = [
-        f"{count} pictures are drawn; these {len(left):,} are not. A part of the results draws",
-        "its own: hashbench report RESULTS --dataset D --bits B --eps E --format plots -o FOLDER.",
+        f"{count} pictures are drawn; these {len(left):,} are not.{part}",
         "All of them: --format plots:most=0.",
         "",
         *left,
@@ -157,29 +200,33 @@ def _left_out(count: int, left: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _names(pictures: Sequence[_Picture]) -> list[str]:
+def names_of(plain: Sequence[Name]) -> list[str]:
     """A file name for each, without its suffix; no two are the same, nor become so in capitals."""
-    plain = [(_slug(picture.group), picture.kind) for picture in pictures]
-    counts = Counter(f"{slug}-{kind}" for slug, kind in plain)
+    counts = Counter(f"{one.slug}-{one.kind}" for one in plain)
     return [
-        f"{slug}-{kind}"
-        if counts[f"{slug}-{kind}"] == 1 and 0 < len(slug) <= _LONGEST_SLUG
-        else "-".join(filter(None, (slug[:_LONGEST_SLUG].strip("-"), _digest(p.group), kind)))
-        for (slug, kind), p in zip(plain, pictures, strict=True)
+        f"{one.slug}-{one.kind}"
+        if counts[f"{one.slug}-{one.kind}"] == 1 and 0 < len(one.slug) <= _LONGEST_SLUG
+        else "-".join(filter(None, (one.slug[:_LONGEST_SLUG].strip("-"), one.digest, one.kind)))
+        for one in plain
     ]
 
 
-def _slug(group: Group) -> str:
+def slug_of(words: Sequence[str]) -> str:
     """A readable start of a file name: lower-case letters, digits and single dashes.
 
     So is a radius in it, `eps-8-255` and `eps-l2-0-5`, since no file system takes `/` in a name and
     some take no `:`.
     """
+    return re.sub("[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")
+
+
+def digest_of(what: Mapping[str, object]) -> str:
+    """A short hash of what parts the numbers of one picture from those of another."""
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _words(group: Group) -> list[str]:
     parts = [group.dataset, group.loss, group.backbone, f"{group.bits}bits"]
     if group.eps != NO_RADIUS:
         parts.append(group.eps if group.eps in set(Norm) else f"eps-{group.eps}")
-    return re.sub("[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
-
-
-def _digest(group: Group) -> str:
-    return hashlib.sha256(json.dumps(asdict(group), sort_keys=True).encode()).hexdigest()[:8]
+    return parts

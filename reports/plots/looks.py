@@ -89,6 +89,10 @@ DEFENSES: Final[Mapping[str, int]] = {
 """The same of the defenses."""
 
 
+HASHES: Final[Mapping[str, int]] = {"pdq": 0, "phash": 1, "dhash": 2, "ahash": 3}
+"""The same of fixed hashes."""
+
+
 @dataclass(frozen=True)
 class Look:
     """How one series is drawn, in colour and without.
@@ -136,6 +140,12 @@ def defense_looks(defenses: Sequence[str], theme: Theme = LIGHT) -> dict[str, Lo
     """A look for each defense of a figure."""
     found = _looks(defenses, DEFENSES, theme)
     return {defense: found[defense] for defense in defenses}
+
+
+def hash_looks(hashes: Sequence[str], theme: Theme = LIGHT) -> dict[str, Look]:
+    """A look for each fixed hash of a figure."""
+    found = _looks(hashes, HASHES, theme)
+    return {name: found[name] for name in hashes}
 
 
 def _looks(names: Iterable[str], known: Mapping[str, int], theme: Theme) -> dict[str, Look]:

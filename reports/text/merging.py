@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Final
 
@@ -26,7 +26,12 @@ _DIGITS: Final = 12
 
 def not_read(results: Results) -> tuple[str, ...]:
     """What of the folders could not be read, a sentence each, on one line."""
-    return tuple(one_line(f"{sentence.rstrip('.')}.") for sentence in results.troubles)
+    return sentences_of(results.troubles)
+
+
+def sentences_of(troubles: Sequence[str]) -> tuple[str, ...]:
+    """What could not be read, a sentence each, on one line."""
+    return tuple(one_line(f"{sentence.rstrip('.')}.") for sentence in troubles)
 
 
 def conflicts_sheet(results: Results) -> Sheet | None:

@@ -17,7 +17,6 @@ from hashbench.data.sets.outfits import Outfits
 
 WriteIdx = Callable[..., Path]
 MakeFolder = Callable[..., Path]
-SHARED_DATA = Path(__file__).resolve().parents[2] / "../shared/data"
 
 
 @pytest.fixture(autouse=True)
@@ -26,19 +25,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("HASHBENCH_CACHE", str(folder))
     return folder
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Callable[[str], Path]:
-    """Folders of real images and lists, which may not be shipped."""
-
-    def find(name: str) -> Path:
-        folder = (SHARED_DATA / name).resolve()
-        if not folder.is_dir():
-            pytest.skip(f"the folder {name} of real data is not next to the checkout")
-        return folder
-
-    return find
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ NEEDED = {
     "article": {"author", "title", "journal", "year"},
     "inproceedings": {"author", "title", "booktitle", "year"},
     "techreport": {"author", "title", "institution", "year"},
+    "mastersthesis": {"author", "title", "school", "year"},
     "misc": {"author", "title"},
 }
 """What BibTeX's own styles ask of each kind of entry."""

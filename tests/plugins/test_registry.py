@@ -156,6 +156,7 @@ def test_plurals_are_english() -> None:
         "backbones",
         "datasets",
         "formats",
+        "hashers",
     ]
 
 

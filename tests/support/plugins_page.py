@@ -42,6 +42,8 @@ ABOUT: Final = {
     Kind.BACKBONE: "Weights, inputs and what torchvision and timm bring are in "
     "[models.md](models.md).",
     Kind.DATASET: "Where the files come from, and how they have to lie, is in [data.md](data.md).",
+    Kind.HASHER: "Fixed hashes, which nobody trains here: a picture's code by the library that "
+    "people run. Of `hashbench match --hash NAME`.",
     Kind.FORMAT: "Of `hashbench report --format NAME`.",
 }
 
@@ -74,7 +76,7 @@ def shipped(kind: Kind) -> list[Card]:
 def page() -> str:
     """The whole page."""
     parts = [HEAD]
-    for kind in (Kind.ATTACK, Kind.DEFENSE, Kind.LOSS, Kind.BACKBONE, Kind.DATASET, Kind.FORMAT):
+    for kind in TITLES:
         cards = shipped(kind)
         rows = [row(card) for card in cards]
         titles = [title for title in rows[0] if any(each[title] for each in rows)]
@@ -90,6 +92,7 @@ TITLES: Final = {
     Kind.LOSS: "Losses",
     Kind.BACKBONE: "Backbones",
     Kind.DATASET: "Data sets",
+    Kind.HASHER: "Fixed hashes",
     Kind.FORMAT: "Report formats",
 }
 

@@ -35,6 +35,7 @@ class PlannedMatch:
         steps: what it is made from.
         black_box: as in `MatchResult`.
         queries: likewise.
+        files: where all files of it lie that succeed, if they were asked for.
     """
 
     cell: MatchCell
@@ -45,6 +46,12 @@ class PlannedMatch:
     steps: tuple[Address, ...] = ()
     black_box: bool = False
     queries: int = 0
+    files: tuple[Address, ...] = ()
+
+    @property
+    def kept(self) -> tuple[Address, ...]:
+        """All that lies in a store of it: what it is made from, and what was kept beside it."""
+        return (self.scores, *self.steps, *self.files)
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,12 @@ def match_plans(store: Store) -> Iterator[MatchPlan]:
     Raises:
         StoreError: one is damaged, or of a newer hashbench.
     """
-    yield from sorted((read_match_plan(path) for path in _paths(store.folder)), key=_place)
+    yield from sorted((plan for _, plan in named_match_plans(store)), key=_place)
+
+
+def named_match_plans(store: Store) -> list[tuple[str, MatchPlan]]:
+    """The plans of a folder by the names of their files; raises as `match_plans`."""
+    return [(path.stem, read_match_plan(path)) for path in _paths(store.folder)]
 
 
 def readable_match_plans(store: Store) -> tuple[tuple[MatchPlan, ...], tuple[str, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from hashbench.errors import UsageError
 from hashbench.results.store import Failure, Store
@@ -19,6 +19,7 @@ from hashbench.runner.reporter import Reporter
 from hashbench.runner.resolve import check_device
 from hashbench.runner.steps import Step
 from hashbench.runner.suite import Suite
+from hashbench.runner.suite_tables import Compute
 
 MOST_WORKERS: Final = 1024
 
@@ -46,6 +47,25 @@ class Resources:
                 raise UsageError(
                     f"devices names {device}, but each is the number of a GPU, from 0, named once"
                 )
+
+
+class Asked(Protocol):
+    """What a run is asked for, as a worker process is told it."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """As JSON data, which the process lays out again."""
+
+    @property
+    def compute(self) -> Compute:
+        """Threads, for one."""
+
+
+class LaidOut(Protocol):
+    """A plan, as far as a worker process needs to know it."""
+
+    @property
+    def suite(self) -> Asked:
+        """What it was laid out of."""
 
 
 class Engine(ABC):

@@ -12,7 +12,7 @@ from typing_extensions import override
 from hashbench.errors import UsageError
 from hashbench.results.store import Store
 from hashbench.runner.engines.cards import cards_of, check_cards
-from hashbench.runner.engines.contract import Engine, Resources, Seat
+from hashbench.runner.engines.contract import Engine, LaidOut, Resources, Seat
 from hashbench.runner.engines.process import WorkerProcess
 from hashbench.runner.engines.schedule import Schedule
 from hashbench.runner.engines.team import note_failure, run_by_hands
@@ -74,7 +74,7 @@ def run_here(schedule: Schedule, store: Store, reporter: Reporter) -> None:
 
 
 def run_in_processes(
-    plan: Plan,
+    plan: LaidOut,
     schedule: Schedule,
     store: Store,
     reporter: Reporter,

@@ -16,12 +16,12 @@ from hashbench.runner.engines.contract import (
     Died,
     Ended,
     Hand,
+    LaidOut,
     NoRoom,
     Ready,
     Said,
     Tell,
 )
-from hashbench.runner.plan import Plan
 from hashbench.runner.steps import Step
 
 
@@ -65,7 +65,7 @@ def news_of(line: str) -> Said | None:
 class WorkerProcess(Hand):
     """One process; when it dies, only the step that it is making is lost."""
 
-    def __init__(self, plan: Plan, store: Store, tell: Tell, *, card: str | None = None) -> None:
+    def __init__(self, plan: LaidOut, store: Store, tell: Tell, *, card: str | None = None) -> None:
         """Start it; it lays out the plan by itself.
 
         Args:

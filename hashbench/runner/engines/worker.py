@@ -24,6 +24,8 @@ from hashbench.runner.engines.child import GPU_LOST
 from hashbench.runner.engines.contract import Ended, Ready, Said
 from hashbench.runner.engines.process import line_of
 from hashbench.runner.engines.this_process import Relay, outcome
+from hashbench.runner.matching.grid import grid_from_plain, is_of_matches
+from hashbench.runner.matching.plan import plan_matches
 from hashbench.runner.plan import make_plan
 from hashbench.runner.steps import Step
 from hashbench.runner.suite import from_plain
@@ -87,7 +89,11 @@ def gpu_is_lost() -> bool:
 def _steps(suite_line: str) -> tuple[dict[str, Step], str]:
     """The plan's steps by key, or why there is no plan."""
     try:
-        plan = make_plan(from_plain(json.loads(suite_line), "the suite"))
+        plain = json.loads(suite_line)
+        if is_of_matches(plain):
+            matches = plan_matches(grid_from_plain(plain))
+            return {step.key: step for step in (*matches.steps, *matches.images)}, ""
+        plan = make_plan(from_plain(plain, "the suite"))
     except HashbenchError as error:
         return {}, f"a worker process could not lay out the plan: {error}"
     return {step.key: step for step in (*plan.steps, *plan.images)}, ""

@@ -17,6 +17,9 @@ from hashbench.records import read
 from hashbench.results.matches.results import LEAST
 from hashbench.runner.suite_tables import Compute
 
+HASHES: Final = ("pdq", "phash", "dhash", "ahash")
+"""The hashes of the full table."""
+
 RADII: Final = ("1/255", "2/255", "4/255", "8/255")
 """The radii of the full table."""
 
@@ -57,6 +60,7 @@ class MatchGrid:
         seed: of everything that draws.
         traffic: new pictures a day that false flags are counted for.
         stored: stored pictures that each of them is compared with.
+        all_files: whether every file that succeeds is kept, not the first ones alone.
         plugin: files with further plugins.
         compute: threads and batch.
     """
@@ -71,6 +75,7 @@ class MatchGrid:
     seed: int = 0
     traffic: int = TRAFFIC
     stored: int = STORED
+    all_files: bool = False
     plugin: tuple[Path, ...] = ()
     compute: Compute = field(default_factory=lambda: Compute(attack_batch=BATCH))
 
@@ -111,6 +116,7 @@ class MatchGrid:
                 "seed": self.seed,
                 "traffic": self.traffic,
                 "stored": self.stored,
+                "all_files": self.all_files,
                 "plugin": [str(path) for path in self.plugin],
                 "compute": compute,
             }

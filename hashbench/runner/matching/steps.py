@@ -28,7 +28,7 @@ _HASH_ROOMS: Final = ("matching", "matching.hashers")
 _PROOF_ROOMS: Final = (*_HASH_ROOMS, "matching.proofs")
 _ATTACK_ROOMS: Final = (*_PROOF_ROOMS, "attacking", "hashing")
 _COUNT_ROOMS: Final = (*_HASH_ROOMS, "retrieval")
-_FILES: Final = ("runner/matching/making.py", "runner/matching/pictures.py")
+_FILES: Final = tuple(f"runner/matching/{name}.py" for name in ("making", "company", "pictures"))
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class PictureSource:
         folder: or a single file; `None` for the set that hashbench makes. No part of any key.
         size: `256x256`, or `own`.
         skip_broken: whether pictures that cannot be decoded are left out.
+        single: whether the folder may be one image.
         sha256: of the names and values of the pictures.
         count: of pictures.
     """
@@ -46,6 +47,7 @@ class PictureSource:
     folder: Path | None
     size: str
     skip_broken: bool
+    single: bool
     sha256: str
     count: int
 
@@ -250,10 +252,44 @@ class ProvenRadii(MatchCellStep):
 
 
 @dataclass(frozen=True)
+class Bounds(MatchStep):
+    """Bound, for every picture, how many bits any file can turn at one radius."""
+
+    codes: CleanCodes
+    eps: str
+    kind = ArtifactKind.MATCH_CODES
+
+    @property
+    @override
+    def of(self) -> MatchSetting:
+        return self.codes.of
+
+    @property
+    @override
+    def upstream(self) -> tuple[Step, ...]:
+        return (self.codes,)
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"bound {canonical(self.of.hasher)} {self.eps}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        return {"bounds": self.eps, "code": code_of(*_PROOF_ROOMS, files=_FILES)}
+
+
+@dataclass(frozen=True)
 class AttackedPictures(MatchCellStep):
     """Attack every picture at one radius.
 
     Attributes:
+        codes: of the clean files.
+        attack: the attack.
+        eps: the radius.
+        goal: evasion or collision.
+        sees_gradients: whether it is aimed at the replica; else it is a black box.
+        proven: whether something is proven of the hash, which its files are compared with.
         keep: whether all files that succeed are kept, for `--export-images`; no part of the key.
     """
 
@@ -262,7 +298,13 @@ class AttackedPictures(MatchCellStep):
     eps: str
     goal: Threat
     sees_gradients: bool
+    proven: bool
     keep: bool = False
+
+    @cached_property
+    def bounds(self) -> Bounds | None:
+        """What its files are compared with, at one radius; `None` where nothing is proven."""
+        return Bounds(self.codes, self.eps) if self.proven and self.eps != LEAST else None
 
     @property
     @override
@@ -277,7 +319,7 @@ class AttackedPictures(MatchCellStep):
     @property
     @override
     def upstream(self) -> tuple[Step, ...]:
-        return (self.codes,)
+        return (self.codes,) if self.bounds is None else (self.codes, self.bounds)
 
     @property
     @override
@@ -312,18 +354,7 @@ class AttackedPictures(MatchCellStep):
 
 @dataclass(frozen=True)
 class LeastRadii(AttackedPictures):
-    """Look, for every picture, for the least radius at which an attack succeeds.
-
-    Attributes:
-        known: the same attack at radii that brackets begin with.
-    """
-
-    known: tuple[AttackedPictures, ...] = ()
-
-    @property
-    @override
-    def upstream(self) -> tuple[Step, ...]:
-        return (self.codes, *self.known)
+    """Look, for every picture, for the least radius at which an attack succeeds."""
 
 
 @dataclass(frozen=True)

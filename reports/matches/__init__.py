@@ -1,0 +1,1 @@
+"""What every format tells of matches of fixed hashes: tables and sentences. Pure."""
