@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from hashbench.matching.pictures import STEPS, Picture
 from hashbench.matching.pillow_resize import columns_first, grey, weights
 from hashbench.matching.proofs.dhash_pairs import HEIGHT, SHARES, UNIT, WIDTH
-from hashbench.matching.proofs.least_eps import MOST, PARTS
 from hashbench.matching.proofs.pillow_bounds import Floats
+from hashbench.matching.proofs.radius import MOST, PARTS
 
 _ANGLES: Final = 24
 """Directions in which a row's pairs are sought."""

@@ -21,13 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from hashbench.matching.box_filter import SAMPLES, boxes, cosines, reduction, sampled, window
+from hashbench.matching.box_filter import (
+    COLORS,
+    SAMPLES,
+    boxes,
+    cosines,
+    reduction,
+    sampled,
+    window,
+)
 from hashbench.matching.contract import Proof
+from hashbench.matching.pdq_arithmetic import LEAST_SIDE
 from hashbench.matching.pictures import STEPS
 from hashbench.matching.proofs.median_bound import Median, MedianBound
-
-COLORS: Final = (0.299, 0.587, 0.114)
-"""What red, green and blue weigh."""
 
 _UNIT: Final = 2.0**-24
 """Half the distance of neighbours in float32, relatively."""
@@ -61,7 +67,8 @@ class PdqProof(Proof):
             lowest: like `clean`, the least value of each pixel.
             highest: the largest one.
         """
-        if np.array_equal(lowest, highest):
+        # A picture that is too small has the code of zeros.
+        if min(clean.shape[:2]) < LEAST_SIDE or np.array_equal(lowest, highest):
             return 0
         middle, radius = ball(lowest, highest)
         ones = np.ones(middle.size)

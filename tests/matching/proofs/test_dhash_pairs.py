@@ -15,8 +15,8 @@ from hashbench.matching.pillow_resize import grey, weights
 from hashbench.matching.proofs import dhash_pairs
 from hashbench.matching.proofs.dhash_attack import least_turning_eps, turned_file
 from hashbench.matching.proofs.dhash_proof import DhashProof
-from hashbench.matching.proofs.least_eps import proven_eps
 from hashbench.matching.proofs.pillow_bounds import grey_bounds
+from hashbench.matching.proofs.radius import proven_eps
 
 
 def dhash(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -15,8 +15,8 @@ from PIL import Image
 from hashbench.matching.pictures import STEPS, Picture
 from hashbench.matching.proofs.dhash_attack import least_turning_eps
 from hashbench.matching.proofs.dhash_proof import DhashProof
-from hashbench.matching.proofs.least_eps import proven_eps
 from hashbench.matching.proofs.pdq_proof import PdqProof
+from hashbench.matching.proofs.radius import proven_eps
 from hashbench.matching.sizes import Size, values_at
 
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "coco256" / "val2017"
