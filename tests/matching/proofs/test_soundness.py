@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import imagehash
 import numpy as np
-import pdqhash  # type: ignore[import-untyped]
+import pdqhash
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
