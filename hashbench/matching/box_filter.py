@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 SAMPLES: Final = 64
 """Rows and columns of the small picture."""
 
+COLORS: Final = (0.299, 0.587, 0.114)
+"""What red, green and blue weigh."""
+
 FREQUENCIES: Final = 16
 """Cosines along each axis; the code has the square of that many bits."""
 

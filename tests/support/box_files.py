@@ -1,13 +1,15 @@
+<<<<<<< HEAD
 """Files of a box for tests of proofs: the same corners, random ones, and those that maps want."""
+=======
+"""Files of a box for tests of proofs: its corners, random ones, and those that maps want."""
+>>>>>>> m_proofs
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-
-from hashbench.matching.contract import Hasher
 
 Picture = NDArray[np.uint8]
 
@@ -50,7 +52,9 @@ def files_of_the_box(
         yield towards(pattern + 0.1 * np.abs(pattern).max(), lowest, highest)
 
 
-def most_found(hasher: Hasher, clean: Picture, files: Iterator[Picture]) -> int:
-    """How many bits any of the files turns, by the library."""
-    code = hasher.verdict(clean)
-    return max(int((hasher.verdict(file) != code).sum()) for file in files)
+def most_found(
+    verdict: Callable[[Picture], NDArray[np.bool_]], clean: Picture, files: Iterator[Picture]
+) -> int:
+    """How many bits any of the files turns."""
+    code = verdict(clean)
+    return max(int((verdict(file) != code).sum()) for file in files)

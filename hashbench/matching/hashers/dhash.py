@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import override
 
+from hashbench.matching.contract import Proof
 from hashbench.matching.imagehashes import ImageHash, reduction
+from hashbench.matching.proofs.dhash_proof import DhashProof
 from hashbench.plugins import hasher
 
 HEIGHT, WIDTH = 8, 9
@@ -35,6 +37,10 @@ class DifferenceHash(ImageHash):
     @override
     def replica(self, height: int, width: int) -> nn.Module:
         return _Replica(height, width)
+
+    @override
+    def proof(self, height: int, width: int) -> Proof:
+        return DhashProof()
 
 
 class _Replica(nn.Module):

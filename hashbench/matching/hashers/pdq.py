@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import override
 
-from hashbench.matching.box_filter import FREQUENCIES, cosines, reduction
-from hashbench.matching.contract import Hasher
+from hashbench.matching.box_filter import COLORS, FREQUENCIES, cosines, reduction
+from hashbench.matching.contract import Hasher, Proof
 from hashbench.matching.followed import Followed
 from hashbench.matching.libraries import check_threshold, library, need
 from hashbench.matching.pdq_arithmetic import LEAST_SIDE, coefficients
+from hashbench.matching.proofs.pdq_proof import PdqProof
 from hashbench.plugins import hasher
-
-COLORS = (0.299, 0.587, 0.114)
-"""What red, green and blue weigh."""
 
 
 @hasher("pdq", cite="Facebook, PDQ, ThreatExchange 2019")
@@ -74,6 +72,10 @@ class Pdq(Hasher):
     @override
     def replica(self, height: int, width: int) -> nn.Module:
         return _Replica(height, width)
+
+    @override
+    def proof(self, height: int, width: int) -> Proof:
+        return PdqProof(self.verdict)
 
 
 class _Replica(nn.Module):

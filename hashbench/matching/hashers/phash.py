@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from hashbench.matching import pillow_resize
+from hashbench.matching.contract import Proof
 from hashbench.matching.followed import Followed
 from hashbench.matching.imagehashes import COLORS, ImageHash, small_greys
+from hashbench.matching.proofs.phash_proof import PhashProof
 from hashbench.plugins import hasher
 
 SIDE = 32
@@ -46,6 +48,10 @@ class PerceptualHash(ImageHash):
     @override
     def replica(self, height: int, width: int) -> nn.Module:
         return _Replica(height, width)
+
+    @override
+    def proof(self, height: int, width: int) -> Proof:
+        return PhashProof(self.verdict)
 
 
 def cosines() -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ Bit j of a row says whether grey j + 1 lies above grey j. A row of the small pic
 whole numbers, each in an interval, with the difference of neighbours in an interval too. How many
 of its 8 bits can turn together is counted exactly for such a chain: of every set of bits, whether a
 chain turns them. Rows of the small picture share pixels; here each takes what is worst for itself.
+What holds a single bit is known more exactly (`dhash_pairs`), and used.
 """
 
 from __future__ import annotations
@@ -17,11 +18,8 @@ from typing_extensions import override
 
 from hashbench.matching.contract import Proof
 from hashbench.matching.pillow_resize import grey, reduced
+from hashbench.matching.proofs.dhash_pairs import HEIGHT, WIDTH, held_bits
 from hashbench.matching.proofs.pillow_bounds import Interval, combined, small_bounds
-
-HEIGHT: Final = 8
-WIDTH: Final = 9
-"""Rows and columns of the small picture."""
 
 _STEPS: Final = np.eye(WIDTH)[1:] - np.eye(WIDTH)[:-1]
 
@@ -45,6 +43,12 @@ class DhashProof(Proof):
         small = small_bounds(lowest, highest, HEIGHT, WIDTH)
         steps = combined(small, np.eye(HEIGHT), _STEPS).whole()
         on = values[:, 1:] > values[:, :-1]
+        held = held_bits(small.greys, on)
+        # A held bit's step stays on its side of 0.
+        steps = Interval(
+            np.where(held & on, np.maximum(steps.low, 1), steps.low),
+            np.where(held & ~on, np.minimum(steps.high, 0), steps.high),
+        )
         return int(turned_in_rows(small.values, steps, on).sum())
 
 

@@ -21,13 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from hashbench.matching.box_filter import SAMPLES, boxes, cosines, reduction, sampled, window
+from hashbench.matching.box_filter import (
+    COLORS,
+    SAMPLES,
+    boxes,
+    cosines,
+    reduction,
+    sampled,
+    window,
+)
 from hashbench.matching.contract import Proof
+from hashbench.matching.pdq_arithmetic import LEAST_SIDE
 from hashbench.matching.pictures import STEPS
 from hashbench.matching.proofs.median_bound import Median, MedianBound
-
-COLORS: Final = (0.299, 0.587, 0.114)
-"""What red, green and blue weigh."""
 
 _UNIT: Final = 2.0**-24
 """Half the distance of neighbours in float32, relatively."""
@@ -61,8 +67,10 @@ class PdqProof(Proof):
             lowest: like `clean`, the least value of each pixel.
             highest: the largest one.
         """
-        if np.array_equal(lowest, highest):
+        # A picture that is too small has the code of zeros.
+        if min(clean.shape[:2]) < LEAST_SIDE or np.array_equal(lowest, highest):
             return 0
+<<<<<<< HEAD
         low, high = small(lowest), small(highest)
         middle = cosines() @ ((low + high) / 2) @ cosines().T
         moved = (high - low) / 2 + _EXACT
@@ -76,7 +84,37 @@ class PdqProof(Proof):
         whole = _PRODUCT * (half_size @ size.T)
         radius = sum(float(np.linalg.norm(part)) for part in (around, half, whole))
         bound = MedianBound(Median.LOWER, middle.ravel(), self.verdict(clean), np.ones(middle.size))
+=======
+        middle, radius = ball(lowest, highest)
+        ones = np.ones(middle.size)
+        bound = MedianBound(Median.LOWER, middle.ravel(), self.verdict(clean), ones)
+>>>>>>> m_proofs
         return bound.most_turned(radius)
+
+
+def ball(
+    lowest: NDArray[np.uint8], highest: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], float]:
+    """Return where the frequencies that the library computes of a box lie.
+
+    Args:
+        lowest: (H, W, 3), the least value of each pixel.
+        highest: (H, W, 3), the largest one.
+
+    Returns:
+        A middle, (16, 16), and the Euclidean distance from it.
+    """
+    low, high = small(lowest), small(highest)
+    middle: NDArray[np.float64] = cosines() @ ((low + high) / 2) @ cosines().T
+    rounding = filter_rounding(*lowest.shape[:2])
+    around = (high - low) / 2 + _EXACT + rounding
+    # The two products: what they add, and what the first one's error becomes in the second,
+    # whose rows are orthonormal.
+    size = np.abs(cosines())
+    half = _PRODUCT * (size @ (high + rounding))
+    half_size = np.abs(cosines() @ ((low + high) / 2)) + size @ around + half
+    whole = _PRODUCT * (half_size @ size.T)
+    return middle, sum(float(np.linalg.norm(part)) for part in (around, half, whole))
 
 
 def small(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
