@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Files of a box for tests of proofs: the same corners, random ones, and those that maps want."""
-=======
 """Files of a box for tests of proofs: its corners, random ones, and those that maps want."""
->>>>>>> m_proofs
 
 from __future__ import annotations
 

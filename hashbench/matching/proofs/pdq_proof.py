@@ -70,25 +70,9 @@ class PdqProof(Proof):
         # A picture that is too small has the code of zeros.
         if min(clean.shape[:2]) < LEAST_SIDE or np.array_equal(lowest, highest):
             return 0
-<<<<<<< HEAD
-        low, high = small(lowest), small(highest)
-        middle = cosines() @ ((low + high) / 2) @ cosines().T
-        moved = (high - low) / 2 + _EXACT
-        rounding = filter_rounding(*clean.shape[:2])
-        around = moved + rounding
-        # The two products: what they add, and what the first one's error becomes in the second,
-        # whose rows are orthonormal.
-        size = np.abs(cosines())
-        half = _PRODUCT * (size @ (high + rounding))
-        half_size = np.abs(cosines() @ ((low + high) / 2)) + size @ around + half
-        whole = _PRODUCT * (half_size @ size.T)
-        radius = sum(float(np.linalg.norm(part)) for part in (around, half, whole))
-        bound = MedianBound(Median.LOWER, middle.ravel(), self.verdict(clean), np.ones(middle.size))
-=======
         middle, radius = ball(lowest, highest)
         ones = np.ones(middle.size)
         bound = MedianBound(Median.LOWER, middle.ravel(), self.verdict(clean), ones)
->>>>>>> m_proofs
         return bound.most_turned(radius)
 
 

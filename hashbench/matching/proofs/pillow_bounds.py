@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""A box of pictures, through what Pillow does to them: intervals of the small greys, whole steps.
-=======
 """A box of pictures, through Pillow: intervals of the small greys, in whole steps.
->>>>>>> m_proofs
 
 Grey, and the rounding and cutting of a pass, do not fall where a value rises. A pass multiplies by
 whole numbers of either sign, so its least sum takes the least value where the weight is positive

@@ -15,7 +15,7 @@ from hashbench.matching.changes import CHANGES
 from hashbench.matching.contract import Hasher
 from hashbench.matching.innocent import count_innocent
 from hashbench.matching.pictures import Picture
-from hashbench.matching.proofs.least_eps import proven_eps
+from hashbench.matching.proofs.radius import proven_eps
 from hashbench.progress import Progress, no_progress
 from hashbench.results.artifacts import BOUNDS, CODES, PER_QUERY, SCORES
 from hashbench.results.made_by import made_by
