@@ -19,14 +19,21 @@ SIDE = 4
 
 
 def sums(picture: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Twice the sum of green above the middle, for each block: above 0 is a 1."""
-    height, width, _ = picture.shape
-    green = picture[:, :, 1].astype(np.int64).reshape(SIDE, height // SIDE, SIDE, width // SIDE)
-    return (2 * green - 255).sum(axis=(1, 3)).ravel()
+    """Twice the sum of green above the middle, for each block: above 0 is a 1.
+
+    Rows and columns beyond the last whole block count nothing.
+    """
+    height, width = (SIDE * (side // SIDE) for side in picture.shape[:2])
+    whole = picture[:height, :width, 1].astype(np.int64)
+    green = whole.reshape(SIDE, height // SIDE, SIDE, width // SIDE)
+    found: NDArray[np.int64] = (2 * green - 255).sum(axis=(1, 3)).ravel()
+    return found
 
 
 class Blocks(nn.Module):
     """The same with a gradient."""
+
+    middle: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,8 +43,10 @@ class Blocks(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         steps = torch.floor(images * 255 + 0.5) / 255
         rounded = images + (steps - images).detach()
-        count, _, height, width = rounded.shape
-        blocks = rounded[:, 1].reshape(count, SIDE, height // SIDE, SIDE, width // SIDE)
+        count, _, *sides = rounded.shape
+        height, width = (SIDE * (side // SIDE) for side in sides)
+        whole = rounded[:, 1, :height, :width]
+        blocks = whole.reshape(count, SIDE, height // SIDE, SIDE, width // SIDE)
         return (blocks.mean(dim=(2, 4)) - self.middle).flatten(1)
 
 

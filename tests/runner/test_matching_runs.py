@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from hashbench import plugins
+from hashbench.matching.contract import Hasher
 from hashbench.matching.picture_set import PictureSet
 from hashbench.matching.reading import read_pictures
 from hashbench.matching.sizes import Size
@@ -96,10 +97,17 @@ def done(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def blocks() -> Hasher:
+    plugins.use_file(PLUGIN)
+    found = plugins.get("hasher", "blocks")
+    assert isinstance(found, Hasher)
+    return found
+
+
 def closed_form(folder: Path, turned: int) -> list[Fraction]:
     """The least radius in 64ths of a step at which so many blocks of each picture can turn."""
-    plugins.use_file(PLUGIN)
-    proof = plugins.get("hasher", "blocks").proof(32, 32)
+    proof = blocks().proof(32, 32)
+    assert proof is not None
     found = []
     for picture in pictures_of(folder).pictures:
         low, high = 0, 64 * 255
@@ -143,7 +151,7 @@ def test_evasion_counts_the_pictures_beyond_their_least_radius(folder: Path, don
 
 
 def test_every_exported_file_is_what_it_says(folder: Path, done: Path) -> None:
-    hasher = plugins.get("hasher", "blocks")
+    hasher = blocks()
     pictures = {picture.name: picture for picture in pictures_of(folder).pictures}
     codes = {name: hasher.verdict(picture.saved) for name, picture in pictures.items()}
     results = load_matches(done)
