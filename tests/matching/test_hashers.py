@@ -19,11 +19,12 @@ from PIL import Image
 from hashbench import plugins
 from hashbench.errors import UsageError
 from hashbench.hashing.encode import device_of
-from hashbench.matching.box_filter import COLORS, Pdq, cosines, reduction, sampled, window
+from hashbench.matching.box_filter import COLORS, cosines, reduction, sampled, window
 from hashbench.matching.contract import Hasher
 from hashbench.matching.hashers import phash
 from hashbench.matching.hashers.ahash import AverageHash
 from hashbench.matching.hashers.dhash import DifferenceHash
+from hashbench.matching.hashers.pdq import Pdq
 from hashbench.matching.hashers.phash import PerceptualHash
 from hashbench.matching.imagehashes import COLORS as GREY_COLORS
 from hashbench.matching.pdq_arithmetic import luminance, small

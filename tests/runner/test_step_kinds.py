@@ -34,6 +34,9 @@ COMPANIONS = Path(__file__).resolve().parents[1] / "plugins" / "companions.py"
 PARTS = (steps.DatabaseCodes, evaluation_steps.DistanceTallies)
 """Of large databases alone; see `test_database_parts`."""
 
+OF_MATCHES = {step for step in KINDS if issubclass(step, matching.MatchStep)}
+"""Of fixed hashes; see `test_matching_runs`."""
+
 
 def test_every_step_that_is_described_stands_in_the_table() -> None:
     described = {
@@ -64,6 +67,7 @@ def test_all_steps_of_a_cell_have_its_setting(tiny_suite: TinySuite) -> None:
         steps.GivenModel,
         evaluation_steps.TrainedAttacker,
         *PARTS,
+        *OF_MATCHES,
     }
     assert all(step.setting is model.setting for step in every)
 
@@ -116,7 +120,7 @@ def test_work_is_counted_in_closed_form(tiny_suite: TinySuite) -> None:
                 assert work_of(step) == Work(-(-2 * protocol.query // 3), 100)
             case _:
                 assert work_of(step) == NO_WORK
-    assert seen == set(KINDS) - {steps.GivenModel, *PARTS}
+    assert seen == set(KINDS) - {steps.GivenModel, *PARTS, *OF_MATCHES}
 
 
 @dataclass(frozen=True)
