@@ -287,14 +287,14 @@ def test_reports_of_every_format(done: Path, tmp_path: Path) -> None:
 def test_what_plans_of_matches_need_is_not_swept(done: Path, tmp_path: Path) -> None:
     shutil.copytree(done, tmp_path / "copy")
     before = artifacts(tmp_path / "copy")
-    run("store", "clear", tmp_path / "copy", "--yes")
+    run("store", "gc", tmp_path / "copy", "--yes")
     assert artifacts(tmp_path / "copy") == before
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--hash", "blocs"), "did you mean blocks"),
+        (("--hash", "blocs"), "did you mean 'blocks'?"),
         (("--hash", "blocks:threshold=16"), "16 bits and the threshold 16"),
         (("--eps", "l2:0.5"), "inside linf balls"),
         (("--eps", "leest"), "leest"),

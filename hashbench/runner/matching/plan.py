@@ -100,7 +100,7 @@ def plan_matches(grid: MatchGrid, progress: Progress = no_progress) -> MatchRun:
             progress=progress,
         )
     left_out: list[str] = []
-    cells: dict[str, MatchCellStep] = {}
+    cells: list[MatchCellStep] = []
     sets: dict[str, PictureSetCard] = {}
     with described_once():
         for hasher in hashers:
@@ -114,27 +114,23 @@ def plan_matches(grid: MatchGrid, progress: Progress = no_progress) -> MatchRun:
             for attack, radii in _pairs(attacks, grid.eps):
                 if _is_for(attack, setting, left_out, explicit=bool(attacks)):
                     found += _attacked(codes, attack, radii, proven=proven)
-            for step in found:
-                cells[step.key] = (
-                    replace(step, keep=grid.all_files)
-                    if isinstance(step, AttackedPictures)
-                    else step
-                )
+            cells += (
+                replace(step, keep=grid.all_files) if isinstance(step, AttackedPictures) else step
+                for step in found
+            )
+        _refuse_two_of_one(cells)
         steps: dict[str, Step] = {}
-        for step in cells.values():
+        for step in cells:
             add_with_ancestors(step, steps)
-        # A radius that a search begins with is a cell's own step where that is asked for too.
-        kept = tuple({**steps, **cells}.values())
-    _refuse_two_of_one(cells.values())
     images = tuple(
         AllFiles(step)
-        for step in cells.values()
+        for step in cells
         if grid.all_files and isinstance(step, AttackedPictures)
     )
     return MatchRun(
         suite=grid,
-        cells=tuple(cells.values()),
-        steps=kept,
+        cells=tuple(cells),
+        steps=tuple(steps.values()),
         sets=sets,
         images=images,
         left_out=tuple(dict.fromkeys(left_out)),
