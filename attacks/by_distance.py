@@ -25,7 +25,7 @@ from hashbench.plugins import Access, Aim, Attack, Draws, Knowledge, attack
 class _ByDistance(Attack):
     """What both share: parameters and their checks."""
 
-    queries: int = 500
+    queries: int = 200
     band: int = 17
     first_share: float = 1 / 12
 

@@ -162,6 +162,9 @@ def match(
       hashbench match --hash pdq --hash phash --images photos --out photos-matches
       hashbench match --hash pdq --attack evade --eps 4/255 --export-images evaded
     """
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        # Before numpy is loaded, whose threads would else take the processors of other workers.
+        os.environ.setdefault(f"{library}_NUM_THREADS", str(threads))
     from hashbench.cli.match_images import refuse_export, write_files
     from hashbench.runner.matching.plan import plan_matches
     from hashbench.runner.matching.run import (

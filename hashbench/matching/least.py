@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from hashbench.errors import UsageError
+from hashbench.errors import PluginError, UsageError
 from hashbench.matching.pictures import STEPS
 from hashbench.matching.trials import Meeting, Trial
 
@@ -41,7 +41,7 @@ class Least:
 def least_radii(
     meeting: Meeting,
     *,
-    seen: Mapping[Fraction, Sequence[Trial]] | None = None,
+    won: Mapping[Fraction, Sequence[bool]] | None = None,
     radii: Sequence[int] = RADII,
     parts: int = PARTS,
     progress: Callable[[int], None] | None = None,
@@ -55,7 +55,9 @@ def least_radii(
 
     Args:
         meeting: the attack, the hash and the pictures.
-        seen: what is known already: of a radius, one trial for each picture.
+        won: what is known already: of a radius, which pictures were won there. Where that is the
+            least one in the end, the picture is attacked there once more, for its file: an attack
+            makes the same of a picture whatever it is attacked with.
         radii: where the search begins, in steps of 8 bits, rising.
         parts: in how many parts of a step the radius is told.
         progress: told how many pictures are done.
@@ -68,9 +70,9 @@ def least_radii(
         raise UsageError("radii must rise from 1 on, and parts be 1 or more")
     searches = [_Search(parts if not picture.is_real else 1) for picture in meeting.pictures]
     unit = STEPS * parts
-    for eps, trials in sorted((seen or {}).items()):
-        for search, trial in zip(searches, trials, strict=True):
-            search.learn(eps * unit, trial)
+    for eps, known in sorted((won or {}).items()):
+        for search, is_won in zip(searches, known, strict=True):
+            search.learn(eps * unit, is_won)
     ladder = [radius * parts for radius in radii]
     while True:
         asked: defaultdict[Fraction, list[int]] = defaultdict(list)
@@ -81,17 +83,32 @@ def least_radii(
         if progress is not None:
             progress(len(searches) - sum(map(len, asked.values())))
         if not asked:
-            return [Least(found.won_at(unit), found.trial) for found in searches]
+            break
         for at, rows in sorted(asked.items()):
             for row, trial in zip(rows, meeting.at(at / unit, rows), strict=True):
-                searches[row].learn(at, trial)
+                searches[row].learn(at, trial.won, trial)
+    again: defaultdict[Fraction, list[int]] = defaultdict(list)
+    for row, search in enumerate(searches):
+        eps_of_row = search.won_at(unit)
+        if eps_of_row is not None and search.trial is None:
+            again[eps_of_row].append(row)
+    for eps, rows in sorted(again.items()):
+        for row, trial in zip(rows, meeting.at(eps, rows), strict=True):
+            if not trial.won:
+                raise PluginError(
+                    f"attack '{meeting.attack.card.name}' won picture "
+                    f"'{meeting.pictures[row].name}' at eps {eps}, and not once more: it must make "
+                    "the same of a picture whatever it is attacked with"
+                )
+            searches[row].trial = trial
+    return [Least(found.won_at(unit), found.trial) for found in searches]
 
 
 class _Search:
     """Of one picture; radii are counted in parts of a step.
 
     Attributes:
-        trial: of the least radius that was won.
+        trial: of the least radius that was won, where it was made here.
     """
 
     trial: Trial | None = None
@@ -106,11 +123,11 @@ class _Search:
         self._won: Fraction | None = None
         self._lost = Fraction(0)
 
-    def learn(self, at: Fraction, trial: Trial) -> None:
+    def learn(self, at: Fraction, won: bool, trial: Trial | None = None) -> None:
         """What came of a radius; those that are beyond one that was won say nothing."""
         if self._won is not None and at >= self._won:
             return
-        if trial.won:
+        if won:
             self._won, self.trial = at, trial
         else:
             self._lost = max(self._lost, at)

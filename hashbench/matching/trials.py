@@ -40,7 +40,7 @@ Codes = NDArray[np.bool_]
 TOGETHER: Final = 16
 """Pictures in a call of an attack: few, so that what a step touches stays near the processor."""
 
-_BLOCK: Final = 64
+_BLOCK: Final = 16
 """Pictures whose images are in memory at once."""
 
 TOLD: Final = 256

@@ -62,8 +62,15 @@ class Company:
             found.update(zip(rows, trials, strict=True))
         return found
 
-    def least(self, progress: Progress) -> dict[int, Least]:
-        """The least radius of each of them; by its row."""
+    def least(
+        self, progress: Progress, known: Mapping[Fraction, Mapping[int, bool]]
+    ) -> dict[int, Least]:
+        """The least radius of each of them; by its row.
+
+        Args:
+            progress: told of pictures that are done.
+            known: of some radii, which rows were won there.
+        """
         found: dict[int, Least] = {}
         for rows, meeting in self._meetings:
             base = len(found)
@@ -71,7 +78,8 @@ class Company:
             def told(count: int, base: int = base) -> None:
                 progress(base + count, len(self._rows))
 
-            found.update(zip(rows, least_radii(meeting, progress=told), strict=True))
+            won = {eps: [by_row[row] for row in rows] for eps, by_row in known.items()}
+            found.update(zip(rows, least_radii(meeting, won=won, progress=told), strict=True))
         return found
 
     def turned(self, trials: Mapping[int, Trial]) -> NDArray[np.int64]:

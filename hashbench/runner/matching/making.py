@@ -142,7 +142,7 @@ def attacked_pictures(
 def least_radii_of(step: LeastRadii, store: Store, progress: Progress) -> Mapping[str, bytes]:
     """The least radius of every picture at which the attack was seen to succeed."""
     company = Company(step, store)
-    found = company.least(progress)
+    found = company.least(progress, _won_at(step, store))
     won = {row: one.trial for row, one in found.items() if one.trial is not None}
     rows = np.array(sorted(found), dtype=np.int64)
     eps = np.array([found[row].value for row in rows], dtype=np.float64)
@@ -162,11 +162,21 @@ def all_files(step: AllFiles, store: Store, progress: Progress) -> Mapping[str, 
     """Every file that succeeds, made once more."""
     company = Company(step.attacked, store)
     if isinstance(step.attacked, LeastRadii):
-        least = company.least(progress)
+        least = company.least(progress, _won_at(step.attacked, store))
         trials = {row: one.trial for row, one in least.items() if one.trial is not None}
     else:
         trials = company.at(Eps.parse(step.attacked.eps).fraction, progress)
     return kept_files(company.kept(trials))
+
+
+def _won_at(step: LeastRadii, store: Store) -> dict[Fraction, dict[int, bool]]:
+    """What other cells know of this attack: at some radii, which pictures were won."""
+    found = {}
+    for one in step.known:
+        arrays = arrays_of(store, one, PER_QUERY)
+        won = zip(arrays["row"].tolist(), arrays["won"].tolist(), strict=True)
+        found[Eps.parse(one.eps).fraction] = dict(won)
+    return found
 
 
 def spread(names: Sequence[str], values: NDArray[Any]) -> dict[str, float]:

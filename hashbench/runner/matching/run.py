@@ -43,8 +43,7 @@ def run_matches(plan: MatchRun, *, out: Path, workers: int, reporter: Reporter) 
     Args:
         plan: what is asked for.
         out: the folder of the store.
-        workers: steps that are made at the same time, each in a process of its own; with 1 they are
-            made in this process.
+        workers: steps that are made at the same time, each in a process of its own but one.
         reporter: told how it goes.
 
     Returns:
@@ -76,8 +75,7 @@ def run_matches(plan: MatchRun, *, out: Path, workers: int, reporter: Reporter) 
             if workers == 1 or len(todo) < 2:
                 run_here(schedule, store, reporter)
             else:
-                # None in this process: in the others numpy's threads are held to those of torch.
-                run_in_processes(plan, schedule, store, reporter, workers)
+                run_in_processes(plan, schedule, store, reporter, workers - 1, take_part=True)
         return of_plan(store, record)
     finally:
         reporter.end()

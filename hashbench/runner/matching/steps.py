@@ -356,7 +356,18 @@ class AttackedPictures(MatchCellStep):
 
 @dataclass(frozen=True)
 class LeastRadii(AttackedPictures):
-    """Look, for every picture, for the least radius at which an attack succeeds."""
+    """Look, for every picture, for the least radius at which an attack succeeds.
+
+    Attributes:
+        known: the same attack at radii that need not be tried again.
+    """
+
+    known: tuple[AttackedPictures, ...] = ()
+
+    @property
+    @override
+    def upstream(self) -> tuple[Step, ...]:
+        return (self.codes, *self.known)
 
 
 @dataclass(frozen=True)
