@@ -45,10 +45,10 @@ def cosine_search(
     A candidate is the image plus the radius where a sum of cosines (the basis of the DCT, of
     frequencies below `band` along each axis, the constant one too) is above 0, and minus the radius
     elsewhere, in every channel alike: hashes look at the brightness, and at its coarse structure.
-    The first has normal coefficients. Each later one is the best so far with some coefficients
-    drawn anew, at least one; their expected share falls from `first_share` to none with the square
-    of what is left of the search. A candidate takes over unless its score is worse. An image whose
-    score is enough keeps its candidate, and where all are, the search ends.
+    The first has coefficients that are uniform in `[-1, 1]`. Each later one is the best so far with
+    some coefficients drawn anew, at least one; their expected share falls from `first_share` to
+    none with the square of what is left of the search. A candidate takes over unless its score is
+    worse. An image whose score is enough keeps its candidate, and where all are, the search ends.
 
     Args:
         score: what is to become small; called at most `candidates` times with a whole batch.
@@ -78,9 +78,10 @@ def cosine_search(
         done = best_score <= enough
         if bool(done.all()):
             break
-        fresh = rng.normal(shape)
+        drawn = rng.uniform((2, *shape))
+        fresh = 2 * drawn[:, 0] - 1
         if number > 0:
-            draws = rng.uniform(shape)
+            draws = drawn[:, 1]
             share = first_share * (1 - number / candidates) ** 2
             least = draws.amin(dim=(1, 2), keepdim=True).clamp(min=share)
             fresh = torch.where(draws <= least, fresh, coefficients)
@@ -88,6 +89,8 @@ def cosine_search(
         point = torch.where(above, high, low)
         found = score(point)
         taken = (found <= best_score) & ~done
+        if not bool(taken.any()):
+            continue
         best = torch.where(taken.view(-1, 1, 1, 1), point, best)
         coefficients = torch.where(taken.view(-1, 1, 1), fresh, coefficients)
         best_score = torch.where(taken, found, best_score)

@@ -62,7 +62,7 @@ def match(
         typer.Option(
             metavar="EPS",
             help="Radius, such as 4/255; or least, to look for the least one of each picture. "
-            "[default: 1/255, 2/255, 4/255, 8/255, and least for evade]",
+            "[default: 1/255, 2/255, 4/255, 8/255, and least for evade; 8/255 for black boxes]",
             rich_help_panel=_ASKED,
         ),
     ] = None,
@@ -147,7 +147,7 @@ def match(
         typer.Option(
             metavar="N", help="Pictures that are attacked together.", rich_help_panel=_COMPUTE
         ),
-    ] = 16,
+    ] = 8,
 ) -> None:
     """Attack fixed hashes, prove what no attack can do, and count what a threshold costs.
 

@@ -39,7 +39,7 @@ from hashbench.runner.steps import Step
 FULL: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("evade", (*RADII, LEAST)),
     ("collide", RADII),
-    ("evade-by-distance", ("4/255", "8/255")),
+    ("evade-by-distance", ("8/255",)),
     ("collide-by-distance", ("8/255",)),
 )
 """The attacks of the full table, each with its radii."""
