@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -213,8 +214,10 @@ def _files(
     kept: Iterable[KeptPicture],
 ) -> dict[str, bytes]:
     """The files of a cell; where all pictures are to be kept, they are written beside it first."""
-    pictures = list(kept)
-    if step.keep:
+    if not step.keep:
+        pictures = list(islice(kept, USUAL))
+    else:
+        pictures = list(kept)
         address = AllFiles(step).address
         about = {"label": AllFiles(step).label, "environment": {**environment(), **made_by()}}
         store.write(address, kept_files(pictures), about)
