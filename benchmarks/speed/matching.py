@@ -25,6 +25,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from typing_extensions import override
+
 SECONDS: Final = 600.0
 BYTES: Final = 2_000_000_000
 HASHES: Final = ("pdq", "phash", "dhash", "ahash")
@@ -66,8 +68,8 @@ class Watch(threading.Thread):
         self._group = group
         self._over = threading.Event()
 
+    @override
     def run(self) -> None:
-        """Look until told to stop."""
         while not self._over.wait(0.5):
             self.most = max(self.most, resident(self._group))
 
