@@ -255,6 +255,7 @@ def _grid(**given: Any) -> Any:
 
 def _say_end(notes: TextConsole, results: MatchResults, plan: MatchRun, out: Path) -> bool:
     """Say what became of a run; whether all of it is done."""
+    from hashbench.results.matches.violations import compared
     from hashbench.results.store import Store
     from hashbench.runner.matching.run import failures_of
 
@@ -276,4 +277,7 @@ def _say_end(notes: TextConsole, results: MatchResults, plan: MatchRun, out: Pat
             notes.say(f"The same command with {OPTION} prints the traceback.")
     for sentence in results.violations:
         notes.say(f"WRONG {sentence}", style="bold red")
+    files = compared(results.cells)
+    if files and not results.violations:
+        notes.say(f"{counted(files, 'file')} compared with what is proven: none contradicts it.")
     return not failed and not results.violations

@@ -29,6 +29,15 @@ def violations(cells: Iterable[MatchResult]) -> tuple[str, ...]:
     return tuple(_found(done, proofs))
 
 
+def compared(cells: Iterable[MatchResult]) -> int:
+    """How many files were compared with what is proven of their hash and box."""
+    return sum(
+        len(one.per_picture["turned"])
+        for one in cells
+        if one.status is Status.DONE and {"turned", "bound"} <= one.per_picture.keys()
+    )
+
+
 def _found(
     done: Iterable[MatchResult], proofs: dict[tuple[str, str, int], MatchResult]
 ) -> Iterator[str]:
