@@ -62,7 +62,8 @@ def match(
         typer.Option(
             metavar="EPS",
             help="Radius, such as 4/255; or least, to look for the least one of each picture. "
-            "[default: 1/255, 2/255, 4/255, 8/255, and least for evade; 8/255 for black boxes]",
+            "[default: 1/255, 2/255, 4/255 and 8/255; least too for evade; 8/255 alone for "
+            "evade-by-distance and collide-by-distance]",
             rich_help_panel=_ASKED,
         ),
     ] = None,
@@ -134,6 +135,7 @@ def match(
         int | None,
         typer.Option(
             metavar="N",
+            min=1,
             help=defaulting("Steps that are made at the same time.", "one for each processor"),
             rich_help_panel=_COMPUTE,
         ),
@@ -177,7 +179,7 @@ def match(
     out = folder_of_results(out)
     refuse_other_results(out)
     if export_images is not None:
-        refuse_export(export_images)
+        refuse_export(export_images, out)
     grid = _grid(
         hash=[*(hash or ()), *(f"model:{folder}" for folder in model or ())],
         attack=attack,

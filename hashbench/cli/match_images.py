@@ -16,17 +16,22 @@ if TYPE_CHECKING:
     from hashbench.runner.matching.plan import MatchRun
 
 
-def refuse_export(folder: Path) -> None:
-    """Make sure that files can be written to a folder of their own.
+def refuse_export(folder: Path, out: Path) -> None:
+    """Make sure that files can be written to a folder that is no part of the results.
+
+    Args:
+        folder: where to.
+        out: of the results.
 
     Raises:
-        UsageError: it holds something already, or there can be no such folder.
+        UsageError: it is one, or there can be no such folder.
     """
     refuse_folder(folder)
-    if folder.is_dir() and any(folder.iterdir()):
+    inside, results = folder.resolve(), out.resolve()
+    if inside == results or results in inside.parents or inside in results.parents:
         raise UsageError(
-            f"--export-images {folder}: there is something in it already, which would be taken for "
-            "files of this run; name a new folder"
+            f"--export-images {folder}: it lies in the folder of the results {out}, or that in it; "
+            "name one of its own"
         )
 
 
@@ -39,23 +44,34 @@ def write_files(plan: MatchRun, store: Store, folder: Path, notes: TextConsole) 
         folder: where to.
         notes: told how many they are, and of those that are not there.
     """
-    from hashbench.matching.export_names import export_name, file_names
+    from hashbench.matching.export_names import export_folder, file_names
+    from hashbench.runner.matching.pictures import set_of
+    from hashbench.runner.matching.run import files_not_kept
 
+    reasons = {files.key: reason for files, reason in files_not_kept(plan, store)}
     good, count = True, 0
     for files in plan.images:
         cell = files.attacked.cell
+        place = folder / export_folder(cell.hash, cell.attack, cell.eps)
+        names = set_of(files.of.pictures).names
+        # Of all pictures, so that each has the same name in every cell.
+        named = dict(zip(names, file_names(names), strict=True))
         try:
             kept = kept_pictures(store, files.address)
+            written = {place / named[one.name]: one.attacked for one in kept}
+            if stale := [path for path in place.rglob("*.png") if path not in written]:
+                raise FileError(f"{stale[0]} is no file of this run: move {place} away")
         except (FileError, StoreError) as error:
             good = False
             notes.say(
-                f"Not written: {cell.hash}, {cell.attack}, eps {cell.eps}: {error}", style="yellow"
+                f"Not written: {cell.hash}, {cell.attack}, eps {cell.eps}: "
+                f"{reasons.get(files.key, str(error))}",
+                style="yellow",
             )
             continue
-        for name, one in zip(file_names([one.name for one in kept]), kept, strict=True):
-            path = folder / export_name(cell.hash, cell.attack, cell.eps, name)
+        for path, content in written.items():
             make_folder(path.parent)
-            write_file(path, one.attacked)
-        count += len(kept)
+            write_file(path, content)
+        count += len(written)
     notes.say(f"{counted(count, 'file')} in {folder}.")
     return good

@@ -11,7 +11,7 @@ from typing import Final
 
 from hashbench.errors import PluginError, UsageError
 from hashbench.matching.pictures import STEPS
-from hashbench.matching.trials import Meeting, Trial
+from hashbench.matching.trials import TOGETHER, Meeting, Trial
 
 RADII: Final = (1, 2, 4, 8, 16, 32, 64)
 """In steps of 8 bits: where the search begins."""
@@ -44,6 +44,7 @@ def least_radii(
     won: Mapping[Fraction, Sequence[bool]] | None = None,
     radii: Sequence[int] = RADII,
     parts: int = PARTS,
+    together: int = TOGETHER,
     progress: Callable[[int], None] | None = None,
 ) -> list[Least]:
     """Search the least radius of every picture of a meeting.
@@ -60,6 +61,7 @@ def least_radii(
             makes the same of a picture whatever it is attacked with.
         radii: where the search begins, in steps of 8 bits, rising.
         parts: in how many parts of a step the radius is told.
+        together: pictures in a call of the attack; see `Meeting.at`.
         progress: told how many pictures are done.
 
     Raises:
@@ -85,7 +87,9 @@ def least_radii(
         if not asked:
             break
         for at, rows in sorted(asked.items()):
-            for row, trial in zip(rows, meeting.at(at / unit, rows), strict=True):
+            for row, trial in zip(
+                rows, meeting.at(at / unit, rows, together=together), strict=True
+            ):
                 searches[row].learn(at, trial.won, trial)
     again: defaultdict[Fraction, list[int]] = defaultdict(list)
     for row, search in enumerate(searches):
@@ -93,7 +97,7 @@ def least_radii(
         if eps_of_row is not None and search.trial is None:
             again[eps_of_row].append(row)
     for eps, rows in sorted(again.items()):
-        for row, trial in zip(rows, meeting.at(eps, rows), strict=True):
+        for row, trial in zip(rows, meeting.at(eps, rows, together=together), strict=True):
             if not trial.won:
                 raise PluginError(
                     f"attack '{meeting.attack.card.name}' won picture "

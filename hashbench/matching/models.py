@@ -12,6 +12,7 @@ from typing_extensions import override
 from hashbench.hashing.model import HashModel
 from hashbench.matching.contract import Hasher
 from hashbench.matching.pictures import STEPS
+from hashbench.matching.verdicts import verdict_of
 
 
 class FixedModel(HashModel):
@@ -69,7 +70,7 @@ class VerdictModel(FixedModel):
     @override
     def logits(self, images: Tensor) -> Tensor:
         """+1 for a bit of 1, -1 for a bit of 0: (B, K)."""
-        codes = np.stack([self.hasher.verdict(picture) for picture in in_8_bits(images)])
+        codes = np.stack([verdict_of(self.hasher, picture) for picture in in_8_bits(images)])
         signs = np.where(codes, np.float32(1), np.float32(-1))
         return torch.from_numpy(signs).to(images.device)
 

@@ -74,7 +74,10 @@ class Picture:
     @cached_property
     def saved(self) -> NDArray[np.uint8]:
         """The clean 8-bit file, (H, W, 3)."""
-        return (self.values >> 8).astype(np.uint8) if self.is_real else self.values.astype(np.uint8)
+        whole = self.values >> 8 if self.is_real else self.values
+        file: NDArray[np.uint8] = whole.astype(np.uint8)
+        file.setflags(write=False)  # what a hash writes into it would be hashed from then on
+        return file
 
     def image(self) -> NDArray[np.float32]:
         """What an attack starts from: (3, H, W) in `[0, 1]`, the real values."""

@@ -31,7 +31,8 @@ from hashbench.matching.contract import Hasher
 from hashbench.matching.models import ReplicaModel, VerdictModel, in_8_bits
 from hashbench.matching.pictures import STEPS, Picture
 from hashbench.matching.png import pixels_of, png_of
-from hashbench.plugins.card import Access, Aim
+from hashbench.matching.verdicts import verdict_of
+from hashbench.plugins.card import Access, Aim, Knowledge
 from hashbench.retrieval import center_codes, pack_codes
 
 Codes = NDArray[np.bool_]
@@ -155,7 +156,7 @@ class Meeting:
         """
         rows = range(len(self.pictures)) if rows is None else rows
         trials: list[Trial] = []
-        size = 1 if self.is_black_box else _BLOCK
+        size = 1 if self.is_black_box or self._is_told_by_block else _BLOCK
         # Each kind has a ball of its own; a set is nearly always of one kind.
         kinds = [self.pictures[row].is_real for row in rows]
         start = 0
@@ -196,7 +197,7 @@ class Meeting:
 
     def _judged(self, row: int, file: NDArray[np.uint8], queries: int | None) -> Trial:
         """Of a file that was read again."""
-        code = self.hasher.verdict(file)
+        code = verdict_of(self.hasher, file)
         threshold = self.hasher.threshold
         if self.strangers is None:
             distance = int((code != self.codes[row]).sum())
@@ -204,21 +205,33 @@ class Meeting:
         distance = int((code != self.strangers[row]).sum())
         return Trial(file, distance, distance <= threshold, queries)
 
+    @property
+    def _is_told_by_block(self) -> bool:
+        """Whether what is told of the set differs between blocks, and the attack heeds it.
+
+        Then each picture is a block of its own: what becomes of it depends on no other one.
+        """
+        heeds = Knowledge.TRAINING in self.attack.card.knowledge
+        return heeds and len(self.pictures) > TOLD
+
     def _told(self, rows: Sequence[int]) -> list[int]:
-        """The pictures whose codes are known: the attacked ones, then others in their order."""
+        """The pictures whose codes are known: all; of a large set the attacked ones and others."""
+        if len(self.pictures) <= TOLD:
+            return list(range(len(self.pictures)))
         own = set(rows)
         others = (row for row in range(len(self.pictures)) if row not in own)
         return [*rows, *(row for row, _ in zip(others, range(TOLD), strict=False))]
 
     def _known(self, rows: Sequence[int]) -> Known:
         """Of a block: each picture is a class, and so is each picture's stranger, behind them."""
-        count, told = len(rows), self._told(rows)
+        told = self._told(rows)
+        place = {row: at for at, row in enumerate(told)}
         codes = [_signs(self.codes[told])]
         if self.strangers is not None:
             codes.append(_signs(self.strangers[list(rows)]))
         train = np.concatenate(codes)
         classes = np.eye(len(train), dtype=np.int8)
-        labels = classes[:count]
+        labels = classes[[place[row] for row in rows]]
         return Known.of(
             labels,
             center_codes(labels, train, classes),

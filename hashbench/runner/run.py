@@ -14,6 +14,7 @@ from hashbench.plugins.paths import at_home
 from hashbench.results.artifacts import ArtifactKind
 from hashbench.results.asked import Asked, CellsOfRun
 from hashbench.results.load import load_plan, read_plan
+from hashbench.results.matches.plans import holds_matches
 from hashbench.results.results import Results
 from hashbench.results.scored import Measured
 from hashbench.results.store import Store
@@ -122,8 +123,16 @@ def run_plan(
     engine: str = LOCAL,
     known: dict[str, Measured] | None = None,
 ) -> Results:
-    """Run a plan; see `run`, and `missing_steps` for what is known."""
+    """Run a plan; see `run`, and `missing_steps` for what is known.
+
+    Raises:
+        UsageError: the folder holds results of `hashbench match`.
+    """
     known = {} if known is None else known
+    if holds_matches(out):
+        raise UsageError(
+            f"folder {out}: it holds results of 'hashbench match'; name another one with --out"
+        )
     maker = find_engine(engine)
     resources = resources or Resources()
     maker.check(plan.suite, resources)

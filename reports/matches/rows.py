@@ -13,7 +13,7 @@ from hashbench.eps import Eps
 from hashbench.errors import UsageError
 from hashbench.reports.text.sentences import HASH, one_line
 from hashbench.results.cell import Status
-from hashbench.results.matches.metrics import change_of
+from hashbench.results.matches.metrics import QUERIES, change_of
 from hashbench.results.matches.results import (
     LEAST,
     MatchResult,
@@ -88,10 +88,9 @@ class AttackRow:
 
     @property
     def counted_queries(self) -> MatchResult | None:
-        """The cell whose queries are told: the search of the least radius, else the largest one."""
-        if self.least is not None:
-            return self.least
-        return self.at[max(self.at, key=radius_order)] if self.at else None
+        """The cell whose queries are told: of the largest radius at which it ever succeeded."""
+        told = [eps for eps, one in self.at.items() if QUERIES[2] in one.metrics]
+        return self.at[max(told, key=radius_order)] if told else None
 
 
 def groups(matches: MatchResults) -> tuple[Group, ...]:

@@ -57,7 +57,7 @@ _OVER_THRESHOLDS: Final = (
 )
 _QUERIES: Final = (
     "Queries: how many distances an attack asked for, the median over the pictures where it "
-    "succeeded; in the search of the least eps where there is one, else at the largest eps."
+    "succeeded, at the largest eps where it did."
 )
 _DASH: Final = "-: nobody asked for it."
 

@@ -40,4 +40,7 @@ def innocent_metrics(
         metrics.FALSE_FLAGS: pairs.false_flags_a_day(threshold, traffic=traffic, stored=stored),
         **{metrics.of_change(one): counts.tpr(one, threshold) for one in counts.changes},
     }
+    if not pairs.pairs_other:  # nothing is known of false matches
+        for name in (*metrics.RECALL_AT_PRECISION, metrics.MICRO_AP):
+            del found[name]
     return {name: value for name, value in found.items() if not math.isnan(value)}

@@ -43,6 +43,9 @@ STORED: Final = "stored"
 PICTURES: Final = "pictures"
 """How many pictures were hashed."""
 
+ATTEMPTS: Final = "attempts"
+"""How many pictures were attacked; a collision needs a stranger that does not match already."""
+
 EVASION: Final = "evasion"
 """Share of pictures whose saved file no longer matches the clean one."""
 

@@ -32,7 +32,9 @@ def violations(cells: Iterable[MatchResult]) -> tuple[str, ...]:
 def compared(cells: Iterable[MatchResult]) -> int:
     """How many files were compared with what is proven of their hash and box."""
     return sum(
-        len(one.per_picture["turned"])
+        int(np.isfinite(one.per_picture["eps"]).sum())  # others have no file
+        if one.cell.eps == LEAST
+        else len(one.per_picture["turned"])
         for one in cells
         if one.status is Status.DONE and {"turned", "bound"} <= one.per_picture.keys()
     )

@@ -16,7 +16,7 @@ def command_of(grid: MatchGrid) -> str:
     for option in ("images", "strangers"):
         path = getattr(grid, option)
         if path is not None:
-            words += [f"--{option}", path.name]
+            words += [f"--{option}", path.resolve().name or str(path)]
     for option, number, usual in (
         ("size", grid.size, SIZE),
         ("seed", grid.seed, 0),

@@ -19,6 +19,7 @@ from hashbench.matching.picture_set import PictureSet
 from hashbench.matching.pictures import Picture
 from hashbench.matching.png import png_of
 from hashbench.matching.trials import Meeting, Trial, nearest_of, nearest_strangers
+from hashbench.matching.verdicts import verdict_of
 from hashbench.progress import Progress
 from hashbench.results.arrays import read_all_arrays
 from hashbench.results.artifacts import CODES
@@ -79,7 +80,9 @@ class Company:
                 progress(base + count, len(self._rows))
 
             won = {eps: [by_row[row] for row in rows] for eps, by_row in known.items()}
-            found.update(zip(rows, least_radii(meeting, won=won, progress=told), strict=True))
+            together = self.step.of.compute.attack_batch
+            least = least_radii(meeting, won=won, together=together, progress=told)
+            found.update(zip(rows, least, strict=True))
         return found
 
     def turned(self, trials: Mapping[int, Trial]) -> NDArray[np.int64]:
@@ -87,7 +90,7 @@ class Company:
         hasher, codes = self.step.of.hasher, self._codes[PICTURES]
         if self.step.goal is Threat.EVASION:
             return np.array([trials[row].distance for row in sorted(trials)], dtype=np.int64)
-        each = (hasher.verdict(trials[row].saved) != codes[row] for row in sorted(trials))
+        each = (verdict_of(hasher, trials[row].saved) != codes[row] for row in sorted(trials))
         return np.array([int(one.sum()) for one in each], dtype=np.int64)
 
     def kept(self, trials: Mapping[int, Trial]) -> Iterator[KeptPicture]:

@@ -17,6 +17,7 @@ from hashbench.matching.contract import Hasher
 from hashbench.matching.innocent import count_innocent
 from hashbench.matching.pictures import Picture
 from hashbench.matching.proofs.radius import proven_eps
+from hashbench.matching.verdicts import verdict_of
 from hashbench.progress import Progress, no_progress
 from hashbench.results.artifacts import BOUNDS, CODES, PER_QUERY, SCORES
 from hashbench.results.made_by import made_by
@@ -25,6 +26,7 @@ from hashbench.results.matches.kept import USUAL, kept_files
 from hashbench.results.matches.load import scores_file
 from hashbench.results.matches.metrics import (
     ATTACKED,
+    ATTEMPTS,
     COLLISION,
     DISTANCE,
     EVASION,
@@ -78,7 +80,7 @@ def innocent(step: Innocent, store: Store, progress: Progress) -> Mapping[str, b
     for row, picture in enumerate(found.pictures):
         for change in CHANGES:
             file = change.apply(picture.saved, picture.name, setting.seed)
-            changed[change.text][row] = setting.hasher.verdict(file)
+            changed[change.text][row] = verdict_of(setting.hasher, file)
         progress(row + 1, len(codes))
     metrics = innocent_metrics(
         count_innocent(codes, changed, groups_of(found), threads=setting.compute.threads),
@@ -129,10 +131,10 @@ def attacked_pictures(
     arrays["turned"] = company.turned(trials)
     if step.bounds is not None:
         arrays["bound"] = arrays_of(store, step.bounds, BOUNDS)["most"][rows]
-    metrics = {
-        COLLISION if step.goal is Threat.COLLISION else EVASION: _mean(won),
-        DISTANCE: _mean(distance),
-    }
+    metrics = {ATTEMPTS: float(len(rows))}
+    if len(rows):  # of no picture there is no share
+        metrics[COLLISION if step.goal is Threat.COLLISION else EVASION] = _mean(won)
+        metrics[DISTANCE] = _mean(distance)
     if step.black_box:
         queries = np.array([one.queries or 0 for one in each], dtype=np.int64)
         arrays["queries"] = queries
@@ -156,7 +158,8 @@ def least_radii_of(step: LeastRadii, store: Store, progress: Progress) -> Mappin
         }
         arrays["turned"] = np.array([turned.get(row, 0) for row in rows], dtype=np.int64)
         arrays["bound"] = np.array([most.get(row, 0) for row in rows], dtype=np.int64)
-    return _files(step, store, spread(ATTACKED, eps), arrays, company.kept(won))
+    metrics = {ATTEMPTS: float(len(rows)), **spread(ATTACKED, eps)}
+    return _files(step, store, metrics, arrays, company.kept(won))
 
 
 def all_files(step: AllFiles, store: Store, progress: Progress) -> Mapping[str, bytes]:
@@ -201,7 +204,7 @@ def _mean(values: NDArray[Any]) -> float:
 def _codes(hasher: Hasher, pictures: Sequence[Picture], progress: Progress) -> NDArray[np.bool_]:
     codes = np.empty((len(pictures), hasher.bits), dtype=np.bool_)
     for row, picture in enumerate(pictures):
-        codes[row] = hasher.verdict(picture.saved)
+        codes[row] = verdict_of(hasher, picture.saved)
         progress(row + 1, len(pictures))
     return codes
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
-
-import numpy as np
 
 from hashbench import plugins
 from hashbench.attacking.contract import Attack, TrainedAttack
 from hashbench.errors import UsageError
 from hashbench.matching.contract import Hasher
+from hashbench.matching.verdicts import verdict_of
 from hashbench.plugins.blame import refusing
 from hashbench.plugins.card import Access, Aim
 from hashbench.plugins.kinds import Kind
 from hashbench.plugins.parameters import Spec, canonical
 from hashbench.progress import Progress, no_progress
-from hashbench.results.matches.results import LEAST, PictureSetCard, Threat
+from hashbench.results.matches.results import LEAST, NO_ATTACK, PictureSetCard, Threat
 from hashbench.runner.fingerprint import described_once, sha256_of
 from hashbench.runner.matching.grid import RADII, MatchGrid
 from hashbench.runner.matching.pictures import card_of, forget_pictures, pictures_of, source_of
@@ -36,13 +35,13 @@ from hashbench.runner.plan import add_with_ancestors, asked
 from hashbench.runner.resolve import resolve
 from hashbench.runner.steps import Step
 
-FULL: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
-    ("evade", (*RADII, LEAST)),
-    ("collide", RADII),
-    ("evade-by-distance", ("8/255",)),
-    ("collide-by-distance", ("8/255",)),
-)
-"""The attacks of the full table, each with its radii."""
+FULL: Final[Mapping[str, tuple[str, ...]]] = {
+    "evade": (*RADII, LEAST),
+    "collide": RADII,
+    "evade-by-distance": RADII[-1:],
+    "collide-by-distance": RADII[-1:],
+}
+"""The attacks of the full table, each with its radii: black boxes ask often, so at one alone."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +151,7 @@ def check_hasher(setting: MatchSetting) -> None:
         )
     first = pictures_of(setting.pictures)[0]
     with refusing(hasher, ": its method verdict() raises"):
-        code = hasher.verdict(first.saved)
-    is_code = isinstance(code, np.ndarray) and code.shape == (bits,)
-    if not is_code or not np.issubdtype(code.dtype, np.bool_):
-        raise UsageError(
-            f"{name}: verdict() must give an array of {bits} bool, but gave "
-            f"{getattr(code, 'dtype', type(code).__name__)} {getattr(code, 'shape', '')}"
-        )
+        verdict_of(hasher, first.saved)
 
 
 def sees_gradients(attack: Attack) -> bool:
@@ -179,13 +172,10 @@ def _asked(spec: Spec) -> Attack:
 def _pairs(
     attacks: Sequence[Attack], eps: tuple[str, ...]
 ) -> Iterator[tuple[Attack, tuple[str, ...]]]:
-    """The attacks that are run, each with its radii."""
-    if not attacks:
-        for name, radii in FULL:
-            yield _asked(Spec.parse(name)), eps or radii
-        return
-    for attack in attacks:
-        yield attack, eps or (*RADII, LEAST)
+    """The attacks that are run, each with its radii: those of the table, unless others are said."""
+    for attack in attacks or [_asked(Spec.parse(name)) for name in FULL]:
+        usual = (*RADII, LEAST) if sees_gradients(attack) else RADII
+        yield attack, eps or FULL.get(attack.card.name, usual)
 
 
 def _is_for(attack: Attack, setting: MatchSetting, left_out: list[str], *, explicit: bool) -> bool:
@@ -239,11 +229,19 @@ def _first_proof(setting: MatchSetting) -> bool:
 
 
 def _refuse_two_of_one(steps: Iterable[MatchCellStep]) -> None:
-    """Refuse a grid in which two steps make the same cell: a hash or an attack given twice."""
+    """Refuse a grid in which two steps make the same cell.
+
+    Raises:
+        UsageError: a hash, an attack or a radius is given twice, perhaps in two spellings.
+    """
     seen = set()
     for step in steps:
-        if step.cell in seen:
-            raise UsageError(
-                f"{step.cell.hash}, {step.cell.attack}, eps {step.cell.eps}: asked for twice"
+        cell = step.cell
+        if cell in seen:
+            what = (
+                f"hash {cell.hash}"
+                if cell.attack == NO_ATTACK
+                else f"attack {cell.attack} at eps {cell.eps}"
             )
-        seen.add(step.cell)
+            raise UsageError(f"{what} is asked for twice")
+        seen.add(cell)

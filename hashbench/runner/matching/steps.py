@@ -25,9 +25,16 @@ from hashbench.runner.fingerprint import describe, sha256_of
 from hashbench.runner.steps import Step, code_of
 from hashbench.runner.suite_tables import Compute
 
-_HASH_ROOMS: Final = ("matching", "matching.hashers")
+# Networks as hashes are built and run by the room `hashing`.
+_HASH_ROOMS: Final = (
+    "matching",
+    "matching.hashers",
+    "hashing",
+    "hashing.backbones",
+    "hashing.programs",
+)
 _PROOF_ROOMS: Final = (*_HASH_ROOMS, "matching.proofs")
-_ATTACK_ROOMS: Final = (*_PROOF_ROOMS, "attacking", "hashing")
+_ATTACK_ROOMS: Final = (*_PROOF_ROOMS, "attacking", "retrieval")
 _COUNT_ROOMS: Final = (*_HASH_ROOMS, "retrieval")
 _FILES: Final = tuple(f"runner/matching/{name}.py" for name in ("making", "company", "pictures"))
 
