@@ -55,7 +55,7 @@ def test_an_onnx_file_is_attacked_by_codes_alone(hashbench: Command, tmp_path: P
     hashbench("run", "--model", "m", "--out", "r", *PLUGIN)
     board = said(hashbench("report", "r"))
     assert "attacked-by-codes-alone" in board
-    for attack in ("noise", "random-search", "ranked-search", "transfer"):
+    for attack in ("noise", "random-search", "ranked-search", "transfer", "evade-by-distance"):
         assert attack in board
     wrong = hashbench("run", "--model", "m", "--attack", "auto", "--out", "q", *PLUGIN, expect=2)
     assert "auto follows gradients, and model m gives none" in said(wrong)

@@ -228,7 +228,7 @@ def test_codes_alone_are_said_in_the_row_and_the_plan(
             make_plan(suite_of(tiny_suite, tmp_path / "m", attack=wrong))
     plan = make_plan(compose(None, {"model": [str(tmp_path / "m")]}))
     assert {planned.cell.attack for planned in plan.cells} == {
-        *("none", "noise", "random-search", "ranked-search", "transfer")
+        *("none", "noise", "random-search", "ranked-search", "transfer", "evade-by-distance")
     }
 
 
