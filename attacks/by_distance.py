@@ -25,7 +25,7 @@ from hashbench.plugins import Access, Aim, Attack, Draws, Knowledge, attack
 class _ByDistance(Attack):
     """What both share: parameters and their checks."""
 
-    queries: int = 200
+    queries: int = 300
     band: int = 17
     first_share: float = 1 / 12
 

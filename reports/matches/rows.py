@@ -89,7 +89,7 @@ class AttackRow:
     @property
     def counted_queries(self) -> MatchResult | None:
         """The cell whose queries are told: of the largest radius at which it ever succeeded."""
-        told = [eps for eps, one in self.at.items() if QUERIES[2] in one.metrics]
+        told = [eps for eps, one in self.at.items() if QUERIES[2] in one.metrics] or list(self.at)
         return self.at[max(told, key=radius_order)] if told else None
 
 

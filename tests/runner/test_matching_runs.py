@@ -202,7 +202,10 @@ def test_the_same_bytes_with_workers_and_where_half_is_there(
     for path in kept[::2]:
         shutil.rmtree(path)
     match(folder, tmp_path / "half", *more, *("--export-images", tmp_path / "again"))
-    assert artifacts(tmp_path / "half") == artifacts(done)
+    whole, half = artifacts(done), artifacts(tmp_path / "half")
+    # All results are there again, of the same bytes; what only lost steps had read is not made.
+    assert half.items() <= whole.items()
+    assert {name for name in whole if "/matches/" in name} <= half.keys()
     files = {
         place: {
             path.relative_to(place).as_posix(): path.read_bytes() for path in place.rglob("*.png")
