@@ -82,8 +82,8 @@ def rounded(images: Tensor) -> Tensor:
 
 
 def in_8_bits(images: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The same as files: (B, C, H, W) in `[0, 1]` -> uint8 (B, H, W, C), rounded half up."""
-    levels = _levels(images.detach()).to(torch.uint8)
+    """The same as files: (B, C, H, W) -> uint8 (B, H, W, C), rounded half up, cut to `[0, 1]`."""
+    levels = _levels(images.detach()).clamp_(0, STEPS).to(torch.uint8)
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
 
 
