@@ -31,7 +31,8 @@ class Halves(Hasher):
 
     @override
     def verdict(self, picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        return (2 * picture.astype(np.int64) - 255).sum(axis=1).ravel() > 0
+        sums: NDArray[np.int64] = (2 * picture.astype(np.int64) - 255).sum(axis=1).ravel()
+        return sums > 0
 
 
 def pictures() -> list[Picture]:
@@ -43,7 +44,8 @@ def pictures() -> list[Picture]:
 def margins(picture: Picture) -> NDArray[np.float64]:
     """How far in l2 each bit's plane lies from the real values."""
     means = picture.saved.astype(np.float64).mean(axis=1).ravel() / 255 - 0.5
-    return np.abs(means) * np.sqrt(SIDE)
+    found: NDArray[np.float64] = np.abs(means) * np.sqrt(SIDE)
+    return found
 
 
 def test_no_bit_is_certified_beyond_its_plane() -> None:
