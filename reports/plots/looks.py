@@ -68,6 +68,10 @@ ATTACKS: Final[Mapping[str, int]] = {
     "pros-gan": 12,
     "nag": 13,
     "p2p": 14,
+    "evade": 16,
+    "collide": 17,
+    "evade-by-distance": 18,
+    "collide-by-distance": 19,
 }
 """The look of every attack that ships but the control, which is grey: a place in these lists."""
 
