@@ -24,6 +24,8 @@ SHORT = {
     "noise": "",
     "random-search": "",
     "ranked-search": "",
+    "evade-by-distance": ":queries=9",
+    "collide-by-distance": ":queries=9",
 }
 PRESETS = ("mainstay:targeted=true,steps=2", "sdha@targeted")
 FEW = ["bare", "bare:train=1", "bare:database=0"]
