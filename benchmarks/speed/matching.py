@@ -3,8 +3,8 @@
     python benchmarks/speed/matching.py PHOTOS [--hash pdq ...] [--workers 2] [--keep FOLDER]
 
 Runs `hashbench match` on a folder of photographs, in a new folder, and reads its report. Prints the
-seconds, those of the processor, the most memory that the processes of the run held together (each
-one's resident bytes, so that what they share counts for each), and for every hash what an attacker
+seconds, those of the processor, the most memory that the processes of the run held together (what
+several share, such as torch's libraries, counts once), and for every hash what an attacker
 needs and what is proven. Ends with 1 if a bar of the project is missed: 10 minutes and 2 GB on two
 processors; for PDQ at 256 x 256 evasion at 4/255 at least 0.98, at 2/255 at least 0.85, the mean
 least eps at most 1.4/255, the mean proven one at least 0.55/255.
@@ -41,13 +41,14 @@ Values = Mapping[tuple[str, str, str, str], float]
 
 
 def resident(group: int) -> int:
-    """Bytes that the processes of a group hold now."""
+    """Bytes that the processes of a group hold now; what n of them share counts an n-th for each."""
     found = 0
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = status.read_text().rpartition(")")[2].split()
             if int(fields[2]) == group:
-                found += int(fields[21]) * resource.getpagesize()
+                rollup = (status.parent / "smaps_rollup").read_text()
+                found += 1024 * int(rollup.partition("\nPss:")[2].split()[0])
         except (OSError, IndexError, ValueError):
             continue  # it has ended
     return found
