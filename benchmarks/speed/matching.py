@@ -41,7 +41,7 @@ Values = Mapping[tuple[str, str, str, str], float]
 
 
 def resident(group: int) -> int:
-    """Bytes that the processes of a group hold now; what n of them share counts an n-th for each."""
+    """Bytes that a group of processes holds now; what n processes share counts an n-th for each."""
     found = 0
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
