@@ -9,7 +9,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    from hashbench.console import TextConsole
+
+GOES_ON: Final = ". What is done is kept: the same command goes on from there."
+"""What is said of a run that is interrupted."""
 
 PATIENCE: Final = 3.0
 """Seconds until a process that was asked to end does so, whatever it is at."""
@@ -63,6 +69,25 @@ def word_and_code(interrupt: KeyboardInterrupt) -> tuple[str, int]:
     if isinstance(interrupt, Ended):
         return f"Ended by {signal.Signals(interrupt.number).name}", 128 + interrupt.number
     return "Interrupted", 128 + signal.SIGINT
+
+
+@contextmanager
+def ending_at_once(notes: TextConsole, rest: str) -> Iterator[None]:
+    """Say that it was interrupted, and end this process at once.
+
+    Else a step that is being made in this process would go on to its next sign of progress. Nothing
+    is lost, since what is not finished is not in the store.
+
+    Args:
+        notes: where it is said.
+        rest: of the sentence, behind the word of `word_and_code`.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        word, code = word_and_code(interrupt)
+        notes.say(f"{word}{rest}")
+        os._exit(code)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import typer
 from hashbench.characters import counted
 from hashbench.cli.completion import plugins_of
 from hashbench.cli.debug import OPTION, asked, say_traceback
-from hashbench.cli.ended import repeat_interrupts, word_and_code
+from hashbench.cli.ended import GOES_ON, ending_at_once, repeat_interrupts
 from hashbench.cli.helped import defaulting
 from hashbench.cli.named import folder_of_results
 from hashbench.cli.options import EXIT_FAILED, PluginFiles
@@ -196,13 +196,9 @@ def match(
         compute={"threads": threads, "attack_batch": batch},
     )
     notes = for_notes()
-    try:
-        with image_bar(notes, "reading pictures") as progress:
-            plan = plan_matches(grid, progress)
-    except KeyboardInterrupt as interrupt:
-        word, code = word_and_code(interrupt)
-        notes.say(f"{word} before anything was run.")
-        os._exit(code)
+    rest = " before anything was run."
+    with ending_at_once(notes, rest), image_bar(notes, "reading pictures") as progress:
+        plan = plan_matches(grid, progress)
     warn_of_broken(notes)
     for card in plan.sets.values():
         for sentence in card.notes:
@@ -218,13 +214,8 @@ def match(
         f"{counted(len(plan.cells), 'cell')}, {counted(len(missing), 'step')} to do, "
         f"{counted(count, 'worker')}."
     )
-    try:
-        with repeat_interrupts():
-            results = run_matches(plan, out=out, workers=count, reporter=reporter_on(notes, None))
-    except KeyboardInterrupt as interrupt:
-        word, code = word_and_code(interrupt)
-        notes.say(f"{word}. What is done is kept: the same command goes on from there.")
-        os._exit(code)
+    with ending_at_once(notes, GOES_ON), repeat_interrupts():
+        results = run_matches(plan, out=out, workers=count, reporter=reporter_on(notes, None))
     good = _say_end(notes, results, plan, out)
     if export_images is not None:
         good = write_files(plan, Store(out), export_images, notes) and good

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,7 +32,7 @@ from hashbench.cli.dry_run import (
     total,
     wrapped,
 )
-from hashbench.cli.ended import repeat_interrupts, word_and_code
+from hashbench.cli.ended import GOES_ON, ending_at_once, repeat_interrupts
 from hashbench.cli.grid_options import about_suite, check_repeats, numbers_of, only_suite
 from hashbench.cli.helped import defaulting
 from hashbench.cli.named import folder_of_results
@@ -288,13 +287,9 @@ def run(
     if not dry_run:
         maker.check(chosen, resources)
     notes = for_notes()
-    try:
-        with about_suite(named), image_bar(notes) as progress:
-            plan = make_plan(chosen, progress)
-    except KeyboardInterrupt as interrupt:
-        word, code = word_and_code(interrupt)
-        notes.say(f"{word} before anything was run; images that were being read are not kept.")
-        os._exit(code)
+    rest = " before anything was run; images that were being read are not kept."
+    with ending_at_once(notes, rest), about_suite(named), image_bar(notes) as progress:
+        plan = make_plan(chosen, progress)
     warn_of_broken(notes)
     without = list(left_out_lines(plan))
     if not dry_run:
@@ -316,22 +311,15 @@ def run(
             return
         for line in lines:
             notes.say(line)
-    try:
-        with repeat_interrupts():
-            results = run_plan(
-                plan,
-                out=out,
-                resources=resources,
-                engine=engine,
-                reporter=reporter_on(notes, forecast),
-                known=known,
-            )
-    except KeyboardInterrupt as interrupt:
-        word, code = word_and_code(interrupt)
-        notes.say(f"{word}. What is done is kept: the same command goes on from there.")
-        # At once: a step that is being made in this process would go on to its next sign of
-        # progress. Nothing is lost, since what is not finished is not in the store.
-        os._exit(code)
+    with ending_at_once(notes, GOES_ON), repeat_interrupts():
+        results = run_plan(
+            plan,
+            out=out,
+            resources=resources,
+            engine=engine,
+            reporter=reporter_on(notes, forecast),
+            known=known,
+        )
     if not say_end(notes, results, plan, out):
         raise typer.Exit(EXIT_FAILED)
 

@@ -32,13 +32,15 @@ COLORS: Final = (_RED / _WHOLE, _GREEN / _WHOLE, _BLUE / _WHOLE)
 
 @dataclass(frozen=True)
 class ImageHash(Hasher, ABC):
-    """A hash of imagehash, 64 bits.
+    """A hash of imagehash, 64 bits, row by row.
 
     Attributes:
+        function: of the library, which gives the verdict.
         threshold: the distance up to which two pictures match.
     """
 
     packages: ClassVar[tuple[str, ...]] = ("imagehash", "pillow")
+    function: ClassVar[str]
 
     threshold: int = 10
 
@@ -56,18 +58,10 @@ class ImageHash(Hasher, ABC):
     def bits(self) -> int:
         return BITS
 
-    def code(self, function: str, picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Return what a function of the library answers.
-
-        Args:
-            function: its name.
-            picture: (H, W, 3) uint8, red, green and blue.
-
-        Returns:
-            (64,), row by row.
-        """
+    @override
+    def verdict(self, picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
         hashes = library("imagehash", "perceptual", self.card.name)
-        answer = getattr(hashes, function)(Image.fromarray(picture))
+        answer = getattr(hashes, self.function)(Image.fromarray(picture))
         return np.asarray(answer.hash, dtype=np.bool_).ravel()
 
 

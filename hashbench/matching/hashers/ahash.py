@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -30,9 +29,7 @@ class AverageHash(ImageHash):
             another picture.
     """
 
-    @override
-    def verdict(self, picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        return self.code("average_hash", picture)
+    function: ClassVar[str] = "average_hash"
 
     @override
     def replica(self, height: int, width: int) -> nn.Module:

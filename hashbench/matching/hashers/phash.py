@@ -40,10 +40,7 @@ class PerceptualHash(ImageHash):
     """
 
     packages: ClassVar[tuple[str, ...]] = (*ImageHash.packages, "scipy")
-
-    @override
-    def verdict(self, picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        return self.code("phash", picture)
+    function: ClassVar[str] = "phash"
 
     @override
     def replica(self, height: int, width: int) -> nn.Module:

@@ -16,7 +16,7 @@ from hashbench.matching.reading import drawn_pictures, read_pictures
 from hashbench.matching.sizes import Size
 from hashbench.progress import Progress, no_progress
 from hashbench.results.matches.results import PictureSetCard
-from hashbench.runner.matching.steps import PictureSource
+from hashbench.runner.matching.setting import PictureSource
 
 
 def forget_pictures() -> None:

@@ -21,6 +21,7 @@ from hashbench.results.matches.results import LEAST, NO_ATTACK, PictureSetCard, 
 from hashbench.runner.fingerprint import described_once, sha256_of
 from hashbench.runner.matching.grid import RADII, MatchGrid
 from hashbench.runner.matching.pictures import card_of, forget_pictures, pictures_of, source_of
+from hashbench.runner.matching.setting import MatchSetting
 from hashbench.runner.matching.steps import (
     AllFiles,
     AttackedPictures,
@@ -28,7 +29,6 @@ from hashbench.runner.matching.steps import (
     Innocent,
     LeastRadii,
     MatchCellStep,
-    MatchSetting,
     ProvenRadii,
 )
 from hashbench.runner.plan import add_with_ancestors, asked

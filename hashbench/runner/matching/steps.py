@@ -9,8 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Final
 
 from typing_extensions import override
@@ -22,8 +20,8 @@ from hashbench.plugins.parameters import canonical
 from hashbench.results.artifacts import ArtifactKind
 from hashbench.results.matches.results import CLEAN_EPS, LEAST, NO_ATTACK, MatchCell, Threat
 from hashbench.runner.fingerprint import describe, sha256_of
+from hashbench.runner.matching.setting import MatchSetting, versions_of
 from hashbench.runner.steps import Step, code_of
-from hashbench.runner.suite_tables import Compute
 
 # Networks as hashes are built and run by the room `hashing`.
 _HASH_ROOMS: Final = (
@@ -37,65 +35,6 @@ _PROOF_ROOMS: Final = (*_HASH_ROOMS, "matching.proofs")
 _ATTACK_ROOMS: Final = (*_PROOF_ROOMS, "attacking", "retrieval")
 _COUNT_ROOMS: Final = (*_HASH_ROOMS, "retrieval")
 _FILES: Final = tuple(f"runner/matching/{name}.py" for name in ("making", "company", "pictures"))
-
-
-@dataclass(frozen=True)
-class PictureSource:
-    """Where a set of pictures comes from, and which one it is.
-
-    Attributes:
-        folder: or a single file; `None` for the set that hashbench makes. No part of any key.
-        size: `256x256`, or `own`.
-        skip_broken: whether pictures that cannot be decoded are left out.
-        single: whether the folder may be one image.
-        sha256: of the names and values of the pictures.
-        count: of pictures.
-    """
-
-    folder: Path | None
-    size: str
-    skip_broken: bool
-    single: bool
-    sha256: str
-    count: int
-
-
-@dataclass(frozen=True)
-class MatchSetting:
-    """What all steps of one hash share.
-
-    Attributes:
-        hasher: the hash.
-        pictures: what is hashed, and attacked.
-        strangers: what collisions lead to; `None` takes the other pictures of the set.
-        seed: of everything that draws.
-        compute: threads and batch.
-    """
-
-    hasher: Hasher
-    pictures: PictureSource
-    strangers: PictureSource | None
-    seed: int
-    compute: Compute
-
-    @cached_property
-    def set_key(self) -> str:
-        """SHA-256 that tells two sets of pictures apart, strangers included."""
-        others = None if self.strangers is None else self.strangers.sha256
-        return sha256_of([self.pictures.sha256, others])
-
-    def described(self) -> dict[str, Any]:
-        """Plain data for keys."""
-        return {
-            "hash": describe(self.hasher),
-            "packages": {name: _version(name) for name in self.hasher.packages},
-            "pictures": self.pictures.sha256,
-            "seed": self.seed,
-        }
-
-    def cell(self, attack: str, eps: str) -> MatchCell:
-        """A cell of this hash and these pictures."""
-        return MatchCell(canonical(self.hasher), attack, eps, self.set_key, self.seed)
 
 
 class MatchStep(Step):
@@ -128,32 +67,6 @@ class MatchStep(Step):
         return ()
 
 
-class MatchCellStep(MatchStep):
-    """A step whose artifact is the result of a cell."""
-
-    kind = ArtifactKind.MATCHES
-
-    @property
-    @abstractmethod
-    def threat(self) -> Threat:
-        """What the cell shows."""
-
-    @property
-    @abstractmethod
-    def cell(self) -> MatchCell:
-        """The cell."""
-
-    @property
-    def black_box(self) -> bool:
-        """Whether an attack saw distances, codes or lists alone."""
-        return False
-
-    @property
-    def queries(self) -> int:
-        """The most that such an attack may ask for of each picture."""
-        return 0
-
-
 @dataclass(frozen=True)
 class CleanCodes(MatchStep):
     """Hash every picture, and every stranger."""
@@ -182,17 +95,10 @@ class CleanCodes(MatchStep):
 
 
 @dataclass(frozen=True)
-class Innocent(MatchCellStep):
-    """Hash changed pictures, and count what the threshold costs."""
+class StepOnCodes(MatchStep):
+    """Whatever reads the clean codes."""
 
     codes: CleanCodes
-    traffic: int
-    stored: int
-
-    @property
-    @override
-    def threat(self) -> Threat:
-        return Threat.INNOCENT
 
     @property
     @override
@@ -203,6 +109,46 @@ class Innocent(MatchCellStep):
     @override
     def upstream(self) -> tuple[Step, ...]:
         return (self.codes,)
+
+
+@dataclass(frozen=True)
+class MatchCellStep(StepOnCodes):
+    """A step whose artifact is the result of a cell."""
+
+    kind = ArtifactKind.MATCHES
+
+    @property
+    @abstractmethod
+    def threat(self) -> Threat:
+        """What the cell shows."""
+
+    @property
+    @abstractmethod
+    def cell(self) -> MatchCell:
+        """The cell."""
+
+    @property
+    def black_box(self) -> bool:
+        """Whether an attack saw distances, codes or lists alone."""
+        return False
+
+    @property
+    def queries(self) -> int:
+        """The most that such an attack may ask for of each picture."""
+        return 0
+
+
+@dataclass(frozen=True)
+class Innocent(MatchCellStep):
+    """Hash changed pictures, and count what the threshold costs."""
+
+    traffic: int
+    stored: int
+
+    @property
+    @override
+    def threat(self) -> Threat:
+        return Threat.INNOCENT
 
     @property
     @override
@@ -219,7 +165,7 @@ class Innocent(MatchCellStep):
         return {
             "traffic": self.traffic,
             "stored": self.stored,
-            "packages": {name: _version(name) for name in PACKAGES},
+            "packages": versions_of(PACKAGES),
             "code": code_of(*_COUNT_ROOMS, files=(*_FILES, "results/matches/innocent.py")),
         }
 
@@ -228,22 +174,10 @@ class Innocent(MatchCellStep):
 class ProvenRadii(MatchCellStep):
     """Prove, for every picture, up to which radius no file goes beyond the threshold."""
 
-    codes: CleanCodes
-
     @property
     @override
     def threat(self) -> Threat:
         return Threat.PROOF
-
-    @property
-    @override
-    def of(self) -> MatchSetting:
-        return self.codes.of
-
-    @property
-    @override
-    def upstream(self) -> tuple[Step, ...]:
-        return (self.codes,)
 
     @property
     @override
@@ -261,22 +195,11 @@ class ProvenRadii(MatchCellStep):
 
 
 @dataclass(frozen=True)
-class Bounds(MatchStep):
+class Bounds(StepOnCodes):
     """Bound, for every picture, how many bits any file can turn at one radius."""
 
-    codes: CleanCodes
     eps: str
     kind = ArtifactKind.MATCH_CODES
-
-    @property
-    @override
-    def of(self) -> MatchSetting:
-        return self.codes.of
-
-    @property
-    @override
-    def upstream(self) -> tuple[Step, ...]:
-        return (self.codes,)
 
     @property
     @override
@@ -302,7 +225,6 @@ class AttackedPictures(MatchCellStep):
         keep: whether all files that succeed are kept, for `--export-images`; no part of the key.
     """
 
-    codes: CleanCodes
     attack: Attack
     eps: str
     goal: Threat
@@ -319,11 +241,6 @@ class AttackedPictures(MatchCellStep):
     @override
     def threat(self) -> Threat:
         return self.goal
-
-    @property
-    @override
-    def of(self) -> MatchSetting:
-        return self.codes.of
 
     @property
     @override
@@ -407,10 +324,3 @@ class AllFiles(MatchStep):
     @override
     def described(self) -> dict[str, Any]:
         return {"all": True}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
