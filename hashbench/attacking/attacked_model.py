@@ -145,7 +145,7 @@ class AttackedModel:
             codes: (B, K) of +1 and -1; a 0 is no bit's value, and counts as a difference.
         """
         self._require(Access.DISTANCES, "distances")
-        return _differing(codes_of(self._forward(images)), codes)
+        return (codes_of(self._forward(images)) != codes).sum(dim=1)
 
     @torch.no_grad()
     def distances_from(self, images: Tensor) -> Callable[[Tensor], Tensor]:
@@ -225,8 +225,7 @@ class AttackedModel:
         return torch.cat([checkpoint(asked, part, use_reentrant=False) for part in parts])
 
     def _require(self, least: Access, what: str) -> None:
-        order = _ORDER
-        if order.index(self._access) < order.index(least):
+        if _ORDER.index(self._access) < _ORDER.index(least):
             raise PluginError(
                 f"attack '{self._attack}' asks for the model's {what}, but its card declares "
                 f"access '{self._access}'"
@@ -234,7 +233,3 @@ class AttackedModel:
 
     def _count_backward(self, gradient: Tensor) -> None:
         self.backwards += len(gradient)
-
-
-def _differing(codes: Tensor, others: Tensor) -> Tensor:
-    return (codes != others).sum(dim=1)
