@@ -86,9 +86,7 @@ def test_the_metrics_are_those_of_the_pairs(case: Case, threshold: int) -> None:
     assert {name: found.get(name) for name in wanted} == wanted
     assert not any(math.isnan(value) for value in found.values())
     last = {metrics.EER, metrics.MICRO_AP, *metrics.RECALL_AT_PRECISION}
-    assert set(found) - set(wanted) == {
-        name for name in last if same and (other or name != metrics.EER)
-    }
+    assert set(found) - set(wanted) == (last if same and other else set())
 
 
 def test_equal_codes_of_different_pictures_are_strangers() -> None:
