@@ -84,9 +84,9 @@ def as_eps(radius: float) -> Eps:
 def _curve(row: AttackRow) -> Curve:
     metric = metrics.EVASION if _threat(row) is Threat.EVASION else metrics.COLLISION
     points = [
-        (float(radius_order(eps)[1]), one.metrics[metric])
-        for eps, one in sorted(row.at.items(), key=lambda pair: radius_order(pair[0]))
-        if is_done(one) and metric in one.metrics and radius_order(eps)[0] == 0
+        (float(radius), one.metrics[metric])
+        for _, one in sorted(row.at.items(), key=lambda pair: radius_order(pair[0]))
+        if is_done(one) and metric in one.metrics and (radius := one.cell.radius) is not None
     ]
     return Curve(row.attack, _going_on(_distribution(row.least), points), tuple(points))
 

@@ -9,8 +9,6 @@ from fractions import Fraction
 from typing import Final
 
 from hashbench.characters import counted
-from hashbench.eps import Eps
-from hashbench.errors import UsageError
 from hashbench.reports.text.sentences import HASH, one_line
 from hashbench.results.cell import Status
 from hashbench.results.matches.metrics import QUERIES, change_of
@@ -20,6 +18,7 @@ from hashbench.results.matches.results import (
     MatchResults,
     PictureSetCard,
     Threat,
+    radius_of,
 )
 
 _OWN_SIZE: Final = "own"
@@ -151,10 +150,8 @@ def is_done(result: MatchResult) -> bool:
 
 def radius_order(eps: str) -> tuple[int, Fraction, str]:
     """What radii are sorted by; one that nobody can read stands last."""
-    try:
-        return 0, Eps.parse(eps).fraction, eps
-    except UsageError:
-        return 1, Fraction(0), eps
+    radius = radius_of(eps)
+    return (1, Fraction(0), eps) if radius is None else (0, radius.fraction, eps)
 
 
 def pictures_in_words(card: PictureSetCard) -> str:

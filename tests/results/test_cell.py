@@ -44,9 +44,10 @@ def test_a_cell_is_read_back(defense: str, seed: int) -> None:
 
 
 def test_a_radius_is_parsed_where_it_is_at_home() -> None:
-    """Results and reports read `Cell.radius` and `Group.radius`.
+    """Results and reports read `Cell.radius`, `Group.radius` and `MatchCell.radius`.
 
-    Papers' numbers have their own; a choice of plots is typed, and commands are made of words.
+    Papers' numbers have their own; a choice of plots is typed, and commands are made of words. The
+    axis of matches ends at a radius that was found: a number, and no text.
     """
     found = {
         path.relative_to(ROOT).as_posix()
@@ -56,7 +57,9 @@ def test_a_radius_is_parsed_where_it_is_at_home() -> None:
     }
     assert found == {
         "hashbench/results/cell.py",
+        "hashbench/results/matches/results.py",
         "reports/board/leaderboard.py",
+        "reports/matches/curves.py",
         "reports/papers/published.py",
         "reports/plots/choice.py",
         "reports/text/reproduce.py",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.eps import Eps
+from hashbench.errors import UsageError
 from hashbench.results.cell import Status
 
 if TYPE_CHECKING:
@@ -67,6 +70,20 @@ class MatchCell:
     eps: str
     pictures: str
     seed: int
+
+    @property
+    def radius(self) -> Eps | None:
+        """`eps` as a number; `None` where a search found it, and where nobody can read it."""
+        return radius_of(self.eps)
+
+
+@lru_cache(maxsize=1024)
+def radius_of(eps: str) -> Eps | None:
+    """The `eps` of a cell as a number; `None` of `least`, and of what nobody can read."""
+    try:
+        return Eps.parse(eps)
+    except UsageError:
+        return None
 
 
 @dataclass(frozen=True)

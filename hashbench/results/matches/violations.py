@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 
 import numpy as np
 
 from hashbench.characters import counted
-from hashbench.eps import Eps
 from hashbench.results.cell import Status
 from hashbench.results.matches.results import LEAST, MatchResult, Threat
 
@@ -61,15 +59,13 @@ def _found(
         proven = proof.per_picture["eps"]
         if cell.eps == LEAST:
             below = arrays["eps"] <= proven
+        elif (radius := cell.radius) is not None:
+            below = arrays["won"] & (np.float64(float(radius)) <= proven)
         else:
-            below = arrays["won"] & (_float(Eps.parse(cell.eps).fraction) <= proven)
+            continue
         if below.any():
             many = counted(int(below.sum()), "picture evades", "pictures evade")
             yield (
                 f"{where}: {many} within the radius that is proven to hold; the proof or the "
                 "attack is wrong"
             )
-
-
-def _float(value: Fraction) -> np.float64:
-    return np.float64(value.numerator / value.denominator)
