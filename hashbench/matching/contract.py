@@ -47,6 +47,13 @@ class Hasher(Plugin):
 
     packages: ClassVar[tuple[str, ...]] = ()
 
+    def made_of(self) -> tuple[Plugin, ...]:
+        """Return the other plugins that decide the verdict, such as the backbone of a network.
+
+        Their names, parameters and sources are part of every key too. By default there is none.
+        """
+        return ()
+
     @property
     @abstractmethod
     def bits(self) -> int:

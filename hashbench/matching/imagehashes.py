@@ -50,7 +50,7 @@ class ImageHash(Hasher, ABC):
         Raises:
             UsageError: an impossible threshold, or imagehash is not installed.
         """
-        check_threshold(self.card.name, self.threshold, self.bits)
+        check_threshold(self.threshold, self.bits)
         need("imagehash", "perceptual", self.card.name)
 
     @property

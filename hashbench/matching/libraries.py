@@ -36,13 +36,11 @@ def library(module: str, extra: str, name: str) -> Any:
     return importlib.import_module(module)
 
 
-def check_threshold(name: str, threshold: int, bits: int) -> None:
+def check_threshold(threshold: int, bits: int) -> None:
     """Refuse a threshold at which every two pictures match, or none.
 
     Raises:
         UsageError: it is below 0, or not below the number of bits.
     """
     if not 0 <= threshold < bits:
-        raise UsageError(
-            f"hash '{name}': expected a threshold of 0 to {bits - 1} bits, found {threshold}"
-        )
+        raise UsageError(f"expected a threshold of 0 to {bits - 1} bits, found {threshold}")

@@ -141,17 +141,32 @@ def _trained(folder: Path, stamps: tuple[tuple[int, int], ...]) -> Network:  # n
     """Read once for the same files: a plugin is built whenever its name is read."""
     card = card_of(folder)
     shape = (card.shape[0], card.shape[1], card.shape[2])
-    model, gradients = _program(folder, card) if card.program else (_weights(folder, card), True)
+    backbone = backbone_of(card)
+    if backbone is None:
+        model, gradients = _program(folder, card)
+    else:
+        model, gradients = _weights(folder, card, backbone), True
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return Network(model.eval().logits, shape, card.bits, Filter.BILINEAR, True, gradients)
 
 
-def _weights(folder: Path, card: ModelCard) -> HashModel:
+def backbone_of(card: ModelCard) -> Backbone | None:
+    """The backbone that a card names; `None` where the model is a program.
+
+    Raises:
+        UsageError: it is not installed, or is none.
+    """
+    if card.program:
+        return None
     spec = Spec.parse(card.backbone)
     backbone = plugins.get(Kind.BACKBONE, str(spec))
     if not isinstance(backbone, Backbone):
         raise UsageError(f"backbone '{spec.name}' is no subclass of hashbench.plugins.Backbone")
+    return backbone
+
+
+def _weights(folder: Path, card: ModelCard, backbone: Backbone) -> HashModel:
     if card.hidden:
         backbone = HeadedBackbone(backbone, tuple(map(Hidden.parse, card.hidden)))
     channels, height, width = card.shape

@@ -11,11 +11,10 @@ AN_EIGHTH: Final = -1
 (31 of 256)."""
 
 
-def threshold_of(name: str, said: int, bits: int) -> int:
+def threshold_of(said: int, bits: int) -> int:
     """The threshold of a hash of so many bits.
 
     Args:
-        name: of the hash.
         said: by its user, or `AN_EIGHTH`.
         bits: the length of its code.
 
@@ -24,5 +23,5 @@ def threshold_of(name: str, said: int, bits: int) -> int:
     """
     if said == AN_EIGHTH:
         return bits // 8
-    check_threshold(name, said, bits)
+    check_threshold(said, bits)
     return said

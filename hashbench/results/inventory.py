@@ -109,7 +109,7 @@ def refuse_no_store(folder: Path) -> None:
     """
     if not folder.is_dir():
         what = why_no_folder(folder)
-        raise UsageError(f"folder {folder}: {what}; 'hashbench run' makes one")
+        raise UsageError(f"folder {folder}: {what}; 'hashbench run' or 'hashbench match' makes one")
     if not any((folder / name).is_dir() for name in (ARTIFACTS, PLANS)):
         raise UsageError(
             f"folder {folder}: it is no folder of results: it holds neither '{PLANS}' nor "

@@ -150,7 +150,7 @@ def plans_of(store: Store) -> FolderPlans:
     folder = store.folder
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "no such folder"
-        raise UsageError(f"folder {folder}: {what}; 'hashbench run' makes one")
+        raise UsageError(f"folder {folder}: {what}; 'hashbench run' or 'hashbench match' makes one")
     plans = readable_plans(store)
     if plans.plans or plans.troubles:
         return plans

@@ -28,11 +28,15 @@ from hashbench.matching.networks import Network
 from hashbench.matching.resized import Filter, in_unit_range, resized, smooth_resized
 from hashbench.plugins import Backbone
 from hashbench.plugins.parameters import canonical
-from hashbench.runner.fingerprint import describe
+from hashbench.runner.fingerprint import describe, source_hash
+from hashbench.runner.matching.setting import MatchSetting, PictureSource
+from hashbench.runner.matching.steps import CleanCodes
+from hashbench.runner.suite_tables import Compute
 from hashbench.testing import check_hasher
 from hashbench.testing.hasher_stage import as_images, like_a_photograph
 
 SHIPPED = Path(hashbench.zoo.shipped.__file__).parent
+PICTURES = PictureSource(None, "256x256", skip_broken=False, single=False, sha256="0" * 64, count=1)
 
 
 def hash_of(text: str) -> Hasher:
@@ -111,6 +115,37 @@ def test_keys_hold_the_content_of_a_models_files(tmp_path: Path) -> None:
     card = json.loads((copy / "card.json").read_text())
     (copy / "card.json").write_text(json.dumps({**card, "licence": "another"}))
     assert describe(hash_of(f"model:{copy}")) != before
+
+
+OWN_BACKBONE = """
+from dataclasses import dataclass
+from hashbench.hashing.backbones.small_cnn import SmallCNN
+from hashbench.plugins import backbone
+
+@backbone("own-cnn")
+@dataclass(frozen=True)
+class OwnCNN(SmallCNN):
+    pass
+"""
+
+
+@pytest.mark.usefixtures("fresh_registry")
+def test_keys_hold_the_source_of_a_models_backbone(tmp_path: Path) -> None:
+    """The backbone of a plugin file lies in no room of hashbench: its own source is in the key."""
+    folder, source = tmp_path / "model", tmp_path / "own.py"
+    shutil.copytree(SHIPPED, folder)
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, "backbone": "own-cnn"}))
+    found = []
+    for content in (OWN_BACKBONE, OWN_BACKBONE + "# changed\n", OWN_BACKBONE):
+        source.write_text(content)
+        plugins.use_file(source)
+        source_hash.cache_clear()  # a run is a process of its own
+        (part,) = hash_of(f"model:{folder}").made_of()
+        assert part.card.name == "own-cnn"
+        setting = MatchSetting(hash_of(f"model:{folder}"), PICTURES, None, 0, Compute())
+        found.append(CleanCodes(setting).key)
+    assert found[0] == found[2] != found[1]
 
 
 def test_a_value_of_0_counts_as_the_network_says() -> None:

@@ -177,7 +177,7 @@ def test_folders_that_are_none(trials: Trials, tmp_path: Path) -> None:
         for name, said in (
             ("empty", "it is no folder of results"),
             ("file", "it is a file, expected a folder"),
-            ("missing", "no such folder; 'hashbench run' makes one"),
+            ("missing", "no such folder; 'hashbench run' or 'hashbench match' makes one"),
         ):
             trial = sound(trials.run("store", command, name, cwd=tmp_path), 2)
             assert f"Error: folder {name}: {said}" in trial.err

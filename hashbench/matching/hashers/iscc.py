@@ -63,7 +63,7 @@ class Iscc(Hasher):
         """
         if self.bits not in BITS:
             raise UsageError(f"bits is {self.bits}, expected one of {', '.join(map(str, BITS))}")
-        check_threshold(self.card.name, self.threshold, self.bits)
+        check_threshold(self.threshold, self.bits)
         need(_PACKAGE, "iscc", self.card.name)
 
     @override

@@ -12,9 +12,9 @@ from torch import nn
 from typing_extensions import override
 
 from hashbench.matching.contract import Hasher
-from hashbench.matching.networks import card_of, files_of, trained
+from hashbench.matching.networks import backbone_of, card_of, files_of, trained
 from hashbench.matching.threshold import AN_EIGHTH, threshold_of
-from hashbench.plugins.base import hasher
+from hashbench.plugins.base import Plugin, hasher
 
 
 @hasher("model")
@@ -44,9 +44,7 @@ class Model(Hasher):
         Raises:
             UsageError: it cannot be read, or the threshold is none.
         """
-        object.__setattr__(
-            self, "threshold", threshold_of(self.card.name, self.threshold, self.bits)
-        )
+        object.__setattr__(self, "threshold", threshold_of(self.threshold, self.bits))
 
     @property
     @override
@@ -56,6 +54,11 @@ class Model(Hasher):
     @override
     def reads(self) -> tuple[Path, ...]:
         return files_of(self.folder, card_of(self.folder))
+
+    @override
+    def made_of(self) -> tuple[Plugin, ...]:
+        backbone = backbone_of(card_of(self.folder))
+        return () if backbone is None else (backbone,)
 
     @override
     def verdict(self, picture: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -73,9 +73,7 @@ class Onnx(Hasher):
             raise UsageError(f"std is {self.std.canonical}, expected numbers above 0")
         if not 0 <= self.side <= _MAX_SIDE:
             raise UsageError(f"side is {self.side}, expected 1 to {_MAX_SIDE}")
-        object.__setattr__(
-            self, "threshold", threshold_of(self.card.name, self.threshold, self.bits)
-        )
+        object.__setattr__(self, "threshold", threshold_of(self.threshold, self.bits))
 
     @property
     def _network(self) -> Network:

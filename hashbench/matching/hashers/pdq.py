@@ -41,7 +41,7 @@ class Pdq(Hasher):
         Raises:
             UsageError: an impossible threshold, or pdqhash is not installed.
         """
-        check_threshold(self.card.name, self.threshold, self.bits)
+        check_threshold(self.threshold, self.bits)
         need("pdqhash", "perceptual", self.card.name)
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hashbench.matching.contract import Hasher
+from hashbench.plugins.blame import answer_of
 from hashbench.plugins.parameters import canonical
 from hashbench.results.matches.results import MatchCell
 from hashbench.runner.fingerprint import describe, sha256_of
@@ -63,8 +64,10 @@ class MatchSetting:
 
     def described(self) -> dict[str, Any]:
         """Plain data for keys."""
+        parts = answer_of(self.hasher, "made_of", tuple)
         return {
             "hash": describe(self.hasher),
+            **({"made_of": [describe(part) for part in parts]} if parts else {}),
             "packages": versions_of(self.hasher.packages),
             "pictures": self.pictures.sha256,
             "seed": self.seed,
