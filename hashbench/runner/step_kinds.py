@@ -180,6 +180,7 @@ KINDS: Final[dict[type[Step], StepKind[Any]]] = {
         StepKind(matching.Bounds, making.bounds),
         StepKind(matching.Innocent, making.innocent),
         StepKind(matching.ProvenRadii, making.proven_radii),
+        StepKind(matching.SmoothedRadii, making.smoothed_radii),
         StepKind(matching.AttackedPictures, making.attacked_pictures),
         StepKind(matching.LeastRadii, making.least_radii_of),
         StepKind(matching.AllFiles, making.all_files),

@@ -16,6 +16,7 @@ from hashbench.results.matches.results import MatchResult, Threat
 NEVER: Final = "never"
 """Stands for the least radius of an attack that never succeeded."""
 
+_SMOOTHING: Final = "smoothing:"
 _NOT_ATTACKED: Final = "not attacked"
 _SLACK: Final = 1e-6
 """Hundredths of a step that a double may be off: `3/255` is three whole steps."""
@@ -24,8 +25,8 @@ Write = Callable[[float], str]
 
 
 def sheets(group: Group) -> tuple[Sheet, ...]:
-    """Evasion, collision, the innocent, their changes; those without a row are left out."""
-    found = (evasion(group), collision(group), innocent(group), by_change(group))
+    """Of each threat, and of the innocent's changes; those without a row are left out."""
+    found = (evasion(group), collision(group), innocent(group), by_change(group), smoothed(group))
     return tuple(sheet for sheet in found if sheet.rows)
 
 
@@ -98,6 +99,29 @@ def by_change(group: Group) -> Sheet:
     return Sheet(title, header, rows, names=1, name="Innocent changes")
 
 
+def smoothed(group: Group) -> Sheet:
+    """What is proven of hashes that are smoothed by noise."""
+    rows = tuple(
+        (
+            _name(one.cell.hash),
+            Field((one_line(one.cell.attack.removeprefix(_SMOOTHING)),)),
+            Field((str(one.threshold),)),
+            quartiles(one, metrics.SMOOTHED_L2, l2_distance),
+            quartiles(one, metrics.SMOOTHED_EPS, proven_steps),
+            value(one, metrics.SMOOTHED_DISTANCE, "{:.1f}".format),
+            value(one, metrics.ABSTAINED, percent),
+        )
+        for one in sorted(group.of(Threat.SMOOTHED), key=lambda one: one.cell)
+    )
+    title = (
+        "Smoothed hashes: inside which distance the smoothed code still matches, in l2 and as eps "
+        "in 255ths: median [quartiles]. Bits off: mean distance to the plain codes. Abstained: "
+        "bits whose value the draws do not tell, in percent"
+    )
+    header = ("hash", "noise", "T", "l2 distance", "as eps", "bits off", "abstained")
+    return Sheet(title, header, rows, names=2, name="Smoothed")
+
+
 def value(result: MatchResult | None, metric: str, write: Write) -> Field:
     """A number of a cell, or why there is none."""
     if result is None:
@@ -110,8 +134,14 @@ def value(result: MatchResult | None, metric: str, write: Write) -> Field:
 
 def least(result: MatchResult | None, *, proven: bool) -> Field:
     """The median of least radii, and their quartiles, in 255ths."""
-    _, first, middle, third = metrics.PROVEN if proven else metrics.ATTACKED
-    write = proven_steps if proven else attacked_steps
+    if proven:
+        return quartiles(result, metrics.PROVEN, proven_steps)
+    return quartiles(result, metrics.ATTACKED, attacked_steps)
+
+
+def quartiles(result: MatchResult | None, names: tuple[str, str, str, str], write: Write) -> Field:
+    """A median and its quartiles, of metrics in the order mean, first, median, third."""
+    _, first, middle, third = names
     found = value(result, middle, write)
     ends = [value(result, end, write).parts[0] for end in (first, third)]
     if found.tone is Tone.PROBLEM or NOT_KNOWN in (*found.parts, *ends):
@@ -122,6 +152,11 @@ def least(result: MatchResult | None, *, proven: bool) -> Field:
 def proven_steps(eps: float) -> str:
     """A proven radius in 255ths, to two decimals: rounded down, so that no more is said."""
     return f"{math.floor(eps * 25_500 + _SLACK) / 100:.2f}"
+
+
+def l2_distance(radius: float) -> str:
+    """A proven l2 distance to three decimals, rounded down."""
+    return f"{math.floor(radius * 1000 + _SLACK) / 1000:.3f}"
 
 
 def attacked_steps(eps: float) -> str:

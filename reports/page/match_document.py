@@ -15,7 +15,7 @@ from hashbench.reports.page.numbers import anchor
 from hashbench.reports.page.plots import Plots, series_of
 from hashbench.reports.text.sentences import one_line
 from hashbench.reports.text.sheet import Sheet
-from hashbench.results.matches.results import NO_ATTACK, MatchResults, Threat
+from hashbench.results.matches.results import MatchResults, Threat
 
 _ABOUT: Final[dict[Threat, str]] = {
     Threat.EVASION: "How many pictures no longer match their own clean file. A line is the search "
@@ -86,7 +86,7 @@ def match_document(matches: MatchResults, heading: str = "") -> str:
 def match_page(matches: MatchResults, heading: str) -> MatchPage:
     """What the page says; see `match_document`."""
     report = told(matches)
-    attacks = {one.cell.attack for one in matches.cells} - {NO_ATTACK}
+    attacks = {one.cell.attack for one in matches.cells if one.threat.is_attack}
     pictures = exhibitions((chapter.group for chapter in report.chapters), matches.gallery)
     return MatchPage(
         title=one_line(heading) or TITLE,

@@ -27,6 +27,10 @@ from hashbench.results.matches.results import MatchResult, MatchResults, Threat
 
 PLUGIN = Path(__file__).resolve().parents[1] / "plugins" / "block_hash.py"
 SIZE = "32x32"
+GRID = (
+    *("--attack", "evade", "--attack", "collide", "--attack", "evade-by-distance"),
+    *("--eps", "4/255", "--eps", "10/255", "--eps", "least", "--smooth", "0.1", "--draws", "500"),
+)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -85,15 +89,9 @@ def pictures_of(folder: Path) -> PictureSet:
 
 @pytest.fixture(scope="module")
 def done(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of evade and collide at two radii and of the least one."""
+    """A run of evade and collide at two radii and of the least one, and of a smoothed hash."""
     out = tmp_path_factory.mktemp("done") / "out"
-    match(
-        folder,
-        out,
-        *("--attack", "evade", "--attack", "collide", "--attack", "evade-by-distance"),
-        *("--eps", "4/255", "--eps", "10/255", "--eps", "least"),
-        *("--export-images", out.parent / "files"),
-    )
+    match(folder, out, *GRID, *("--export-images", out.parent / "files"))
     return out
 
 
@@ -150,6 +148,23 @@ def test_evasion_counts_the_pictures_beyond_their_least_radius(folder: Path, don
         assert found.per_picture["won"].sum() == share * len(exact)
 
 
+def test_no_picture_is_certified_beyond_the_closed_form(folder: Path, done: Path) -> None:
+    """A smoothed bit turns where the plane of its block lies: a match ends with the fourth one."""
+    smoothed = result_of(load_matches(done), threat=Threat.SMOOTHED)
+    assert smoothed.cell.attack == "smoothing:sigma=0.1,draws=500"
+    side = 32 // 4
+    certified = smoothed.per_picture["l2"]
+    for row, picture in enumerate(pictures_of(folder).pictures):
+        green = picture.image()[1].astype(np.float64).reshape(4, side, 4, side)
+        margins = np.abs(green.mean(axis=(1, 3)) - 0.5).ravel() * side
+        # Rounding and the cut at black and white move a noisy block by less than a step.
+        assert certified[row] <= np.sort(margins)[smoothed.threshold] + side / 255
+    assert certified.max() > 0
+    np.testing.assert_allclose(smoothed.per_picture["eps"], certified / np.sqrt(3 * 32 * 32))
+    assert smoothed.metrics["smoothed_l2_median"] in certified
+    assert smoothed.metrics["smoothed_distance_mean"] == smoothed.per_picture["distance"].mean()
+
+
 def test_every_exported_file_is_what_it_says(folder: Path, done: Path) -> None:
     hasher = blocks()
     pictures = {picture.name: picture for picture in pictures_of(folder).pictures}
@@ -191,17 +206,13 @@ def artifacts(out: Path) -> dict[str, bytes]:
 def test_the_same_bytes_with_workers_and_where_half_is_there(
     folder: Path, done: Path, tmp_path: Path
 ) -> None:
-    more = (
-        *("--attack", "evade", "--attack", "collide", "--attack", "evade-by-distance"),
-        *("--eps", "4/255", "--eps", "10/255", "--eps", "least"),
-    )
-    match(folder, tmp_path / "two", *more, *("--export-images", tmp_path / "files"), workers=2)
+    match(folder, tmp_path / "two", *GRID, *("--export-images", tmp_path / "files"), workers=2)
     assert artifacts(tmp_path / "two") == artifacts(done)
     shutil.copytree(done, tmp_path / "half")
     kept = sorted(path for path in (tmp_path / "half" / "artifacts").glob("*/*") if path.is_dir())
     for path in kept[::2]:
         shutil.rmtree(path)
-    match(folder, tmp_path / "half", *more, *("--export-images", tmp_path / "again"))
+    match(folder, tmp_path / "half", *GRID, *("--export-images", tmp_path / "again"))
     whole, half = artifacts(done), artifacts(tmp_path / "half")
     # All results are there again, of the same bytes; what only lost steps had read is not made.
     assert half.items() <= whole.items()
@@ -224,9 +235,7 @@ def test_a_killed_run_goes_on(folder: Path, done: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = command(
         *("match", "--plugin", PLUGIN, "--images", folder, "--out", out, "--hash", "blocks"),
-        *("--size", SIZE, "--workers", 2, "--attack", "evade", "--attack", "collide"),
-        *("--attack", "evade-by-distance", "--eps", "4/255", "--eps", "10/255", "--eps", "least"),
-        *("--export-images", tmp_path / "files"),
+        *("--size", SIZE, "--workers", 2, *GRID, "--export-images", tmp_path / "files"),
     )
     for wait in (4.0, 6.0, 7.0):
         with subprocess.Popen(words, stderr=subprocess.DEVNULL, start_new_session=True) as process:
@@ -252,12 +261,17 @@ def test_a_proof_that_claims_too_much_ends_with_1_and_is_named(
 
 def test_a_hash_without_a_replica_meets_black_boxes_alone(folder: Path, tmp_path: Path) -> None:
     words = ("match", "--plugin", PLUGIN, "--images", folder, "--hash", "blocks-alone")
-    more = ("--size", SIZE, "--eps", "10/255", "--workers", 1)
+    more = ("--size", SIZE, "--eps", "10/255", "--workers", 1, "--smooth", 0.1, "--draws", 100)
     found = run(*words, *more, "--out", tmp_path / "out")
     assert "has no replica with gradients, so attack evade is not for it" in found.stderr
     results = load_matches(tmp_path / "out")
     attacks = {one.cell.attack for one in results.cells}
-    assert attacks == {"none", "evade-by-distance", "collide-by-distance"}
+    assert attacks == {
+        "none",
+        "evade-by-distance",
+        "collide-by-distance",
+        "smoothing:sigma=0.1,draws=100",
+    }
     evaded = result_of(results, attack="evade-by-distance")
     assert evaded.black_box
     assert evaded.queries > 0
@@ -278,6 +292,8 @@ def test_reports_of_every_format(done: Path, tmp_path: Path) -> None:
         "attacked_eps_median",
         "proven_eps_mean",
         "proven_eps_median",
+        "smoothed_l2_mean",
+        "smoothed_eps_median",
         "tpr@fpr=1e-3",
     } <= named
     for name in ("r.html", "r.md", "r.tex", "r.jsonl", "r.parquet"):
@@ -310,6 +326,9 @@ def test_what_plans_of_matches_need_is_not_swept(done: Path, tmp_path: Path) -> 
         (("--attack", "transfer"), "is not trained"),
         (("--attack", "evade", "--attack", "evade"), "asked for twice"),
         (("--strangers", "nowhere"), "nowhere"),
+        (("--smooth", "0"), "sigma is 0.0"),
+        (("--smooth", "0.1", "--smooth", "0.1"), "asked for twice"),
+        (("--draws", "0"), "draws"),
     ],
 )
 def test_wrong_usage_is_told_before_any_work(

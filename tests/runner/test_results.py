@@ -375,9 +375,7 @@ def test_only_keeps_the_cells_that_are_asked_for(folder: Folder) -> None:
 def test_no_folder_a_missing_one_and_an_empty_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name at least one folder"):
         load_results()
-    with pytest.raises(
-        UsageError, match="or 'hashbench match' makes one"
-    ) as raised:
+    with pytest.raises(UsageError, match="or 'hashbench match' makes one") as raised:
         load_results(tmp_path / "nowhere")
     assert str(raised.value).startswith(f"folder {tmp_path}/nowhere: no such folder")
     (tmp_path / "file").write_text("")

@@ -7,6 +7,7 @@ most pictures around this one have, under Gaussian noise. Who can change the has
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from hashbench.certifying import SmoothedBits, Smoothing, smoothed_bits
 from hashbench.matching.contract import Hasher
 from hashbench.matching.models import VerdictModel
 from hashbench.matching.pictures import Picture
+
+AT_ONCE: Final = 64
+"""Noisy pictures that are in memory together; nothing depends on how many they are."""
 
 
 def smoothed_codes(
@@ -37,7 +41,7 @@ def smoothed_codes(
         PluginError: a verdict is no code.
     """
     images = torch.from_numpy(np.stack([picture.image() for picture in pictures]))
-    return smoothed_bits(VerdictModel(hasher), images, smoothing, seeds)
+    return smoothed_bits(VerdictModel(hasher), images, smoothing, seeds, at_once=AT_ONCE)
 
 
 def matching_radius(bits: SmoothedBits, threshold: int) -> NDArray[np.float64]:

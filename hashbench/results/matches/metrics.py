@@ -70,6 +70,29 @@ did."""
 PROVEN: Final = ("proven_eps_mean", "proven_eps_q1", "proven_eps_median", "proven_eps_q3")
 """Of the largest radius at which no attack can succeed, as is proven."""
 
+SMOOTHED_L2: Final = (
+    "smoothed_l2_mean",
+    "smoothed_l2_q1",
+    "smoothed_l2_median",
+    "smoothed_l2_q3",
+)
+"""Of the l2 distance, over all pixel values in `[0, 1]`, inside which the smoothed code of a
+picture still matches, whoever attacks."""
+
+SMOOTHED_EPS: Final = (
+    "smoothed_eps_mean",
+    "smoothed_eps_q1",
+    "smoothed_eps_median",
+    "smoothed_eps_q3",
+)
+"""The same as a radius of L-infinity, in `[0, 1]` pixels: over the root of the pixel values."""
+
+SMOOTHED_DISTANCE: Final = "smoothed_distance_mean"
+"""Mean Hamming distance of the smoothed codes to the plain ones."""
+
+ABSTAINED: Final = "smoothed_abstained"
+"""Share of the bits of the smoothed codes of which the draws do not tell the value."""
+
 
 def of_change(change: str) -> str:
     """The name of the TPR of one innocent change: `tpr[jpeg:quality=50]`."""

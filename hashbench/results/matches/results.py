@@ -50,6 +50,12 @@ class Threat(StrEnum):
     PROOF = "proof"  # no attack: what none can do
     EVASION = "evasion"  # away from the picture's own clean code
     COLLISION = "collision"  # to a stranger's code
+    SMOOTHED = "smoothed"  # no attack: what none can do to the hash that is smoothed by noise
+
+    @property
+    def is_attack(self) -> bool:
+        """Whether somebody attacks."""
+        return self in (Threat.EVASION, Threat.COLLISION)
 
 
 @dataclass(frozen=True, order=True)

@@ -42,7 +42,7 @@ def _found(
     done: Iterable[MatchResult], proofs: dict[tuple[str, str, int], MatchResult]
 ) -> Iterator[str]:
     for one in done:
-        if one.threat not in (Threat.EVASION, Threat.COLLISION):
+        if not one.threat.is_attack:
             continue
         cell, arrays = one.cell, one.per_picture
         where = f"{cell.hash}, {cell.attack}, eps {cell.eps}"

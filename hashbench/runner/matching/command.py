@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 
-from hashbench.runner.matching.grid import BATCH, SIZE, STORED, TRAFFIC, MatchGrid
+from hashbench.runner.matching.grid import BATCH, DRAWS, SIZE, STORED, TRAFFIC, MatchGrid
 
 
 def command_of(grid: MatchGrid) -> str:
     """`hashbench match --hash pdq ...`: what was left out of it is the default."""
     words = ["hashbench", "match"]
-    for option, values in (("hash", grid.hash), ("attack", grid.attack), ("eps", grid.eps)):
-        for value in values:
+    for option in ("hash", "attack", "eps", "smooth"):
+        for value in getattr(grid, option):
             words += [f"--{option}", str(value)]
     for option in ("images", "strangers"):
         path = getattr(grid, option)
@@ -19,6 +19,7 @@ def command_of(grid: MatchGrid) -> str:
             words += [f"--{option}", path.resolve().name or str(path)]
     for option, number, usual in (
         ("size", grid.size, SIZE),
+        ("draws", grid.draws, DRAWS),
         ("seed", grid.seed, 0),
         ("traffic", grid.traffic, TRAFFIC),
         ("stored", grid.stored, STORED),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hashbench import plugins
+from hashbench.certifying import Smoothing
 from hashbench.characters import shortened
 from hashbench.eps import Eps, Norm
 from hashbench.errors import UsageError
@@ -38,9 +39,13 @@ STORED: Final = 10_000
 BATCH: Final = 8
 """Pictures that are attacked together: more take more memory, and no less time."""
 
+DRAWS: Final = 1_000
+"""Noisy pictures that estimate the bits of a smoothed code."""
+
 _KEY: Final = "match"
 """Of the plain data: tells them from a suite's."""
 
+_ANY_SIGMA: Final = 0.1
 _MOST: Final = 10**12
 
 
@@ -60,6 +65,9 @@ class MatchGrid:
         seed: of everything that draws.
         traffic: new pictures a day that false flags are counted for.
         stored: stored pictures that each of them is compared with.
+        smooth: deviations of noise, in `[0, 1]` pixels: what is proven of each hash where it is
+            smoothed by it.
+        draws: noisy pictures that each bit of a smoothed code is estimated from.
         all_files: whether every file that succeeds is kept, not the first ones alone.
         plugin: files with further plugins.
         compute: threads and batch.
@@ -75,6 +83,8 @@ class MatchGrid:
     seed: int = 0
     traffic: int = TRAFFIC
     stored: int = STORED
+    smooth: tuple[float, ...] = ()
+    draws: int = DRAWS
     all_files: bool = False
     plugin: tuple[Path, ...] = ()
     compute: Compute = field(default_factory=lambda: Compute(attack_batch=BATCH))
@@ -83,7 +93,8 @@ class MatchGrid:
         """Refuse what no run can be asked for.
 
         Raises:
-            UsageError: no hash, a radius that is none or no ball of L-infinity, a negative number.
+            UsageError: no hash, a radius that is none or no ball of L-infinity, a negative number,
+                noise that is none.
         """
         if not self.hash:
             raise UsageError("name a hash, as in '--hash pdq'; 'hashbench plugins' lists them")
@@ -93,6 +104,8 @@ class MatchGrid:
                     f"eps '{shortened(text)}': fixed hashes are attacked inside linf balls; give a "
                     f"radius such as 4/255, or '{LEAST}'"
                 )
+        for sigma in self.smooth or (_ANY_SIGMA,):
+            Smoothing(sigma, draws=self.draws)  # refuses what is none
         for name in ("seed", "traffic", "stored"):
             value = getattr(self, name)
             if not 0 <= value <= _MOST:
@@ -116,6 +129,8 @@ class MatchGrid:
                 "seed": self.seed,
                 "traffic": self.traffic,
                 "stored": self.stored,
+                "smooth": list(self.smooth),
+                "draws": self.draws,
                 "all_files": self.all_files,
                 "plugin": [str(path) for path in self.plugin],
                 "compute": compute,

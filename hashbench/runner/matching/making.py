@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hashbench.certifying import linf_radius
 from hashbench.eps import Eps
 from hashbench.matching.changes import CHANGES
 from hashbench.matching.contract import Hasher
 from hashbench.matching.innocent import count_innocent
 from hashbench.matching.pictures import Picture
 from hashbench.matching.proofs.radius import proven_eps
+from hashbench.matching.proofs.smoothed import matching_radius, smoothed_codes
 from hashbench.matching.verdicts import verdict_of
 from hashbench.progress import Progress, no_progress
 from hashbench.results.artifacts import BOUNDS, CODES, PER_QUERY, SCORES
@@ -25,6 +27,7 @@ from hashbench.results.matches.innocent import innocent_metrics
 from hashbench.results.matches.kept import USUAL, kept_files
 from hashbench.results.matches.load import scores_file
 from hashbench.results.matches.metrics import (
+    ABSTAINED,
     ATTACKED,
     ATTEMPTS,
     COLLISION,
@@ -32,6 +35,9 @@ from hashbench.results.matches.metrics import (
     EVASION,
     PROVEN,
     QUERIES,
+    SMOOTHED_DISTANCE,
+    SMOOTHED_EPS,
+    SMOOTHED_L2,
     STORED,
     TRAFFIC,
 )
@@ -57,7 +63,9 @@ from hashbench.runner.matching.steps import (
     Innocent,
     LeastRadii,
     ProvenRadii,
+    SmoothedRadii,
 )
+from hashbench.seeds import seed_of
 
 
 def clean_codes(step: CleanCodes, _store: Store, progress: Progress) -> Mapping[str, bytes]:
@@ -104,6 +112,31 @@ def proven_radii(step: ProvenRadii, _store: Store, progress: Progress) -> Mappin
         SCORES: scores_file(spread(PROVEN, proven)),
         PER_QUERY: npz({"eps": proven}),
     }
+
+
+def smoothed_radii(step: SmoothedRadii, store: Store, progress: Progress) -> Mapping[str, bytes]:
+    """The l2 distance inside which the smoothed code of each picture still matches."""
+    setting = step.of
+    pictures = pictures_of(setting.pictures)
+    plain = np.where(arrays_of(store, step.codes, CODES)[PICTURES], 1, -1)
+    radius, eps = np.empty(len(pictures)), np.empty(len(pictures))
+    distance, abstained = np.empty(len(pictures)), np.empty(len(pictures))
+    for row, picture in enumerate(pictures):
+        seed = seed_of("smoothing", picture.name, setting.seed)
+        bits = smoothed_codes(setting.hasher, [picture], step.smoothing, [seed])
+        within = matching_radius(bits, setting.hasher.threshold)
+        radius[row], eps[row] = within[0], linf_radius(within, bits.values)[0]
+        distance[row] = (bits.codes[0] != plain[row]).sum()
+        abstained[row] = bits.abstentions
+        progress(row + 1, len(pictures))
+    metrics = {
+        **spread(SMOOTHED_L2, radius),
+        **spread(SMOOTHED_EPS, eps),
+        SMOOTHED_DISTANCE: _mean(distance),
+        ABSTAINED: _mean(abstained),
+    }
+    arrays = {"l2": radius, "eps": eps, "distance": distance, "abstained": abstained}
+    return {SCORES: scores_file(metrics), PER_QUERY: npz(arrays)}
 
 
 def bounds(step: Bounds, _store: Store, progress: Progress) -> Mapping[str, bytes]:

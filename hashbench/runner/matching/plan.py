@@ -9,6 +9,7 @@ from typing import Final
 
 from hashbench import plugins
 from hashbench.attacking.contract import Attack, TrainedAttack
+from hashbench.certifying import Smoothing
 from hashbench.errors import UsageError
 from hashbench.matching.contract import Hasher
 from hashbench.matching.verdicts import verdict_of
@@ -30,6 +31,7 @@ from hashbench.runner.matching.steps import (
     LeastRadii,
     MatchCellStep,
     ProvenRadii,
+    SmoothedRadii,
 )
 from hashbench.runner.plan import add_with_ancestors, asked
 from hashbench.runner.resolve import resolve
@@ -110,6 +112,9 @@ def plan_matches(grid: MatchGrid, progress: Progress = no_progress) -> MatchRun:
             found: list[MatchCellStep] = [Innocent(codes, grid.traffic, grid.stored)]
             if proven := _first_proof(setting):
                 found.append(ProvenRadii(codes))
+            found += (
+                SmoothedRadii(codes, Smoothing(sigma, draws=grid.draws)) for sigma in grid.smooth
+            )
             for attack, radii in _pairs(attacks, grid.eps):
                 if _is_for(attack, setting, left_out, explicit=bool(attacks)):
                     found += _attacked(codes, attack, radii, proven=proven)

@@ -7,13 +7,14 @@ the pictures' content, and of the versions of the packages that give a hash's ve
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Final
 
 from typing_extensions import override
 
 from hashbench.attacking.contract import Attack
+from hashbench.certifying import Smoothing
 from hashbench.matching.changes import PACKAGES
 from hashbench.matching.contract import Hasher
 from hashbench.plugins.parameters import canonical
@@ -192,6 +193,39 @@ class ProvenRadii(MatchCellStep):
     @override
     def described(self) -> dict[str, Any]:
         return {"code": code_of(*_PROOF_ROOMS, files=_FILES)}
+
+
+@dataclass(frozen=True)
+class SmoothedRadii(MatchCellStep):
+    """Smooth the hash by noise, and prove, for every picture, how far its smoothed code matches."""
+
+    smoothing: Smoothing
+
+    @property
+    @override
+    def threat(self) -> Threat:
+        return Threat.SMOOTHED
+
+    @property
+    @override
+    def cell(self) -> MatchCell:
+        return self.of.cell(self._noise, LEAST)
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"{self._noise} {canonical(self.of.hasher)}"
+
+    @override
+    def described(self) -> dict[str, Any]:
+        return {
+            "smoothing": asdict(self.smoothing),
+            "code": code_of(*_PROOF_ROOMS, "certifying", files=_FILES),
+        }
+
+    @property
+    def _noise(self) -> str:
+        return f"smoothing:sigma={self.smoothing.sigma},draws={self.smoothing.draws}"
 
 
 @dataclass(frozen=True)
