@@ -153,7 +153,7 @@ def test_no_picture_is_certified_beyond_the_closed_form(folder: Path, done: Path
     smoothed = result_of(load_matches(done), threat=Threat.SMOOTHED)
     assert smoothed.cell.attack == "smoothing:sigma=0.1,draws=500"
     side = 32 // 4
-    certified = smoothed.per_picture["l2"]
+    certified = smoothed.per_picture["radius"]
     for row, picture in enumerate(pictures_of(folder).pictures):
         green = picture.image()[1].astype(np.float64).reshape(4, side, 4, side)
         margins = np.abs(green.mean(axis=(1, 3)) - 0.5).ravel() * side

@@ -135,7 +135,7 @@ def smoothed_radii(step: SmoothedRadii, store: Store, progress: Progress) -> Map
         SMOOTHED_DISTANCE: _mean(distance),
         ABSTAINED: _mean(abstained),
     }
-    arrays = {"l2": radius, "eps": eps, "distance": distance, "abstained": abstained}
+    arrays = {"radius": radius, "eps": eps, "distance": distance, "abstained": abstained}
     return {SCORES: scores_file(metrics), PER_QUERY: npz(arrays)}
 
 
