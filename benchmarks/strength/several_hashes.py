@@ -96,9 +96,8 @@ def main() -> None:
     wrong = 0
     with tempfile.TemporaryDirectory() as scratch:
         files = evading_files(asked.photos, names, asked.attack, asked.eps, Path(scratch))
-        print(
-            f"{'against':>10} {'evade':>7}   still matched by" + "".join(f"{n:>8}" for n in names)
-        )
+        heads = "".join(f"{name:>8}" for name in (*names, "any"))
+        print(f"{'against':>10} {'evade':>7}   still matched by{heads}")
         for place, name in enumerate(names):
             still = matching(files, found, (name, asked.attack, asked.eps), hashers)
             wrong += int(still[:, place].sum())

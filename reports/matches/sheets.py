@@ -156,7 +156,7 @@ def proven_steps(eps: float) -> str:
 
 def l2_distance(radius: float) -> str:
     """A proven l2 distance to three decimals, rounded down."""
-    return f"{math.floor(radius * 1000 + _SLACK) / 1000:.3f}"
+    return f"{math.floor(radius * 1000) / 1000:.3f}"
 
 
 def attacked_steps(eps: float) -> str:
